@@ -1,0 +1,241 @@
+"""What a connector may say. Imports nothing from app/: no database, no clock, no settings.
+
+A connector is a declaration and two pure functions (`split`, `normalise`). Everything with consequences is the core's.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from connectors.verifiers import Grade, NotSigned, Verification, Verifier
+from connectors.vocabulary import AlertKind, Bureau, DataElement
+
+T = TypeVar("T")
+Model = TypeVar("Model", bound=BaseModel)
+
+NO_MEMBER = ""
+
+
+def storable(text: str) -> bool:
+    """Whether every database can keep this text: no NUL, no half of a surrogate pair."""
+    return "\x00" not in text and (text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text))
+
+
+def require_storable(text: str) -> str:
+    """The text itself, or ValueError: for models' `AfterValidator`."""
+    if not storable(text):
+        raise ValueError("holds a character that cannot be stored")
+    return text
+
+
+def _utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("outside the calendar") from None
+
+
+Text = Annotated[str, StringConstraints(min_length=1, max_length=2000), AfterValidator(require_storable)]
+Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
+LastFour = Annotated[str, StringConstraints(pattern=r"^[0-9]{2,4}$")]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+
+
+class Malformed(Exception):
+    """The payload is not what the provider documents. Carries a field path, never a value."""
+
+
+class Interval(BaseModel):
+    """A claimed time: not before `earliest`, not after `latest`; None is open. Aware, UTC after validation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    earliest: Moment | None = None
+    latest: Moment | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Interval:
+        if self.earliest and self.latest and self.earliest > self.latest:
+            raise ValueError("earliest is after latest")
+        return self
+
+    @classmethod
+    def at(cls, moment: datetime) -> Interval:
+        """One known instant."""
+        return cls(earliest=moment.astimezone(UTC), latest=moment.astimezone(UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class RawEvent:
+    """One provider event, cut out of a body that is already stored. `event_type` is the provider's own word."""
+
+    event_type: str
+    external_id: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenEvent:
+    """One item of a body that could not be cut out; `path` names the field, never its value."""
+
+    path: str
+    body: Any = None
+
+
+class Alert(BaseModel):
+    """One event understood. `identity` names what makes this alert the same alert; the core makes the key."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: AlertKind
+    member_ref: Text
+    identity: tuple[Text, ...] = Field(min_length=1)
+    summary: Text
+    bureau: Bureau | None = None
+    institution: Text | None = None
+    last_four: LastFour | None = None
+    product: AlertKind | None = None
+    amount: Annotated[Decimal, Field(max_digits=14, decimal_places=2, ge=0)] | None = None
+    currency: Currency | None = None
+    occurred: Interval | None = None
+    opened: Interval | None = None
+    reported: Interval | None = None
+
+    @model_validator(mode="after")
+    def _money_has_a_currency(self) -> Alert:
+        if (self.amount is None) != (self.currency is None):
+            raise ValueError("amount and currency stand together")
+        return self
+
+
+class BreachRecord(BaseModel):
+    """A provider's word that a member's data was in a breach: an exposure, not a fraud."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    member_ref: Text
+    identity: tuple[Text, ...] = Field(min_length=1)
+    breach_name: Text
+    elements: frozenset[DataElement]
+    breached: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotAnAlert:
+    """A known event that says nothing happened to anybody; `reason` is a word for the accounts."""
+
+    reason: str
+
+
+Normalised = Alert | BreachRecord | NotAnAlert
+
+
+class Sender(StrEnum):
+    """Who stands behind a connection's deliveries; with the verifier it decides the grade."""
+
+    PROVIDER = "provider"
+    ORGANIZATION = "organization"
+
+
+def grade_of(verification: Verification, sender: Sender) -> Grade:
+    """What a delivery proves: what its signature proves, unless the organization itself is the sender."""
+    return Grade.ORGANIZATION if sender is Sender.ORGANIZATION else verification.grade
+
+
+class ConnectorConfig(BaseModel):
+    """Base of a connector's typed settings: unknown names are refused, secrets are SecretStr."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookPlan:
+    """How deliveries come in by push: what proves them, what they may be."""
+
+    verifier: Verifier | NotSigned
+    media_types: frozenset[str] = frozenset({"application/json"})
+    largest_body: int = 1024 * 1024
+
+
+class Connector(ABC):
+    """Base of every connector. `events` is the provider's whole vocabulary: a kind, or None for known, not an alert.
+
+    `one_shape` says that all its alert types look alike, so that one fixture a family stands for them in the suite.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    config: ClassVar[type[ConnectorConfig]] = ConnectorConfig
+    events: ClassVar[Mapping[str, AlertKind | None]]
+    webhook: ClassVar[WebhookPlan | None] = None
+    one_shape: ClassVar[bool] = False
+
+    @abstractmethod
+    def split(self, body: bytes) -> Iterable[RawEvent | BrokenEvent]:
+        """Cut a stored body into events. Raises Malformed only when nothing at all can be cut out."""
+
+    @abstractmethod
+    def normalise(self, event: RawEvent) -> Normalised:
+        """Say what one event means. Pure; raises Malformed with a field path."""
+
+
+def pick(body: object, path: str, kind: type[T]) -> T:
+    """body["a"]["b"] for "a.b"; a missing key or another type is Malformed with the path. A bool is not an int."""
+    here = body
+    for part in path.split("."):
+        if not isinstance(here, Mapping) or part not in here:
+            raise Malformed(path)
+        here = here[part]
+    if not isinstance(here, kind) or (isinstance(here, bool) and kind is not bool):
+        raise Malformed(path)
+    return here
+
+
+def validated(model: type[Model], body: Mapping[str, Any]) -> Model:
+    """The body as this model, or Malformed with the paths of its wrong fields. Never a value, also not a field's name
+    that the model does not know: that is written "*".
+    """
+    try:
+        return model.model_validate(dict(body))
+    except ValidationError as error:
+        paths = {_path(problem) for problem in error.errors(include_input=False, include_url=False)}
+    # Raised out here, so that the validation error and the values in it are not chained to it.
+    raise Malformed(", ".join(sorted(paths)))
+
+
+def _path(problem: Any) -> str:
+    known = problem["loc"][:-1] if problem["type"] == "extra_forbidden" else problem["loc"]
+    parts = [*map(str, known), *("*" for _ in range(len(problem["loc"]) - len(known)))]
+    return ".".join(parts) or "$"
+
+
+def when(body: Mapping[str, Any], path: str) -> datetime | None:
+    """The provider's claim of when; None if it makes none. A time without an offset is Malformed."""
+    head, _, last = path.rpartition(".")
+    parent = pick(body, head, Mapping) if head else body  # type: ignore[type-abstract]
+    if parent.get(last) is None:
+        return None
+    try:
+        parsed = datetime.fromisoformat(pick(body, path, str))
+    except ValueError:
+        raise Malformed(path) from None
+    if parsed.tzinfo is None:
+        raise Malformed(path)
+    return parsed

@@ -1,0 +1,76 @@
+"""A fake provider of standard alerts: signs with the unmodified `standardwebhooks` package, posts over real HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Any
+
+from standardwebhooks import Webhook
+
+from connectors.contract import Malformed
+from connectors.http import Client, client
+from connectors.strict_json import parse
+from connectors.verifiers import StandardWebhooks
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What the receiver answered; `answer` is None when it is no JSON."""
+
+    status: int
+    answer: Any
+
+
+def sign(secret: str, body: bytes, *, at: datetime, message_id: str | None = None) -> dict[str, str]:
+    """The headers of one delivery. `at` is aware; `secret` is `whsec_<base64>`; the package signs UTF-8 bodies only.
+
+    Without a message id it is made from the body, so that a second attempt has the same one, as the standard asks.
+    """
+    moment = at.astimezone(UTC)
+    message_id = message_id or "msg_" + hashlib.sha256(body).hexdigest()[:24]
+    return {
+        "content-type": "application/json",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(moment.timestamp())),
+        "webhook-signature": Webhook(secret).sign(msg_id=message_id, timestamp=moment, data=body.decode("utf-8")),
+    }
+
+
+class StandardSender:
+    """Posts signed bodies to one connection's address. Use as `async with`, or close it."""
+
+    def __init__(self, url: str, secret: str, http: Client | None = None) -> None:
+        self._url = url
+        self._secret = secret
+        self._http = http or client()
+
+    async def send(self, body: bytes, *, at: datetime, message_id: str | None = None) -> Delivered:
+        """Sign as of `at` and post. Raises `connectors.http.HttpError` when no answer comes."""
+        return await self._post(body, sign(self._secret, body, at=at, message_id=message_id))
+
+    async def send_forged(self, body: bytes, *, at: datetime, message_id: str | None = None) -> Delivered:
+        """Post the body signed with a secret that the receiver does not know."""
+        return await self._post(body, sign(StandardWebhooks.new_secret(), body, at=at, message_id=message_id))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> StandardSender:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _post(self, body: bytes, headers: dict[str, str]) -> Delivered:
+        response = await self._http.post(self._url, content=body, headers=headers)
+        try:
+            answer = parse(response.content)
+        except Malformed:
+            answer = None
+        return Delivered(response.status_code, answer)

@@ -1,0 +1,382 @@
+"""The ways a webhook proves itself. Declarations, so that no connector writes HMAC.
+
+A verifier looks at the exact received bytes and the headers that it names, and never raises: whatever a stranger sends
+ends in `REFUSED`. An authentic signature outside the time tolerance is `STALE`: the core keeps it and sets it aside.
+Sources: Standard Webhooks 1.0.0; RFC 7617 (Basic), RFC 6750 (Bearer); the HMAC forms are those of GitHub and Stripe.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from secrets import token_bytes
+from typing import ClassVar, Literal, Protocol
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+TOLERANCE = timedelta(seconds=300)
+MOST_SIGNATURES = 16
+SIZES_OF_A_STANDARD_SECRET = range(24, 65)
+SIZE_OF_A_PUBLIC_KEY = 32
+SIZE_OF_AN_ED25519_SIGNATURE = 64
+TEN_DIGITS = re.compile(r"[0-9]{10}")
+MESSAGE_ID = re.compile(r"[!-+\-/-~]{1,255}")
+"""Visible ASCII without comma, full stop or space: those three separate what is signed and what the header lists."""
+
+
+class Outcome(StrEnum):
+    """What a check found. STALE is authentic, but signed too long ago or too far ahead."""
+
+    AUTHENTIC = "authentic"
+    STALE = "stale"
+    REFUSED = "refused"
+
+
+class Grade(StrEnum):
+    """How well an alert is proven, from what an outsider can check to what only the organization says."""
+
+    THIRD_PARTY = "third_party"
+    SHARED_SECRET = "shared_secret"  # noqa: S105 - the name of a grade
+    FETCHED = "fetched"
+    UNVERIFIABLE = "unverifiable"
+    ORGANIZATION = "organization"
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """One key of a connection, old or new; `key_id` may be written down, `value` never is."""
+
+    key_id: str
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The result of one check. `reason` is for the operator and holds no value; `signed_at` is the sender's claim, UTC.
+
+    `grade` is what the matching signature proves (a verifier may accept several kinds); UNVERIFIABLE when refused.
+    """
+
+    outcome: Outcome
+    scheme: str
+    key_id: str | None
+    reason: str
+    signed_at: datetime | None
+    grade: Grade
+
+
+class Verifier(Protocol):
+    """What the core asks of every verifier."""
+
+    @property
+    def scheme(self) -> str:
+        """The scheme's name, as written with each receipt."""
+
+    @property
+    def headers(self) -> frozenset[str]:
+        """Lower-case names of the headers it reads; the core keeps these with the receipt."""
+
+    @property
+    def grade(self) -> Grade:
+        """The least that an authentic delivery proves."""
+
+    def usable(self, secret: Secret) -> bool:
+        """Whether this secret can prove anything at all; the core sets up no connection with one that cannot."""
+
+    def check(self, body: bytes, headers: Mapping[str, str], secrets: Sequence[Secret], now: datetime) -> Verification:
+        """Check the exact received bytes at `now` (aware). Never raises. A header given twice counts as missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotSigned:
+    """The statement that a provider signs nothing, and what stands in: re-fetch, source addresses, path token."""
+
+    stand_in: str
+    scheme: ClassVar[str] = "not-signed"
+    headers: ClassVar[frozenset[str]] = frozenset()
+    grade: ClassVar[Grade] = Grade.UNVERIFIABLE
+
+
+@dataclass(frozen=True, slots=True)
+class StandardWebhooks:
+    """Standard Webhooks 1.0.0: v1 (HMAC-SHA256, `whsec_<base64>` secrets) and v1a (Ed25519, `whpk_<base64>`)."""
+
+    tolerance: timedelta = TOLERANCE
+    scheme: ClassVar[str] = "standard-webhooks"
+    headers: ClassVar[frozenset[str]] = frozenset({"webhook-id", "webhook-timestamp", "webhook-signature"})
+    grade: ClassVar[Grade] = Grade.SHARED_SECRET
+
+    @staticmethod
+    def new_secret() -> str:
+        """A fresh random v1 secret of 32 bytes, as both sides write it."""
+        return "whsec_" + base64.b64encode(token_bytes(32)).decode("ascii")
+
+    def usable(self, secret: Secret) -> bool:
+        """A canonical `whsec_` key of 24 to 64 bytes, not all zero, or a `whpk_` key of 32."""
+        return _hmac_key(secret) is not None or _public_key(secret) is not None
+
+    def check(self, body: bytes, headers: Mapping[str, str], secrets: Sequence[Secret], now: datetime) -> Verification:
+        """See `Verifier.check`. Any one valid signature of the first 16 will do; v1a is named before v1."""
+        ready = [secret for secret in secrets if self.usable(secret)]
+        if not ready:
+            return _refused(self.scheme, "no usable secret")
+        message_id, stamp = _header(headers, "webhook-id"), _header(headers, "webhook-timestamp")
+        if MESSAGE_ID.fullmatch(message_id) is None:
+            return _refused(self.scheme, "webhook-id is missing or not allowed")
+        if TEN_DIGITS.fullmatch(stamp) is None:
+            return _refused(self.scheme, "webhook-timestamp is not ten digits")
+        given = _header(headers, "webhook-signature").split(" ", MOST_SIGNATURES)[:MOST_SIGNATURES]
+        signed = f"{message_id}.{stamp}.".encode("ascii") + body
+        by_key = _ed25519_match(ready, given, signed)
+        by_secret = _first_match(_standard_candidates(ready, signed), [_wire(text) for text in given])
+        if by_key is not None:
+            return _timed(f"{self.scheme}/v1a", by_key, Grade.THIRD_PARTY, stamp, now, self.tolerance)
+        if by_secret is not None:
+            return _timed(f"{self.scheme}/v1", by_secret, Grade.SHARED_SECRET, stamp, now, self.tolerance)
+        return _refused(self.scheme, "no signature matches")
+
+
+@dataclass(frozen=True, slots=True)
+class HmacSha256:
+    """`prefix + hex or base64 (hmac(secret, body))` in one header, as GitHub does.
+
+    With `timestamp_header` the signed bytes are `<timestamp>.<body>` and the tolerance holds; without it nothing ages.
+    """
+
+    signature_header: str
+    timestamp_header: str | None = None
+    prefix: str = ""
+    encoding: Literal["hex", "base64"] = "hex"
+    tolerance: timedelta = TOLERANCE
+    scheme: ClassVar[str] = "hmac-sha256"
+    grade: ClassVar[Grade] = Grade.SHARED_SECRET
+
+    @property
+    def headers(self) -> frozenset[str]:
+        """The signature's header and, where there is one, the timestamp's."""
+        return frozenset(name.lower() for name in (self.signature_header, self.timestamp_header) if name)
+
+    def usable(self, secret: Secret) -> bool:
+        """Any secret that is not blank."""
+        return _is_written(secret.value)
+
+    def check(self, body: bytes, headers: Mapping[str, str], secrets: Sequence[Secret], now: datetime) -> Verification:
+        """See `Verifier.check`. The text of the signature is compared whole, so no second spelling of it passes."""
+        ready = [secret for secret in secrets if self.usable(secret)]
+        if not ready:
+            return _refused(self.scheme, "no usable secret")
+        stamp = _header(headers, self.timestamp_header) if self.timestamp_header else ""
+        if self.timestamp_header and TEN_DIGITS.fullmatch(stamp) is None:
+            return _refused(self.scheme, "the timestamp is not ten digits")
+        signed = stamp.encode("ascii") + b"." + body if self.timestamp_header else body
+        candidates = [(secret, _wire(self.prefix) + self._text(secret, signed)) for secret in ready]
+        match = _first_match(candidates, [_wire(_header(headers, self.signature_header))])
+        if match is None:
+            return _refused(self.scheme, "no signature matches")
+        return _timed(self.scheme, match, self.grade, stamp, now, self.tolerance)
+
+    def _text(self, secret: Secret, signed: bytes) -> bytes:
+        mac = hmac.digest(_utf8(secret.value), signed, hashlib.sha256)
+        return mac.hex().encode("ascii") if self.encoding == "hex" else base64.b64encode(mac)
+
+
+@dataclass(frozen=True, slots=True)
+class StampedHmacSha256:
+    """`t=<seconds>,v1=<hex>[,v1=<hex>...]` in one header over `<seconds>.<body>`, as Stripe and Persona do."""
+
+    signature_header: str
+    tolerance: timedelta = TOLERANCE
+    scheme: ClassVar[str] = "stamped-hmac-sha256"
+    grade: ClassVar[Grade] = Grade.SHARED_SECRET
+
+    @property
+    def headers(self) -> frozenset[str]:
+        """The one header it reads."""
+        return frozenset({self.signature_header.lower()})
+
+    def usable(self, secret: Secret) -> bool:
+        """Any secret that is not blank."""
+        return _is_written(secret.value)
+
+    def check(self, body: bytes, headers: Mapping[str, str], secrets: Sequence[Secret], now: datetime) -> Verification:
+        """See `Verifier.check`. Exactly one `t`; at most 16 signatures are looked at."""
+        ready = [secret for secret in secrets if self.usable(secret)]
+        if not ready:
+            return _refused(self.scheme, "no usable secret")
+        parts = _header(headers, self.signature_header).split(",", MOST_SIGNATURES + 1)[: MOST_SIGNATURES + 1]
+        stamps = [part[2:] for part in parts if part.startswith("t=")]
+        if len(stamps) != 1 or TEN_DIGITS.fullmatch(stamps[0]) is None:
+            return _refused(self.scheme, "the timestamp is not ten digits")
+        signed = stamps[0].encode("ascii") + b"." + body
+        candidates = [(s, hmac.new(_utf8(s.value), signed, hashlib.sha256).hexdigest().encode("ascii")) for s in ready]
+        match = _first_match(candidates, [_wire(part[3:]) for part in parts if part.startswith("v1=")])
+        if match is None:
+            return _refused(self.scheme, "no signature matches")
+        return _timed(self.scheme, match, self.grade, stamps[0], now, self.tolerance)
+
+
+@dataclass(frozen=True, slots=True)
+class Basic:
+    """HTTP Basic; a secret is `user:password`, neither of them blank. Proves who sent it, not what or when."""
+
+    scheme: ClassVar[str] = "basic"
+    headers: ClassVar[frozenset[str]] = frozenset({"authorization"})
+    grade: ClassVar[Grade] = Grade.SHARED_SECRET
+
+    def usable(self, secret: Secret) -> bool:
+        """`user:password`, neither of them blank."""
+        user, _, password = secret.value.partition(":")
+        return _is_written(user) and _is_written(password)
+
+    def check(self, body: bytes, headers: Mapping[str, str], secrets: Sequence[Secret], now: datetime) -> Verification:
+        """See `Verifier.check`."""
+        ready = [secret for secret in secrets if self.usable(secret)]
+        wanted = [(secret, b"Basic " + base64.b64encode(_utf8(secret.value))) for secret in ready]
+        return _shown(self.scheme, wanted, _header(headers, "authorization"))
+
+
+@dataclass(frozen=True, slots=True)
+class BearerList:
+    """`Authorization: Bearer <token>`; old and new tokens are good side by side while one replaces the other."""
+
+    scheme: ClassVar[str] = "bearer"
+    headers: ClassVar[frozenset[str]] = frozenset({"authorization"})
+    grade: ClassVar[Grade] = Grade.SHARED_SECRET
+
+    def usable(self, secret: Secret) -> bool:
+        """Any token that is not blank."""
+        return _is_written(secret.value)
+
+    def check(self, body: bytes, headers: Mapping[str, str], secrets: Sequence[Secret], now: datetime) -> Verification:
+        """See `Verifier.check`."""
+        wanted = [(secret, b"Bearer " + _utf8(secret.value)) for secret in secrets if self.usable(secret)]
+        return _shown(self.scheme, wanted, _header(headers, "authorization"))
+
+
+@dataclass(frozen=True, slots=True)
+class StaticHeader:
+    """A header of the provider's choice that always holds the secret itself."""
+
+    header: str
+    scheme: ClassVar[str] = "static-header"
+    grade: ClassVar[Grade] = Grade.SHARED_SECRET
+
+    @property
+    def headers(self) -> frozenset[str]:
+        """The one header it reads."""
+        return frozenset({self.header.lower()})
+
+    def usable(self, secret: Secret) -> bool:
+        """Any secret that is not blank."""
+        return _is_written(secret.value)
+
+    def check(self, body: bytes, headers: Mapping[str, str], secrets: Sequence[Secret], now: datetime) -> Verification:
+        """See `Verifier.check`."""
+        wanted = [(secret, _utf8(secret.value)) for secret in secrets if self.usable(secret)]
+        return _shown(self.scheme, wanted, _header(headers, self.header))
+
+
+def _refused(scheme: str, reason: str) -> Verification:
+    return Verification(Outcome.REFUSED, scheme, None, reason, None, Grade.UNVERIFIABLE)
+
+
+def _timed(scheme: str, key: Secret, grade: Grade, stamp: str, now: datetime, tolerance: timedelta) -> Verification:
+    """The verdict on a matching signature, in whole seconds; `stamp` is ten digits, or empty where nothing is dated."""
+    if not stamp:
+        return Verification(Outcome.AUTHENTIC, scheme, key.key_id, "signature matches", None, grade)
+    signed_at = datetime.fromtimestamp(int(stamp), UTC)
+    ahead = int(stamp) - now.timestamp() // 1
+    if abs(ahead) <= tolerance.total_seconds():
+        return Verification(Outcome.AUTHENTIC, scheme, key.key_id, "signature matches", signed_at, grade)
+    reason = "signed too far ahead of our clock" if ahead > 0 else "signed too long ago"
+    return Verification(Outcome.STALE, scheme, key.key_id, reason, signed_at, grade)
+
+
+def _shown(scheme: str, wanted: Sequence[tuple[Secret, bytes]], given: str) -> Verification:
+    """The verdict where the secret itself is shown in a header."""
+    if not wanted:
+        return _refused(scheme, "no usable secret")
+    match = _first_match(wanted, [_wire(given)])
+    if match is None:
+        return _refused(scheme, "the header does not match")
+    return Verification(Outcome.AUTHENTIC, scheme, match.key_id, "header matches", None, Grade.SHARED_SECRET)
+
+
+def _first_match(wanted: Sequence[tuple[Secret, bytes]], given: Sequence[bytes]) -> Secret | None:
+    """Every pair is compared, also after a hit, so that the time taken does not tell which secret matched."""
+    hits = [secret for secret, text in wanted for shown in given if hmac.compare_digest(text, shown)]
+    return hits[0] if hits else None
+
+
+def _header(headers: Mapping[str, str], name: str) -> str:
+    """The header's text, "" when it is missing or comes more than once: two answers are no answer."""
+    found = [value for key, value in headers.items() if key.lower() == name.lower()]
+    return found[0] if len(found) == 1 else ""
+
+
+def _wire(text: str) -> bytes:
+    """A header's bytes as they came: servers decode them as Latin-1. Other text never came by wire, matches nothing."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return b""
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _is_written(text: str) -> bool:
+    """Not blank. NULs are blank too: HMAC pads with them, so a key of NULs is the empty key."""
+    return any(letter.isprintable() and not letter.isspace() for letter in text)
+
+
+def _canonical(text: str) -> bytes | None:
+    """Base64 in its one canonical spelling: Python decodes three others of a 32-byte value to the same bytes."""
+    try:
+        raw = base64.b64decode(text.encode("ascii"), validate=True)
+    except (UnicodeEncodeError, binascii.Error):
+        return None
+    return raw if base64.b64encode(raw).decode("ascii") == text else None
+
+
+def _hmac_key(secret: Secret) -> bytes | None:
+    raw = _canonical(secret.value.removeprefix("whsec_")) if secret.value.startswith("whsec_") else None
+    return raw if raw is not None and len(raw) in SIZES_OF_A_STANDARD_SECRET and any(raw) else None
+
+
+def _public_key(secret: Secret) -> Ed25519PublicKey | None:
+    raw = _canonical(secret.value.removeprefix("whpk_")) if secret.value.startswith("whpk_") else None
+    if raw is None or len(raw) != SIZE_OF_A_PUBLIC_KEY or not any(raw):
+        return None
+    return Ed25519PublicKey.from_public_bytes(raw)
+
+
+def _standard_candidates(secrets: Sequence[Secret], signed: bytes) -> list[tuple[Secret, bytes]]:
+    keys = [(secret, _hmac_key(secret)) for secret in secrets]
+    macs = [(secret, hmac.digest(key, signed, hashlib.sha256)) for secret, key in keys if key is not None]
+    return [(secret, b"v1," + base64.b64encode(mac)) for secret, mac in macs]
+
+
+def _ed25519_match(secrets: Sequence[Secret], given: Sequence[str], signed: bytes) -> Secret | None:
+    keys = [(secret, _public_key(secret)) for secret in secrets]
+    texts = [_canonical(text.removeprefix("v1a,")) for text in given if text.startswith("v1a,")]
+    signatures = [raw for raw in texts if raw is not None and len(raw) == SIZE_OF_AN_ED25519_SIGNATURE]
+    hits = [secret for secret, key in keys if key is not None for raw in signatures if _signed_by(key, raw, signed)]
+    return hits[0] if hits else None
+
+
+def _signed_by(key: Ed25519PublicKey, signature: bytes, signed: bytes) -> bool:
+    try:
+        key.verify(signature, signed)
+    except InvalidSignature:
+        return False
+    return True
