@@ -1,0 +1,131 @@
+"""What every test may use: a fresh migrated database of either kind, the browser, repeatable examples."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import importlib
+import inspect
+import os
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+from tests.support.postgres import PostgresServer, fast_folder, named_server, running_server, start_supervised
+
+SHARED = "HARMLINE_TEST_SHARED"  # the folder that this run's processes share; its name is the run's own
+STOP_TIMEOUT = 30.0
+SERIAL = count(1)
+
+settings.register_profile("harmline", deadline=None, derandomize=True, database=None)
+settings.load_profile("harmline")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the shared folder, in the process that starts the run; xdist's workers inherit its name."""
+    if not hasattr(config, "workerinput"):
+        shared = tempfile.mkdtemp(prefix="harmline-tests-", dir=fast_folder())
+        Path(shared, "owner").write_text(str(os.getpid()))
+        os.environ[SHARED] = shared
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the PostgreSQL of this run, if any test needed one. Runs after Ctrl-C too."""
+    if hasattr(config, "workerinput"):
+        return
+    shared = Path(os.environ.pop(SHARED))
+    supervisor = shared / "supervisor"
+    if supervisor.exists():
+        os.kill(int(supervisor.read_text()), signal.SIGTERM)
+        deadline = time.monotonic() + STOP_TIMEOUT
+        while shared.exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+    shutil.rmtree(shared, ignore_errors=True)
+
+
+def run_apart(make: Callable[[], Any]) -> Any:
+    """Call `make` in a thread of its own and run the coroutine it may return, whatever this thread's loop is doing."""
+
+    def call() -> Any:
+        result = make()
+        return asyncio.run(result) if inspect.iscoroutine(result) else result
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(call).result()
+
+
+def migrate(url: str) -> None:
+    """Bring an empty database to the newest schema."""
+    run_apart(lambda: importlib.import_module("app.kit.migrate").upgrade(url))
+
+
+@pytest.fixture(scope="session")
+def postgres() -> PostgresServer:
+    """The PostgreSQL of this run: TEST_DATABASE_URL's, or our own, started by whichever worker needs it first."""
+    if named := os.environ.get("TEST_DATABASE_URL"):
+        return named_server(named)
+    shared = Path(os.environ[SHARED])
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return running_server(shared) or start_supervised(shared, owner=int((shared / "owner").read_text()))
+
+
+@pytest.fixture(scope="session")
+def database_prefix(worker_id: str) -> str:
+    """The start of every database name of this worker, so that runs sharing a named server do not meet."""
+    return f"harmline_{Path(os.environ[SHARED]).name.rpartition('-')[2]}_{worker_id}"
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: PostgresServer, database_prefix: str) -> Iterator[str]:
+    """The name of a migrated PostgreSQL database to copy from. Nobody may connect to it."""
+    name = f"{database_prefix}_template"
+    migrate(run_apart(lambda: postgres.create_database(name)))
+    yield name
+    run_apart(lambda: postgres.drop_database(name))
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(database_prefix: str) -> Path:
+    """A migrated SQLite file to copy from, complete in itself (no write-ahead log beside it)."""
+    path = Path(os.environ[SHARED], database_prefix, "template", "harmline.sqlite")
+    path.parent.mkdir(parents=True)
+    migrate(f"sqlite+aiosqlite:///{path}")
+    leftovers = [other.name for other in path.parent.iterdir() if other != path]
+    assert not leftovers, f"the migration left connections open: {leftovers}"
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, database_prefix: str) -> Iterator[str]:
+    """The SQLAlchemy URL of a migrated, empty database that only this test sees. The test runs once on each kind."""
+    name = f"{database_prefix}_{next(SERIAL)}"
+    if request.param == "sqlite":
+        template_file: Path = request.getfixturevalue("sqlite_template")
+        folder = template_file.parents[1] / name
+        folder.mkdir()
+        yield f"sqlite+aiosqlite:///{shutil.copy(template_file, folder)}"
+        shutil.rmtree(folder)
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    template: str = request.getfixturevalue("postgres_template")
+    yield run_apart(lambda: server.create_database(name, template=template))
+    run_apart(lambda: server.drop_database(name))
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The path of the system's Chromium. Without one `./run test --all` leaves browser tests out, and says so."""
+    for name in (os.environ.get("HARMLINE_CHROMIUM"), "chromium", "chromium-browser", "google-chrome"):
+        if name and (path := shutil.which(name)):
+            return path
+    raise FileNotFoundError("No Chromium on this machine. To install it: apt-get install chromium")
