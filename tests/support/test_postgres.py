@@ -42,9 +42,7 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
     return condition()
 
 
-async def test_a_copy_holds_the_rows_of_its_template_and_is_apart_from_it(
-    postgres: PostgresServer, database_prefix: str
-) -> None:
+async def test_a_copy_holds_the_rows_of_its_template_and_is_apart_from_it(postgres: PostgresServer, database_prefix: str) -> None:
     original, copy = f"{database_prefix}_original", f"{database_prefix}_copy"
     await postgres.create_database(original)
     try:
@@ -59,9 +57,7 @@ async def test_a_copy_holds_the_rows_of_its_template_and_is_apart_from_it(
     assert await rows(postgres, "postgres", f"SELECT datname FROM pg_database WHERE datname = '{original}'") == []
 
 
-async def test_dropping_closes_connections_that_a_test_left_open(
-    postgres: PostgresServer, database_prefix: str
-) -> None:
+async def test_dropping_closes_connections_that_a_test_left_open(postgres: PostgresServer, database_prefix: str) -> None:
     name = f"{database_prefix}_left_open"
     await postgres.create_database(name)
     connection = await asyncpg.connect(postgres.dsn(name))
@@ -83,9 +79,7 @@ def test_the_server_ends_when_its_owner_is_killed(tmp_path: Path) -> None:
     assert owner.stdout is not None
     base = owner.stdout.readline().strip()
     supervisor = int((shared / "supervisor").read_text())
-    children = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(supervisor)], capture_output=True, text=True, check=True
-    )
+    children = subprocess.run(["ps", "-o", "pid=", "--ppid", str(supervisor)], capture_output=True, text=True, check=True)
     (server,) = (int(word) for word in children.stdout.split())
     owner.send_signal(signal.SIGKILL)
     owner.communicate()
