@@ -146,13 +146,13 @@ def connectors_stand_alone(file: File) -> Iterator[str]:
     """A connector uses the shared tools of connectors/ and its own folder: no house, no database, no neighbour."""
     parts = file.path.split("/")
     own = parts[1] if len(parts) > 2 else None
+    shared = {path.stem for path in (ROOT / "connectors").glob("*.py")}
     for line, module in imported_modules(file):
         names = module.split(".")
         if names[0] in NOT_FOR_CONNECTORS:
             yield f"{line}: imports {module}"
-        elif own and names[0] == "connectors" and len(names) > 1 and names[1] != own:
-            if not (ROOT / "connectors" / f"{names[1]}.py").is_file():
-                yield f"{line}: imports {module}, which is not its own"
+        elif own and names[0] == "connectors" and len(names) > 1 and names[1] not in {own, *shared}:
+            yield f"{line}: imports {module}, which is not its own"
 
 
 def one_http_client(file: File) -> Iterator[str]:
