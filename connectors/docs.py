@@ -42,8 +42,7 @@ def table(connector: Connector) -> str:
         for name, f in connector.config.model_fields.items()
     ]
     events = [
-        f"| `{_cell(name)}` | {f'`{kind.value}`' if kind else 'known, not an alert'} |"
-        for name, kind in connector.events.items()
+        f"| `{_cell(name)}` | {f'`{kind.value}`' if kind else 'known, not an alert'} |" for name, kind in connector.events.items()
     ]
     parts = [
         ["| webhook | |", "|---|---|", *webhook],

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from connectors import strict_json
 from connectors.contract import (
@@ -30,7 +30,7 @@ class Standard(Connector):
     name = "standard"
     title = "Standard alerts"
     webhook = WebhookPlan(StandardWebhooks())
-    events = {**{kind.value: kind for kind in AlertKind}, PING: None}  # noqa: RUF012 - declared once, never changed
+    events: ClassVar[Mapping[str, AlertKind | None]] = {**{kind.value: kind for kind in AlertKind}, PING: None}
     one_shape = True
 
     def split(self, body: bytes) -> Iterable[RawEvent | BrokenEvent]:

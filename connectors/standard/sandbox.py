@@ -62,9 +62,7 @@ class StandardSender:
     async def __aenter__(self) -> StandardSender:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self.close()
 
     async def _post(self, body: bytes, headers: dict[str, str]) -> Delivered:

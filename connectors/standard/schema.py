@@ -111,9 +111,7 @@ class StandardAlert(BaseModel):
         "earliest is not after latest.",
         examples=["2026-03-02T10:11:12-05:00", "2026-03-02", {"earliest": "2026-02-20", "latest": "2026-03-02"}],
     )
-    opened: Claim | None = Field(
-        None, description="When the account was opened; written like occurred.", examples=["2026-03-01"]
-    )
+    opened: Claim | None = Field(None, description="When the account was opened; written like occurred.", examples=["2026-03-01"])
     reported: Claim | None = Field(
         None,
         description="When it was reported to the bureau or to you; written like occurred.",
