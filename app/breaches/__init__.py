@@ -1,0 +1,1 @@
+"""Breaches, their waves, who was exposed, and what each data element enables."""

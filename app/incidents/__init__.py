@@ -1,0 +1,1 @@
+"""Alerts matched, gathered into incidents, and answered by the member."""

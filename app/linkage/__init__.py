@@ -1,0 +1,1 @@
+"""Links between incidents and breaches, each with the facts for and against."""
