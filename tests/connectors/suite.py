@@ -55,7 +55,8 @@ class Case:
     @property
     def expected(self) -> list[dict[str, Any]]:
         """One entry an event, in order: {"alert": ...}, {"breach_record": ...} or {"not_an_alert": reason}."""
-        return json.loads(self.path.with_suffix(".expected.json").read_text(encoding="utf-8"))
+        whole: list[dict[str, Any]] = json.loads(self.path.with_suffix(".expected.json").read_text(encoding="utf-8"))
+        return whole
 
     @property
     def alerts(self) -> list[dict[str, Any]]:
@@ -198,3 +199,17 @@ def signed_v1a(body: bytes, at: datetime, message_id: str = "msg_1") -> tuple[di
     signature = base64.b64encode(ED25519.sign(f"{message_id}.{stamp}.".encode() + body)).decode()
     names: Sequence[str] = ("webhook-id", "webhook-timestamp", "webhook-signature")
     return dict(zip(names, (message_id, stamp, f"v1a,{signature}"), strict=True)), Secret("public", _PUBLIC)
+
+
+VERIFIERS: list[Verifier] = [
+    StandardWebhooks(),
+    HmacSha256("X-Signature"),
+    HmacSha256("x-signature", "x-timestamp"),
+    HmacSha256("x-hub-signature-256", prefix="sha256="),
+    HmacSha256("x-signature", "x-timestamp", encoding="base64"),
+    StampedHmacSha256("provider-signature"),
+    Basic(),
+    BearerList(),
+    StaticHeader("X-Api-Key"),
+]
+DATED = [v for v in VERIFIERS if isinstance(v, StandardWebhooks | StampedHmacSha256) or getattr(v, "timestamp_header", None)]

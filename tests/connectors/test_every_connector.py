@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from connectors.contract import AlertKind, BrokenEvent, Connector, Malformed, RawEvent
+from connectors.contract import BrokenEvent, Connector, Malformed, RawEvent
 from connectors.docs import BEGIN, END
 from connectors.registry import folders, registry
 from connectors.verifiers import Grade, NotSigned, Outcome, Verifier
+from connectors.vocabulary import AlertKind
 from tests.connectors.suite import (
     JUNK,
     ROOT,

@@ -223,6 +223,9 @@ def broken_paths(body: bytes) -> list[str]:
         (b'{"id": " ", "type": "ping"}', "alerts[1].id"),
         (b'{"id": "x"}', "alerts[1].type"),
         (b'{"id": "x", "type": []}', "alerts[1].type"),
+        (b'{"id": "' + b"x" * 256 + b'", "type": "ping"}', "alerts[1].id"),
+        (b'{"id": "x", "type": "' + b"x" * 256 + b'"}', "alerts[1].type"),
+        (b'{"id": "x", "type": "ping", "more": ' + b"[" * 30 + b"]" * 30 + b"}", "alerts[1]"),
         (b'{"id": "x", "id": "x", "type": "ping"}', "alerts[1]"),
         (b'{"id": "x", "type": "ping", "more": NaN}', "alerts[1]"),
         (b'{"id": "\\ud800", "type": "ping"}', "alerts[1]"),
@@ -242,6 +245,11 @@ def test_a_broken_item_is_named_and_its_neighbours_go_on(item: bytes, path: str)
 def test_a_broken_item_alone_is_named_too() -> None:
     assert broken_paths(b'{"type": "ping"}') == ["id"]
     assert broken_paths(b'{"id": "x"}') == ["type"]
+    for deep, paths in ((31, []), (32, ["$"])):
+        assert broken_paths(b'{"id": "x", "type": "ping", "more": ' + b"[" * deep + b"]" * deep + b"}") == paths
+    for deep, paths in ((29, []), (30, ["alerts[0]"])):
+        item = b'{"id": "x", "type": "ping", "more": ' + b"[" * deep + b"]" * deep + b"}"
+        assert broken_paths(b'{"alerts": [' + item + b"]}") == paths
     assert broken_paths(b'{"id": "x", "type": "ping", "more": NaN}') == ["$"]
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import hmac
 import json
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
 from connectors.contract import Sender, grade_of
@@ -30,22 +28,10 @@ from connectors.verifiers import (
     Verification,
     Verifier,
 )
-from tests.connectors.suite import secrets_for, signed, signed_v1a
+from tests.connectors.suite import DATED, VERIFIERS, secrets_for, signed, signed_v1a
 
 NOW = datetime(2026, 3, 2, 16, tzinfo=UTC)
 BODY = b'{"id": "a", "type": "ping"}'
-VERIFIERS: list[Verifier] = [
-    StandardWebhooks(),
-    HmacSha256("X-Signature"),
-    HmacSha256("x-signature", "x-timestamp"),
-    HmacSha256("x-hub-signature-256", prefix="sha256="),
-    HmacSha256("x-signature", "x-timestamp", encoding="base64"),
-    StampedHmacSha256("provider-signature"),
-    Basic(),
-    BearerList(),
-    StaticHeader("X-Api-Key"),
-]
-DATED = [v for v in VERIFIERS if isinstance(v, StandardWebhooks | StampedHmacSha256) or getattr(v, "timestamp_header", None)]
 each_verifier = pytest.mark.parametrize("verifier", VERIFIERS, ids=repr)
 each_dated = pytest.mark.parametrize("verifier", DATED, ids=repr)
 
@@ -155,10 +141,26 @@ STAMPS += "|16740872310|16740872310000000000|0x63c88c3f|1674087231.0|²674087231
 @each_dated
 @pytest.mark.parametrize("stamp", STAMPS.split("|"), ids=ascii)
 def test_only_ten_plain_digits_are_a_timestamp(verifier: Verifier, stamp: str) -> None:
+    """Signed over the odd stamp with the right secret, so that only the grammar stands in its way."""
     new, *_ = secrets_for(verifier)
     at = str(int(NOW.timestamp()))
-    headers = {name: value.replace(at, stamp) for name, value in signed(verifier, new, BODY, NOW).items()}
-    assert verifier.check(BODY, headers, [new], NOW).outcome is Outcome.REFUSED
+    assert verifier.check(BODY, signed_over(verifier, new, at), [new], NOW).outcome is Outcome.AUTHENTIC
+    assert verifier.check(BODY, signed_over(verifier, new, stamp), [new], NOW).outcome is Outcome.REFUSED
+
+
+def signed_over(verifier: Verifier, secret: Secret, stamp: str) -> dict[str, str]:
+    """The headers with another stamp, freshly signed over it; on the wire as UTF-8."""
+    wire = stamp.encode().decode("latin-1")
+    if isinstance(verifier, StandardWebhooks):
+        mac = hmac.digest(base64.b64decode(secret.value[6:]), b"msg_1." + stamp.encode() + b"." + BODY, "sha256")
+        return sw("msg_1", wire, "v1," + base64.b64encode(mac).decode())
+    mac = hmac.digest(secret.value.encode(), stamp.encode() + b"." + BODY, "sha256")
+    if isinstance(verifier, StampedHmacSha256):
+        return {verifier.signature_header: f"t={wire},v1={mac.hex()}"}
+    assert isinstance(verifier, HmacSha256)
+    assert verifier.timestamp_header
+    text = mac.hex() if verifier.encoding == "hex" else base64.b64encode(mac).decode()
+    return {verifier.signature_header: text, verifier.timestamp_header: wire}
 
 
 @each_dated
@@ -351,89 +353,6 @@ def test_new_secrets_differ_and_are_usable() -> None:
     made = {StandardWebhooks.new_secret() for _ in range(50)}
     assert len(made) == 50
     assert all(SW.usable(Secret("k", value)) for value in made)
-
-
-def flips(text: str) -> Iterator[str]:
-    """The text with each of its bits flipped once, as a server would decode the bytes (Latin-1)."""
-    raw = text.encode("latin-1")
-    for at in range(len(raw) * 8):
-        changed = bytearray(raw)
-        changed[at // 8] ^= 1 << at % 8
-        yield changed.decode("latin-1")
-
-
-@each_verifier
-def test_any_flipped_bit_is_refused(verifier: Verifier) -> None:
-    new, *_ = secrets_for(verifier)
-    good = signed(verifier, new, BODY, NOW)
-    read = {name: value for name, value in good.items() if name.lower() in verifier.headers}
-    assert verifier.check(BODY, good, [new], NOW).outcome is Outcome.AUTHENTIC
-    for name, value in read.items():
-        for flipped in flips(value):
-            assert verifier.check(BODY, {**good, name: flipped}, [new], NOW).outcome is Outcome.REFUSED, (name, flipped)
-    for flipped in flips(new.value):
-        assert verifier.check(BODY, good, [Secret("new", flipped)], NOW).outcome is Outcome.REFUSED, flipped
-    if not isinstance(verifier, Basic | BearerList | StaticHeader):
-        for flipped in flips(BODY.decode()):
-            assert verifier.check(flipped.encode("latin-1"), good, [new], NOW).outcome is Outcome.REFUSED
-
-
-def test_any_flipped_bit_of_v1a_is_refused() -> None:
-    headers, public = signed_v1a(BODY, NOW)
-    for name, value in headers.items():
-        for flipped in flips(value):
-            assert SW.check(BODY, {**headers, name: flipped}, [public], NOW).outcome is Outcome.REFUSED, (name, flipped)
-    for flipped in flips(public.value):
-        assert SW.check(BODY, headers, [Secret("public", flipped)], NOW).outcome is Outcome.REFUSED, flipped
-
-
-@given(body=st.binary(max_size=200), at=st.integers(1_000_000_000, 4_000_000_000), data=st.data())
-def test_any_flipped_bit_of_any_message_is_refused(body: bytes, at: int, data: st.DataObject) -> None:
-    verifier = data.draw(st.sampled_from(DATED))
-    new, *_ = secrets_for(verifier)
-    now = datetime.fromtimestamp(at, UTC)
-    body = body if not isinstance(verifier, StandardWebhooks) else body.hex().encode()
-    good = signed(verifier, new, body, now)
-    assert verifier.check(body, good, [new], now).outcome is Outcome.AUTHENTIC
-    signed_parts = [part for part in sorted(verifier.headers) if part in good] + (["body"] if body else [])
-    part = data.draw(st.sampled_from(signed_parts))
-    text = body.decode("latin-1") if part == "body" else good[part]
-    flipped = list(flips(text))[data.draw(st.integers(0, len(text) * 8 - 1))]
-    if part == "body":
-        assert verifier.check(flipped.encode("latin-1"), good, [new], now).outcome is Outcome.REFUSED
-    else:
-        assert verifier.check(body, {**good, part: flipped}, [new], now).outcome is Outcome.REFUSED
-
-
-@pytest.mark.parametrize(
-    "body",
-    [b'{"type": "ping", "id": "a"}', BODY + b"\r\n", BODY + b" ", b"\xef\xbb\xbf" + BODY, BODY.replace(b" ", b""), b""],
-)
-@pytest.mark.parametrize("verifier", [v for v in VERIFIERS if not isinstance(v, Basic | BearerList | StaticHeader)], ids=repr)
-def test_only_the_exact_bytes_count(verifier: Verifier, body: bytes) -> None:
-    new, *_ = secrets_for(verifier)
-    assert verifier.check(body, signed(verifier, new, BODY, NOW), [new], NOW).outcome is Outcome.REFUSED
-
-
-ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=[]), max_size=80)
-
-
-@given(verifier=st.sampled_from(VERIFIERS), body=st.binary(max_size=100), data=st.data())
-def test_nothing_that_a_stranger_sends_raises_or_passes(verifier: Verifier, body: bytes, data: st.DataObject) -> None:
-    names = sorted(verifier.headers)
-    headers = {name: data.draw(ANY_TEXT) for name in data.draw(st.lists(st.sampled_from(names), unique=True))}
-    secrets = [Secret("odd", data.draw(ANY_TEXT)), secrets_for(verifier)[0]]
-    if headers.get("webhook-id"):
-        headers |= {"webhook-timestamp": "1772467200"}
-    guess = isinstance(verifier, StaticHeader | BearerList) and secrets[0].value in "".join(headers.values())
-    assert guess or verifier.check(body, headers, secrets, NOW).outcome is Outcome.REFUSED
-
-
-@given(text=ANY_TEXT.filter(lambda text: " " not in text))
-def test_no_text_after_the_scheme_raises(text: str) -> None:
-    _, public = signed_v1a(BODY, NOW)
-    for signature in (f"v1,{text}", f"v1a,{text}", f"{text},{text}"):
-        assert SW.check(SW_BODY, sw(signature=signature), [SW_SECRET, public], SW_NOW).outcome is Outcome.REFUSED
 
 
 def test_a_secret_is_not_shown_by_accident() -> None:
