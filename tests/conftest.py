@@ -11,7 +11,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -21,6 +21,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support.postgres import PostgresServer, fast_folder, named_server, running_server, start_supervised
+from tests.support.world import World, make_world
 
 SHARED = "HARMLINE_TEST_SHARED"  # the folder that this run's processes share; its name is the run's own
 STOP_TIMEOUT = 30.0
@@ -129,3 +130,10 @@ def chromium() -> str:
         if name and (path := shutil.which(name)):
             return path
     raise FileNotFoundError("No Chromium on this machine. To install it: apt-get install chromium")
+
+
+@pytest.fixture
+async def world(database_url: str) -> AsyncIterator[World]:
+    """Two organizations on a fresh database of either kind, with people in every role and the clock stopped."""
+    async with make_world(database_url) as made:
+        yield made

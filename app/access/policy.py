@@ -1,0 +1,117 @@
+"""The one policy table: every route, who may call it, and whose rows it may touch. What is not listed is refused."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.access.roles import Role
+
+
+class Reach(StrEnum):
+    """Whose rows a route may touch, within the caller's own organization."""
+
+    NOBODY = "nobody"
+    SELF = "self"
+    MATTER = "matter"
+    SELF_OR_MATTER = "self_or_matter"
+    ORGANIZATION = "organization"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One route's rule. `scope` is what a program's token must carry. No roles: everybody, signed in or not."""
+
+    roles: frozenset[Role]
+    reach: Reach
+    scope: str = ""
+
+    @property
+    def public(self) -> bool:
+        """Whether nobody needs to sign in."""
+        return not self.roles
+
+
+def _rule(reach: Reach, scope: str, *roles: Role) -> Rule:
+    return Rule(frozenset(roles), reach, scope)
+
+
+_PUBLIC = Rule(frozenset(), Reach.NOBODY)
+_EVERY_ROLE = tuple(Role)
+_SIGNED_IN = _rule(Reach.SELF, "account", *_EVERY_ROLE)
+_OWN_READ = _rule(Reach.SELF, "timeline:read", Role.MEMBER)
+_OWN_WRITE = _rule(Reach.SELF, "timeline:write", Role.MEMBER)
+_INCIDENT = _rule(Reach.SELF_OR_MATTER, "timeline:read", Role.MEMBER, Role.COUNSEL)
+_MATTERS = _rule(Reach.MATTER, "matters:read", Role.COUNSEL)
+_STATISTICS = _rule(Reach.NOBODY, "statistics:read", Role.STAFF, Role.COUNSEL)
+_QUEUES = _rule(Reach.ORGANIZATION, "queues:read", Role.CASEWORKER)
+_ROSTER = _rule(Reach.ORGANIZATION, "roster:write", Role.ADMIN)
+_CONNECTIONS = _rule(Reach.ORGANIZATION, "connections:write", Role.ADMIN)
+_ROLES = _rule(Reach.ORGANIZATION, "roles:write", Role.ADMIN, Role.COUNSEL)
+_LEDGER = _rule(Reach.ORGANIZATION, "ledger:read", Role.AUDITOR)
+
+POLICY: dict[tuple[str, str], Rule] = {
+    ("GET", "/livez"): _PUBLIC,
+    ("GET", "/readyz"): _PUBLIC,
+    ("GET", "/openapi.json"): _PUBLIC,
+    ("GET", "/static/{path}"): _PUBLIC,
+    ("GET", "/"): _PUBLIC,
+    ("GET", "/sign-in"): _PUBLIC,
+    ("POST", "/sign-in"): _PUBLIC,
+    ("GET", "/sign-in/{token}"): _PUBLIC,
+    ("POST", "/sign-in/{token}"): _PUBLIC,
+    ("POST", "/webhooks/{connection_id}/{token}"): _PUBLIC,
+    ("GET", "/v1/connectors/standard/schema.json"): _PUBLIC,
+    ("POST", "/sign-out"): _SIGNED_IN,
+    ("GET", "/v1/me"): _SIGNED_IN,
+    ("GET", "/v1/tokens"): _SIGNED_IN,
+    ("POST", "/v1/tokens"): _SIGNED_IN,
+    ("DELETE", "/v1/tokens/{token_id}"): _SIGNED_IN,
+    ("GET", "/v1/me/timeline"): _OWN_READ,
+    ("GET", "/v1/me/consents"): _OWN_READ,
+    ("POST", "/v1/me/consents"): _OWN_WRITE,
+    ("GET", "/v1/incidents/{incident_id}"): _INCIDENT,
+    ("GET", "/v1/incidents/{incident_id}/originals/{event_id}"): _INCIDENT,
+    ("GET", "/v1/incidents/{incident_id}/losses"): _INCIDENT,
+    ("POST", "/v1/incidents/{incident_id}/losses"): _OWN_WRITE,
+    ("POST", "/v1/incidents/{incident_id}/verdict"): _OWN_WRITE,
+    ("GET", "/v1/matters"): _MATTERS,
+    ("GET", "/v1/matters/{matter_id}/incidents"): _MATTERS,
+    ("GET", "/v1/statistics/incidents"): _STATISTICS,
+    ("GET", "/v1/queues/unmatched"): _QUEUES,
+    ("GET", "/v1/queues/quarantined"): _QUEUES,
+    ("GET", "/v1/queues/set-aside"): _QUEUES,
+    ("GET", "/v1/members"): _ROSTER,
+    ("POST", "/v1/members/import"): _ROSTER,
+    ("POST", "/v1/enrollments/import"): _ROSTER,
+    ("POST", "/v1/members/{member_id}/erasure"): _ROSTER,
+    ("GET", "/v1/connections"): _CONNECTIONS,
+    ("POST", "/v1/connections"): _CONNECTIONS,
+    ("GET", "/v1/accounts"): _ROLES,
+    ("POST", "/v1/accounts"): _ROLES,
+    ("DELETE", "/v1/accounts/{account_id}/roles/{role}"): _ROLES,
+    ("GET", "/v1/holds"): _rule(Reach.MATTER, "holds:write", Role.COUNSEL),
+    ("POST", "/v1/holds"): _rule(Reach.MATTER, "holds:write", Role.COUNSEL),
+    ("DELETE", "/v1/holds/{hold_id}"): _rule(Reach.MATTER, "holds:write", Role.COUNSEL),
+    ("GET", "/v1/ledger"): _LEDGER,
+    ("GET", "/timeline"): _OWN_READ,
+    ("GET", "/incidents/{incident_id}"): _INCIDENT,
+    ("GET", "/incidents/{incident_id}/originals/{event_id}"): _INCIDENT,
+    ("POST", "/incidents/{incident_id}/verdict"): _OWN_WRITE,
+    ("POST", "/incidents/{incident_id}/losses"): _OWN_WRITE,
+    ("POST", "/consents"): _OWN_WRITE,
+    ("GET", "/matters"): _MATTERS,
+    ("GET", "/matters/{matter_id}"): _MATTERS,
+    ("GET", "/statistics"): _STATISTICS,
+    ("GET", "/queues"): _QUEUES,
+    ("GET", "/admin"): _CONNECTIONS,
+    ("GET", "/ledger"): _LEDGER,
+}
+
+
+def rule_for(method: str, path: str) -> Rule | None:
+    """The rule of a route by its method and path template; None means refused. HEAD is GET."""
+    return POLICY.get(("GET" if method == "HEAD" else method, path))
+
+
+def scopes_of(role: Role) -> frozenset[str]:
+    """Every scope that a token of this role may carry."""
+    return frozenset(rule.scope for rule in POLICY.values() if role in rule.roles)

@@ -1,0 +1,177 @@
+"""All SQL of access: accounts, roles, links, sessions, tokens."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy.orm import InstrumentedAttribute
+
+from app.access.models import Account, ApiToken, HeldDomain, RoleGrant, Session, SignInLink
+from app.access.roles import Principal, Role
+from app.kit.crypto import token_hash
+from app.kit.database import Transaction
+
+
+def _live(role: InstrumentedAttribute[str]) -> ColumnElement[bool]:
+    return (RoleGrant.account_id == Account.id) & (RoleGrant.role == role) & RoleGrant.revoked_at.is_(None)
+
+
+def _principal(account: Account, row: Session | ApiToken) -> Principal:
+    return Principal(
+        organization_id=account.organization_id,
+        account_id=account.id,
+        role=Role(row.role),
+        member_id=account.member_id if row.role == Role.MEMBER else None,
+        session_id=row.id if isinstance(row, Session) else None,
+        scopes=frozenset(map(str, row.scopes)) if isinstance(row, ApiToken) else None,
+    )
+
+
+async def find_session(tx: Transaction, token: str) -> tuple[Session, Principal] | None:
+    """The open session of a cookie, with an account that is not disabled and still has the role."""
+    query = (
+        select(Session, Account)
+        .join(Account, Account.id == Session.account_id)
+        .join(RoleGrant, _live(Session.role))
+        .where(Session.token_hash == token_hash(token), Session.ended_at.is_(None), Account.disabled_at.is_(None))
+    )
+    row = (await tx.execute(query.limit(1))).first()
+    return None if row is None else (row[0], _principal(row[1], row[0]))
+
+
+async def find_token(tx: Transaction, token: str, now: datetime) -> tuple[ApiToken, Principal] | None:
+    """The valid token of a program, with an account that is not disabled and still has the role."""
+    query = (
+        select(ApiToken, Account)
+        .join(Account, Account.id == ApiToken.account_id)
+        .join(RoleGrant, _live(ApiToken.role))
+        .where(
+            ApiToken.token_hash == token_hash(token),
+            ApiToken.revoked_at.is_(None),
+            ApiToken.expires_at > now,
+            Account.disabled_at.is_(None),
+        )
+    )
+    row = (await tx.execute(query.limit(1))).first()
+    return None if row is None else (row[0], _principal(row[1], row[0]))
+
+
+async def session_seen(tx: Transaction, session_id: UUID, now: datetime) -> None:
+    """Push a session's idle limit on."""
+    await tx.execute(update(Session).where(Session.id == session_id).values(last_seen_at=now))
+
+
+async def token_used(tx: Transaction, token_id: UUID, now: datetime) -> None:
+    """Note when a token was last used."""
+    await tx.execute(update(ApiToken).where(ApiToken.id == token_id).values(last_used_at=now))
+
+
+async def end_session(tx: Transaction, session_id: UUID, now: datetime) -> None:
+    """Close one session."""
+    await tx.execute(update(Session).where(Session.id == session_id).values(ended_at=now))
+
+
+async def end_access(tx: Transaction, account_id: UUID, role: Role, now: datetime) -> None:
+    """Close every session and token of an account in one role, and spend its open links."""
+    await tx.execute(
+        update(Session)
+        .where(Session.account_id == account_id, Session.role == role, Session.ended_at.is_(None))
+        .values(ended_at=now)
+    )
+    await tx.execute(
+        update(ApiToken)
+        .where(ApiToken.account_id == account_id, ApiToken.role == role, ApiToken.revoked_at.is_(None))
+        .values(revoked_at=now)
+    )
+    await tx.execute(
+        update(SignInLink)
+        .where(SignInLink.account_id == account_id, SignInLink.role == role, SignInLink.spent_at.is_(None))
+        .values(spent_at=now)
+    )
+
+
+async def spend_link(tx: Transaction, token: str, now: datetime) -> SignInLink | None:
+    """Spend a one-time link, once whoever else tries at the same time; None when it is spent, old or unknown."""
+    spend = (
+        update(SignInLink)
+        .where(SignInLink.token_hash == token_hash(token), SignInLink.spent_at.is_(None), SignInLink.expires_at > now)
+        .values(spent_at=now)
+        .returning(SignInLink)
+    )
+    return (await tx.execute(spend)).scalar_one_or_none()
+
+
+async def accounts_by_email(tx: Transaction, email_index: bytes) -> Sequence[tuple[Account, str]]:
+    """Every account and live role behind one address, over all organizations."""
+    query = (
+        select(Account, RoleGrant.role)
+        .join(RoleGrant, (RoleGrant.account_id == Account.id) & RoleGrant.revoked_at.is_(None))
+        .where(Account.email_index == email_index, Account.disabled_at.is_(None))
+        .order_by(Account.id, RoleGrant.role)
+    )
+    return [(row[0], row[1]) for row in (await tx.execute(query)).all()]
+
+
+async def account_of(tx: Transaction, organization_id: UUID, account_id: UUID) -> Account | None:
+    """One account of one organization."""
+    query = select(Account).where(Account.organization_id == organization_id, Account.id == account_id)
+    return (await tx.execute(query)).scalar_one_or_none()
+
+
+async def account_by_email(tx: Transaction, organization_id: UUID, email_index: bytes) -> Account | None:
+    """The account without a member behind an address in one organization."""
+    query = select(Account).where(
+        Account.organization_id == organization_id, Account.email_index == email_index, Account.member_id.is_(None)
+    )
+    return (await tx.execute(query.order_by(Account.id).limit(1))).scalar_one_or_none()
+
+
+async def account_of_member(tx: Transaction, organization_id: UUID, member_id: UUID) -> Account | None:
+    """The account of one member."""
+    query = select(Account).where(Account.organization_id == organization_id, Account.member_id == member_id)
+    return (await tx.execute(query)).scalar_one_or_none()
+
+
+async def live_grant(tx: Transaction, account_id: UUID, role: Role) -> RoleGrant | None:
+    """The grant by which an account has a role now."""
+    query = select(RoleGrant).where(RoleGrant.account_id == account_id, RoleGrant.role == role, RoleGrant.revoked_at.is_(None))
+    return (await tx.execute(query.limit(1))).scalar_one_or_none()
+
+
+async def holders(tx: Transaction, organization_id: UUID, role: Role) -> int:
+    """How many accounts of an organization have a role now."""
+    query = (
+        select(func.count())
+        .select_from(RoleGrant)
+        .where(RoleGrant.organization_id == organization_id, RoleGrant.role == role, RoleGrant.revoked_at.is_(None))
+    )
+    return (await tx.execute(query)).scalar_one()
+
+
+async def grants(tx: Transaction, organization_id: UUID) -> Sequence[RoleGrant]:
+    """Every live role of an organization's people, members left out."""
+    query = (
+        select(RoleGrant)
+        .where(
+            RoleGrant.organization_id == organization_id,
+            RoleGrant.revoked_at.is_(None),
+            RoleGrant.role != Role.MEMBER,
+        )
+        .order_by(RoleGrant.id)
+    )
+    return (await tx.execute(query)).scalars().all()
+
+
+async def tokens_of(tx: Transaction, account_id: UUID) -> Sequence[ApiToken]:
+    """An account's tokens, newest first."""
+    query = select(ApiToken).where(ApiToken.account_id == account_id).order_by(ApiToken.id.desc())
+    return (await tx.execute(query)).scalars().all()
+
+
+async def is_held(tx: Transaction, organization_id: UUID, domain: str) -> bool:
+    """Whether nothing is sent to this domain or a domain above it."""
+    labels = domain.lower().strip(".").split(".")
+    candidates = [".".join(labels[i:]) for i in range(len(labels))]
+    query = select(HeldDomain.domain).where(HeldDomain.organization_id == organization_id, HeldDomain.domain.in_(candidates))
+    return (await tx.execute(query.limit(1))).first() is not None

@@ -1,0 +1,69 @@
+"""API shapes of access."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from app.access.roles import Role
+
+Email = Annotated[str, StringConstraints(pattern=r"^[^@\s\x00]{1,64}@[^@\s\x00]{1,188}$")]
+
+
+class Strict(BaseModel):
+    """A request body: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Me(BaseModel):
+    """Who you are here."""
+
+    organization_id: UUID
+    account_id: UUID
+    role: Role
+    member_id: UUID | None
+
+
+class NewToken(Strict):
+    """A token to make: what it is for, what it may do, how long (days)."""
+
+    label: Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\x00]+$")]
+    scopes: Annotated[list[Annotated[str, StringConstraints(max_length=40)]], Field(min_length=1, max_length=20)]
+    days: Annotated[int, Field(ge=1, le=90, strict=True)] = 30
+
+
+class TokenView(BaseModel):
+    """One token, without its secret."""
+
+    id: UUID
+    label: str
+    role: Role
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+
+class CreatedToken(TokenView):
+    """A token just made: `token` is shown this once."""
+
+    token: str
+
+
+class NewAccount(Strict):
+    """A person to let in: an address and a role. They get a one-time link by mail."""
+
+    email: Email
+    role: Role
+
+
+class GrantView(BaseModel):
+    """One live role of one account."""
+
+    account_id: UUID
+    role: Role
+    granted_by: UUID | None
+    granted_at: datetime

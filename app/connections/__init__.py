@@ -1,0 +1,1 @@
+"""Configured connectors: who sends, with which secrets, to which unguessable address."""

@@ -1,0 +1,108 @@
+"""Use cases of connections: set one up, and find what a delivery claims to be for."""
+
+import hmac
+import secrets
+from dataclasses import dataclass
+from uuid import UUID
+
+from app.connections import repository
+from app.connections.models import Connection, ConnectionSecret
+from app.kit import clock
+from app.kit.crypto import token_hash
+from app.kit.database import Transaction
+from app.kit.errors import FieldError, Problem
+from app.kit.ids import uuid7
+from app.kit.keyring import Keyring, Lane
+from app.ledger.service import SYSTEM, Act, Actor, append
+from connectors.contract import Connector, Sender, WebhookPlan
+from connectors.registry import registry
+from connectors.verifiers import NotSigned, Secret, StandardWebhooks
+
+
+@dataclass(frozen=True)
+class Created:
+    """A new connection with what is shown once: the path of its webhook address and its secret."""
+
+    connection: Connection
+    path: str
+    secret: str
+
+
+@dataclass(frozen=True)
+class Addressed:
+    """The connection that a delivery is addressed to, with what it takes to check it."""
+
+    connection: Connection
+    connector: Connector
+    plan: WebhookPlan
+    secrets: tuple[Secret, ...]
+
+
+def _refused(field: str, message: str) -> Problem:
+    return Problem(422, message, errors=[FieldError(field=f"body.{field}", message=message)])
+
+
+async def create_connection(
+    tx: Transaction,
+    keyring: Keyring,
+    organization_id: UUID,
+    *,
+    connector: str,
+    title: str,
+    sender: Sender,
+    secret: str | None = None,
+    actor: Actor = SYSTEM,
+) -> Created:
+    """Set up a connection; without a secret of the sender's own, one is made. Raises a 422 Problem."""
+    known = registry().get(connector)
+    if known is None or known.webhook is None:
+        raise _refused("connector", f"There is no such connector. Choose from: {', '.join(registry())}.")
+    verifier = known.webhook.verifier
+    value = secret or StandardWebhooks.new_secret()
+    if not isinstance(verifier, NotSigned) and not verifier.usable(Secret("new", value)):
+        raise _refused("secret", "This secret proves nothing. Copy it again from the sender, or leave it out.")
+    token = secrets.token_urlsafe(24)
+    row = Connection(
+        id=uuid7(),
+        organization_id=organization_id,
+        connector=connector,
+        title=title,
+        sender=sender,
+        token_hash=token_hash(token),
+        created_at=clock.now(),
+    )
+    tx.add(row)
+    await tx.flush()
+    await add_secret(tx, keyring, row, value)
+    facts = {"change": "created", "connector": connector, "sender": sender}
+    await append(tx, keyring, organization_id, Act.CONNECTION, facts=facts, actor=actor, connection=row.id)
+    return Created(row, f"/webhooks/{row.id}/{token}", value)
+
+
+async def add_secret(tx: Transaction, keyring: Keyring, connection: Connection, value: str) -> None:
+    """Add a secret beside those that are valid already."""
+    secret_id = uuid7()
+    where = ("connection_secret", connection.id, secret_id)
+    sealed = await keyring.seal(tx, connection.organization_id, Lane.FACTUAL, value, *where)
+    tx.add(ConnectionSecret(connection_id=connection.id, id=secret_id, sealed=sealed, created_at=clock.now()))
+    await tx.flush()
+
+
+async def addressed(tx: Transaction, keyring: Keyring, connection_id: str, token: str) -> Addressed | None:
+    """The connection of a webhook address; None when id and token do not belong together, whatever they are."""
+    try:
+        found = await repository.connection(tx, UUID(connection_id))
+    except ValueError:
+        found = None
+    expected = found.token_hash if found else bytes(32)
+    if not hmac.compare_digest(token_hash(token), expected) or found is None:
+        return None
+    connector = registry()[found.connector]
+    if connector.webhook is None:
+        return None
+    opened = []
+    for row in await repository.secrets_of(tx, found.id):
+        where = ("connection_secret", found.id, row.id)
+        value = await keyring.unseal(tx, found.organization_id, Lane.FACTUAL, row.sealed, *where)
+        opened.append(Secret(str(row.id), value))
+    return Addressed(found, connector, connector.webhook, tuple(opened))

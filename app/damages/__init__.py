@@ -1,0 +1,1 @@
+"""What an incident cost the member: the damages ledger, first form."""

@@ -1,0 +1,101 @@
+"""Routes of incidents: the member's answer, consents, and the caseworker's queue."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from app.access.gate import Caller, MemberCaller
+from app.access.roles import Principal
+from app.connections import repository as connections
+from app.incidents import repository, service
+from app.incidents.identity import Answer
+from app.incidents.schemas import ConsentView, NewVerdict, UnmatchedView, VerdictView
+from app.kit.context import Context, Ctx, Tx
+from app.kit.database import Transaction
+from app.kit.errors import Problem, not_found
+from app.kit.pagination import Cursor, Limit, Page, decode_id_cursor, encode_cursor
+from app.members import repository as members
+from app.members import service as member_service
+from app.members.schemas import ConsentAnswer
+
+router = APIRouter(prefix="/v1", tags=["incidents"])
+
+
+async def answer_incident(tx: Transaction, context: Context, caller: Principal, incident_id: UUID, body: NewVerdict) -> UUID:
+    """Take a member's own answer; returns the id of the incident it now is about. Raises a 404, 409 or 422 Problem."""
+    if body.answer is Answer.UNANSWERED:
+        raise Problem(422, "Answer not_me, was_me or unsure.")
+    incident = await repository.find_incident(tx, caller.organization_id, incident_id, caller.member_id)
+    if incident is None:
+        raise not_found()
+    await service.give_verdict(tx, context.keyring, incident, body.answer, body.shown, caller.actor)
+    return incident.id
+
+
+@router.post("/incidents/{incident_id}/verdict")
+async def give_verdict(incident_id: UUID, body: NewVerdict, caller: MemberCaller, context: Ctx, tx: Tx) -> VerdictView:
+    """Say whether it was you. You can change your answer; every answer is kept."""
+    final_id = await answer_incident(tx, context, caller, incident_id, body)
+    incident = await repository.find_incident(tx, caller.organization_id, final_id, caller.member_id)
+    if incident is None:
+        raise not_found()
+    return VerdictView(
+        incident_id=incident.id,
+        answer=Answer(incident.answer),
+        needs_review=incident.needs_review,
+        ask_again=incident.ask_again,
+    )
+
+
+async def consents_of(tx: Transaction, caller: Principal) -> list[ConsentView]:
+    """What a member was asked and answered, one entry for each connection that knows them."""
+    if caller.member_id is None:
+        return []
+    waiting = set(await repository.waiting_for_consent(tx, caller.member_id))
+    known = {row.connection_id for row in await members.enrollments_of_member(tx, caller.member_id)}
+    views = []
+    for connection_id in sorted(waiting | known):
+        connection = await connections.connection_of(tx, caller.organization_id, connection_id)
+        last = await members.last_consent(tx, caller.member_id, connection_id)
+        if connection is not None:
+            views.append(
+                ConsentView(
+                    connection_id=connection_id,
+                    title=connection.title,
+                    waiting=connection_id in waiting,
+                    given=last.given if last else None,
+                    decided_at=last.decided_at if last else None,
+                )
+            )
+    return views
+
+
+async def answer_consent(tx: Transaction, context: Context, caller: Principal, body: ConsentAnswer) -> None:
+    """Take a member's own consent or refusal. Raises a 404 Problem for a connection that does not know them."""
+    member = await members.member(tx, caller.organization_id, caller.member_id or UUID(int=0), lock=True)
+    known = await consents_of(tx, caller)
+    if member is None or body.connection_id not in {view.connection_id for view in known}:
+        raise not_found()
+    await member_service.record_consent(
+        tx, context.keyring, member, body.connection_id, given=body.given, source="member", actor=caller.actor
+    )
+
+
+@router.get("/me/consents")
+async def list_consents(caller: MemberCaller, tx: Tx) -> list[ConsentView]:
+    """Which monitoring services know you here, and whether you agreed to keeping what they send."""
+    return await consents_of(tx, caller)
+
+
+@router.post("/me/consents", status_code=204)
+async def give_consent(body: ConsentAnswer, caller: MemberCaller, context: Ctx, tx: Tx) -> None:
+    """Agree or refuse. After a refusal what waited can never be read by anybody."""
+    await answer_consent(tx, context, caller, body)
+
+
+@router.get("/queues/unmatched")
+async def unmatched(caller: Caller, tx: Tx, cursor: Cursor = None, limit: Limit = 50) -> Page[UnmatchedView]:
+    """Alerts that are nobody's, or could be two people's. What they say stays sealed."""
+    rows = await repository.unmatched_after(tx, caller.organization_id, decode_id_cursor(cursor), limit + 1)
+    items = [UnmatchedView.model_validate(row, from_attributes=True) for row in rows[:limit]]
+    return Page(items=items, next=encode_cursor(rows[limit - 1].alert_id.hex) if len(rows) > limit else None)

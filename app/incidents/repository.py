@@ -1,0 +1,190 @@
+"""All SQL of incidents: unmatched alerts, matched alerts and their events, incidents, verdicts."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, update
+
+from app.incidents.models import (
+    Incident,
+    IncidentAlert,
+    MemberAlert,
+    MemberEvent,
+    Unmatched,
+    UnmatchedReason,
+    Verdict,
+)
+from app.kit.database import Transaction
+
+
+async def match_of(tx: Transaction, connection_id: UUID, alert_id: UUID) -> MemberAlert | None:
+    """Whose alert it is, if it is anybody's yet."""
+    query = select(MemberAlert).where(MemberAlert.connection_id == connection_id, MemberAlert.alert_id == alert_id)
+    return (await tx.execute(query)).scalar_one_or_none()
+
+
+async def unmatched(tx: Transaction, connection_id: UUID, alert_id: UUID) -> Unmatched | None:
+    """The queue's row of one alert."""
+    return await tx.get(Unmatched, (connection_id, alert_id))
+
+
+async def open_unmatched_by_reference(
+    tx: Transaction, organization_id: UUID, references: Sequence[tuple[UUID, bytes]]
+) -> Sequence[Unmatched]:
+    """Open queue rows behind any of some (connection, reference) pairs."""
+    found: list[Unmatched] = []
+    for connection_id, reference_index in references:
+        query = select(Unmatched).where(
+            Unmatched.organization_id == organization_id,
+            Unmatched.connection_id == connection_id,
+            Unmatched.reference_index == reference_index,
+            Unmatched.closed_at.is_(None),
+        )
+        found.extend((await tx.execute(query.order_by(Unmatched.alert_id))).scalars())
+    return found
+
+
+async def unmatched_after(tx: Transaction, organization_id: UUID, after: UUID, limit: int) -> Sequence[Unmatched]:
+    """The next open queue rows by alert id, those that wait for a member's consent left out."""
+    query = select(Unmatched).where(
+        Unmatched.organization_id == organization_id,
+        Unmatched.closed_at.is_(None),
+        Unmatched.reason.in_((UnmatchedReason.NO_ENROLLMENT, UnmatchedReason.SEVERAL_MEMBERS)),
+        Unmatched.alert_id > after,
+    )
+    return (await tx.execute(query.order_by(Unmatched.alert_id).limit(limit))).scalars().all()
+
+
+async def waiting_for_consent(tx: Transaction, member_id: UUID) -> Sequence[UUID]:
+    """Connections over which something waits for this member's answer."""
+    query = select(Unmatched.connection_id).where(
+        Unmatched.member_id == member_id,
+        Unmatched.reason == UnmatchedReason.NO_CONSENT,
+        Unmatched.closed_at.is_(None),
+    )
+    return (await tx.execute(query.distinct().order_by(Unmatched.connection_id))).scalars().all()
+
+
+async def unconsented_before(tx: Transaction, moment: datetime, limit: int) -> Sequence[Unmatched]:
+    """Alerts that have waited for consent since before `moment`."""
+    query = select(Unmatched).where(
+        Unmatched.reason == UnmatchedReason.NO_CONSENT, Unmatched.closed_at.is_(None), Unmatched.since <= moment
+    )
+    return (await tx.execute(query.order_by(Unmatched.alert_id).limit(limit))).scalars().all()
+
+
+async def unmatched_of_member(tx: Transaction, member_id: UUID) -> Sequence[Unmatched]:
+    """Every open queue row that names a member."""
+    query = select(Unmatched).where(Unmatched.member_id == member_id, Unmatched.closed_at.is_(None))
+    return (await tx.execute(query)).scalars().all()
+
+
+async def unmatched_counts(tx: Transaction, organization_id: UUID) -> dict[str, int]:
+    """Alerts that are nobody's, by reason; those matched since are left out."""
+    still = Unmatched.closed_at.is_(None) | Unmatched.reason.in_((UnmatchedReason.REFUSED, UnmatchedReason.EXPIRED))
+    query = select(Unmatched.reason, func.count()).where(Unmatched.organization_id == organization_id, still)
+    return {row[0]: row[1] for row in (await tx.execute(query.group_by(Unmatched.reason))).all()}
+
+
+async def matched_count(tx: Transaction, organization_id: UUID) -> int:
+    """How many alerts are somebody's."""
+    query = select(func.count()).select_from(MemberAlert).where(MemberAlert.organization_id == organization_id)
+    return (await tx.execute(query)).scalar_one()
+
+
+async def has_event(tx: Transaction, member_id: UUID, event_id: UUID) -> bool:
+    """Whether an event is with its member already."""
+    return await tx.get(MemberEvent, (member_id, event_id)) is not None
+
+
+async def events_of_member(tx: Transaction, member_id: UUID) -> Sequence[MemberEvent]:
+    """Every event of every matched alert of one member, in order of arrival."""
+    query = select(MemberEvent).where(MemberEvent.member_id == member_id)
+    return (await tx.execute(query.order_by(MemberEvent.received_at, MemberEvent.event_id))).scalars().all()
+
+
+async def events_of_alerts(tx: Transaction, member_id: UUID, alert_ids: Sequence[UUID]) -> Sequence[MemberEvent]:
+    """The events of some alerts of one member, in order of arrival."""
+    query = select(MemberEvent).where(MemberEvent.member_id == member_id, MemberEvent.alert_id.in_(alert_ids))
+    return (await tx.execute(query.order_by(MemberEvent.received_at, MemberEvent.event_id))).scalars().all()
+
+
+async def event_of_member(tx: Transaction, member_id: UUID, event_id: UUID) -> MemberEvent | None:
+    """One event of one member."""
+    return await tx.get(MemberEvent, (member_id, event_id))
+
+
+async def incidents_of_member(tx: Transaction, member_id: UUID) -> Sequence[Incident]:
+    """Every incident of one member, merged ones too."""
+    query = select(Incident).where(Incident.member_id == member_id).order_by(Incident.id)
+    return (await tx.execute(query)).scalars().all()
+
+
+async def alerts_by_incident(tx: Transaction, member_id: UUID) -> dict[UUID, frozenset[UUID]]:
+    """Which alerts each incident of a member holds now."""
+    query = select(IncidentAlert.incident_id, IncidentAlert.alert_id).where(IncidentAlert.member_id == member_id)
+    held: dict[UUID, set[UUID]] = {}
+    for incident_id, alert_id in (await tx.execute(query)).all():
+        held.setdefault(incident_id, set()).add(alert_id)
+    return {incident_id: frozenset(alert_ids) for incident_id, alert_ids in held.items()}
+
+
+async def set_incident_of(tx: Transaction, member_id: UUID, alert_ids: frozenset[UUID], incident_id: UUID) -> None:
+    """Say which incident some alerts belong to now."""
+    await tx.execute(delete(IncidentAlert).where(IncidentAlert.member_id == member_id, IncidentAlert.alert_id.in_(alert_ids)))
+    tx.add_all(IncidentAlert(member_id=member_id, alert_id=alert_id, incident_id=incident_id) for alert_id in sorted(alert_ids))
+    await tx.flush()
+
+
+async def find_incident(
+    tx: Transaction, organization_id: UUID, incident_id: UUID, member_id: UUID | None = None
+) -> Incident | None:
+    """One incident, followed to the one it was merged into; of one member where `member_id` is given."""
+    for _ in range(100):
+        query = select(Incident).where(Incident.organization_id == organization_id, Incident.id == incident_id)
+        if member_id is not None:
+            query = query.where(Incident.member_id == member_id)
+        found = (await tx.execute(query)).scalar_one_or_none()
+        if found is None or found.redirect_to is None:
+            return found
+        incident_id, member_id = found.redirect_to, found.member_id
+    return None
+
+
+async def timeline(
+    tx: Transaction, organization_id: UUID, member_id: UUID, before: tuple[datetime, UUID] | None, limit: int
+) -> Sequence[Incident]:
+    """A member's incidents, the newest first, after the one that `before` names."""
+    query = select(Incident).where(
+        Incident.organization_id == organization_id, Incident.member_id == member_id, Incident.redirect_to.is_(None)
+    )
+    if before is not None:
+        moment, incident_id = before
+        older = (Incident.first_received_at < moment) | ((Incident.first_received_at == moment) & (Incident.id < incident_id))
+        query = query.where(older)
+    newest = query.order_by(Incident.first_received_at.desc(), Incident.id.desc()).limit(limit)
+    return (await tx.execute(newest)).scalars().all()
+
+
+async def verdicts_of_member(tx: Transaction, member_id: UUID) -> Sequence[Verdict]:
+    """Every answer a member ever gave, in order."""
+    query = select(Verdict).where(Verdict.member_id == member_id).order_by(Verdict.id)
+    return (await tx.execute(query)).scalars().all()
+
+
+async def all_incidents(tx: Transaction, organization_id: UUID) -> Sequence[Incident]:
+    """Every present incident of an organization."""
+    query = select(Incident).where(Incident.organization_id == organization_id, Incident.redirect_to.is_(None))
+    return (await tx.execute(query.order_by(Incident.member_id, Incident.id))).scalars().all()
+
+
+async def forget(tx: Transaction, member_id: UUID, now: datetime) -> None:
+    """Delete what is kept of a member from the match on; links and losses go with their incidents."""
+    for table in (Verdict, IncidentAlert, Incident, MemberEvent, MemberAlert):
+        await tx.execute(delete(table).where(table.member_id == member_id))
+    await tx.execute(
+        update(Unmatched)
+        .where(Unmatched.member_id == member_id, Unmatched.closed_at.is_(None))
+        .values(reason=UnmatchedReason.ERASED, member_id=None, closed_at=now)
+    )

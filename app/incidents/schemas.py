@@ -1,0 +1,46 @@
+"""API shapes of incidents: the verdict, the queue of what is nobody's, the member's consents."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.incidents.identity import Answer
+
+
+class NewVerdict(BaseModel):
+    """The member's answer, and the alerts that they were shown when they gave it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    answer: Answer
+    shown: Annotated[list[UUID], Field(min_length=1, max_length=500)]
+
+
+class VerdictView(BaseModel):
+    """The verdict of an incident as it now stands."""
+
+    incident_id: UUID
+    answer: Answer
+    needs_review: bool
+    ask_again: bool
+
+
+class UnmatchedView(BaseModel):
+    """One alert that is nobody's: where it came from and why it waits. What it says stays sealed."""
+
+    alert_id: UUID
+    connection_id: UUID
+    reason: str
+    since: datetime
+
+
+class ConsentView(BaseModel):
+    """One monitoring service that wants to tell you something, and what you answered. No content."""
+
+    connection_id: UUID
+    title: str
+    waiting: bool
+    given: bool | None
+    decided_at: datetime | None

@@ -1,0 +1,54 @@
+"""The workers of incidents: match what intake has seen, recompute who is touched, forget who is erased."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from app.incidents import matching, repository, service
+from app.intake.handling import ALERT_SEEN
+from app.kit.context import Context
+from app.kit.database import Transaction
+from app.kit.outbox import Consumer, Message
+from app.members import repository as members
+from app.members.service import ENROLLMENT_CHANGED, MEMBER_ERASED
+
+
+def matcher(context: Context) -> Consumer:
+    """Match alerts to members and recompute those members' incidents; look again when an enrollment or a consent changes."""
+
+    async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
+        alerts: dict[tuple[UUID, UUID], None] = {}
+        for message in messages:
+            if message.topic == ALERT_SEEN:
+                alerts[UUID(message.payload["connection_id"]), UUID(message.payload["alert_id"])] = None
+            else:
+                alerts.update(dict.fromkeys(await _waiting(tx, message)))
+        organizations = {message.organization_id for message in messages}
+        touched: dict[UUID, UUID] = {}
+        for connection_id, alert_id in alerts:
+            member_id = await matching.match(tx, context.keyring, connection_id, alert_id)
+            row = await repository.match_of(tx, connection_id, alert_id) if member_id else None
+            if row is not None and row.organization_id in organizations:
+                touched[row.member_id] = row.organization_id
+        for member_id, organization_id in sorted(touched.items()):
+            await service.recompute(tx, context.keyring, organization_id, member_id)
+
+    return Consumer("incidents.match", frozenset({ALERT_SEEN, ENROLLMENT_CHANGED}), handle)
+
+
+async def _waiting(tx: Transaction, message: Message) -> list[tuple[UUID, UUID]]:
+    """The alerts in the queue that a changed enrollment or consent may free."""
+    enrollments = await members.enrollments_of_member(tx, UUID(message.payload["member_id"]))
+    references = [(row.connection_id, row.reference_index) for row in enrollments]
+    rows = await repository.open_unmatched_by_reference(tx, message.organization_id, references)
+    return [(row.connection_id, row.alert_id) for row in rows]
+
+
+def eraser(context: Context) -> Consumer:
+    """Destroy and delete what was kept of an erased member."""
+
+    async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
+        for message in messages:
+            member_id = UUID(message.payload["member_id"])
+            await service.forget(tx, context.keyring, message.organization_id, member_id)
+
+    return Consumer("incidents.erase", frozenset({MEMBER_ERASED}), handle)

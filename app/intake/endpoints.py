@@ -1,0 +1,115 @@
+"""The one door for pushes. 2xx only after COMMIT; what is not authentic gets one and the same answer."""
+
+from datetime import UTC
+from typing import Any
+from uuid import UUID
+
+import structlog
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from app.access.gate import Caller
+from app.connections import service as connections
+from app.connections.service import Addressed
+from app.intake import receive, repository
+from app.intake.schemas import QuarantinedView, SetAside
+from app.kit import clock
+from app.kit.context import Context, Ctx, Tx
+from app.kit.errors import Problem
+from app.kit.pagination import Cursor, Limit, Page, decode_id_cursor, encode_cursor
+from connectors.verifiers import Outcome
+
+router = APIRouter(tags=["intake"])
+log = structlog.get_logger(__name__)
+
+NOBODY = UUID(int=0)
+RETRY_SECONDS = "5"
+_NOT_AUTHENTIC = Problem(401, "This delivery does not prove that it comes from the sender of this address.")
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    401: {"description": "Not authentic, or no such address: always the same answer."},
+    413: {"description": "Larger than this connection takes."},
+    415: {"description": "A media type or content encoding that this connection does not take."},
+    503: {"description": "Nothing was kept. Send it again after `Retry-After` seconds."},
+}
+
+
+async def _body(request: Request, largest: int) -> bytes:
+    """The exact bytes of a request, never more than `largest`. Raises a 413 Problem."""
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > largest:
+            raise Problem(413, f"The delivery is larger than {largest} bytes: send fewer alerts at a time.")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _media_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+async def _admitted(request: Request, context: Context, to: Addressed | None) -> tuple[bytes, Any]:
+    """The body and its verification, or the refusal. Raises a 401, 410, 413 or 415 Problem."""
+    if to is None:
+        raise _NOT_AUTHENTIC
+    if to.connection.closed_at is not None:
+        raise Problem(410, "This connection is closed.")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem(415, "Send the body as it is, without a content encoding.")
+    if _media_type(request) not in to.plan.media_types:
+        raise Problem(415, f"Send the body as {', '.join(sorted(to.plan.media_types))}.")
+    body = await _body(request, to.plan.largest_body)
+    verification = receive.verify(to, body, request.headers)
+    if verification.outcome is Outcome.REFUSED:
+        raise _NOT_AUTHENTIC
+    return body, verification
+
+
+_REASONS = {401: "not_authentic", 410: "closed", 413: "too_large", 415: "wrong_type"}
+
+
+async def _count_refusal(context: Context, to: Addressed | None, status: int) -> None:
+    organization_id = to.connection.organization_id if to else NOBODY
+    connection_id = to.connection.id if to else NOBODY
+    async with context.database.begin() as tx:
+        await repository.count_refusal(tx, organization_id, connection_id, _REASONS[status], clock.now().astimezone(UTC))
+
+
+@router.post("/webhooks/{connection_id}/{token}", status_code=202, responses=_ANSWERS)
+async def deliver(connection_id: str, token: str, request: Request, context: Ctx) -> JSONResponse:
+    """Take in one delivery. 202 says that it is kept, whatever is in it; understanding it is a later step."""
+    try:
+        async with context.database.begin(read_only=True) as tx:
+            to = await connections.addressed(tx, context.keyring, connection_id, token)
+        try:
+            body, verification = await _admitted(request, context, to)
+        except Problem as refusal:
+            await _count_refusal(context, to, refusal.status)
+            raise
+        async with context.database.begin() as tx:
+            assert to is not None  # noqa: S101 - _admitted refuses a delivery that is addressed to nobody
+            kept = await receive.keep(tx, context.keyring, to, body, request.headers, verification, "webhook")
+    except (DBAPIError, PoolTimeout, OSError) as error:
+        log.error("store unavailable", error=type(error).__name__)
+        raise Problem(503, "Nothing was kept. Send it again.", headers={"Retry-After": RETRY_SECONDS}) from None
+    return JSONResponse({"receipt": str(kept.receipt_id), "repeat": kept.repeat}, status_code=202)
+
+
+@router.get("/v1/queues/quarantined")
+async def quarantined(caller: Caller, tx: Tx, cursor: Cursor = None, limit: Limit = 50) -> Page[QuarantinedView]:
+    """Events that could not be understood, oldest first: where the trouble is, never what stands there."""
+    after = decode_id_cursor(cursor)
+    rows = await repository.quarantined_after(tx, caller.organization_id, after, limit + 1)
+    items = [QuarantinedView.model_validate(row, from_attributes=True) for row in rows[:limit]]
+    return Page(items=items, next=encode_cursor(rows[limit - 1].id.hex) if len(rows) > limit else None)
+
+
+@router.get("/v1/queues/set-aside")
+async def set_aside(caller: Caller, tx: Tx, cursor: Cursor = None, limit: Limit = 50) -> Page[SetAside]:
+    """Whole deliveries that wait for a person: stale, or not to be cut into events."""
+    after = decode_id_cursor(cursor)
+    rows = await repository.set_aside_after(tx, caller.organization_id, after, limit + 1)
+    items = [SetAside.model_validate(row, from_attributes=True) for row in rows[:limit]]
+    return Page(items=items, next=encode_cursor(rows[limit - 1].id.hex) if len(rows) > limit else None)

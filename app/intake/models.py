@@ -1,0 +1,141 @@
+"""Arrival tables, keyed by connection: receipts, the events cut out of them, alerts, and counts of what was refused."""
+
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Date, ForeignKey, ForeignKeyConstraint, Index, LargeBinary, String, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.kit.database import Base, PortableJson
+from app.kit.ids import uuid7
+
+
+class ReceiptState(StrEnum):
+    """How far a receipt has come. Stale and unsplittable ones wait for a person."""
+
+    STORED = "stored"
+    HANDLED = "handled"
+    STALE = "stale"
+    UNSPLITTABLE = "unsplittable"
+
+
+class EventOutcome(StrEnum):
+    """What became of one event. Each event has exactly one."""
+
+    NEW = "new"
+    SIGHTING = "sighting"
+    REVISION = "revision"
+    NON_ALERT = "non_alert"
+    BREACH_RECORD = "breach_record"
+    QUARANTINED = "quarantined"
+
+
+class Receipt(Base):
+    """What one authentic delivery brought, byte-exact and sealed under its own key.
+
+    `sealed` holds 32 bytes of salt and then the body; `repeats` counts further deliveries of the same bytes. Without
+    `wrapped_key` the body is gone for good, and hash, verification and ledger entry remain.
+    """
+
+    __tablename__ = "receipt"
+    __table_args__ = (
+        UniqueConstraint("connection_id", "body_hash"),
+        Index(
+            "ix_receipt_waiting",
+            "state",
+            "id",
+            sqlite_where=text("state = 'stored'"),
+            postgresql_where=text("state = 'stored'"),
+        ),
+    )
+
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id"), primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    organization_id: Mapped[UUID]
+    body_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    wrapped_key: Mapped[bytes | None] = mapped_column(LargeBinary)
+    channel: Mapped[str] = mapped_column(String(20))
+    verification: Mapped[dict[str, Any]] = mapped_column(PortableJson)
+    headers_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    grade: Mapped[str] = mapped_column(String(20))
+    received_at: Mapped[datetime]
+    last_received_at: Mapped[datetime]
+    repeats: Mapped[int] = mapped_column(default=0)
+    state: Mapped[str] = mapped_column(String(20))
+    reason: Mapped[str | None] = mapped_column(String(200))
+    handled_at: Mapped[datetime | None]
+
+
+class AlertRow(Base):
+    """One event understood. Nothing of what it says is in plain here: it may be about somebody who never consented.
+
+    `reference_index` finds the enrollment; what the alert says is sealed in its events.
+    """
+
+    __tablename__ = "alert"
+    __table_args__ = (
+        UniqueConstraint("connection_id", "dedupe_key"),
+        Index("ix_alert_connection_id_reference_index", "connection_id", "reference_index"),
+    )
+
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id"), primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    organization_id: Mapped[UUID]
+    dedupe_key: Mapped[bytes] = mapped_column(LargeBinary)
+    key_version: Mapped[int]
+    reference_index: Mapped[bytes] = mapped_column(LargeBinary)
+    grade: Mapped[str] = mapped_column(String(20))
+    first_received_at: Mapped[datetime]
+
+
+class Event(Base):
+    """One item cut out of a receipt, with what became of it. `path` and `reason` name a field, never a value.
+
+    `sealed` holds the provider's own item and, where it was understood, the normalised alert, under the event's own key: a
+    receipt's key can then be destroyed for one person without losing the others'. `content_hash` is keyed.
+    """
+
+    __tablename__ = "event"
+    __table_args__ = (
+        ForeignKeyConstraint(["connection_id", "receipt_id"], ["receipt.connection_id", "receipt.id"]),
+        ForeignKeyConstraint(["connection_id", "alert_id"], ["alert.connection_id", "alert.id"]),
+        UniqueConstraint("connection_id", "receipt_id", "position"),
+        Index("ix_event_connection_id_alert_id", "connection_id", "alert_id"),
+        Index(
+            "ix_event_quarantined",
+            "organization_id",
+            "id",
+            sqlite_where=text("outcome = 'quarantined'"),
+            postgresql_where=text("outcome = 'quarantined'"),
+        ),
+    )
+
+    connection_id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    organization_id: Mapped[UUID]
+    receipt_id: Mapped[UUID]
+    position: Mapped[int]
+    outcome: Mapped[str] = mapped_column(String(20))
+    alert_id: Mapped[UUID | None]
+    reason: Mapped[str | None] = mapped_column(String(80))
+    path: Mapped[str | None] = mapped_column(String(200))
+    content_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    wrapped_key: Mapped[bytes | None] = mapped_column(LargeBinary)
+    normaliser: Mapped[str] = mapped_column(String(80))
+    received_at: Mapped[datetime]
+
+
+class Refusal(Base):
+    """How many deliveries of one day were refused on a connection, by reason. Nil ids stand for "no such connection"."""
+
+    __tablename__ = "refusal"
+
+    connection_id: Mapped[UUID] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    reason: Mapped[str] = mapped_column(String(40), primary_key=True)
+    organization_id: Mapped[UUID]
+    count: Mapped[int]

@@ -1,0 +1,51 @@
+"""API shapes of intake. Field paths and reasons, never a value of anybody's alert."""
+
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import BaseModel
+
+
+class QuarantinedView(BaseModel):
+    """One event that could not be understood: where it came from, which field, why."""
+
+    id: UUID
+    connection_id: UUID
+    receipt_id: UUID
+    position: int
+    reason: str | None
+    path: str | None
+    normaliser: str
+    received_at: datetime
+
+
+class SetAside(BaseModel):
+    """One delivery that waits for a person."""
+
+    id: UUID
+    connection_id: UUID
+    state: str
+    reason: str | None
+    received_at: datetime
+    repeats: int
+
+
+class Accounts(BaseModel):
+    """The accounts of intake. They close: deliveries = receipts + repeats + refused, and every event has one outcome."""
+
+    deliveries: int
+    receipts: int
+    repeats: int
+    refused: dict[str, int]
+    waiting: int
+    stale: int
+    unsplittable: int
+    events: int
+    new: int
+    sightings: int
+    revisions: int
+    non_alerts: int
+    breach_records: int
+    quarantined: int
+    alerts: int
+    unmatched: dict[str, int] = {}

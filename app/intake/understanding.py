@@ -1,0 +1,87 @@
+"""Say what one event means, by its connector alone. Pure; whatever goes wrong is a reason, not an error."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import rfc8785
+
+from app.intake.models import EventOutcome
+from connectors.contract import Alert, BreachRecord, BrokenEvent, Connector, Malformed, NotAnAlert, RawEvent
+
+KEY_VERSION = 1
+LONGEST_PATH = 200
+
+
+@dataclass(frozen=True)
+class Understood:
+    """What one event is: an alert, a breach record, known and no alert, or to be quarantined with a reason and a path."""
+
+    outcome: EventOutcome | None
+    alert: Alert | None = None
+    record: BreachRecord | None = None
+    content: bytes = b""
+    reason: str | None = None
+    path: str | None = None
+
+
+class Unsplittable(Exception):
+    """Nothing could be cut out of a body; the message is a field path or the name of an error, never a value."""
+
+
+def split(connector: Connector, body: bytes) -> list[RawEvent | BrokenEvent]:
+    """The events of a body. Raises Unsplittable."""
+    try:
+        return list(connector.split(body))
+    except Malformed as error:
+        raise Unsplittable(str(error)[:LONGEST_PATH]) from None
+    except Exception as error:  # a connector's own mistake must not stop the inbox: the bytes are kept and can be replayed
+        raise Unsplittable(f"connector failed: {type(error).__name__}") from None
+
+
+def understand(connector: Connector, event: RawEvent | BrokenEvent) -> Understood:
+    """What one event means. Never raises."""
+    if isinstance(event, BrokenEvent):
+        return _quarantined("broken item", event.path)
+    if event.event_type not in connector.events:
+        return _quarantined("unknown event type", "type")
+    if connector.events[event.event_type] is None:
+        return Understood(EventOutcome.NON_ALERT, reason="known, not an alert")
+    try:
+        meaning = connector.normalise(event)
+        content = rfc8785.dumps(dict(event.body))
+    except Malformed as error:
+        return _quarantined("malformed field", str(error))
+    except rfc8785.CanonicalizationError:
+        return _quarantined("a number or text without a canonical form", "$")
+    except Exception as error:  # a connector's own mistake must not stop the inbox: the event is kept and can be replayed
+        return _quarantined(f"connector failed: {type(error).__name__}", "$")
+    match meaning:
+        case Alert():
+            return Understood(None, alert=meaning, content=content)
+        case BreachRecord():
+            return Understood(EventOutcome.BREACH_RECORD, record=meaning, content=content)
+        case NotAnAlert():
+            return Understood(EventOutcome.NON_ALERT, reason=meaning.reason[:80])
+
+
+def _quarantined(reason: str, path: str) -> Understood:
+    return Understood(EventOutcome.QUARANTINED, reason=reason[:80], path=path[:LONGEST_PATH])
+
+
+def identity_bytes(connection_id: bytes, identity: tuple[str, ...]) -> bytes:
+    """What is hashed into the dedupe key: version, connection, identity parts, each with its length before it."""
+    out = KEY_VERSION.to_bytes(2, "big")
+    for part in (connection_id, *(text.encode() for text in identity)):
+        out += len(part).to_bytes(4, "big") + part
+    return out
+
+
+def to_keep(event: RawEvent | BrokenEvent, understood: Understood) -> dict[str, Any]:
+    """What the event's own sealed copy holds: the provider's item, and the alert as normalised."""
+    normalised = understood.alert or understood.record
+    return {
+        "type": event.event_type if isinstance(event, RawEvent) else None,
+        "id": event.external_id if isinstance(event, RawEvent) else None,
+        "body": dict(event.body) if isinstance(event, RawEvent) else event.body,
+        "alert": normalised.model_dump(mode="json") if normalised else None,
+    }

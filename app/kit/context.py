@@ -1,0 +1,46 @@
+"""What a request or a worker needs of the world, made once at start-up and handed down."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from app.kit.config import Settings
+from app.kit.database import Database, Transaction
+from app.kit.keyring import Keyring, read_key_file
+from app.kit.mail import Mailer
+
+
+@dataclass(frozen=True)
+class Context:
+    """The service's settings, database, keys and mail."""
+
+    settings: Settings
+    database: Database
+    keyring: Keyring
+    mailer: Mailer
+
+
+def open_context(settings: Settings) -> Context:
+    """Open everything `settings` names. Raises KeyFileError when the top key is not there."""
+    keyring = Keyring(read_key_file(settings.key_file))
+    return Context(settings, Database(settings.database_url), keyring, Mailer(settings.smtp_url, settings.mail_from))
+
+
+def get_context(request: Request) -> Context:
+    """The context of the application that answers this request."""
+    context: Context = request.app.state.context
+    return context
+
+
+Ctx = Annotated[Context, Depends(get_context)]
+
+
+async def unit_of_work(request: Request, context: Ctx) -> AsyncIterator[Transaction]:
+    """The request's one transaction: committed before the first byte of the answer leaves."""
+    async with context.database.begin() as tx:
+        yield tx
+
+
+Tx = Annotated[Transaction, Depends(unit_of_work, scope="function")]

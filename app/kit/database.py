@@ -1,0 +1,131 @@
+"""The database: engine, tables' base, and the unit of work. Services take a transaction and never commit one."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, MetaData, event
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import TypeDecorator
+
+Transaction = AsyncSession
+
+_MONEY_SCALE = Decimal(10_000)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware moment, kept in UTC with microseconds on both databases; a naive one is refused."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Aware in, UTC to the database."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment without a time zone")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """UTC from the database, aware out."""
+        return None if value is None else value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Money(TypeDecorator[Decimal]):
+    """An amount as Decimal, kept as whole ten-thousandths, so that SQLite is as exact as PostgreSQL."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> int | None:
+        """Decimal in, ten-thousandths to the database; finer amounts are refused."""
+        if value is None:
+            return None
+        scaled = value * _MONEY_SCALE
+        if scaled != scaled.to_integral_value():
+            raise ValueError("an amount finer than a ten-thousandth")
+        return int(scaled)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> Decimal | None:
+        """Ten-thousandths from the database, Decimal out, with two places at least."""
+        return None if value is None else (Decimal(value) / _MONEY_SCALE).quantize(Decimal("0.01"))
+
+
+PortableJson = JSON().with_variant(JSONB(), "postgresql")
+
+
+class Base(DeclarativeBase):
+    """Base of every table; constraints are named, so that migrations can find them on both databases."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UtcDateTime(), Decimal: Money()}  # noqa: RUF012 - SQLAlchemy's own way
+
+
+def _tune_sqlite(engine: AsyncEngine) -> None:
+    @event.listens_for(engine.sync_engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Any) -> None:
+        read_only = connection.get_execution_options().get("read_only")
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+class Database:
+    """One engine and the only way to a transaction."""
+
+    def __init__(self, url: str) -> None:
+        """`url`: sqlite+aiosqlite:///path or postgresql+asyncpg://…"""
+        parsed = make_url(url)
+        self.url = url
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            if parsed.database:
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            self.engine = create_async_engine(url, pool_size=8, max_overflow=8, pool_timeout=60)
+            _tune_sqlite(self.engine)
+        else:
+            options = {"server_settings": {"timezone": "UTC", "synchronous_commit": "on"}}
+            self.engine = create_async_engine(url, pool_size=10, max_overflow=10, connect_args=options)
+        self._one_writer = asyncio.Lock()
+
+    @asynccontextmanager
+    async def begin(self, *, read_only: bool = False) -> AsyncIterator[Transaction]:
+        """One unit of work: commits when the block ends well, rolls back when it raises."""
+        if self.is_sqlite and not read_only:
+            async with self._one_writer, self._session(read_only) as tx:
+                yield tx
+        else:
+            async with self._session(read_only) as tx:
+                yield tx
+
+    @asynccontextmanager
+    async def _session(self, read_only: bool) -> AsyncIterator[Transaction]:
+        bind = self.engine.execution_options(read_only=True) if read_only else self.engine
+        async with AsyncSession(bind, expire_on_commit=False) as tx, tx.begin():
+            yield tx
+
+    async def close(self) -> None:
+        """Let every connection go."""
+        await self.engine.dispose()

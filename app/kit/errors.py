@@ -1,0 +1,119 @@
+"""Errors as RFC 9457 problem details: what is wrong and how to mend it; no stack, no value, no configuration."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+log = structlog.get_logger(__name__)
+
+
+class FieldError(BaseModel):
+    """One field that is wrong: where it stands and what to do."""
+
+    field: str
+    message: str
+
+
+class ProblemBody(BaseModel):
+    """The body of every error (RFC 9457), media type application/problem+json."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str | None = None
+    errors: list[FieldError] | None = None
+
+
+class Problem(Exception):
+    """A refusal with its HTTP status. `detail` is for a person and never holds a value that was sent."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str | None = None,
+        *,
+        errors: Sequence[FieldError] = (),
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = list(errors)
+        self.headers = headers
+
+
+def not_found() -> Problem:
+    """The one answer for what is not there and for what is not yours: nobody can tell which."""
+    return Problem(404, "There is nothing here that you can see.")
+
+
+def problem_response(problem: Problem) -> JSONResponse:
+    """The problem as an HTTP answer."""
+    body = ProblemBody(
+        title=HTTPStatus(problem.status).phrase,
+        status=problem.status,
+        detail=problem.detail,
+        errors=problem.errors or None,
+    )
+    return JSONResponse(
+        body.model_dump(exclude_none=True),
+        status_code=problem.status,
+        headers=problem.headers,
+        media_type="application/problem+json",
+    )
+
+
+def field_errors(errors: Sequence[Any]) -> list[FieldError]:
+    """Pydantic's errors as field paths and messages, without the values that were sent."""
+    return [
+        FieldError(field=".".join(str(part) for part in e["loc"]), message=e["msg"].removeprefix("Value error, ")) for e in errors
+    ]
+
+
+_SCHEMA = ProblemBody.model_json_schema()
+
+
+async def _on_problem(request: Request, problem: Exception) -> JSONResponse:
+    assert isinstance(problem, Problem)  # noqa: S101 - registered for this class only
+    return problem_response(problem)
+
+
+async def _on_validation(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
+    detail = "Some fields are not right. Each is named below with what it needs."
+    return problem_response(Problem(422, detail, errors=field_errors(error.errors())))
+
+
+async def _on_http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
+    headers = dict(error.headers) if error.headers else None
+    if error.status_code == 404:
+        return problem_response(not_found())
+    return problem_response(Problem(error.status_code, headers=headers))
+
+
+async def _on_anything(request: Request, error: Exception) -> JSONResponse:
+    log.error("request failed", error=type(error).__name__, route=getattr(request.scope.get("route"), "path", None))
+    return problem_response(Problem(500, "Something went wrong on our side. Nothing you sent was lost; try again."))
+
+
+RESPONSES: dict[int | str, dict[str, Any]] = {
+    status: {"description": HTTPStatus(status).phrase, "content": {"application/problem+json": {"schema": _SCHEMA}}}
+    for status in (400, 401, 403, 404, 409, 413, 422, 503)
+}
+"""What every route may answer besides its own; for OpenAPI."""
+
+
+def register(app: FastAPI) -> None:
+    """Make every error of `app` a problem detail."""
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(RequestValidationError, _on_validation)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(Exception, _on_anything)

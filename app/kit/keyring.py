@@ -1,0 +1,120 @@
+"""Keys: a top key in a file outside the database wraps each organization's keys, and those wrap everything else.
+
+Lanes: `factual` (receipts, members) and `counsel` (counsel's own words). Destroying a wrapped key destroys what it sealed.
+"""
+
+import base64
+import binascii
+import os
+from enum import StrEnum
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import LargeBinary, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.kit import crypto
+from app.kit.database import Base, Transaction
+
+
+class Lane(StrEnum):
+    """Which side of the wall a key serves."""
+
+    FACTUAL = "factual"
+    COUNSEL = "counsel"
+
+
+class OrganizationKey(Base):
+    """One organization's key of one lane, wrapped by the top key."""
+
+    __tablename__ = "organization_key"
+
+    organization_id: Mapped[UUID] = mapped_column(primary_key=True)
+    lane: Mapped[str] = mapped_column(primary_key=True)
+    wrapped: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class KeyFileError(Exception):
+    """The key file is missing or not a key; says which file and how to mend it."""
+
+
+def read_key_file(path: Path) -> bytes:
+    """The top key: 32 random bytes in base64 on one line. Raises KeyFileError."""
+    try:
+        key = base64.b64decode(path.read_bytes().strip(), validate=True)
+    except FileNotFoundError:
+        raise KeyFileError(f"{path} is missing: make one with `harmline keys create`, or restore it") from None
+    except binascii.Error:
+        raise KeyFileError(f"{path} is not a key: it must hold 32 bytes in base64; restore it from your copy") from None
+    if len(key) != crypto.KEY_BYTES:
+        raise KeyFileError(f"{path} is not a key: it must hold 32 bytes in base64; restore it from your copy")
+    return key
+
+
+def create_key_file(path: Path) -> None:
+    """Make a new top key, readable by its owner only; never overwrites one (FileExistsError)."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(base64.b64encode(crypto.new_key()) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+class Keyring:
+    """Opens and makes wrapped keys. Holds the top key and the organization keys it has opened, in memory only."""
+
+    def __init__(self, top_key: bytes) -> None:
+        """`top_key`: 32 bytes."""
+        self._top = top_key
+        self._opened: dict[tuple[UUID, Lane], bytes] = {}
+
+    def system_index(self, field: str, value: str) -> bytes:
+        """A blind index over all organizations (a sign-in address, before the organization is known)."""
+        return crypto.keyed_hash(crypto.derive(self._top, f"index:{field}"), value.encode())
+
+    async def create_organization(self, tx: Transaction, organization_id: UUID) -> None:
+        """Make both lanes' keys of a new organization."""
+        for lane in Lane:
+            where = crypto.place("organization_key", "wrapped", organization_id, lane)
+            wrapped = crypto.seal(self._top, crypto.new_key(), where)
+            tx.add(OrganizationKey(organization_id=organization_id, lane=lane, wrapped=wrapped))
+        await tx.flush()
+
+    async def organization_key(self, tx: Transaction, organization_id: UUID, lane: Lane = Lane.FACTUAL) -> bytes:
+        """An organization's key, opened. Raises Unreadable when the top key is not the one that wrapped it."""
+        if (organization_id, lane) not in self._opened:
+            query = select(OrganizationKey.wrapped).where(
+                OrganizationKey.organization_id == organization_id, OrganizationKey.lane == lane
+            )
+            wrapped = (await tx.execute(query)).scalar_one()
+            where = crypto.place("organization_key", "wrapped", organization_id, lane)
+            self._opened[organization_id, lane] = crypto.unseal(self._top, wrapped, where)
+        return self._opened[organization_id, lane]
+
+    async def index(self, tx: Transaction, organization_id: UUID, field: str, value: bytes | str) -> bytes:
+        """A blind index within one organization: equal values of one field give equal 32 bytes, and nothing else."""
+        raw = value.encode() if isinstance(value, str) else value
+        key = await self.organization_key(tx, organization_id)
+        return crypto.keyed_hash(crypto.derive(key, f"index:{field}"), raw)
+
+    async def wrap_new(self, tx: Transaction, organization_id: UUID, *where: object) -> tuple[bytes, bytes]:
+        """A fresh key for one row and its wrapped form: `(key, wrapped)`."""
+        key = crypto.new_key()
+        organization = await self.organization_key(tx, organization_id)
+        return key, crypto.seal(crypto.derive(organization, "wrap"), key, crypto.place(organization_id, *where))
+
+    async def unwrap(self, tx: Transaction, organization_id: UUID, wrapped: bytes, *where: object) -> bytes:
+        """The key that `wrap_new` wrapped for the same row; raises Unreadable otherwise."""
+        organization = await self.organization_key(tx, organization_id)
+        return crypto.unseal(crypto.derive(organization, "wrap"), wrapped, crypto.place(organization_id, *where))
+
+    async def seal(self, tx: Transaction, organization_id: UUID, lane: Lane, text: str, *where: object) -> bytes:
+        """Seal a text directly under an organization's key of one lane, bound to its place."""
+        key = crypto.derive(await self.organization_key(tx, organization_id, lane), "seal")
+        return crypto.seal(key, text.encode(), crypto.place(organization_id, *where))
+
+    async def unseal(self, tx: Transaction, organization_id: UUID, lane: Lane, sealed: bytes, *where: object) -> str:
+        """Open what `seal` made for the same organization, lane and place."""
+        key = crypto.derive(await self.organization_key(tx, organization_id, lane), "seal")
+        return crypto.unseal(key, sealed, crypto.place(organization_id, *where)).decode()

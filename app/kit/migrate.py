@@ -1,0 +1,29 @@
+"""Bring a database to the newest schema. The schema comes from the migrations only."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+_INI = Path(__file__).parents[2] / "alembic.ini"
+
+
+def alembic_config(url: str) -> Config:
+    """Alembic's settings for one database."""
+    config = Config(_INI)
+    config.set_main_option("url", url.replace("%", "%%"))
+    return config
+
+
+def upgrade(url: str) -> None:
+    """Migrate to the head. Synchronous, with an event loop of its own: call it outside a running loop."""
+    command.upgrade(alembic_config(url), "head")
+
+
+def head() -> str:
+    """The newest revision that this code knows."""
+    revision = ScriptDirectory.from_config(Config(_INI)).get_current_head()
+    if revision is None:
+        raise RuntimeError("there are no migrations")
+    return revision

@@ -1,0 +1,238 @@
+"""The outbox: an act writes a message in its own transaction; the rooms that care pull with a cursor of their own.
+
+A message gets its position from the one sequencer, after it is visible, so that a cursor never steps over a message whose
+transaction was still open. A consumer holds a lease with a fence: a holder that slept past its lease commits nothing.
+A message that cannot be handled is set aside with a time to try again, and never holds up the ones behind it.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import BigInteger, Index, String, delete, or_, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.kit import clock
+from app.kit.database import Base, Database, PortableJson, Transaction
+from app.kit.ids import uuid7
+
+log = structlog.get_logger(__name__)
+
+LEASE = timedelta(seconds=30)
+BATCH = 200
+LAST_ATTEMPT = 8
+_SEQUENCER = "sequencer"
+
+
+class Message(Base):
+    """One thing that happened; `payload` holds ids and nothing else. `position` is null until it is sequenced."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (Index("ix_outbox_topic_position", "topic", "position"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    position: Mapped[int | None] = mapped_column(BigInteger, unique=True)
+    topic: Mapped[str] = mapped_column(String(64))
+    organization_id: Mapped[UUID]
+    payload: Mapped[dict[str, Any]] = mapped_column(PortableJson)
+    created_at: Mapped[datetime]
+
+
+class ConsumerState(Base):
+    """How far one consumer has come, and who may move it: `fence` rises with every change of hands."""
+
+    __tablename__ = "outbox_consumer"
+
+    consumer: Mapped[str] = mapped_column(String(64), primary_key=True)
+    position: Mapped[int] = mapped_column(BigInteger, default=0)
+    lease_owner: Mapped[UUID | None]
+    lease_until: Mapped[datetime | None]
+    fence: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class Failure(Base):
+    """One message that one consumer could not handle yet. After the last attempt it stays, and is alarmed."""
+
+    __tablename__ = "outbox_failure"
+
+    consumer: Mapped[str] = mapped_column(String(64), primary_key=True)
+    message_id: Mapped[UUID] = mapped_column(primary_key=True)
+    attempts: Mapped[int]
+    next_attempt_at: Mapped[datetime | None]
+    error: Mapped[str] = mapped_column(String(200))
+
+
+Handler = Callable[[Transaction, Sequence[Message]], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Consumer:
+    """Who pulls which topics. `handle` works in the transaction it is given and may be called twice for a message."""
+
+    name: str
+    topics: frozenset[str]
+    handle: Handler
+
+
+class Fenced(Exception):
+    """Another worker has taken over: what this one did is rolled back."""
+
+
+async def publish(tx: Transaction, topic: str, organization_id: UUID, **payload: UUID | str | int) -> None:
+    """Write a message in the act's own transaction. Payload values are ids and words, never personal data."""
+    plain = {name: str(value) if isinstance(value, UUID) else value for name, value in payload.items()}
+    tx.add(Message(topic=topic, organization_id=organization_id, payload=plain, created_at=clock.now()))
+    await tx.flush()
+
+
+async def _ensure(tx: Transaction, name: str) -> None:
+    insert = postgresql.insert if tx.get_bind().dialect.name == "postgresql" else sqlite.insert
+    await tx.execute(insert(ConsumerState).values(consumer=name, position=0, fence=0).on_conflict_do_nothing())
+
+
+async def sequence(database: Database) -> int:
+    """Give visible messages their positions, one sequencer at a time; returns how many got one."""
+    async with database.begin() as tx:
+        pending = (await tx.execute(select(Message.id).where(Message.position.is_(None)).limit(1))).first()
+        if pending is None:
+            return 0
+        await _ensure(tx, _SEQUENCER)
+        row = select(ConsumerState.position).where(ConsumerState.consumer == _SEQUENCER).with_for_update()
+        base = (await tx.execute(row)).scalar_one()
+        numbered = text(
+            "UPDATE outbox SET position = :base + n.rank FROM (SELECT id, row_number() OVER (ORDER BY id) AS rank"
+            " FROM outbox WHERE position IS NULL ORDER BY id LIMIT 5000) AS n WHERE n.id = outbox.id"
+        )
+        done: int = (await tx.execute(numbered, {"base": base})).rowcount  # type: ignore[attr-defined]
+        await tx.execute(update(ConsumerState).where(ConsumerState.consumer == _SEQUENCER).values(position=base + done))
+        return done
+
+
+class Worker:
+    """One worker's hold on one consumer. `run` handles one batch; call it until it returns 0."""
+
+    def __init__(self, database: Database, consumer: Consumer) -> None:
+        """The lease is taken at the first `run`."""
+        self.consumer = consumer
+        self._database = database
+        self._owner = uuid7()
+        self._fence: int | None = None
+        self._lease_until: datetime | None = None
+
+    async def run(self) -> int:
+        """Handle the next messages, and those whose time to be tried again has come; returns how many it handled."""
+        if not await self._hold():
+            return 0
+        return await self._next_batch() + await self._retry_due()
+
+    async def _hold(self) -> bool:
+        now = clock.now()
+        if self._lease_until is not None and now < self._lease_until - LEASE / 2:
+            return True
+        async with self._database.begin() as tx:
+            await _ensure(tx, self.consumer.name)
+            free = or_(
+                ConsumerState.lease_until.is_(None),
+                ConsumerState.lease_until <= now,
+                ConsumerState.lease_owner == self._owner,
+            )
+            claim = (
+                update(ConsumerState)
+                .where(ConsumerState.consumer == self.consumer.name, free)
+                .values(lease_owner=self._owner, lease_until=now + LEASE, fence=ConsumerState.fence + 1)
+                .returning(ConsumerState.fence)
+            )
+            self._fence = (await tx.execute(claim)).scalar_one_or_none()
+        self._lease_until = now + LEASE if self._fence is not None else None
+        return self._fence is not None
+
+    async def _move(self, tx: Transaction, position: int) -> None:
+        moved = (
+            update(ConsumerState)
+            .where(ConsumerState.consumer == self.consumer.name, ConsumerState.fence == self._fence)
+            .values(position=position)
+            .returning(ConsumerState.fence)
+        )
+        if (await tx.execute(moved)).scalar_one_or_none() is None:
+            self._lease_until = None
+            raise Fenced
+
+    async def _messages(self, tx: Transaction, limit: int) -> Sequence[Message]:
+        here = select(ConsumerState.position).where(ConsumerState.consumer == self.consumer.name).scalar_subquery()
+        query = (
+            select(Message)
+            .where(Message.topic.in_(self.consumer.topics), Message.position > here)
+            .order_by(Message.position)
+            .limit(limit)
+        )
+        return (await tx.execute(query)).scalars().all()
+
+    async def _next_batch(self) -> int:
+        try:
+            return await self._handle(BATCH)
+        except Fenced:
+            return 0
+        except Exception as error:  # any handler's failure: find the one message that fails, spare its neighbours
+            log.warning("batch failed, going one by one", consumer=self.consumer.name, error=type(error).__name__)
+        return await self._one_by_one()
+
+    async def _handle(self, limit: int) -> int:
+        async with self._database.begin() as tx:
+            messages = await self._messages(tx, limit)
+            if messages:
+                await self.consumer.handle(tx, messages)
+                await self._move(tx, messages[-1].position or 0)
+            return len(messages)
+
+    async def _one_by_one(self) -> int:
+        for handled in range(BATCH):
+            try:
+                if await self._handle(1) == 0:
+                    return handled
+            except Fenced:
+                return handled
+            except Exception as error:  # set this one aside, whatever it was
+                await self._set_aside(error)
+        return BATCH
+
+    async def _set_aside(self, error: Exception) -> None:
+        async with self._database.begin() as tx:
+            for message in await self._messages(tx, 1):
+                log.error("message set aside", consumer=self.consumer.name, message=str(message.id), error=_what(error))
+                tx.add(_failure(self.consumer.name, message.id, 1, error))
+                await self._move(tx, message.position or 0)
+
+    async def _retry_due(self) -> int:
+        async with self._database.begin(read_only=True) as tx:
+            due = select(Failure).where(Failure.consumer == self.consumer.name, Failure.next_attempt_at <= clock.now())
+            failures = (await tx.execute(due.limit(BATCH))).scalars().all()
+        for failure in failures:
+            await self._retry(failure)
+        return len(failures)
+
+    async def _retry(self, failure: Failure) -> None:
+        this = (Failure.consumer == failure.consumer, Failure.message_id == failure.message_id)
+        try:
+            async with self._database.begin() as tx:
+                message = await tx.get_one(Message, failure.message_id)
+                await self.consumer.handle(tx, [message])
+                await tx.execute(delete(Failure).where(*this))
+        except Exception as error:  # still failing: wait longer, in the end keep it and alarm
+            log.error("message failed again", consumer=failure.consumer, attempts=failure.attempts, error=_what(error))
+            again = _failure(failure.consumer, failure.message_id, failure.attempts + 1, error)
+            async with self._database.begin() as tx:
+                await tx.merge(again)
+
+
+def _what(error: Exception) -> str:
+    return type(error).__name__
+
+
+def _failure(consumer: str, message_id: UUID, attempts: int, error: Exception) -> Failure:
+    wait = timedelta(seconds=2**attempts) if attempts < LAST_ATTEMPT else None
+    due = clock.now() + wait if wait else None
+    return Failure(consumer=consumer, message_id=message_id, attempts=attempts, next_attempt_at=due, error=_what(error))

@@ -1,0 +1,1 @@
+"""The append-only log that proves what was received and done, and when."""

@@ -1,0 +1,97 @@
+"""Append to the ledger, in the transaction of the act itself: no act without its entry, no entry without its act."""
+
+import hashlib
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import rfc8785
+
+from app.kit import clock, crypto
+from app.kit.database import Transaction
+from app.kit.ids import uuid7
+from app.kit.keyring import Keyring
+from app.ledger.models import LedgerEntry
+
+
+class Act(StrEnum):
+    """Every kind of act that leaves an entry."""
+
+    RECEIPT = "receipt"
+    NORMALISATION = "normalisation"
+    MATCH = "match"
+    MERGE = "merge"
+    VERDICT = "verdict"
+    LINK = "link"
+    LOSS = "loss"
+    VIEW = "view"
+    EXPORT = "export"
+    KEY = "key"
+    ROLE = "role"
+    SIGN_IN = "sign_in"
+    CONSENT = "consent"
+    ROSTER = "roster"
+    CONNECTION = "connection"
+    BREACH = "breach"
+    RELEASE = "release"
+    ERASURE = "erasure"
+    HOLD = "hold"
+    REPLAY = "replay"
+
+
+class Actor:
+    """Who acts: an account or program with its role, or nobody (the system itself)."""
+
+    def __init__(self, actor_id: UUID | None = None, role: str | None = None) -> None:
+        """`actor_id`: the account's or token's id."""
+        self.id = actor_id
+        self.role = role
+
+
+SYSTEM = Actor()
+
+
+def commitment(salt: bytes, facts: dict[str, Any]) -> bytes:
+    """SHA-256 over the salt and the facts in canonical form (RFC 8785): binding, and silent without the salt."""
+    return hashlib.sha256(salt + rfc8785.dumps(facts)).digest()
+
+
+async def append(
+    tx: Transaction,
+    keyring: Keyring,
+    organization_id: UUID,
+    act: Act,
+    *,
+    facts: dict[str, Any],
+    actor: Actor = SYSTEM,
+    member_id: UUID | None = None,
+    salt: bytes | None = None,
+    **subjects: UUID,
+) -> UUID:
+    """Write one entry and return its id.
+
+    `facts`: JSON values that the commitment binds; `subjects`: ids, kept in plain. `salt`: 32 bytes kept by the act itself
+    (sealed with what it proves, so that erasure takes it along); without it the salt is derived from the organization's key.
+    """
+    entry_id = uuid7()
+    if salt is None:
+        key = await keyring.organization_key(tx, organization_id)
+        salt = crypto.keyed_hash(crypto.derive(key, "ledger:salt"), entry_id.bytes)
+    plain = {name: str(value) for name, value in subjects.items()}
+    at = clock.now()
+    bound = {"act": act, "at": at.isoformat(), "entry": str(entry_id), "facts": facts, "subjects": plain}
+    tx.add(
+        LedgerEntry(
+            id=entry_id,
+            organization_id=organization_id,
+            kind=act,
+            member_id=member_id,
+            actor_id=actor.id,
+            actor_role=actor.role,
+            subjects=plain,
+            commitment=commitment(salt, bound),
+            at=at,
+        )
+    )
+    await tx.flush()
+    return entry_id

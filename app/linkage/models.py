@@ -1,0 +1,42 @@
+"""Links: incident and breach, with the facts on both sides. A new finding is a new row; the old one stays."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, String, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.kit.database import Base, PortableJson
+from app.kit.ids import uuid7
+
+
+class Link(Base):
+    """One finding about one incident and one breach; the one without `superseded_at` is the present one."""
+
+    __tablename__ = "link"
+    __table_args__ = (
+        ForeignKeyConstraint(["member_id", "incident_id"], ["incident.member_id", "incident.id"], ondelete="CASCADE"),
+        Index("ix_link_member_id_incident_id", "member_id", "incident_id"),
+        Index(
+            "uq_link_present",
+            "member_id",
+            "incident_id",
+            "breach_id",
+            unique=True,
+            sqlite_where=text("superseded_at IS NULL"),
+            postgresql_where=text("superseded_at IS NULL"),
+        ),
+    )
+
+    member_id: Mapped[UUID] = mapped_column(primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    organization_id: Mapped[UUID]
+    incident_id: Mapped[UUID]
+    breach_id: Mapped[UUID] = mapped_column(ForeignKey("breach.id"), index=True)
+    time_order: Mapped[str] = mapped_column(String(40))
+    excluded_by_time: Mapped[bool]
+    finding: Mapped[dict[str, Any]] = mapped_column(PortableJson)
+    rules_version: Mapped[str] = mapped_column(String(80))
+    found_at: Mapped[datetime]
+    superseded_at: Mapped[datetime | None]

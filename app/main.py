@@ -1,0 +1,151 @@
+"""The application: routes, workers, and what ties them together. Nothing happens when this module is imported."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from fastapi import Depends, FastAPI
+from secure import Secure
+from secure.middleware import SecureASGIMiddleware
+
+from app.access import endpoints as access
+from app.access import mailing
+from app.access.gate import authorize
+from app.breaches import endpoints as breaches
+from app.breaches import workers as breach_workers
+from app.connections import endpoints as connections
+from app.damages import endpoints as damages
+from app.evidence import endpoints as evidence
+from app.incidents import endpoints as incidents
+from app.incidents import matching
+from app.incidents import workers as incident_workers
+from app.intake import endpoints as intake
+from app.intake.handling import handle_waiting
+from app.kit import errors, health, outbox
+from app.kit.config import Settings, settings
+from app.kit.context import Context, open_context
+from app.kit.outbox import Consumer
+from app.linkage import workers as linkage_workers
+from app.members import endpoints as members
+from app.statistics import endpoints as statistics
+from app.timeline import endpoints as timeline
+from app.web import endpoints as web
+from app.web.headers import SECURITY_HEADERS
+
+log = structlog.get_logger(__name__)
+
+ROUTERS = (
+    health.router,
+    access.router,
+    members.router,
+    breaches.router,
+    connections.router,
+    intake.router,
+    incidents.router,
+    damages.router,
+    timeline.router,
+    statistics.router,
+    evidence.router,
+    web.router,
+)
+
+
+def consumers(context: Context) -> list[Consumer]:
+    """Every consumer of the outbox, in the order in which an alert passes them."""
+    return [
+        mailing.consumer(context),
+        breach_workers.consumer(context),
+        incident_workers.matcher(context),
+        incident_workers.eraser(context),
+        linkage_workers.consumer(context),
+    ]
+
+
+class Workers:
+    """The work behind the doors: handle what was received, pass on what happened, until nothing is left to do."""
+
+    def __init__(self, context: Context) -> None:
+        """One set of workers for each process; leases in the database keep the sets apart."""
+        self._context = context
+        self._workers = [outbox.Worker(context.database, consumer) for consumer in consumers(context)]
+        self._running = asyncio.Lock()
+
+    async def drain(self) -> int:
+        """Work until nothing waits; returns how many things were done. Safe to call at any time, from many places."""
+        async with self._running:
+            total = 0
+            while done := await self._round():
+                total += done
+            return total
+
+    async def _round(self) -> int:
+        done = await handle_waiting(self._context.database, self._context.keyring)
+        done += await outbox.sequence(self._context.database)
+        for worker in self._workers:
+            done += await worker.run()
+        return done
+
+    async def sweep(self) -> None:
+        """What is due by the calendar: give up on what has waited too long for consent."""
+        async with self._context.database.begin() as tx:
+            await matching.expire(tx, self._context.keyring)
+
+    async def tick(self) -> None:
+        """One tick of the scheduler: a failure is logged and tried again at the next."""
+        try:
+            await self.drain()
+        except Exception as error:  # the store may be away: the next tick tries again, nothing is lost meanwhile
+            log.error("workers stopped for now", error=type(error).__name__)
+
+
+def _schedule(context: Context, workers: Workers) -> AsyncIOScheduler:
+    scheduler = AsyncIOScheduler()
+    options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
+    scheduler.add_job(workers.tick, "interval", seconds=context.settings.worker_interval, **options)
+    scheduler.add_job(workers.sweep, "interval", hours=1, **options)
+    return scheduler
+
+
+def attach(app: FastAPI, context: Context) -> None:
+    """Give an application the world it works in."""
+    app.state.context = context
+    app.state.workers = Workers(context)
+
+
+def create_app(config: Settings | None = None, context: Context | None = None, *, work: bool = True) -> FastAPI:
+    """The service. `context`: one that is open already; `work=False`: routes only, for a process without workers."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        opened = context or open_context(config or settings())
+        attach(app, opened)
+        scheduler = _schedule(opened, app.state.workers) if work else None
+        if scheduler is not None:
+            scheduler.start()
+        yield
+        if scheduler is not None:
+            scheduler.shutdown(wait=False)
+        if context is None:
+            await opened.database.close()
+
+    app = FastAPI(
+        title="Harmline",
+        summary="Identity-theft alerts of the people hit by a breach, kept as evidence of damages.",
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        dependencies=[Depends(authorize)],
+        responses=errors.RESPONSES,
+    )
+    for router in ROUTERS:
+        app.include_router(router)
+    web.mount_static(app)
+    errors.register(app)
+    web.register_error_pages(app)
+    if context is not None:
+        attach(app, context)
+    app.add_middleware(SecureASGIMiddleware, secure=Secure(**SECURITY_HEADERS))
+    return app

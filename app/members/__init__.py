@@ -1,0 +1,1 @@
+"""Organizations and their rosters: members, employment, consent, enrollment, legal holds, erasure."""

@@ -1,0 +1,111 @@
+"""All SQL of members: roster rows, employment, enrollments, consents, holds."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import delete, or_, select, update
+
+from app.kit.database import Transaction
+from app.members.models import Consent, Employment, Enrollment, LegalHold, Member, Organization
+
+
+async def organization(tx: Transaction, organization_id: UUID) -> Organization | None:
+    """One organization."""
+    return await tx.get(Organization, organization_id)
+
+
+async def organizations(tx: Transaction) -> Sequence[Organization]:
+    """Every organization, oldest first."""
+    return (await tx.execute(select(Organization).order_by(Organization.id))).scalars().all()
+
+
+async def by_external(tx: Transaction, organization_id: UUID, external_index: bytes) -> Member | None:
+    """The member behind the organization's own number."""
+    query = select(Member).where(Member.organization_id == organization_id, Member.external_index == external_index)
+    return (await tx.execute(query)).scalar_one_or_none()
+
+
+async def member(tx: Transaction, organization_id: UUID, member_id: UUID, *, lock: bool = False) -> Member | None:
+    """One member of one organization."""
+    query = select(Member).where(Member.organization_id == organization_id, Member.id == member_id)
+    return (await tx.execute(query.with_for_update() if lock else query)).scalar_one_or_none()
+
+
+async def members_after(tx: Transaction, organization_id: UUID, after: UUID, limit: int) -> Sequence[Member]:
+    """The next members of an organization by id."""
+    query = select(Member).where(Member.organization_id == organization_id, Member.id > after)
+    return (await tx.execute(query.order_by(Member.id).limit(limit))).scalars().all()
+
+
+async def member_ids(tx: Transaction, organization_id: UUID) -> Sequence[UUID]:
+    """Ids of every member who is not erased."""
+    query = select(Member.id).where(Member.organization_id == organization_id, Member.erased_at.is_(None))
+    return (await tx.execute(query.order_by(Member.id))).scalars().all()
+
+
+async def employment(tx: Transaction, member_id: UUID) -> Sequence[Employment]:
+    """A member's employment intervals, earliest first."""
+    query = select(Employment).where(Employment.member_id == member_id).order_by(Employment.started_on)
+    return (await tx.execute(query)).scalars().all()
+
+
+async def replace_employment(tx: Transaction, member_id: UUID, jobs: Sequence[tuple[date, date | None]]) -> None:
+    """Set a member's employment to what the roster now says."""
+    await tx.execute(delete(Employment).where(Employment.member_id == member_id))
+    tx.add_all(Employment(member_id=member_id, started_on=start, ended_on=end) for start, end in jobs)
+    await tx.flush()
+
+
+async def enrollments_of(
+    tx: Transaction, organization_id: UUID, connection_id: UUID, reference_index: bytes
+) -> Sequence[Enrollment]:
+    """Who is behind a provider's reference on one connection now; two rows mean two members claim it."""
+    query = select(Enrollment).where(
+        Enrollment.organization_id == organization_id,
+        Enrollment.connection_id == connection_id,
+        Enrollment.reference_index == reference_index,
+        Enrollment.ended_at.is_(None),
+    )
+    return (await tx.execute(query.order_by(Enrollment.id).limit(2))).scalars().all()
+
+
+async def enrollments_of_member(tx: Transaction, member_id: UUID) -> Sequence[Enrollment]:
+    """A member's enrollments that are still on."""
+    query = select(Enrollment).where(Enrollment.member_id == member_id, Enrollment.ended_at.is_(None))
+    return (await tx.execute(query.order_by(Enrollment.id))).scalars().all()
+
+
+async def last_consent(tx: Transaction, member_id: UUID, connection_id: UUID) -> Consent | None:
+    """The member's latest answer for one connection."""
+    query = select(Consent).where(Consent.member_id == member_id, Consent.connection_id == connection_id)
+    return (await tx.execute(query.order_by(Consent.id.desc()).limit(1))).scalar_one_or_none()
+
+
+async def holds(tx: Transaction, organization_id: UUID) -> Sequence[LegalHold]:
+    """Every hold that is on."""
+    query = select(LegalHold).where(LegalHold.organization_id == organization_id, LegalHold.released_at.is_(None))
+    return (await tx.execute(query.order_by(LegalHold.id))).scalars().all()
+
+
+async def is_held(tx: Transaction, organization_id: UUID, member_id: UUID) -> bool:
+    """Whether a legal hold covers this member."""
+    query = select(LegalHold.id).where(
+        LegalHold.organization_id == organization_id,
+        LegalHold.released_at.is_(None),
+        or_(LegalHold.member_id == member_id, LegalHold.member_id.is_(None)),
+    )
+    return (await tx.execute(query.limit(1))).first() is not None
+
+
+async def forget(tx: Transaction, member_id: UUID, now: datetime) -> None:
+    """Destroy a member's key, sealed fields, indexes and employment; the bare row stays, so that ids keep their meaning."""
+    gone = {"wrapped_key": None, "sealed": None, "external_index": None, "erased_at": now, "updated_at": now}
+    await tx.execute(update(Member).where(Member.id == member_id).values(**gone))
+    await tx.execute(delete(Employment).where(Employment.member_id == member_id))
+    await tx.execute(delete(Enrollment).where(Enrollment.member_id == member_id))
+
+
+async def lock_organization(tx: Transaction, organization_id: UUID) -> None:
+    """Hold an organization for this transaction, for what only one may do at a time."""
+    await tx.execute(select(Organization.id).where(Organization.id == organization_id).with_for_update())

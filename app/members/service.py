@@ -1,0 +1,287 @@
+"""Use cases of members: organizations, roster and enrollment imports, consent, holds, erasure."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, time, timedelta
+from uuid import UUID
+
+from app.access import service as access
+from app.access.repository import account_of_member, end_access
+from app.access.roles import Principal, Role
+from app.kit import clock
+from app.kit.database import Transaction
+from app.kit.errors import Problem, not_found
+from app.kit.ids import uuid7
+from app.kit.keyring import Keyring, Lane
+from app.kit.outbox import publish
+from app.ledger.service import SYSTEM, Act, Actor, append
+from app.members import repository
+from app.members.keys import Profile, open_profile, seal_profile
+from app.members.models import Consent, Enrollment, LegalHold, Member, Organization
+from app.members.roster import EnrollmentEntry, RosterEntry, RowProblem
+from app.members.schemas import ImportReport
+
+ENROLLMENT_CHANGED = "members.enrollment_changed"
+EMPLOYMENT_CHANGED = "members.employment_changed"
+MEMBER_ERASED = "members.erased"
+_EXTERNAL = "member.external_id"
+_REFERENCE = "enrollment.reference"
+SCOPE = "alerts"
+
+
+async def create_organization(tx: Transaction, keyring: Keyring, name: str) -> Organization:
+    """A new tenant with keys of its own."""
+    row = Organization(id=uuid7(), name=name, created_at=clock.now())
+    tx.add(row)
+    await tx.flush()
+    await keyring.create_organization(tx, row.id)
+    await append(tx, keyring, row.id, Act.KEY, facts={"change": "organization keys created"})
+    return row
+
+
+async def reference_index(tx: Transaction, keyring: Keyring, organization_id: UUID, connection_id: UUID, reference: str) -> bytes:
+    """The blind index of a provider's own id for a person, on one connection."""
+    return await keyring.index(tx, organization_id, _REFERENCE, connection_id.bytes + reference.encode())
+
+
+async def import_roster(
+    tx: Transaction,
+    keyring: Keyring,
+    organization_id: UUID,
+    entries: Sequence[RosterEntry],
+    problems: Sequence[RowProblem],
+    *,
+    actor: Actor = SYSTEM,
+    dry_run: bool = False,
+) -> ImportReport:
+    """Add and update people by external id; who is not in the file stays. A dry run, or any problem, changes nothing."""
+    report = ImportReport(dry_run=dry_run, problems=[p.__dict__ for p in problems])
+    for entry in entries if not problems else ():
+        index = await keyring.index(tx, organization_id, _EXTERNAL, entry.external_id)
+        member = await repository.by_external(tx, organization_id, index)
+        change = "added" if member is None else await _difference(tx, keyring, member, entry)
+        setattr(report, change, getattr(report, change) + 1)
+        if not dry_run and change != "unchanged":
+            await _write_entry(tx, keyring, organization_id, member, index, entry)
+    if not dry_run and (report.added or report.updated):
+        facts = {"added": report.added, "updated": report.updated}
+        await append(tx, keyring, organization_id, Act.ROSTER, facts=facts, actor=actor)
+    return report
+
+
+def _jobs(entry: RosterEntry) -> list[tuple[object, object]]:
+    return sorted(((job.started_on, job.ended_on) for job in entry.jobs), key=str)
+
+
+async def _difference(tx: Transaction, keyring: Keyring, member: Member, entry: RosterEntry) -> str:
+    profile = await open_profile(tx, keyring, member)
+    jobs = sorted(((j.started_on, j.ended_on) for j in await repository.employment(tx, member.id)), key=str)
+    same = (profile.name, profile.email) == (entry.name, entry.email) and jobs == _jobs(entry)
+    return "unchanged" if same else "updated"
+
+
+async def _write_entry(
+    tx: Transaction, keyring: Keyring, organization_id: UUID, member: Member | None, index: bytes, entry: RosterEntry
+) -> None:
+    now = clock.now()
+    profile = Profile(external_id=entry.external_id, name=entry.name, email=entry.email)
+    if member is None:
+        member = Member(id=uuid7(), organization_id=organization_id, external_index=index, created_at=now, updated_at=now)
+        key, member.wrapped_key = await keyring.wrap_new(tx, organization_id, "member", member.id)
+        member.sealed = seal_profile(key, member.id, profile)
+        tx.add(member)
+        await tx.flush()
+        account = await access.create_account(tx, keyring, organization_id, entry.email, member.id)
+        await access.grant_role(tx, keyring, account, Role.MEMBER)
+    else:
+        key = await keyring.unwrap(tx, organization_id, member.wrapped_key or b"", "member", member.id)
+        member.sealed, member.updated_at = seal_profile(key, member.id, profile), now
+        found = await account_of_member(tx, organization_id, member.id)
+        if found is not None:
+            await access.set_email(tx, keyring, found, entry.email)
+    await repository.replace_employment(tx, member.id, [(j.started_on, j.ended_on) for j in entry.jobs])
+    await publish(tx, EMPLOYMENT_CHANGED, organization_id, member_id=member.id)
+
+
+async def import_enrollments(
+    tx: Transaction,
+    keyring: Keyring,
+    organization_id: UUID,
+    connection_id: UUID,
+    entries: Sequence[EnrollmentEntry],
+    problems: Sequence[RowProblem],
+    *,
+    actor: Actor = SYSTEM,
+    dry_run: bool = False,
+) -> ImportReport:
+    """Tie members to a provider's own ids on one connection, with their consent. Any problem changes nothing."""
+    report = ImportReport(dry_run=dry_run, problems=[p.__dict__ for p in problems])
+    found: list[tuple[EnrollmentEntry, Member]] = []
+    for entry in entries if not problems else ():
+        index = await keyring.index(tx, organization_id, _EXTERNAL, entry.external_id)
+        member = await repository.by_external(tx, organization_id, index)
+        if member is None:
+            message = "is not on the roster: import the roster first, or correct it"
+            report.problems.append(RowProblem(entry.line, "external_id", message).__dict__)
+        else:
+            found.append((entry, member))
+    for entry, member in found if not report.problems else ():
+        change = await _enroll(tx, keyring, member, connection_id, entry, actor, dry_run=dry_run)
+        setattr(report, change, getattr(report, change) + 1)
+    return report
+
+
+async def _enroll(
+    tx: Transaction,
+    keyring: Keyring,
+    member: Member,
+    connection_id: UUID,
+    entry: EnrollmentEntry,
+    actor: Actor,
+    *,
+    dry_run: bool,
+) -> str:
+    index = await reference_index(tx, keyring, member.organization_id, connection_id, entry.reference)
+    known = await repository.enrollments_of_member(tx, member.id)
+    enrolled = any((row.connection_id, row.reference_index) == (connection_id, index) for row in known)
+    last = await repository.last_consent(tx, member.id, connection_id)
+    start, end = _moment(entry.consent_from), _moment(entry.consent_until, end=True)
+    answered = (last is None and not entry.consent) or (
+        last is not None and (last.given, last.expires_at) == (entry.consent, end)
+    )
+    if enrolled and answered:
+        return "unchanged"
+    if not dry_run:
+        if not enrolled:
+            tx.add(_enrollment(member, connection_id, index))
+            await publish(tx, ENROLLMENT_CHANGED, member.organization_id, member_id=member.id)
+        if not answered:
+            await record_consent(
+                tx, keyring, member, connection_id, given=entry.consent, source="import", actor=actor, since=start, until=end
+            )
+    return "updated" if enrolled else "added"
+
+
+def _enrollment(member: Member, connection_id: UUID, index: bytes) -> Enrollment:
+    return Enrollment(
+        member_id=member.id,
+        organization_id=member.organization_id,
+        connection_id=connection_id,
+        reference_index=index,
+        created_at=clock.now(),
+    )
+
+
+def _moment(day: object, *, end: bool = False) -> datetime | None:
+    """A day as a moment, UTC: its beginning, or the beginning of the next day."""
+    if day is None:
+        return None
+    return datetime.combine(day, time.min, UTC) + timedelta(days=1 if end else 0)  # type: ignore[arg-type]
+
+
+async def record_consent(
+    tx: Transaction,
+    keyring: Keyring,
+    member: Member,
+    connection_id: UUID,
+    *,
+    given: bool,
+    source: str,
+    actor: Actor,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> None:
+    """Write a member's answer; what waited for it is looked at again."""
+    tx.add(
+        Consent(
+            member_id=member.id,
+            organization_id=member.organization_id,
+            connection_id=connection_id,
+            given=given,
+            scope=SCOPE,
+            decided_at=since or clock.now(),
+            expires_at=until,
+            source=source,
+        )
+    )
+    facts = {"given": given, "scope": SCOPE, "until": until.isoformat() if until else None}
+    await append(
+        tx,
+        keyring,
+        member.organization_id,
+        Act.CONSENT,
+        facts=facts,
+        actor=actor,
+        member_id=member.id,
+        connection=connection_id,
+    )
+    await publish(tx, ENROLLMENT_CHANGED, member.organization_id, member_id=member.id)
+
+
+async def consents_to(tx: Transaction, member_id: UUID, connection_id: UUID, now: datetime) -> bool | None:
+    """Whether a member agreed, for now, to keeping what comes over a connection; None when never asked or run out."""
+    last = await repository.last_consent(tx, member_id, connection_id)
+    if last is None or (last.given and last.expires_at is not None and last.expires_at <= now):
+        return None
+    return last.given
+
+
+async def place_hold(tx: Transaction, keyring: Keyring, caller: Principal, member_id: UUID | None, reason: str) -> LegalHold:
+    """Counsel's order to keep everything of one member, or of all. Raises a 404 Problem."""
+    if member_id is not None and await repository.member(tx, caller.organization_id, member_id) is None:
+        raise not_found()
+    hold_id = uuid7()
+    sealed = await keyring.seal(tx, caller.organization_id, Lane.COUNSEL, reason, "legal_hold", hold_id)
+    hold = LegalHold(
+        id=hold_id,
+        organization_id=caller.organization_id,
+        member_id=member_id,
+        reason_sealed=sealed,
+        placed_by=caller.account_id,
+        placed_at=clock.now(),
+    )
+    tx.add(hold)
+    await append(
+        tx, keyring, caller.organization_id, Act.HOLD, facts={"change": "placed"}, actor=caller.actor, member_id=member_id
+    )
+    return hold
+
+
+async def release_hold(tx: Transaction, keyring: Keyring, caller: Principal, hold_id: UUID) -> None:
+    """End a hold. Raises a 404 Problem."""
+    hold = next((h for h in await repository.holds(tx, caller.organization_id) if h.id == hold_id), None)
+    if hold is None:
+        raise not_found()
+    hold.released_at = clock.now()
+    await append(
+        tx,
+        keyring,
+        caller.organization_id,
+        Act.HOLD,
+        facts={"change": "released"},
+        actor=caller.actor,
+        member_id=hold.member_id,
+    )
+
+
+async def erase(tx: Transaction, keyring: Keyring, organization_id: UUID, member_id: UUID, actor: Actor) -> None:
+    """Destroy a member's key and everything that names them. Raises a 404, or a 409 Problem under a legal hold."""
+    member = await repository.member(tx, organization_id, member_id, lock=True)
+    if member is None or member.erased_at is not None:
+        raise not_found()
+    if await repository.is_held(tx, organization_id, member_id):
+        raise Problem(409, "A legal hold covers this person: counsel must release it before anything can be erased.")
+    account = await account_of_member(tx, organization_id, member_id)
+    if account is not None:
+        await access.set_email(tx, keyring, account, None)
+        account.disabled_at = clock.now()
+        await end_access(tx, account.id, Role.MEMBER, clock.now())
+    await repository.forget(tx, member_id, clock.now())
+    facts = {"destroyed": "member key"}
+    await append(tx, keyring, organization_id, Act.ERASURE, facts=facts, actor=actor, member_id=member_id)
+    await publish(tx, MEMBER_ERASED, organization_id, member_id=member_id)
+
+
+async def find_member(tx: Transaction, keyring: Keyring, organization_id: UUID, external_id: str) -> Member | None:
+    """The member behind the organization's own number."""
+    index = await keyring.index(tx, organization_id, _EXTERNAL, external_id)
+    return await repository.by_external(tx, organization_id, index)

@@ -1,0 +1,18 @@
+"""Every table of the house, for migrations and tests: importing this module fills `Base.metadata`."""
+
+from app.access import models as access
+from app.breaches import models as breaches
+from app.connections import models as connections
+from app.damages import models as damages
+from app.incidents import models as incidents
+from app.intake import models as intake
+from app.kit import keyring, outbox
+from app.kit.database import Base
+from app.ledger import models as ledger
+from app.linkage import models as linkage
+from app.members import models as members
+from app.statistics import models as statistics
+
+ROOMS = (keyring, outbox, ledger, access, members, breaches, connections, intake, incidents, linkage, damages, statistics)
+
+metadata = Base.metadata

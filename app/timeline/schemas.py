@@ -1,0 +1,110 @@
+"""What a member, or counsel of a matter, sees of incidents."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel
+
+from app.damages.schemas import LossView, Totals
+from app.incidents.identity import Answer
+from app.linkage.schemas import CounselLinkView, LinkView
+from connectors.contract import Interval
+from connectors.verifiers import Grade
+from connectors.vocabulary import AlertKind, Bureau
+
+
+class EventView(BaseModel):
+    """One time that a service told us of an alert: the first, the same again (sighting), or with other words (revision).
+
+    `original_sha256` is of the bytes of the whole delivery, in hex; null when they can no longer be shown.
+    """
+
+    event_id: UUID
+    outcome: str
+    received_at: datetime
+    grade: Grade
+    grade_text: str
+    summary: str
+    kind: AlertKind
+    bureau: Bureau | None
+    institution: str | None
+    last_four: str | None
+    amount: Decimal | None
+    currency: str | None
+    occurred: Interval | None
+    opened: Interval | None
+    reported: Interval | None
+    original_sha256: str | None
+    receipt_id: UUID
+
+
+class AlertView(BaseModel):
+    """One notification by one service, with everything it told us about it."""
+
+    alert_id: UUID
+    source: str
+    events: list[EventView]
+
+
+class AnswerView(BaseModel):
+    """One answer that was given, when, and to how many alerts."""
+
+    answer: Answer
+    text: str
+    given_at: datetime
+    alerts_shown: int
+
+
+class TimelineEntry(BaseModel):
+    """One incident in a list. `claimed` is what the services say of when; `first_received_at` is our own clock."""
+
+    id: UUID
+    kind: AlertKind
+    title: str
+    institution: str | None
+    last_four: str | None
+    bureaus: list[Bureau]
+    amount: Decimal | None
+    currency: str | None
+    claimed: Interval | None
+    first_received_at: datetime
+    alerts: int
+    answer: Answer
+    answer_text: str
+    needs_review: bool
+    ask_again: bool
+
+
+class IncidentDetail(TimelineEntry):
+    """One incident with all that is known of it."""
+
+    sources: list[AlertView]
+    answers: list[AnswerView]
+    links: list[LinkView]
+    losses: list[LossView]
+    totals: list[Totals]
+
+
+class CounselIncidentDetail(IncidentDetail):
+    """The same as counsel reads it."""
+
+    member_id: UUID
+    counsel_links: list[CounselLinkView]
+
+
+class OriginalView(BaseModel):
+    """The provider's own item, long numbers masked."""
+
+    event_id: UUID
+    received_at: datetime
+    masked: Any
+    original_sha256: str | None
+
+
+class MatterIncident(BaseModel):
+    """One incident of a matter, in counsel's list."""
+
+    member_id: UUID
+    incident: TimelineEntry

@@ -1,0 +1,48 @@
+"""Runs the migrations over the application's own async engine, on either database."""
+
+import asyncio
+from typing import Any, Literal
+
+from alembic import context
+from alembic.autogenerate.api import AutogenContext
+from sqlalchemy import Connection, text
+
+from app.kit.config import settings
+from app.kit.database import Database, Money, UtcDateTime
+from app.tables import metadata
+
+
+def render_item(kind: str, item: Any, autogen: AutogenContext) -> str | Literal[False]:
+    """Write our own column types by the plain types they are stored as."""
+    if kind == "type" and isinstance(item, UtcDateTime):
+        return "sa.DateTime(timezone=True)"
+    if kind == "type" and isinstance(item, Money):
+        return "sa.BigInteger()"
+    return False
+
+
+def run(connection: Connection) -> None:
+    """Migrate over one connection, in one transaction."""
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        render_as_batch=connection.dialect.name == "sqlite",
+        render_item=render_item,
+        compare_type=True,
+        compare_server_default=True,
+    )
+    with context.begin_transaction():
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SET LOCAL lock_timeout = '5s'"))
+        context.run_migrations()
+
+
+async def run_online() -> None:
+    """Open the database named by the alembic option `url`, or by the settings, and migrate it."""
+    database = Database(context.config.get_main_option("url") or settings().database_url)
+    async with database.engine.begin() as connection:
+        await connection.run_sync(run)
+    await database.close()
+
+
+asyncio.run(run_online())
