@@ -5,7 +5,7 @@ RUN python -m venv .venv
 COPY requirements-uv.lock requirements.lock ./
 RUN .venv/bin/pip install --no-cache-dir --require-hashes -r requirements-uv.lock \
  && .venv/bin/uv pip install --no-cache --compile-bytecode --require-hashes -r requirements.lock
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE alembic.ini ./
 COPY app app
 COPY connectors connectors
 COPY migrations migrations
@@ -28,4 +28,4 @@ VOLUME /var/lib/harmline
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \
   CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:8000/livez', timeout=4)"]
-CMD ["sh", "-c", "harmline migrate && exec harmline serve"]
+CMD ["harmline", "serve"]

@@ -67,11 +67,12 @@ async def waiting_for_consent(tx: Transaction, member_id: UUID) -> Sequence[UUID
 
 
 async def unconsented_before(tx: Transaction, moment: datetime, limit: int) -> Sequence[Unmatched]:
-    """Alerts that have waited for consent since before `moment`."""
+    """Alerts that have waited for consent since before `moment`, held for this transaction."""
     query = select(Unmatched).where(
         Unmatched.reason == UnmatchedReason.NO_CONSENT, Unmatched.closed_at.is_(None), Unmatched.since <= moment
     )
-    return (await tx.execute(query.order_by(Unmatched.alert_id).limit(limit))).scalars().all()
+    held = query.order_by(Unmatched.alert_id).limit(limit).with_for_update(skip_locked=True)
+    return (await tx.execute(held)).scalars().all()
 
 
 async def unmatched_of_member(tx: Transaction, member_id: UUID) -> Sequence[Unmatched]:

@@ -130,6 +130,8 @@ class _Job:
             received_at=self.receipt.received_at,
         )
         await self._fill(event, item, understood)
+        if event.outcome == EventOutcome.QUARANTINED:
+            log.warning("event quarantined", receipt=str(self.receipt.id), position=position, reason=event.reason)
         self.tx.add(event)
         await self.tx.flush()
         if event.alert_id is not None:
