@@ -1,0 +1,121 @@
+"""All SQL of breaches: breaches, evidence, exposures, matters. Every query is scoped by organization."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import delete, func, select
+
+from app.breaches.models import Breach, ExposureRow, Matter, MatterCounsel, MemberEvidence
+from app.kit.database import Transaction
+from app.members.models import Employment, Member
+
+
+async def breaches(tx: Transaction, organization_id: UUID) -> Sequence[Breach]:
+    """Every breach of an organization, the focal ones first, then oldest first."""
+    query = select(Breach).where(Breach.organization_id == organization_id)
+    return (await tx.execute(query.order_by(Breach.focal.desc(), Breach.id))).scalars().all()
+
+
+async def breach_by_key(tx: Transaction, organization_id: UUID, key: str) -> Breach | None:
+    """One breach by its own name in the catalogue."""
+    query = select(Breach).where(Breach.organization_id == organization_id, Breach.key == key)
+    return (await tx.execute(query)).scalar_one_or_none()
+
+
+async def lock_members(tx: Transaction, organization_id: UUID, member_ids: Sequence[UUID]) -> Sequence[Member]:
+    """These members' rows, locked in the order of their ids, so that two recomputations never wait for each other."""
+    query = select(Member).where(Member.organization_id == organization_id, Member.id.in_(member_ids))
+    fresh = query.order_by(Member.id).with_for_update().execution_options(populate_existing=True)
+    return (await tx.execute(fresh)).scalars().all()
+
+
+async def employment(tx: Transaction, organization_id: UUID, member_ids: Sequence[UUID]) -> Sequence[Employment]:
+    """Every employment interval of these members, earliest first."""
+    query = (
+        select(Employment)
+        .join(Member, Member.id == Employment.member_id)
+        .where(Member.organization_id == organization_id, Employment.member_id.in_(member_ids))
+    )
+    return (await tx.execute(query.order_by(Employment.member_id, Employment.started_on))).scalars().all()
+
+
+async def evidence(tx: Transaction, organization_id: UUID, member_ids: Sequence[UUID]) -> Sequence[MemberEvidence]:
+    """Everything that names one of these members, oldest first."""
+    query = (
+        select(MemberEvidence)
+        .join(Breach, Breach.id == MemberEvidence.breach_id)
+        .where(Breach.organization_id == organization_id, MemberEvidence.member_id.in_(member_ids))
+    )
+    return (await tx.execute(query.order_by(MemberEvidence.member_id, MemberEvidence.id))).scalars().all()
+
+
+async def waves_in_evidence(tx: Transaction, organization_id: UUID, breach_id: UUID) -> set[str]:
+    """The waves of a breach that some member's evidence names."""
+    query = (
+        select(MemberEvidence.wave)
+        .join(Breach, Breach.id == MemberEvidence.breach_id)
+        .where(Breach.organization_id == organization_id, MemberEvidence.breach_id == breach_id)
+    )
+    return set((await tx.execute(query.distinct())).scalars())
+
+
+async def exposures(tx: Transaction, organization_id: UUID, member_ids: Sequence[UUID]) -> Sequence[ExposureRow]:
+    """The exposure rows of these members, in a fixed order."""
+    query = (
+        select(ExposureRow)
+        .join(Breach, Breach.id == ExposureRow.breach_id)
+        .where(Breach.organization_id == organization_id, ExposureRow.member_id.in_(member_ids))
+        .order_by(ExposureRow.member_id, ExposureRow.breach_id, ExposureRow.wave, ExposureRow.element)
+    )
+    return (await tx.execute(query)).scalars().all()
+
+
+async def forget(tx: Transaction, organization_id: UUID, member_ids: Sequence[UUID]) -> None:
+    """Delete evidence and exposures of these members."""
+    own = select(Member.id).where(Member.organization_id == organization_id, Member.id.in_(member_ids))
+    await tx.execute(delete(MemberEvidence).where(MemberEvidence.member_id.in_(own)))
+    await tx.execute(delete(ExposureRow).where(ExposureRow.member_id.in_(own)))
+
+
+async def exposed_members(tx: Transaction, organization_id: UUID) -> dict[tuple[UUID, str], int]:
+    """How many members have an exposure of a status, by breach id and status; one member may stand under several."""
+    query = (
+        select(ExposureRow.breach_id, ExposureRow.status, func.count(func.distinct(ExposureRow.member_id)))
+        .join(Breach, Breach.id == ExposureRow.breach_id)
+        .where(Breach.organization_id == organization_id)
+        .group_by(ExposureRow.breach_id, ExposureRow.status)
+    )
+    return {(row[0], row[1]): row[2] for row in (await tx.execute(query)).all()}
+
+
+async def matter(tx: Transaction, organization_id: UUID, matter_id: UUID) -> Matter | None:
+    """One matter, whoever is assigned to it."""
+    query = select(Matter).where(Matter.organization_id == organization_id, Matter.id == matter_id)
+    return (await tx.execute(query)).scalar_one_or_none()
+
+
+async def matters_of(tx: Transaction, organization_id: UUID, account_id: UUID) -> Sequence[tuple[Matter, Breach]]:
+    """The matters that one counsel is assigned to, each with its breach, oldest first."""
+    query = (
+        select(Matter, Breach)
+        .join(MatterCounsel, MatterCounsel.matter_id == Matter.id)
+        .join(Breach, Breach.id == Matter.breach_id)
+        .where(Matter.organization_id == organization_id, MatterCounsel.account_id == account_id)
+        .order_by(Matter.id)
+    )
+    return [(row[0], row[1]) for row in (await tx.execute(query)).all()]
+
+
+async def in_a_matter(tx: Transaction, organization_id: UUID, account_id: UUID, member_id: UUID) -> bool:
+    """Whether a matter of this counsel is over a breach that has an exposure row of this member."""
+    query = (
+        select(Matter.id)
+        .join(MatterCounsel, MatterCounsel.matter_id == Matter.id)
+        .join(ExposureRow, ExposureRow.breach_id == Matter.breach_id)
+        .where(
+            Matter.organization_id == organization_id,
+            MatterCounsel.account_id == account_id,
+            ExposureRow.member_id == member_id,
+        )
+    )
+    return (await tx.execute(query.limit(1))).first() is not None

@@ -1,0 +1,236 @@
+"""Use cases of links: find them again for a member, and show them."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import product
+from typing import Any
+from uuid import UUID
+
+from app.breaches.catalogue import BreachSpec
+from app.breaches.exposure import Exposure
+from app.breaches.models import Breach
+from app.breaches.nexus import Nexus
+from app.breaches.service import StoredBreach, breaches_of, exposures_of
+from app.incidents import repository as incidents
+from app.incidents.identity import Answer
+from app.incidents.models import Incident
+from app.kit import clock
+from app.kit.database import Transaction
+from app.kit.ids import uuid7
+from app.kit.keyring import Keyring
+from app.ledger.service import Act, append
+from app.linkage import repository
+from app.linkage.attribution import attribute
+from app.linkage.findings import (
+    AlertView,
+    BreachView,
+    CompetingBreach,
+    History,
+    IncidentView,
+    LinkFinding,
+    PriorIncident,
+    WaveFinding,
+)
+from app.linkage.models import Link
+from app.linkage.schemas import CounselLinkView, FactView, LinkView, NexusView, WaveView
+from app.linkage.stored import digest, from_json, to_json
+from app.linkage.wording import in_order
+from app.members.repository import member as member_of
+from connectors.contract import Interval
+from connectors.vocabulary import AlertKind
+
+RULES = "links-1"
+"""Version of the rules of attribution; it rises when the same facts lead to another finding."""
+
+
+async def relink(tx: Transaction, keyring: Keyring, organization_id: UUID, member_ids: Iterable[UUID]) -> int:
+    """Find the links of these members again; how many links are new.
+
+    A finding that differs becomes a new row and the old one is stamped; what is the same stays. Links of an incident that
+    was merged away are stamped; of an erased member every link is deleted. Safe to repeat.
+    """
+    breaches = await breaches_of(tx, organization_id)
+    new = 0
+    for member_id in sorted(set(member_ids)):
+        member = await member_of(tx, organization_id, member_id, lock=True)
+        if member is None or member.erased_at is not None:
+            await repository.forget(tx, organization_id, member_id)
+        else:
+            findings = await _findings(tx, organization_id, member_id, breaches)
+            new += await _store(tx, keyring, organization_id, member_id, findings)
+    return new
+
+
+async def _findings(
+    tx: Transaction, organization_id: UUID, member_id: UUID, breaches: Sequence[StoredBreach]
+) -> list[LinkFinding]:
+    views = await _views(tx, member_id)
+    exposures = await exposures_of(tx, organization_id, member_id)
+    linked = [breach for breach in breaches if breach.breach_id in exposures]
+    return [
+        attribute(
+            view,
+            BreachView(breach.breach_id, breach.spec),
+            exposures[breach.breach_id],
+            _history(views, incident.id),
+            _competing(breach, breaches, exposures),
+        )
+        for (incident, view), breach in product(views, linked)
+    ]
+
+
+async def _views(tx: Transaction, member_id: UUID) -> list[tuple[Incident, IncidentView]]:
+    """A member's present incidents as a link needs them; of an alert with several versions the last one received counts."""
+    latest = {
+        event.alert_id: AlertView(event.alert_id, AlertKind(event.kind), AlertKind(event.product) if event.product else None)
+        for event in await incidents.events_of_member(tx, member_id)
+    }
+    held = await incidents.alerts_by_incident(tx, member_id)
+    views = []
+    for row in await incidents.incidents_of_member(tx, member_id):
+        alerts = tuple(latest[alert_id] for alert_id in sorted(held.get(row.id, ())) if alert_id in latest)
+        if alerts and row.redirect_to is None:
+            claimed = Interval(earliest=row.occurred_earliest, latest=row.occurred_latest)
+            views.append((row, IncidentView(row.id, alerts, claimed, row.first_received_at)))
+    return views
+
+
+def _history(views: Sequence[tuple[Incident, IncidentView]], this: UUID) -> History:
+    """The member's other incidents, without what they said was their own doing. Nobody has searched their past."""
+    others = tuple(
+        PriorIncident(view.incident_id, view.families, view.occurred, view.received_at)
+        for incident, view in views
+        if incident.id != this and incident.answer != Answer.WAS_ME
+    )
+    return History(others, looked_back_from=None)
+
+
+def _competing(
+    breach: StoredBreach, breaches: Sequence[StoredBreach], exposures: Mapping[UUID, tuple[Exposure, ...]]
+) -> tuple[CompetingBreach, ...]:
+    """The other breaches that exposed this member, and those of the same defendant whatever is known of their contents."""
+    return tuple(
+        CompetingBreach(BreachView(other.breach_id, other.spec), exposures.get(other.breach_id, ()))
+        for other in breaches
+        if other.breach_id != breach.breach_id
+        and (other.breach_id in exposures or other.spec.defendant.key == breach.spec.defendant.key)
+    )
+
+
+async def _store(
+    tx: Transaction, keyring: Keyring, organization_id: UUID, member_id: UUID, findings: Sequence[LinkFinding]
+) -> int:
+    wanted = {(found.incident_id, found.breach_id): (found, to_json(found)) for found in findings}
+    for link in await repository.present(tx, organization_id, member_id):
+        place = (link.incident_id, link.breach_id)
+        rules = _rules(wanted[place][0]) if place in wanted else None
+        if rules == link.rules_version and wanted[place][1] == link.finding:
+            del wanted[place]
+            continue
+        await repository.supersede(tx, organization_id, member_id, link.id, clock.now())
+        if place not in wanted:
+            await _record(tx, keyring, link, {"change": "withdrawn"})
+    for found, data in wanted.values():
+        link = _row(organization_id, member_id, found, data)
+        tx.add(link)
+        facts = {"change": "found", "time_order": found.time_order.value, "rules": link.rules_version, "sha256": digest(data)}
+        await _record(tx, keyring, link, facts)
+    return len(wanted)
+
+
+def _rules(found: LinkFinding) -> str:
+    return f"{RULES}/{found.matrix_version}"
+
+
+def _row(organization_id: UUID, member_id: UUID, found: LinkFinding, data: dict[str, Any]) -> Link:
+    return Link(
+        member_id=member_id,
+        id=uuid7(),
+        organization_id=organization_id,
+        incident_id=found.incident_id,
+        breach_id=found.breach_id,
+        time_order=found.time_order.value,
+        excluded_by_time=found.excluded_by_time,
+        finding=data,
+        rules_version=_rules(found),
+        found_at=clock.now(),
+    )
+
+
+async def _record(tx: Transaction, keyring: Keyring, link: Link, facts: dict[str, Any]) -> None:
+    ids = {"incident": str(link.incident_id), "breach": str(link.breach_id)}
+    await append(
+        tx,
+        keyring,
+        link.organization_id,
+        Act.LINK,
+        facts=facts | ids,
+        member_id=link.member_id,
+        link=link.id,
+        incident=link.incident_id,
+        breach=link.breach_id,
+    )
+
+
+async def present_links(
+    tx: Transaction, organization_id: UUID, member_id: UUID, incident_ids: Collection[UUID]
+) -> list[LinkView]:
+    """The present links of some of a member's incidents, as the member reads them, the focal breach first."""
+    rows = await repository.present_with_breach(tx, organization_id, member_id, list(incident_ids))
+    return [LinkView.model_validate(_shown(link, breach)) for link, breach in rows]
+
+
+async def counsel_links(
+    tx: Transaction, organization_id: UUID, member_id: UUID, incident_ids: Collection[UUID]
+) -> list[CounselLinkView]:
+    """The same as `present_links`, as counsel reads them."""
+    rows = await repository.present_with_breach(tx, organization_id, member_id, list(incident_ids))
+    return [
+        CounselLinkView.model_validate(
+            _shown(link, breach) | {"excluded_by_time": link.excluded_by_time, "rules_version": link.rules_version}
+        )
+        for link, breach in rows
+    ]
+
+
+async def incidents_of_breach(
+    tx: Transaction, organization_id: UUID, breach_id: UUID, after: tuple[UUID, UUID] | None, limit: int
+) -> list[tuple[UUID, UUID]]:
+    """The next (member id, incident id) linked to a breach, for counsel: also those that speak against the breach."""
+    return await repository.incidents_of_breach(tx, organization_id, breach_id, after, limit)
+
+
+def _shown(link: Link, breach: Breach) -> dict[str, Any]:
+    finding = from_json(link.finding)
+    titles = {wave.key: wave.title for wave in BreachSpec.model_validate(breach.spec).waves}
+    return {
+        "id": link.id,
+        "incident_id": link.incident_id,
+        "breach_id": link.breach_id,
+        "breach_name": breach.spec["name"],
+        "time_order": finding.time_order,
+        "waves": [_wave(wave, titles.get(wave.wave, wave.wave)) for wave in finding.waves],
+        "facts": [FactView.model_validate(fact, from_attributes=True) for fact in finding.facts],
+        "found_at": link.found_at,
+    }
+
+
+def _wave(wave: WaveFinding, title: str) -> WaveView:
+    return WaveView(
+        wave=wave.wave,
+        title=title,
+        time_order=wave.time_order,
+        exposure_status=wave.exposure_status,
+        nexus=_nexus(wave.nexus),
+    )
+
+
+def _nexus(nexus: Nexus) -> NexusView:
+    return NexusView(
+        status=nexus.status,
+        act=nexus.row.title if nexus.row else None,
+        needed=list(in_order(nexus.best_set)),
+        present=list(in_order(nexus.present)),
+        missing=list(in_order(nexus.missing)),
+        derived=[step.says for step in nexus.derived_steps],
+        reason=nexus.reason,
+    )

@@ -1,0 +1,50 @@
+"""A finding as JSON and back, always the same text for the same finding. Pure."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from fractions import Fraction
+from typing import Any
+from uuid import UUID
+
+import rfc8785
+from pydantic import BaseModel, TypeAdapter
+
+from app.linkage.findings import LinkFinding
+
+_FINDING = TypeAdapter(LinkFinding)
+
+
+def to_json(finding: LinkFinding) -> dict[str, Any]:
+    """A finding as JSON values: sets sorted, fractions as "1/2", ids as text."""
+    plain: dict[str, Any] = _plain(finding)
+    return plain
+
+
+def from_json(data: Mapping[str, Any]) -> LinkFinding:
+    """The finding that `to_json` wrote. Raises pydantic.ValidationError for anything else."""
+    return _FINDING.validate_python(dict(data))
+
+
+def digest(data: Mapping[str, Any]) -> str:
+    """SHA-256 of a stored finding in canonical form (RFC 8785), in hex."""
+    return hashlib.sha256(rfc8785.dumps(dict(data))).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Fraction | UUID):
+        return str(value)
+    if isinstance(value, BaseModel):
+        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, frozenset):
+        return sorted(_plain(item) for item in value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, str | int):
+        return value
+    raise TypeError(f"a finding does not hold a {type(value).__name__}")
