@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -14,7 +15,6 @@ import uvicorn
 from pydantic import ValidationError
 
 from app import operations
-from app.demo import run as demo_run
 from app.kit import migrate as schema
 from app.kit.config import Settings, settings
 from app.kit.context import Context, open_context
@@ -68,6 +68,11 @@ def _run(make: operations.Operation[T]) -> T:
         raise typer.Exit(1) from None
 
 
+def _become(module: str, *arguments: str) -> None:
+    """Go on as another program of this house: those load what no other command should wait for."""
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - our own interpreter and module
+
+
 def _print(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, default=str))
 
@@ -98,7 +103,7 @@ def demo(
     port: Annotated[int, typer.Option(envvar="PORT", help="Where to serve.")] = 8000,
 ) -> None:
     """Play the Oakland scenario, then serve it (or only check it)."""
-    sys.exit(demo_run.main(once=once, port=port))
+    _become("app.demo.run", *(["--once"] if once else []), "--port", str(port))
 
 
 @keys.command("create")
@@ -203,7 +208,7 @@ def intake_accounts(organization_id: OrganizationId) -> None:
 @statistics.command("release")
 def statistics_release(organization_id: OrganizationId) -> None:
     """Make, audit and publish the next edition of the statistics."""
-    _print(_run(lambda context: operations.release(context, organization_id)))
+    _become("app.publishing", str(organization_id))
 
 
 def main() -> None:

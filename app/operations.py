@@ -14,6 +14,7 @@ from app.connections import repository as connection_rows
 from app.connections import service as connections
 from app.incidents.repository import unmatched_counts
 from app.intake import service as intake
+from app.intake import workers as intake_workers
 from app.kit.context import Context
 from app.kit.database import Transaction
 from app.kit.errors import Problem
@@ -22,8 +23,6 @@ from app.main import Workers
 from app.members import repository as member_rows
 from app.members import service as members
 from app.members.roster import parsed, read_enrollments, read_roster
-from app.statistics.build import ReleaseError
-from app.statistics.workers import publish_release
 from connectors.contract import Sender
 
 T = TypeVar("T")
@@ -120,7 +119,7 @@ async def import_enrollments(
 
 async def replay(context: Context, organization_id: UUID) -> int:
     """Handle again what was set aside, and everything that follows from it."""
-    done = await intake.replay(context, organization_id, SYSTEM)
+    done = await intake_workers.replay(context, organization_id, SYSTEM)
     await Workers(context).drain()
     return done
 
@@ -141,15 +140,3 @@ async def accounts(context: Context, organization_id: UUID) -> dict[str, Any]:
         found = await intake.accounts(tx, organization_id)
         found.unmatched = await unmatched_counts(tx, organization_id)
         return found.model_dump()
-
-
-async def release(context: Context, organization_id: UUID) -> dict[str, Any]:
-    """Publish the next edition of the statistics; says how much it shows."""
-    async with context.database.begin() as tx:
-        await _known(tx, organization_id)
-        try:
-            made = await publish_release(tx, context, organization_id)
-        except ReleaseError as error:
-            raise Problem(409, f"Nothing was published: {error}.") from None
-        shown = sum(cell.value is not None for cube in made.cubes for cell in cube.cells)
-        return {"as_of": made.as_of.isoformat(), "visible_cells": shown, "hidden_cells": made.audit.hidden_cells}

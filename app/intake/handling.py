@@ -21,7 +21,7 @@ from app.intake.understanding import (
     understand,
 )
 from app.kit import clock
-from app.kit.database import Database, Transaction
+from app.kit.database import Transaction
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
 from app.kit.outbox import publish
@@ -33,18 +33,8 @@ from connectors.registry import registry
 log = structlog.get_logger(__name__)
 
 ALERT_SEEN = "intake.alert_seen"
-BATCH = 50
 OTHER_PERSON = "the id of an alert about somebody else"
 _NORMALISER = f"harmline {version('harmline')}"
-
-
-async def handle_waiting(database: Database, keyring: Keyring) -> int:
-    """Handle the oldest receipts that wait; returns how many were taken."""
-    async with database.begin() as tx:
-        taken = await repository.take_waiting(tx, BATCH)
-        for receipt, connection in taken:
-            await handle(tx, keyring, receipt, connection)
-        return len(taken)
 
 
 async def handle(tx: Transaction, keyring: Keyring, receipt: Receipt, connection: Connection) -> None:

@@ -15,7 +15,8 @@ HTTP_CLIENT_AT = ("connectors/http.py", "tests/", "benchmarks/")
 TRANSACTIONS_AT = (
     "app/kit/",
     "app/main.py",
-    "app/cli.py",
+    "app/operations.py",
+    "app/publishing.py",
     "app/demo/",
     "app/access/gate.py",
 )  # and the edge modules of every room:

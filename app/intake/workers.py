@@ -1,0 +1,49 @@
+"""The workers of intake: handle the receipts that wait, and handle again what was set aside."""
+
+from uuid import UUID
+
+from app.intake import handling, repository
+from app.kit.context import Context
+from app.kit.database import Database, Transaction
+from app.kit.keyring import Keyring
+from app.ledger.service import Act, Actor, append
+
+BATCH = 50
+PAGE = 100
+
+
+async def handle_waiting(database: Database, keyring: Keyring) -> int:
+    """Handle the oldest receipts that wait, one transaction a batch; returns how many were taken."""
+    async with database.begin() as tx:
+        taken = await repository.take_waiting(tx, BATCH)
+        for receipt, connection in taken:
+            await handling.handle(tx, keyring, receipt, connection)
+        return len(taken)
+
+
+async def replay(context: Context, organization_id: UUID, actor: Actor) -> int:
+    """Handle again whatever was set aside, one receipt a transaction; returns how many receipts were looked at.
+
+    What was understood before stays as it is. Stale receipts are taken as they are: a person has decided so.
+    """
+    after, done = UUID(int=0), 0
+    while True:
+        async with context.database.begin(read_only=True) as tx:
+            ids = await repository.to_replay(tx, organization_id, after, PAGE)
+        if not ids:
+            return done
+        for receipt_id in ids:
+            async with context.database.begin() as tx:
+                await _replay_one(tx, context, receipt_id, actor)
+        done, after = done + len(ids), ids[-1]
+
+
+async def _replay_one(tx: Transaction, context: Context, receipt_id: UUID, actor: Actor) -> None:
+    found = await repository.receipt(tx, receipt_id)
+    if found is None:
+        return
+    receipt, connection = found
+    before = receipt.state
+    await handling.handle(tx, context.keyring, receipt, connection)
+    facts = {"before": before, "after": receipt.state}
+    await append(tx, context.keyring, receipt.organization_id, Act.REPLAY, facts=facts, actor=actor, receipt=receipt.id)
