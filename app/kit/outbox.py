@@ -127,7 +127,11 @@ class Worker:
         """Handle the next messages, and those whose time to be tried again has come; returns how many it handled."""
         if not await self._hold():
             return 0
-        return await self._next_batch() + await self._retry_due()
+        try:
+            return await self._next_batch() + await self._retry_due()
+        except Fenced:
+            self._lease_until = None
+            return 0
 
     async def _hold(self) -> bool:
         now = clock.now()
@@ -151,14 +155,16 @@ class Worker:
         return self._fence is not None
 
     async def _move(self, tx: Transaction, position: int) -> None:
-        moved = (
-            update(ConsumerState)
-            .where(ConsumerState.consumer == self.consumer.name, ConsumerState.fence == self._fence)
-            .values(position=position)
-            .returning(ConsumerState.fence)
-        )
-        if (await tx.execute(moved)).scalar_one_or_none() is None:
-            self._lease_until = None
+        await self._set(tx, position=position)
+
+    async def _still_ours(self, tx: Transaction) -> None:
+        await self._set(tx, fence=self._fence)
+
+    async def _set(self, tx: Transaction, **values: int | None) -> None:
+        """Write the consumer's row and hold it until the end of the transaction. Raises Fenced when it is another's."""
+        ours = (ConsumerState.consumer == self.consumer.name, ConsumerState.fence == self._fence)
+        written = update(ConsumerState).where(*ours).values(**values).returning(ConsumerState.fence)
+        if (await tx.execute(written)).scalar_one_or_none() is None:
             raise Fenced
 
     async def _messages(self, tx: Transaction, limit: int) -> Sequence[Message]:
@@ -175,7 +181,7 @@ class Worker:
         try:
             return await self._handle(BATCH)
         except Fenced:
-            return 0
+            raise
         except Exception as error:  # any handler's failure: find the one message that fails, spare its neighbours
             log.warning("batch failed, going one by one", consumer=self.consumer.name, error=type(error).__name__)
         return await self._one_by_one()
@@ -194,7 +200,7 @@ class Worker:
                 if await self._handle(1) == 0:
                     return handled
             except Fenced:
-                return handled
+                raise
             except Exception as error:  # set this one aside, whatever it was
                 await self._set_aside(error)
         return BATCH
@@ -221,11 +227,23 @@ class Worker:
                 message = await tx.get_one(Message, failure.message_id)
                 await self.consumer.handle(tx, [message])
                 await tx.execute(delete(Failure).where(*this))
+                await self._still_ours(tx)
+        except Fenced:
+            raise
         except Exception as error:  # still failing: wait longer, in the end keep it and alarm
             log.error("message failed again", consumer=failure.consumer, attempts=failure.attempts, error=_what(error))
             again = _failure(failure.consumer, failure.message_id, failure.attempts + 1, error)
             async with self._database.begin() as tx:
+                await self._still_ours(tx)
                 await tx.merge(again)
+
+
+async def wake_parked(tx: Transaction, organization_id: UUID) -> int:
+    """Let every message of an organization that was given up be tried again, once; returns how many."""
+    own = select(Message.id).where(Message.organization_id == organization_id)
+    parked = update(Failure).where(Failure.next_attempt_at.is_(None), Failure.message_id.in_(own))
+    woken: int = (await tx.execute(parked.values(next_attempt_at=clock.now()))).rowcount  # type: ignore[attr-defined]
+    return woken
 
 
 def _what(error: Exception) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -120,10 +120,11 @@ def _before(cursor: str | None) -> tuple[datetime, UUID] | None:
         return None
     moment, incident_id = decode_cursor(cursor, 2)
     try:
-        before = datetime.fromisoformat(moment), UUID(hex=incident_id)
-    except ValueError:
+        given = datetime.fromisoformat(moment)
+        before = given.astimezone(UTC), UUID(hex=incident_id)
+    except (ValueError, OverflowError):
         raise bad_cursor() from None
-    if before[0].tzinfo is None:
+    if given.tzinfo is None:
         raise bad_cursor()
     return before
 

@@ -142,12 +142,20 @@ def test_a_key_file_is_for_its_owner_only_holds_a_key_and_is_never_written_over(
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\n", b"not base64!", "schl\u00fcssel".encode(), base64.b64encode(bytes(31)), base64.b64encode(bytes(33)), b"\xff\xfe"],
+    [
+        b"",
+        b"\n",
+        b"not base64!",
+        "schl\u00fcssel".encode(),
+        base64.b64encode(bytes(31)),
+        base64.b64encode(bytes(33)),
+        b"\xff\xfe",
+    ],
 )
 def test_a_file_that_is_no_key_is_named_and_its_content_is_not(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "top.key"
     path.write_bytes(content)
-    with pytest.raises(KeyFileError, match="top.key is not a key: it must hold 32 bytes in base64; restore") as refused:
+    with pytest.raises(KeyFileError, match=r"top\.key is not a key: it must hold 32 bytes in base64; restore") as refused:
         read_key_file(path)
     assert not content.strip() or content.decode("latin-1") not in str(refused.value)
 

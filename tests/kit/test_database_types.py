@@ -20,7 +20,6 @@ from app.kit.outbox import Message, publish
 from app.members.models import Employment
 
 _NOBODY = UUID(int=0)
-EMPLOYMENT = Employment.__table__
 
 THINGS = Table(
     "things",
@@ -30,8 +29,19 @@ THINGS = Table(
     Column("moment", UtcDateTime),
     Column("value", PortableJson),
 )
-DIALECTS: list[Any] = [sqlite.dialect(), postgresql.dialect()]
-AMOUNTS = ["0.00", "0.01", "0.10", "-0.01", "2500.00", "0.1234", "0.3000", "999999999999.99", "-999999999999.99", "123456789012.34"]
+DIALECTS: list[Any] = [module.dialect() for module in (sqlite, postgresql)]
+AMOUNTS = [
+    "0.00",
+    "0.01",
+    "0.10",
+    "-0.01",
+    "2500.00",
+    "0.1234",
+    "0.3000",
+    "999999999999.99",
+    "-999999999999.99",
+    "123456789012.34",
+]
 MOMENTS = [
     datetime(1, 1, 1, tzinfo=UTC),
     datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
@@ -111,11 +121,15 @@ async def test_json_and_nothing_come_back_as_they_were(database_url: str) -> Non
 
 async def test_a_block_that_raises_leaves_nothing_behind(database_url: str) -> None:
     database = Database(database_url)
+
+    async def fail(error: type[BaseException]) -> None:
+        async with database.begin() as tx:
+            await publish(tx, "topic", _NOBODY)
+            raise error
+
     for error in (RuntimeError, asyncio.CancelledError):
         with pytest.raises(error):
-            async with database.begin() as tx:
-                await publish(tx, "topic", _NOBODY)
-                raise error
+            await fail(error)
     async with database.begin(read_only=True) as tx:
         assert (await tx.execute(select(func.count()).select_from(Message))).scalar_one() == 0
     await database.close()
@@ -125,7 +139,7 @@ async def test_foreign_keys_are_kept_on_both_databases(database_url: str) -> Non
     database = Database(database_url)
     with pytest.raises(IntegrityError):
         async with database.begin() as tx:
-            await tx.execute(insert(EMPLOYMENT).values(member_id=_NOBODY, started_on=datetime(2020, 1, 1, tzinfo=UTC).date()))
+            await tx.execute(insert(Employment).values(member_id=_NOBODY, started_on=datetime(2020, 1, 1, tzinfo=UTC).date()))
     await database.close()
 
 

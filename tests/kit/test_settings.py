@@ -1,0 +1,67 @@
+"""Settings are read from the environment; a wrong one stops the start, is named, and its value is not repeated."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from app.kit.config import Settings
+
+CANARY = "hunter2-canary"
+
+
+def made(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Settings:
+    for name, value in environment.items():
+        monkeypatch.setenv(f"HARMLINE_{name.upper()}", value)
+    return Settings(_env_file=None)
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("sqlite:///var/x.db", "sqlite+aiosqlite:///var/x.db"),
+        ("sqlite+aiosqlite:///x.db", "sqlite+aiosqlite:///x.db"),
+        ("postgres://u:p@host/db", "postgresql+asyncpg://u:p@host/db"),
+        ("postgresql://u:p@host/db", "postgresql+asyncpg://u:p@host/db"),
+        ("postgresql+asyncpg://u:p@host/db", "postgresql+asyncpg://u:p@host/db"),
+    ],
+)
+def test_a_database_address_may_be_written_as_people_write_it(monkeypatch: pytest.MonkeyPatch, given: str, used: str) -> None:
+    assert made(monkeypatch, database_url=given).database_url == used
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("database_url", f"mysql://user:{CANARY}@host/db"),
+        ("database_url", ""),
+        ("database_url", f"postgresql+psycopg://user:{CANARY}@host/db"),
+        ("base_url", CANARY),
+        ("base_url", ""),
+        ("base_url", f"ftp://{CANARY}"),
+        ("port", "0"),
+        ("port", "65536"),
+        ("port", CANARY),
+        ("worker_interval", "0"),
+        ("worker_interval", "61"),
+        ("worker_interval", "-1"),
+        ("mail_from", ""),
+    ],
+)
+def test_a_wrong_value_is_refused_named_and_not_repeated(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        made(monkeypatch, **{name: value})
+    assert name in str(refused.value)
+    assert CANARY not in str(refused.value)
+
+
+def test_the_origin_has_no_path_and_https_is_known_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert made(monkeypatch, base_url="https://alerts.example.org/").origin == "https://alerts.example.org"
+    assert made(monkeypatch, base_url="https://alerts.example.org/").https
+    assert not made(monkeypatch, base_url="http://localhost:8000").https
+
+
+def test_the_mail_servers_password_does_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = made(monkeypatch, smtp_url=f"smtp://user:{CANARY}@host:25")
+    assert isinstance(config.smtp_url, SecretStr)
+    assert CANARY not in repr(config)
