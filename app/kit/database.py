@@ -56,7 +56,11 @@ class Money(TypeDecorator[Decimal]):
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> Decimal | None:
         """Ten-thousandths from the database, Decimal out, with two places at least."""
-        return None if value is None else (Decimal(value) / _MONEY_SCALE).quantize(Decimal("0.01"))
+        if value is None:
+            return None
+        exact = Decimal(value) / _MONEY_SCALE
+        cents = exact.quantize(Decimal("0.01"))
+        return cents if cents == exact else exact
 
 
 PortableJson = JSON().with_variant(JSONB(), "postgresql")
@@ -82,7 +86,9 @@ def _tune_sqlite(engine: AsyncEngine) -> None:
     def _connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        # recursive_triggers: without it INSERT OR REPLACE deletes rows past the triggers that forbid it
+        pragmas = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000", "recursive_triggers=ON")
+        for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -103,11 +109,11 @@ class Database:
         if self.is_sqlite:
             if parsed.database:
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-            self.engine = create_async_engine(url, pool_size=8, max_overflow=8, pool_timeout=60)
+            self.engine = create_async_engine(url, pool_size=8, max_overflow=8, pool_timeout=60, hide_parameters=True)
             _tune_sqlite(self.engine)
         else:
             options = {"server_settings": {"timezone": "UTC", "synchronous_commit": "on"}}
-            self.engine = create_async_engine(url, pool_size=10, max_overflow=10, connect_args=options)
+            self.engine = create_async_engine(url, pool_size=10, max_overflow=10, connect_args=options, hide_parameters=True)
         self._one_writer = asyncio.Lock()
 
     @asynccontextmanager

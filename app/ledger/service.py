@@ -56,6 +56,21 @@ def commitment(salt: bytes, facts: dict[str, Any]) -> bytes:
     return hashlib.sha256(salt + rfc8785.dumps(facts)).digest()
 
 
+def statement(entry: LedgerEntry, facts: dict[str, Any]) -> dict[str, Any]:
+    """Everything that an entry's commitment binds: each of its own fields, and the facts that only the act keeps."""
+    return {
+        "entry": str(entry.id),
+        "organization": str(entry.organization_id),
+        "act": str(entry.kind),
+        "member": str(entry.member_id) if entry.member_id else None,
+        "actor": str(entry.actor_id) if entry.actor_id else None,
+        "role": entry.actor_role,
+        "at": entry.at.isoformat(),
+        "subjects": entry.subjects,
+        "facts": facts,
+    }
+
+
 async def append(
     tx: Transaction,
     keyring: Keyring,
@@ -77,21 +92,17 @@ async def append(
     if salt is None:
         key = await keyring.organization_key(tx, organization_id)
         salt = crypto.keyed_hash(crypto.derive(key, "ledger:salt"), entry_id.bytes)
-    plain = {name: str(value) for name, value in subjects.items()}
-    at = clock.now()
-    bound = {"act": act, "at": at.isoformat(), "entry": str(entry_id), "facts": facts, "subjects": plain}
-    tx.add(
-        LedgerEntry(
-            id=entry_id,
-            organization_id=organization_id,
-            kind=act,
-            member_id=member_id,
-            actor_id=actor.id,
-            actor_role=actor.role,
-            subjects=plain,
-            commitment=commitment(salt, bound),
-            at=at,
-        )
+    entry = LedgerEntry(
+        id=entry_id,
+        organization_id=organization_id,
+        kind=act,
+        member_id=member_id,
+        actor_id=actor.id,
+        actor_role=actor.role,
+        subjects={name: str(value) for name, value in subjects.items()},
+        at=clock.now(),
     )
+    entry.commitment = commitment(salt, statement(entry, facts))
+    tx.add(entry)
     await tx.flush()
     return entry_id
