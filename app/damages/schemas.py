@@ -10,7 +10,6 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from app.damages.heads import OFFERED, Head
-from connectors.contract import require_storable
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
@@ -53,7 +52,6 @@ OfferedHead = Annotated[
 NoteText = Annotated[
     str,
     StringConstraints(strict=True, min_length=1, max_length=2000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]+$"),
-    AfterValidator(require_storable),
     Field(description="In your own words; line breaks are fine, other control characters are not."),
 ]
 
