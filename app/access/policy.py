@@ -53,7 +53,7 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("GET", "/readyz"): _PUBLIC,
     ("GET", "/openapi.json"): _PUBLIC,
     ("GET", "/static/{path}"): _PUBLIC,
-    ("GET", "/"): _PUBLIC,
+    ("GET", "/"): _SIGNED_IN,
     ("GET", "/sign-in"): _PUBLIC,
     ("POST", "/sign-in"): _PUBLIC,
     ("GET", "/sign-in/{token}"): _PUBLIC,
@@ -103,6 +103,9 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("GET", "/statistics"): _STATISTICS,
     ("GET", "/queues"): _QUEUES,
     ("GET", "/admin"): _CONNECTIONS,
+    ("POST", "/admin/connections"): _CONNECTIONS,
+    ("POST", "/admin/people"): _rule(Reach.ORGANIZATION, "roles:write", Role.ADMIN),
+    ("POST", "/admin/roster"): _ROSTER,
     ("GET", "/ledger"): _LEDGER,
 }
 

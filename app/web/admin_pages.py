@@ -1,0 +1,139 @@
+"""The admin's page: connections, people and their roles, and the roster import with a dry run."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request, Response, UploadFile
+from fastapi import Form as FormField
+from fastapi.responses import RedirectResponse
+from pydantic import TypeAdapter, ValidationError
+
+from app.access import repository as access
+from app.access import service as access_service
+from app.access.gate import Caller
+from app.access.roles import Principal, Role
+from app.access.schemas import Email
+from app.connections.repository import connections_of
+from app.connections.schemas import NewConnection
+from app.connections.service import create_connection
+from app.kit.context import Ctx, Tx
+from app.kit.database import Transaction
+from app.kit.errors import Problem
+from app.members.endpoints import csv_text
+from app.members.roster import ROSTER_COLUMNS, parsed, read_roster
+from app.members.service import import_roster
+from app.web.forms import Draft, Form, Posted
+from app.web.labels import ROLES
+from app.web.templating import page
+from connectors.contract import Sender
+from connectors.registry import registry
+
+router = APIRouter()
+
+GRANTED_HERE = tuple(role for role in Role if access_service.may_grant(Role.ADMIN, role))
+_EMAIL: TypeAdapter[str] = TypeAdapter(Email)
+_PERSON_FIELDS, _CONNECTION_FIELDS = ("email", "role"), ("connector", "title", "sender")
+_HELP = {
+    "email": "Write the e-mail address as name@example.org.",
+    "role": "Choose a role.",
+    "connector": "Choose a connector.",
+    "title": "Write a name of at most 120 characters.",
+    "sender": "Choose who sends the alerts.",
+}
+
+
+async def _show(
+    request: Request, tx: Transaction, caller: Principal, status: int = 200, draft: Draft | None = None, **shown: Any
+) -> Response:
+    """The page with what is there now. `shown`: the report of an import, or a connection just made."""
+    values: Mapping[str, Any] = {"report": None, "created": None, "problem": None} | shown
+    return page(
+        request,
+        "admin.html",
+        status,
+        connections=await connections_of(tx, caller.organization_id),
+        grants=await access.grants(tx, caller.organization_id),
+        roles=[(role, ROLES[role]) for role in GRANTED_HERE],
+        connectors=[(name, connector.title) for name, connector in registry().items()],
+        senders=tuple(Sender),
+        columns=ROSTER_COLUMNS,
+        draft=draft or Draft(),
+        **values,
+    )
+
+
+@router.get("/admin")
+async def admin(request: Request, caller: Caller, tx: Tx) -> Response:
+    """Connections, people and roles, and the import of the roster."""
+    return await _show(request, tx, caller)
+
+
+@router.post("/admin/roster")
+async def roster(
+    request: Request,
+    caller: Caller,
+    context: Ctx,
+    tx: Tx,
+    file: UploadFile | None = None,
+    todo: Annotated[str, FormField(max_length=20)] = "check",
+) -> Response:
+    """Check a roster, or take it in when every row is right. Every bad row is named with what to do."""
+    if file is None:
+        return await _show(request, tx, caller, 422, problem="Choose a file first.")
+    try:
+        entries, problems = parsed(await csv_text(file), read_roster)
+    except Problem as problem:
+        return await _show(request, tx, caller, problem.status, problem=problem.detail)
+    report = await import_roster(
+        tx, context.keyring, caller.organization_id, entries, problems, actor=caller.actor, dry_run=todo != "import"
+    )
+    return await _show(request, tx, caller, 422 if report.problems else 200, report=report)
+
+
+@router.post("/admin/people")
+async def people(request: Request, form: Form, caller: Caller, context: Ctx, tx: Tx) -> Response:
+    """Give a person a role; they get a one-time link by mail."""
+    draft = _draft(form, _PERSON_FIELDS)
+    errors = set()
+    try:
+        _EMAIL.validate_python(draft.values["email"])
+    except ValidationError:
+        errors.add("email")
+    if draft.values["role"] not in GRANTED_HERE:
+        errors.add("role")
+    if errors:
+        return await _show(request, tx, caller, 422, _with_errors(draft, errors))
+    await access_service.invite(tx, context, caller, draft.values["email"], Role(draft.values["role"]))
+    return RedirectResponse("/admin#people", 303)
+
+
+@router.post("/admin/connections")
+async def connection(request: Request, form: Form, caller: Caller, context: Ctx, tx: Tx) -> Response:
+    """Set up a connection. Its address and secret are on the answer, this once."""
+    draft = _draft(form, _CONNECTION_FIELDS)
+    try:
+        new = NewConnection.model_validate(draft.values)
+        if new.connector not in registry():
+            return await _show(request, tx, caller, 422, _with_errors(draft, {"connector"}))
+    except ValidationError as error:
+        wrong = {str(e["loc"][0]) for e in error.errors(include_input=False, include_url=False)}
+        return await _show(request, tx, caller, 422, _with_errors(draft, wrong))
+    made = await create_connection(
+        tx,
+        context.keyring,
+        caller.organization_id,
+        connector=new.connector,
+        title=new.title,
+        sender=new.sender,
+        actor=caller.actor,
+    )
+    created = {"title": new.title, "url": context.settings.origin + made.path, "secret": made.secret}
+    return await _show(request, tx, caller, created=created)
+
+
+def _draft(form: Posted, names: tuple[str, ...]) -> Draft:
+    return Draft({name: form.text(name).strip() for name in names})
+
+
+def _with_errors(draft: Draft, names: set[str]) -> Draft:
+    return Draft(draft.values, {name: _HELP[name] for name in names})

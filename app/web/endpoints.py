@@ -1,0 +1,19 @@
+"""The pages' routes, and what the application takes from this room."""
+
+from fastapi import APIRouter, FastAPI
+
+from app.web import admin_pages, assets, errors, incident_pages, office_pages, sign_in_pages
+
+router = APIRouter(include_in_schema=False)
+for pages in (sign_in_pages, incident_pages, office_pages, admin_pages):
+    router.include_router(pages.router)
+
+
+def mount_static(app: FastAPI) -> None:
+    """Serve the static files."""
+    app.include_router(assets.router)
+
+
+def register_error_pages(app: FastAPI) -> None:
+    """Show errors of pages as pages."""
+    errors.register_error_pages(app)

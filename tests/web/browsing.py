@@ -1,0 +1,97 @@
+"""A real server on a free port and a real browser before it, in the test's own event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, async_playwright
+
+from app.access import service as access
+from app.access.roles import Role
+from tests.repo.tree import ROOT
+from tests.support.world import World
+
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1100, "height": 900}
+SCREENS = ROOT / "docs" / "screens"
+
+
+@dataclass
+class Site:
+    """A served world and a browser."""
+
+    world: World
+    address: str
+    browser: Browser
+    trouble: list[str] = field(default_factory=list)
+
+    async def signed_in(self, role: Role, who: str = "", **options: Any) -> Page:
+        """A page of a new browser context, signed in by opening a link and pressing the button."""
+        account = self.world.union.accounts[who or role]
+        async with self.world.context.database.begin() as tx:
+            token = await access.create_link(tx, account, role)
+        context: BrowserContext = await self.browser.new_context(base_url=self.address, **({"viewport": PHONE} | options))
+        page = await context.new_page()
+        page.on("dialog", self._on_dialog)
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.trouble.append(f"error: {error}"))
+        await page.goto(f"/sign-in/{token}")
+        await page.get_by_role("button", name="Sign in").click()
+        return page
+
+    async def _on_dialog(self, dialog: Dialog) -> None:
+        self.trouble.append(f"dialog: {dialog.message}")
+        await dialog.dismiss()
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") or "executed" in message.text:
+            self.trouble.append(f"console: {message.text}")
+
+
+def free_socket() -> socket.socket:
+    """A listening socket on a port that nobody else has."""
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    return listening
+
+
+@asynccontextmanager
+async def site(world: World, chromium: str) -> AsyncIterator[Site]:
+    """Serve the world and open a browser; both end with the block."""
+    listening = free_socket()
+    server = uvicorn.Server(uvicorn.Config(world.app, lifespan="off", log_config=None, access_log=False))
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=[*FLAGS])
+        try:
+            yield Site(world, f"http://localhost:{listening.getsockname()[1]}", browser)
+        finally:
+            await browser.close()
+            server.should_exit = True
+            with suppress(asyncio.CancelledError):
+                await serving
+
+
+async def picture(page: Page, name: str, **options: Any) -> None:
+    """Write a picture of the page into the documents, only when HARMLINE_SCREENS=1: a test run leaves the tree as it was."""
+    folder = SCREENS if os.environ.get("HARMLINE_SCREENS") == "1" else None
+    if folder is not None:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        await page.screenshot(path=folder / f"{name}.png", **options)
