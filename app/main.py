@@ -22,17 +22,18 @@ from app.incidents import endpoints as incidents
 from app.incidents import matching
 from app.incidents import workers as incident_workers
 from app.intake import endpoints as intake
-from app.intake.handling import handle_waiting
+from app.intake.workers import handle_waiting
 from app.kit import errors, health, outbox
 from app.kit.config import Settings, settings
 from app.kit.context import Context, open_context
+from app.kit.edge import Edge
 from app.kit.outbox import Consumer
 from app.linkage import workers as linkage_workers
 from app.members import endpoints as members
 from app.statistics import endpoints as statistics
 from app.timeline import endpoints as timeline
 from app.web import endpoints as web
-from app.web.headers import SECURITY_HEADERS
+from app.web.headers import SECURITY_HEADERS, NoStore
 
 log = structlog.get_logger(__name__)
 
@@ -135,6 +136,7 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
         summary="Identity-theft alerts of the people hit by a breach, kept as evidence of damages.",
         version="1",
         lifespan=lifespan,
+        redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
         dependencies=[Depends(authorize)],
@@ -147,5 +149,7 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
     web.register_error_pages(app)
     if context is not None:
         attach(app, context)
+    app.add_middleware(Edge)
+    app.add_middleware(NoStore)
     app.add_middleware(SecureASGIMiddleware, secure=Secure(**SECURITY_HEADERS))
     return app

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.access.models import Account, ApiToken, HeldDomain, RoleGrant, Session, SignInLink
@@ -139,14 +139,21 @@ async def live_grant(tx: Transaction, account_id: UUID, role: Role) -> RoleGrant
     return (await tx.execute(query.limit(1))).scalar_one_or_none()
 
 
-async def holders(tx: Transaction, organization_id: UUID, role: Role) -> int:
-    """How many accounts of an organization have a role now."""
+async def holders(tx: Transaction, organization_id: UUID, role: Role) -> frozenset[UUID]:
+    """The accounts of an organization that have a role now, held for this transaction: two cannot both be the last but one."""
     query = (
-        select(func.count())
-        .select_from(RoleGrant)
+        select(RoleGrant.account_id)
         .where(RoleGrant.organization_id == organization_id, RoleGrant.role == role, RoleGrant.revoked_at.is_(None))
+        .order_by(RoleGrant.id)
+        .with_for_update()
     )
-    return (await tx.execute(query)).scalar_one()
+    return frozenset((await tx.execute(query)).scalars())
+
+
+async def revoke_grants(tx: Transaction, account_id: UUID, role: Role, now: datetime) -> None:
+    """Take a role back, by however many grants an account has it."""
+    live = (RoleGrant.account_id == account_id, RoleGrant.role == role, RoleGrant.revoked_at.is_(None))
+    await tx.execute(update(RoleGrant).where(*live).values(revoked_at=now))
 
 
 async def grants(tx: Transaction, organization_id: UUID) -> Sequence[RoleGrant]:

@@ -101,12 +101,12 @@ async def revoke_role(tx: Transaction, keyring: Keyring, caller: Principal, acco
     if not may_grant(caller.role, role):
         raise Problem(403, "Counsel is taken back by counsel, other roles by an admin.")
     account = await repository.account_of(tx, caller.organization_id, account_id)
-    grant = await repository.live_grant(tx, account.id, role) if account else None
-    if account is None or grant is None:
+    holders = await repository.holders(tx, caller.organization_id, role)
+    if account is None or account.id not in holders:
         raise not_found()
-    if await repository.holders(tx, caller.organization_id, role) == 1 and role in (Role.ADMIN, Role.COUNSEL):
+    if len(holders) == 1 and role in (Role.ADMIN, Role.COUNSEL):
         raise Problem(409, "This is the last one. Add another before you take this one back.")
-    grant.revoked_at = clock.now()
+    await repository.revoke_grants(tx, account.id, role, clock.now())
     await repository.end_access(tx, account.id, role, clock.now())
     facts = {"role": role, "change": "revoked"}
     await append(tx, keyring, account.organization_id, Act.ROLE, facts=facts, actor=caller.actor, account=account.id)
@@ -155,9 +155,13 @@ async def spend_link(tx: Transaction, keyring: Keyring, token: str) -> tuple[str
 async def create_token(
     tx: Transaction, keyring: Keyring, caller: Principal, label: str, scopes: Iterable[str], days: int
 ) -> tuple[str, ApiToken]:
-    """A program's token in the caller's own role; the secret is shown once. Raises a 422 Problem for a foreign scope."""
-    wanted = frozenset(scopes)
-    allowed = scopes_of(caller.role) if caller.scopes is None else caller.scopes
+    """A program's token in the caller's own role; the secret is shown once.
+
+    Raises a 422 Problem for a foreign scope, 403 for a program: with a token that makes tokens, a stolen one would never end.
+    """
+    if caller.scopes is not None:
+        raise Problem(403, "A program cannot make tokens. Sign in yourself to make one.")
+    wanted, allowed = frozenset(scopes), scopes_of(caller.role)
     if not wanted or not wanted <= allowed:
         message = "Choose scopes from: " + ", ".join(sorted(allowed))
         raise Problem(422, message, errors=[FieldError(field="body.scopes", message=message)])

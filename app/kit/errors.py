@@ -8,10 +8,17 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 log = structlog.get_logger(__name__)
+
+RETRY_SECONDS = "5"
+STORE_AWAY = (OperationalError, InterfaceError, PoolTimeout, ConnectionError)
+"""What it looks like when the database cannot be reached, or gives nobody a turn."""
 
 
 class FieldError(BaseModel):
@@ -71,10 +78,20 @@ def problem_response(problem: Problem) -> JSONResponse:
 
 
 def field_errors(errors: Sequence[Any]) -> list[FieldError]:
-    """Pydantic's errors as field paths and messages, without the values that were sent."""
-    return [
-        FieldError(field=".".join(str(part) for part in e["loc"]), message=e["msg"].removeprefix("Value error, ")) for e in errors
-    ]
+    """Pydantic's errors as field paths and messages, without what was sent: a name that is not known is written "*"."""
+    return [_field_error(error["type"], error["loc"], error["msg"]) for error in errors]
+
+
+def _field_error(kind: str, loc: Sequence[str | int], message: str) -> FieldError:
+    unknown = kind == "extra_forbidden"
+    parts = [*map(str, loc[:-1]), "*"] if unknown else [*map(str, loc)]
+    if unknown:
+        message = "There is a field here that is not known. Leave it out."
+    return FieldError(field=".".join(parts), message=_OWN_WORDS.get(kind, message.removeprefix("Value error, ")))
+
+
+_OWN_WORDS = {"uuid_parsing": "Input should be a valid UUID", "uuid_type": "Input should be a valid UUID"}
+"""Where pydantic's own message would repeat a part of what was sent."""
 
 
 _SCHEMA = ProblemBody.model_json_schema()
@@ -96,7 +113,25 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
     headers = dict(error.headers) if error.headers else None
     if error.status_code == 404:
         return problem_response(not_found())
+    if error.status_code == 405:
+        headers = {"Allow": ", ".join(sorted(_methods_of(request)))}
     return problem_response(Problem(error.status_code, headers=headers))
+
+
+def _methods_of(request: Request) -> set[str]:
+    """Every method that some route takes at this path."""
+    path, methods = request.scope["path"], set[str]()
+    for route in iter_route_contexts(request.app.routes):
+        pattern = getattr(route, "path_regex", None)
+        if pattern is not None and pattern.match(path):
+            methods |= route.methods or set()
+    return methods
+
+
+async def _on_no_store(request: Request, error: Exception) -> JSONResponse:
+    log.error("store unavailable", error=type(error).__name__, route=getattr(request.scope.get("route"), "path", None))
+    headers = {"Retry-After": RETRY_SECONDS}
+    return problem_response(Problem(503, "The database does not answer. Nothing was changed; try again.", headers=headers))
 
 
 async def _on_anything(request: Request, error: Exception) -> JSONResponse:
@@ -116,4 +151,6 @@ def register(app: FastAPI) -> None:
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_validation)
     app.add_exception_handler(HTTPException, _on_http)
+    for away in STORE_AWAY:
+        app.add_exception_handler(away, _on_no_store)
     app.add_exception_handler(Exception, _on_anything)

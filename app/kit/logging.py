@@ -42,5 +42,5 @@ def configure(level: int = logging.INFO) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    for noisy in ("uvicorn.access", "httpx", "httpcore", "apscheduler", "sqlalchemy"):
+    for noisy in ("uvicorn.access", "httpx", "httpcore", "apscheduler", "sqlalchemy", "aiosqlite"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

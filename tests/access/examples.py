@@ -1,0 +1,147 @@
+"""One good request for every route of the policy, as data. A word in braces is an id that the scene gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.access.roles import Role
+from tests.access.scene import Scene
+
+ROSTER_CSV = "external_id,name,email,employed_from,employed_to\nN-1,Ellis Invented,,2015-01-01,\n"
+ENROLLMENT_CSV = "external_id,reference,consent\nM-1,ref-M-1,yes\n"
+SIGNED = "signed"
+
+
+@dataclass(frozen=True)
+class Example:
+    """`send`: arguments for httpx. `own`: the answer to who may. `foreign`: whose ids to try besides, by role.
+
+    `fresh`: names of ids that are made anew for every request that is to go through, since it uses them
+    up. `people_only`: no token is good for it.
+    """
+
+    own: int = 200
+    send: Mapping[str, Any] = field(default_factory=dict)
+    query: str = ""
+    foreign: Mapping[Role, tuple[str, ...]] = field(default_factory=dict)
+    fresh: tuple[str, ...] = ()
+    people_only: bool = False
+
+
+def upload(text: str) -> dict[str, Any]:
+    return {"files": {"file": ("list.csv", text, "text/csv")}}
+
+
+MEMBERS_ONLY = {Role.MEMBER: ("other_member", "other_organization")}
+INCIDENT = {**MEMBERS_ONLY, Role.COUNSEL: ("other_organization",)}
+MATTER = {Role.COUNSEL: ("other_organization",)}
+ADMINS = {Role.ADMIN: ("other_organization",)}
+LOSS = {"head": "oop", "amount": "120.50", "incurred_on": "2023-03-30"}
+
+EXAMPLES: dict[tuple[str, str], Example] = {
+    ("GET", "/livez"): Example(),
+    ("GET", "/readyz"): Example(),
+    ("GET", "/openapi.json"): Example(),
+    ("GET", "/static/{path}"): Example(),
+    ("GET", "/"): Example(303),
+    ("GET", "/sign-in"): Example(),
+    ("POST", "/sign-in"): Example(200, {"data": {"email": "avery@example.org"}}),
+    ("GET", "/sign-in/{token}"): Example(fresh=("token",)),
+    ("POST", "/sign-in/{token}"): Example(303, fresh=("token",)),
+    ("POST", "/webhooks/{connection_id}/{token}"): Example(202, {SIGNED: True}),
+    ("GET", "/v1/connectors/standard/schema.json"): Example(),
+    ("POST", "/sign-out"): Example(303),
+    ("GET", "/v1/me"): Example(),
+    ("GET", "/v1/tokens"): Example(),
+    ("POST", "/v1/tokens"): Example(201, {"json": {"label": "a program", "scopes": ["account"], "days": 1}}, people_only=True),
+    ("DELETE", "/v1/tokens/{token_id}"): Example(204, fresh=("token_id",), foreign=dict.fromkeys(Role, ("other_member",))),
+    ("GET", "/v1/me/timeline"): Example(),
+    ("GET", "/v1/me/consents"): Example(),
+    ("POST", "/v1/me/consents"): Example(
+        204, {"json": {"connection_id": "{connection_id}", "given": True}}, foreign={Role.MEMBER: ("other_organization",)}
+    ),
+    ("GET", "/v1/incidents/{incident_id}"): Example(foreign=INCIDENT),
+    ("GET", "/v1/incidents/{incident_id}/originals/{event_id}"): Example(foreign=INCIDENT),
+    ("GET", "/v1/incidents/{incident_id}/losses"): Example(foreign=INCIDENT),
+    ("POST", "/v1/incidents/{incident_id}/losses"): Example(201, {"json": LOSS}, foreign=MEMBERS_ONLY),
+    ("POST", "/v1/incidents/{incident_id}/verdict"): Example(
+        200, {"json": {"answer": "not_me", "shown": ["{alert_id}"]}}, foreign=MEMBERS_ONLY
+    ),
+    ("GET", "/v1/matters"): Example(),
+    ("GET", "/v1/matters/{matter_id}/incidents"): Example(foreign=MATTER),
+    ("GET", "/v1/statistics/incidents"): Example(),
+    ("GET", "/v1/queues/unmatched"): Example(),
+    ("GET", "/v1/queues/quarantined"): Example(),
+    ("GET", "/v1/queues/set-aside"): Example(),
+    ("GET", "/v1/members"): Example(),
+    ("POST", "/v1/members/import"): Example(send=upload(ROSTER_CSV)),
+    ("POST", "/v1/enrollments/import"): Example(
+        send=upload(ENROLLMENT_CSV), query="?connection_id={connection_id}", foreign=ADMINS
+    ),
+    ("POST", "/v1/members/{member_id}/erasure"): Example(204, fresh=("member_id",), foreign=ADMINS),
+    ("GET", "/v1/connections"): Example(),
+    ("POST", "/v1/connections"): Example(
+        201, {"json": {"connector": "standard", "title": "Another Monitor", "sender": "provider"}}
+    ),
+    ("GET", "/v1/accounts"): Example(),
+    ("POST", "/v1/accounts"): Example(201, {"json": {"email": "new@example.org", "role": "{role}"}}),
+    ("DELETE", "/v1/accounts/{account_id}/roles/{role}"): Example(
+        204, fresh=("account_id",), foreign={Role.ADMIN: ("other_organization",), Role.COUNSEL: ("other_organization",)}
+    ),
+    ("GET", "/v1/holds"): Example(),
+    ("POST", "/v1/holds"): Example(201, {"json": {"member_id": "{member_id}", "reason": "A claim is coming."}}, foreign=MATTER),
+    ("DELETE", "/v1/holds/{hold_id}"): Example(204, fresh=("hold_id",), foreign=MATTER),
+    ("GET", "/v1/ledger"): Example(),
+    ("GET", "/timeline"): Example(),
+    ("GET", "/incidents/{incident_id}"): Example(foreign=INCIDENT),
+    ("GET", "/incidents/{incident_id}/originals/{event_id}"): Example(foreign=INCIDENT),
+    ("POST", "/incidents/{incident_id}/verdict"): Example(
+        303, {"data": {"answer": "not_me", "shown": ["{alert_id}"]}}, foreign=MEMBERS_ONLY
+    ),
+    ("POST", "/incidents/{incident_id}/losses"): Example(303, {"data": LOSS}, foreign=MEMBERS_ONLY),
+    ("POST", "/consents"): Example(
+        303, {"data": {"connection_id": "{connection_id}", "given": "yes"}}, foreign={Role.MEMBER: ("other_organization",)}
+    ),
+    ("GET", "/matters"): Example(),
+    ("GET", "/matters/{matter_id}"): Example(foreign=MATTER),
+    ("GET", "/statistics"): Example(),
+    ("GET", "/queues"): Example(),
+    ("GET", "/admin"): Example(),
+    ("POST", "/admin/connections"): Example(
+        200, {"data": {"connector": "standard", "title": "Another Monitor", "sender": "provider"}}
+    ),
+    ("POST", "/admin/people"): Example(303, {"data": {"email": "new@example.org", "role": "staff"}}),
+    ("POST", "/admin/roster"): Example(200, {**upload(ROSTER_CSV), "data": {"todo": "import"}}),
+    ("GET", "/ledger"): Example(),
+}
+
+
+def filled(value: Any, ids: Mapping[str, str]) -> Any:
+    """A template with every word in braces replaced."""
+    if isinstance(value, str):
+        return value.format_map(ids) if value.startswith(("{", "/", "?")) else value
+    if isinstance(value, dict):
+        return {key: filled(item, ids) for key, item in value.items()}
+    if isinstance(value, list):
+        return [filled(item, ids) for item in value]
+    return value
+
+
+async def ids_for(scene: Scene, role: Role, fresh: tuple[str, ...]) -> dict[str, str]:
+    """The ids of the caller's own things; those named in `fresh` are made now."""
+    granted = Role.COUNSEL if role is Role.COUNSEL else Role.STAFF
+    ids = {**scene.places["own"], "role": granted.value, "path": "app.css", "token": scene.places["own"]["connection_token"]}
+    ids |= {name: str(scene.missing()) for name in ("token_id", "account_id", "hold_id")}
+    if "token_id" in fresh:
+        ids["token_id"] = str((await scene.token(role))[0])
+    if "account_id" in fresh:
+        ids["account_id"] = str(await scene.staff_account(granted))
+    if "hold_id" in fresh:
+        ids["hold_id"] = str(await scene.hold(scene.world.union))
+    if "member_id" in fresh:
+        ids["member_id"] = str(await scene.another_member())
+    if "token" in fresh:
+        ids["token"] = await scene.link()
+    return ids

@@ -1,0 +1,132 @@
+"""What the authorization tests stand on: two organizations with something of everything in each, and a digest of it all."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from sqlalchemy import select
+
+from app.access import service as access
+from app.access.policy import scopes_of
+from app.access.roles import Principal, Role
+from app.breaches.repository import matters_of
+from app.incidents import repository as incidents
+from app.kit.database import Base
+from app.kit.ids import uuid7
+from app.members import service as members
+from app.members.roster import RosterEntry
+from app.statistics.workers import publish_release
+from tests.support.world import ROSTER, Tenant, World, alert
+
+BOOKKEEPING = frozenset({"session", "api_token", "sign_in_link"})
+"""Where signing in and using a token leave their marks."""
+
+
+@dataclass
+class Scene:
+    """A world in which M-1 and M-2 of both organizations have an incident each. `places`: ids by whose they are."""
+
+    world: World
+    places: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    async def principal(self, role: Role, who: str = "", tenant: Tenant | None = None) -> Principal:
+        tenant = tenant or self.world.union
+        member = tenant.members[who or "M-1"] if role is Role.MEMBER else None
+        return Principal(tenant.id, tenant.accounts[who or role], role, member)
+
+    async def token(self, role: Role, scopes: frozenset[str] | None = None, who: str = "") -> tuple[UUID, str]:
+        """A program's token of a role, with all its scopes unless told otherwise: its id and its secret."""
+        caller = await self.principal(role, who)
+        async with self.world.context.database.begin() as tx:
+            wanted = scopes_of(role) if scopes is None else scopes
+            secret, row = await access.create_token(tx, self.world.context.keyring, caller, "test", wanted, 30)
+        return row.id, secret
+
+    async def staff_account(self, role: Role = Role.STAFF, tenant: Tenant | None = None) -> UUID:
+        """One more person in a role."""
+        context, tenant = self.world.context, tenant or self.world.union
+        async with context.database.begin() as tx:
+            account = await access.create_account(tx, context.keyring, tenant.id, f"{uuid7()}@example.org")
+            await access.grant_role(tx, context.keyring, account, role)
+        return account.id
+
+    async def another_member(self) -> UUID:
+        """One more person on the roster."""
+        context, number = self.world.context, f"X-{uuid7()}"
+        entry = RosterEntry(2, number, "Drew Invented", None, set(ROSTER[0].jobs))
+        async with context.database.begin() as tx:
+            await members.import_roster(tx, context.keyring, self.world.union.id, [entry], [])
+            found = await members.find_member(tx, context.keyring, self.world.union.id, number)
+            assert found is not None
+        return found.id
+
+    async def hold(self, tenant: Tenant) -> UUID:
+        """A legal hold on M-3."""
+        caller = await self.principal(Role.COUNSEL, tenant=tenant)
+        async with self.world.context.database.begin() as tx:
+            placed = await members.place_hold(tx, self.world.context.keyring, caller, tenant.members["M-3"], "Because.")
+        return placed.id
+
+    async def link(self) -> str:
+        """A one-time link's token, not yet spent."""
+        async with self.world.context.database.begin() as tx:
+            return await access.create_link(tx, self.world.union.accounts[Role.STAFF], Role.STAFF)
+
+    @staticmethod
+    def missing() -> UUID:
+        """An id that nothing has."""
+        return uuid7()
+
+    async def digest(self) -> dict[str, str]:
+        """A hash of every row of every table, those of signing in left out."""
+        hashes = {}
+        async with self.world.context.database.begin(read_only=True) as tx:
+            for table in Base.metadata.sorted_tables:
+                if table.name not in BOOKKEEPING:
+                    rows = sorted(repr(tuple(row)) for row in (await tx.execute(select(table))).all())
+                    hashes[table.name] = hashlib.sha256("\n".join(rows).encode()).hexdigest()
+        return hashes
+
+
+async def _place(world: World, tenant: Tenant, who: str) -> dict[str, str]:
+    """The ids of what one member has, and of what their organization has."""
+    member_id = tenant.members[who]
+    async with world.context.database.begin(read_only=True) as tx:
+        (incident,) = await incidents.incidents_of_member(tx, member_id)
+        (event,) = await incidents.events_of_member(tx, member_id)
+        ((matter, _),) = await matters_of(tx, tenant.id, tenant.accounts[Role.COUNSEL])
+    return {
+        "incident_id": str(incident.id),
+        "event_id": str(event.event_id),
+        "alert_id": str(event.alert_id),
+        "member_id": str(member_id),
+        "matter_id": str(matter.id),
+        "connection_id": str(tenant.connection.connection.id),
+        "connection_token": tenant.connection.path.rpartition("/")[2],
+    }
+
+
+async def make_scene(world: World) -> Scene:
+    """Deliver one alert for each of M-1 and M-2 of both organizations, publish statistics, and gather the ids."""
+    for tenant in (world.union, world.other):
+        for who in ("M-1", "M-2"):
+            body = alert(id=f"a-{who}", member=f"ref-{who}")
+            assert (await world.deliver(body, tenant)).status_code == 202
+    await world.workers.drain()
+    scene = Scene(world)
+    for tenant in (world.union, world.other):
+        async with world.context.database.begin() as tx:
+            await publish_release(tx, world.context, tenant.id)
+    scene.places = {
+        "own": await _place(world, world.union, "M-1"),
+        "other_member": await _place(world, world.union, "M-2"),
+        "other_organization": await _place(world, world.other, "M-1"),
+    }
+    foreign = scene.places["other_organization"]
+    foreign["hold_id"] = str(await scene.hold(world.other))
+    foreign["account_id"] = str(await scene.staff_account(tenant=world.other))
+    other = await scene.token(Role.MEMBER, who="M-2")
+    scene.places["other_member"]["token_id"] = str(other[0])
+    return scene

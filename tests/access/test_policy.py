@@ -1,0 +1,99 @@
+"""Every route has a rule and every rule a route; what needs no sign-in is listed here once more, to be read by people."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import httpx
+import pytest
+from fastapi import APIRouter
+from fastapi.routing import iter_route_contexts
+
+from app.access.policy import POLICY, Reach, rule_for, scopes_of
+from app.access.roles import Role
+from app.main import create_app
+from tests.support.world import ORIGIN, World
+
+PUBLIC = {
+    ("GET", "/livez"): "says that the process lives",
+    ("GET", "/readyz"): "says whether the database answers",
+    ("GET", "/openapi.json"): "the description of the API, the same for everybody",
+    ("GET", "/v1/connectors/standard/schema.json"): "the documented alert schema, for providers",
+    ("GET", "/static/{path}"): "style sheets",
+    ("GET", "/sign-in"): "the form that asks for a link",
+    ("POST", "/sign-in"): "asks for a link, by mail to its owner only",
+    ("GET", "/sign-in/{token}"): "shows a button, spends nothing",
+    ("POST", "/sign-in/{token}"): "the one-time token proves who it is",
+    ("POST", "/webhooks/{connection_id}/{token}"): "the signature over the body proves who it is",
+}
+
+
+def served(app: object) -> set[tuple[str, str]]:
+    """Every method and path template that an application answers, in the policy's spelling."""
+    found = set()
+    for route in iter_route_contexts(app.routes):  # type: ignore[attr-defined]
+        methods = route.methods
+        assert methods is not None, f"{route.path} is a mount or a websocket: the gate does not see it"
+        found |= {(method, str(route.path_format)) for method in methods}
+    return found
+
+
+def test_every_route_has_a_rule_and_every_rule_a_route() -> None:
+    routes = served(create_app(work=False))
+    assert {route for route in routes if rule_for(*route) is None} == set()
+    assert {rule for rule in POLICY if rule not in routes} == set()
+    assert {method for method, _ in routes} <= {"GET", "HEAD", "POST", "DELETE"}
+
+
+def test_what_needs_no_sign_in_is_reviewed() -> None:
+    assert {route for route, rule in POLICY.items() if rule.public} == set(PUBLIC)
+
+
+@pytest.mark.parametrize(("method", "path"), [route for route, rule in POLICY.items() if not rule.public])
+def test_a_rule_names_a_scope_a_reach_and_roles_that_fit(method: str, path: str) -> None:
+    rule = POLICY[method, path]
+    assert rule.scope
+    if rule.reach is Reach.ORGANIZATION:
+        assert Role.MEMBER not in rule.roles
+    if path.startswith("/v1/me/"):
+        assert rule.roles == {Role.MEMBER}
+    if Role.STAFF in rule.roles and rule.roles != frozenset(Role):
+        assert path in ("/v1/statistics/incidents", "/statistics"), "staff see released aggregates and nothing else"
+
+
+def test_each_role_has_only_the_scopes_of_its_lane() -> None:
+    assert {role: sorted(scopes_of(role)) for role in Role} == {
+        Role.MEMBER: ["account", "timeline:read", "timeline:write"],
+        Role.STAFF: ["account", "statistics:read"],
+        Role.CASEWORKER: ["account", "queues:read"],
+        Role.COUNSEL: ["account", "holds:write", "matters:read", "roles:write", "statistics:read", "timeline:read"],
+        Role.ADMIN: ["account", "connections:write", "roles:write", "roster:write"],
+        Role.AUDITOR: ["account", "ledger:read"],
+    }
+
+
+async def test_a_route_without_a_rule_is_refused_to_everybody(world: World) -> None:
+    router = APIRouter()
+
+    @router.get("/v1/made-up/{member_id}")
+    async def made_up(member_id: UUID) -> str:
+        return "reached"
+
+    world.app.include_router(router)
+    for role in Role:
+        async with await world.sign_in(role) as browser:
+            for path in (f"/v1/made-up/{UUID(int=1)}", "/v1/made-up/%2e%2e"):
+                assert (await browser.get(path)).status_code == 403
+    assert (await world.client.get(f"/v1/made-up/{UUID(int=1)}")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "path", ["/docs", "/redoc", "/metrics", "/debug", "/v1", "/v1/me/", "//v1/me", "/V1/me", "/.env", "/admin/"]
+)
+async def test_nothing_else_answers(path: str) -> None:
+    app = create_app(work=False)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
+        answer = await client.get(path)
+    assert answer.status_code == 404
+    assert "location" not in answer.headers

@@ -1,0 +1,305 @@
+"""Signing in by a one-time link that real SMTP brings, what spends it, how long a session lasts, and what ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+import httpx
+import pytest
+from aiosmtpd.controller import Controller
+from sqlalchemy import func, select
+
+from app.access import mailing
+from app.access import service as access
+from app.access.gate import cookie_name
+from app.access.models import Session, SignInLink
+from app.access.roles import Role
+from app.kit import clock
+from app.kit.config import Settings
+from app.kit.crypto import token_hash
+from app.kit.outbox import Failure, Message
+from tests.access.scene import Scene
+from tests.support.postgres import free_port
+from tests.support.world import NOW, World, make_world
+
+LINK = re.compile(r"http://localhost:8000(/sign-in/[A-Za-z0-9_-]+)")
+
+
+class Post:
+    """A mail server that keeps what it is given, or takes nothing."""
+
+    def __init__(self) -> None:
+        self.mails: list[tuple[list[str], EmailMessage]] = []
+        self.closed = False
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        if self.closed:
+            return "451 try later"
+        self.mails.append((envelope.rcpt_tos, message_from_bytes(envelope.content, policy=policy.default)))
+        return "250 kept"
+
+    def link(self) -> str:
+        """The path of the link in the last mail."""
+        found = LINK.search(self.mails[-1][1].get_content())
+        assert found is not None
+        return found.group(1)
+
+
+@contextmanager
+def mail_server() -> Iterator[tuple[Post, int]]:
+    post, port = Post(), free_port()
+    controller = Controller(post, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield post, port
+    controller.stop()
+
+
+@pytest.fixture
+async def mailed(database_url: str) -> AsyncIterator[tuple[World, Post]]:
+    with mail_server() as (post, port):
+        async with make_world(database_url, smtp_url=f"smtp://127.0.0.1:{port}") as world:
+            yield world, post
+
+
+async def ask(world: World, email: str) -> httpx.Response:
+    async with world.browser() as browser:
+        answer = await browser.post("/sign-in", data={"email": email})
+    await world.workers.drain()
+    return answer
+
+
+async def spent(world: World) -> int:
+    async with world.context.database.begin(read_only=True) as tx:
+        query = select(func.count()).select_from(SignInLink).where(SignInLink.spent_at.is_not(None))
+        return (await tx.execute(query)).scalar_one()
+
+
+async def test_a_link_comes_by_mail_shows_a_button_and_works_once(mailed: tuple[World, Post]) -> None:
+    world, post = mailed
+    async with world.browser() as browser:
+        await ask(world, " Avery@Example.org ")
+        (to, mail), path = post.mails[0], post.link()
+        assert len(post.mails) == 2, "one for each organization that knows the address"
+        assert to == ["avery@example.org"]
+        assert str(mail["To"]) == "avery@example.org"
+        for _ in range(3):
+            shown = await browser.get(path)
+            assert (shown.status_code, await spent(world)) == (200, 0)
+            assert not browser.cookies
+            assert (await browser.head(path)).status_code in (200, 405)
+        answer = await browser.post(path)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/timeline")
+        assert (await browser.get("/v1/me")).json()["role"] == "member"
+        assert (await browser.post(path)).status_code == 410
+    assert await spent(world) == 1
+
+
+async def test_a_mail_says_nothing_of_anybody(mailed: tuple[World, Post]) -> None:
+    world, post = mailed
+    await ask(world, "avery@example.org")
+    text = post.mails[0][1].get_content() + str(post.mails[0][1]["Subject"])
+    for word in ("Avery", "M-1", "Union", "Other", "incident", "alert", "breach", "Oakland"):
+        assert word not in text
+
+
+async def test_sixteen_at_once_spend_a_link_once(world: World) -> None:
+    async with world.context.database.begin() as tx:
+        token = await access.create_link(tx, world.union.accounts["M-1"], Role.MEMBER)
+
+    async def spend() -> int:
+        async with world.browser() as browser:
+            return (await browser.post(f"/sign-in/{token}")).status_code
+
+    answers = await asyncio.gather(*(spend() for _ in range(16)))
+    assert sorted(answers) == [303] + [410] * 15
+    async with world.context.database.begin(read_only=True) as tx:
+        assert (await tx.execute(select(func.count()).select_from(Session))).scalar_one() == 1
+
+
+@pytest.mark.parametrize(("age", "status"), [(timedelta(minutes=14, seconds=59), 303), (timedelta(minutes=15), 410)])
+async def test_a_link_runs_out(world: World, age: timedelta, status: int) -> None:
+    async with world.context.database.begin() as tx:
+        token = await access.create_link(tx, world.union.accounts["M-1"], Role.MEMBER)
+    clock.set_to(NOW + age)
+    async with world.browser() as browser:
+        assert (await browser.post(f"/sign-in/{token}")).status_code == status
+
+
+async def test_an_unknown_address_gets_the_same_answer_and_leaves_the_same_rows(mailed: tuple[World, Post]) -> None:
+    world, post = mailed
+    scene, seen = Scene(world), []
+    for email in ("nobody@example.org", "blake@example.org"):
+        before = await scene.digest()
+        async with world.browser() as browser:
+            answer = await browser.post("/sign-in", data={"email": email})
+        after = await scene.digest()
+        seen.append((answer.status_code, answer.content, dict(answer.headers), [n for n in after if after[n] != before[n]]))
+    assert seen[0] == seen[1]
+    assert seen[0][3] == ["outbox"]
+    await world.workers.drain()
+    assert {to[0] for to, _ in post.mails} == {"blake@example.org"}
+    async with world.context.database.begin(read_only=True) as tx:
+        payloads = [row.payload for row in (await tx.execute(select(Message))).scalars() if row.topic == access.SIGN_IN_REQUESTED]
+    assert {frozenset(payload) for payload in payloads} == {frozenset({"email_index"})}
+    assert {len(payload["email_index"]) for payload in payloads} == {64}
+
+
+HELD = [
+    "a@oaklandca.gov",
+    "a@OAKLANDCA.GOV",
+    "a@mail.oaklandca.gov",
+    "a@oaklandca.gov.",
+    "a@oaklandｃa.gov",
+    "x<a@oaklandca.gov>",
+    "<a@oaklandca.gov>",
+    "a@oaklandca.gov,",
+    "a@oaklandca.gov;",
+    "a@oaklandca.gov(comment)",
+    '"b@example.org,"a@oaklandca.gov',
+]
+
+
+async def test_nothing_goes_to_the_defendant(mailed: tuple[World, Post]) -> None:
+    world, post = mailed
+    for email in HELD:
+        async with world.context.database.begin() as tx:
+            account = await access.create_account(tx, world.context.keyring, world.union.id, email)
+            await access.grant_role(tx, world.context.keyring, account, Role.STAFF)
+            await access.request_link(tx, world.context.keyring, email)
+        await world.workers.drain()
+        assert post.mails == [], email
+    async with world.context.database.begin(read_only=True) as tx:
+        assert (await tx.execute(select(func.count()).select_from(SignInLink))).scalar_one() == 0
+        assert (await tx.execute(select(func.count()).select_from(Failure))).scalar_one() == 0
+
+
+async def test_an_address_beside_the_defendants_is_served(mailed: tuple[World, Post]) -> None:
+    world, post = mailed
+    for email in ("a@notoaklandca.gov", "a@oaklandca.gov.example.org", "jürgen@bücher.example"):
+        async with world.context.database.begin() as tx:
+            account = await access.create_account(tx, world.context.keyring, world.union.id, email)
+            await access.grant_role(tx, world.context.keyring, account, Role.STAFF)
+            await access.request_link(tx, world.context.keyring, email)
+        await world.workers.drain()
+    assert [to[0] for to, _ in post.mails][:2] == ["a@notoaklandca.gov", "a@oaklandca.gov.example.org"]
+
+
+async def test_a_mail_server_that_refuses_loses_no_link(mailed: tuple[World, Post]) -> None:
+    world, post = mailed
+    post.closed = True
+    await ask(world, "blake@example.org")
+    assert post.mails == []
+    post.closed = False
+    clock.set_to(NOW + timedelta(minutes=1))
+    await world.workers.drain()
+    async with world.browser() as browser:
+        assert (await browser.post(post.link())).status_code == 303
+
+
+async def test_a_revoked_role_gets_no_link_and_an_open_link_dies_with_it(world: World) -> None:
+    async with world.context.database.begin() as tx:
+        account_id = world.union.accounts[Role.STAFF]
+        token = await access.create_link(tx, account_id, Role.STAFF)
+        caller = await Scene(world).principal(Role.ADMIN)
+        await access.revoke_role(tx, world.context.keyring, caller, account_id, Role.STAFF)
+    async with world.browser() as browser:
+        assert (await browser.post(f"/sign-in/{token}")).status_code == 410
+
+
+LIMITS = [(Role.MEMBER, timedelta(minutes=30))] + [(role, timedelta(minutes=15)) for role in Role if role is not Role.MEMBER]
+SECOND = timedelta(seconds=1)
+
+
+async def test_a_session_ends_after_its_idle_time(world: World) -> None:
+    for role, idle in LIMITS:
+        clock.set_to(NOW)
+        async with await world.sign_in(role) as browser:
+            clock.set_to(NOW + idle - SECOND)
+            assert (await browser.get("/v1/me")).status_code == 200, role
+            clock.set_to(NOW + 2 * idle - 2 * SECOND)
+            assert (await browser.get("/v1/me")).status_code == 200, role
+            clock.set_to(NOW + 3 * idle - 2 * SECOND)
+            assert (await browser.get("/v1/me")).status_code == 401, role
+
+
+async def test_a_session_ends_after_twelve_hours_however_busy(world: World) -> None:
+    for role, idle in LIMITS:
+        clock.set_to(NOW)
+        async with await world.sign_in(role) as browser:
+            passed = timedelta()
+            while (passed := passed + idle - SECOND) < timedelta(hours=12):
+                clock.set_to(NOW + passed)
+                assert (await browser.get("/v1/me")).status_code == 200, (role, passed)
+            clock.set_to(NOW + timedelta(hours=12))
+            assert (await browser.get("/v1/me")).status_code == 401, role
+
+
+async def test_signing_out_ends_this_session_and_no_other(world: World) -> None:
+    async with await world.sign_in(Role.MEMBER) as one, await world.sign_in(Role.MEMBER) as two:
+        answer = await one.post("/sign-out")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+        assert "cookies" in answer.headers["clear-site-data"]
+        assert answer.headers["set-cookie"].startswith(f'{cookie_name(world.context.settings)}="";')
+        assert (await one.get("/v1/me")).status_code == 401
+        assert (await two.get("/v1/me")).status_code == 200
+
+
+async def test_a_new_sign_in_ends_the_session_that_this_browser_had(world: World) -> None:
+    async with await world.sign_in(Role.MEMBER) as browser:
+        before = dict(browser.cookies)
+        async with world.context.database.begin() as tx:
+            token = await access.create_link(tx, world.union.accounts["M-1"], Role.MEMBER)
+        assert (await browser.post(f"/sign-in/{token}")).status_code == 303
+        async with world.browser(before) as old:
+            assert (await old.get("/v1/me")).status_code == 401
+
+
+@pytest.mark.parametrize("how", ["role", "erasure"])
+async def test_a_taken_role_or_an_erasure_ends_every_session_and_token_at_once(world: World, how: str) -> None:
+    scene, role = Scene(world), Role.MEMBER if how == "erasure" else Role.STAFF
+    _, secret = await scene.token(role)
+    async with await world.sign_in(role) as browser, await world.sign_in(Role.ADMIN) as admin:
+        if how == "role":
+            answer = await admin.delete(f"/v1/accounts/{world.union.accounts[Role.STAFF]}/roles/staff")
+        else:
+            answer = await admin.post(f"/v1/members/{world.union.members['M-1']}/erasure")
+        assert answer.status_code == 204, answer.text
+        assert (await browser.get("/v1/me")).status_code == 401
+        bearer = {"authorization": f"Bearer {secret}"}
+        assert (await world.client.get("/v1/me", headers=bearer)).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("base_url", "name", "secure"), [("https://h.example", "__Host-harmline", True), ("http://h.example", "harmline", False)]
+)
+async def test_the_cookie_is_flagged(database_url: str, base_url: str, name: str, secure: bool) -> None:
+    async with make_world(database_url, base_url=base_url) as world:
+        async with world.context.database.begin() as tx:
+            token = await access.create_link(tx, world.union.accounts["M-1"], Role.MEMBER)
+        async with world.browser() as browser:
+            cookie = (await browser.post(f"/sign-in/{token}")).headers["set-cookie"]
+        flags = {part.strip().lower() for part in cookie.split(";")[1:]}
+        assert cookie.startswith(f"{name}=")
+        assert flags == {"httponly", "path=/", "samesite=lax"} | ({"secure"} if secure else set())
+        assert cookie_name(Settings(base_url=base_url)) == name
+
+
+async def test_only_hashes_of_links_and_sessions_are_kept(world: World) -> None:
+    async with world.context.database.begin() as tx:
+        token = await access.create_link(tx, world.union.accounts["M-1"], Role.MEMBER)
+        link = (await tx.execute(select(SignInLink))).scalars().one()
+        assert link.token_hash == token_hash(token)
+        assert len(token) >= 43, "256 bits of chance"
+        assert token not in repr({column: getattr(link, column) for column in SignInLink.__table__.columns.keys()})  # noqa: SIM118 - a collection of columns, not a dict
+
+
+def test_the_mail_names_its_lifetime() -> None:
+    minutes = int(access.LINK_LIFETIME.total_seconds() // 60)
+    assert f"for {minutes} minutes" in mailing._TEXT
