@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import and_, delete, func, select
+from sqlalchemy import and_, func, select
 
 from app.damages.models import Loss, Reimbursement
 from app.kit.database import Transaction
@@ -42,10 +42,3 @@ async def reimbursements(
     for row in (await tx.execute(query)).scalars():
         found[row.loss_id].append(row)
     return dict(found)
-
-
-async def forget(tx: Transaction, organization_id: UUID, member_id: UUID) -> None:
-    """Delete every loss of one member."""
-    own = select(Loss.id).where(Loss.organization_id == organization_id, Loss.member_id == member_id)
-    await tx.execute(delete(Reimbursement).where(Reimbursement.member_id == member_id, Reimbursement.loss_id.in_(own)))
-    await tx.execute(delete(Loss).where(Loss.organization_id == organization_id, Loss.member_id == member_id))

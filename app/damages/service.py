@@ -227,8 +227,3 @@ async def read_losses(tx: Transaction, keyring: Keyring, caller: Principal, inci
     )
     counted = counts(incident)
     return LossList(incident_id=incident.id, items=items, totals=totals(items), counts=counted, hint=None if counted else HINT)
-
-
-async def forget(tx: Transaction, organization_id: UUID, member_id: UUID) -> None:
-    """After an erasure: delete every loss of the member. Safe to repeat."""
-    await repository.forget(tx, organization_id, member_id)

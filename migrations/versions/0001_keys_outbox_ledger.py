@@ -13,8 +13,22 @@ down_revision: str | None = None
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
+TABLES = (
+    "account",
+    "held_domain",
+    "ledger_entry",
+    "organization_key",
+    "outbox",
+    "outbox_consumer",
+    "outbox_failure",
+    "api_token",
+    "role_grant",
+    "session",
+    "sign_in_link",
+)
 
-def upgrade() -> None:
+
+def create_account() -> None:
     op.create_table(
         "account",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -29,6 +43,9 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_account_email_index"), "account", ["email_index"], unique=False)
     op.create_index(op.f("ix_account_organization_id"), "account", ["organization_id"], unique=False)
+
+
+def create_held_domain() -> None:
     op.create_table(
         "held_domain",
         sa.Column("organization_id", sa.Uuid(), nullable=False),
@@ -36,6 +53,9 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(length=200), nullable=False),
         sa.PrimaryKeyConstraint("organization_id", "domain", name=op.f("pk_held_domain")),
     )
+
+
+def create_ledger_entry() -> None:
     op.create_table(
         "ledger_entry",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -51,6 +71,10 @@ def upgrade() -> None:
     )
     op.create_index("ix_ledger_entry_member_id_id", "ledger_entry", ["member_id", "id"], unique=False)
     op.create_index("ix_ledger_entry_organization_id_id", "ledger_entry", ["organization_id", "id"], unique=False)
+    forbid_changes("ledger_entry")
+
+
+def create_organization_key() -> None:
     op.create_table(
         "organization_key",
         sa.Column("organization_id", sa.Uuid(), nullable=False),
@@ -58,6 +82,9 @@ def upgrade() -> None:
         sa.Column("wrapped", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("organization_id", "lane", name=op.f("pk_organization_key")),
     )
+
+
+def create_outbox() -> None:
     op.create_table(
         "outbox",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -70,6 +97,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("position", name=op.f("uq_outbox_position")),
     )
     op.create_index("ix_outbox_topic_position", "outbox", ["topic", "position"], unique=False)
+
+
+def create_outbox_consumer() -> None:
     op.create_table(
         "outbox_consumer",
         sa.Column("consumer", sa.String(length=64), nullable=False),
@@ -79,6 +109,9 @@ def upgrade() -> None:
         sa.Column("fence", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("consumer", name=op.f("pk_outbox_consumer")),
     )
+
+
+def create_outbox_failure() -> None:
     op.create_table(
         "outbox_failure",
         sa.Column("consumer", sa.String(length=64), nullable=False),
@@ -88,6 +121,9 @@ def upgrade() -> None:
         sa.Column("error", sa.String(length=200), nullable=False),
         sa.PrimaryKeyConstraint("consumer", "message_id", name=op.f("pk_outbox_failure")),
     )
+
+
+def create_api_token() -> None:
     op.create_table(
         "api_token",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -105,6 +141,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("token_hash", name=op.f("uq_api_token_token_hash")),
     )
     op.create_index(op.f("ix_api_token_account_id"), "api_token", ["account_id"], unique=False)
+
+
+def create_role_grant() -> None:
     op.create_table(
         "role_grant",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -119,6 +158,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_role_grant_account_id", "role_grant", ["account_id"], unique=False)
     op.create_index(op.f("ix_role_grant_organization_id"), "role_grant", ["organization_id"], unique=False)
+
+
+def create_session() -> None:
     op.create_table(
         "session",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -133,6 +175,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("token_hash", name=op.f("uq_session_token_hash")),
     )
     op.create_index(op.f("ix_session_account_id"), "session", ["account_id"], unique=False)
+
+
+def create_sign_in_link() -> None:
     op.create_table(
         "sign_in_link",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -147,29 +192,23 @@ def upgrade() -> None:
         sa.UniqueConstraint("token_hash", name=op.f("uq_sign_in_link_token_hash")),
     )
     op.create_index(op.f("ix_sign_in_link_account_id"), "sign_in_link", ["account_id"], unique=False)
-    forbid_changes("ledger_entry")
+
+
+def upgrade() -> None:
+    create_account()
+    create_held_domain()
+    create_ledger_entry()
+    create_organization_key()
+    create_outbox()
+    create_outbox_consumer()
+    create_outbox_failure()
+    create_api_token()
+    create_role_grant()
+    create_session()
+    create_sign_in_link()
 
 
 def downgrade() -> None:
-    op.drop_index(op.f("ix_sign_in_link_account_id"), table_name="sign_in_link")
-    op.drop_table("sign_in_link")
-    op.drop_index(op.f("ix_session_account_id"), table_name="session")
-    op.drop_table("session")
-    op.drop_index(op.f("ix_role_grant_organization_id"), table_name="role_grant")
-    op.drop_index("ix_role_grant_account_id", table_name="role_grant")
-    op.drop_table("role_grant")
-    op.drop_index(op.f("ix_api_token_account_id"), table_name="api_token")
-    op.drop_table("api_token")
-    op.drop_table("outbox_failure")
-    op.drop_table("outbox_consumer")
-    op.drop_index("ix_outbox_topic_position", table_name="outbox")
-    op.drop_table("outbox")
-    op.drop_table("organization_key")
-    op.drop_index("ix_ledger_entry_organization_id_id", table_name="ledger_entry")
-    op.drop_index("ix_ledger_entry_member_id_id", table_name="ledger_entry")
-    op.drop_table("ledger_entry")
-    op.drop_table("held_domain")
-    op.drop_index(op.f("ix_account_organization_id"), table_name="account")
-    op.drop_index(op.f("ix_account_email_index"), table_name="account")
-    op.drop_table("account")
+    for table in reversed(TABLES):
+        op.drop_table(table)
     forget_function()

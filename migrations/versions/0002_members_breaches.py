@@ -11,8 +11,22 @@ down_revision: str | None = "0001"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
+TABLES = (
+    "organization",
+    "breach",
+    "member",
+    "consent",
+    "employment",
+    "enrollment",
+    "exposure",
+    "legal_hold",
+    "matter",
+    "member_evidence",
+    "matter_counsel",
+)
 
-def upgrade() -> None:
+
+def create_organization() -> None:
     op.create_table(
         "organization",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -20,6 +34,9 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_organization")),
     )
+
+
+def create_breach() -> None:
     op.create_table(
         "breach",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -34,6 +51,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("organization_id", "key", name=op.f("uq_breach_organization_id_key")),
     )
     op.create_index(op.f("ix_breach_organization_id"), "breach", ["organization_id"], unique=False)
+
+
+def create_member() -> None:
     op.create_table(
         "member",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -49,6 +69,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("organization_id", "external_index", name=op.f("uq_member_organization_id_external_index")),
     )
     op.create_index(op.f("ix_member_organization_id"), "member", ["organization_id"], unique=False)
+
+
+def create_consent() -> None:
     op.create_table(
         "consent",
         sa.Column("member_id", sa.Uuid(), nullable=False),
@@ -64,6 +87,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("member_id", "id", name=op.f("pk_consent")),
     )
     op.create_index(op.f("ix_consent_connection_id"), "consent", ["connection_id"], unique=False)
+
+
+def create_employment() -> None:
     op.create_table(
         "employment",
         sa.Column("member_id", sa.Uuid(), nullable=False),
@@ -72,6 +98,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["member_id"], ["member.id"], name=op.f("fk_employment_member_id")),
         sa.PrimaryKeyConstraint("member_id", "started_on", name=op.f("pk_employment")),
     )
+
+
+def create_enrollment() -> None:
     op.create_table(
         "enrollment",
         sa.Column("member_id", sa.Uuid(), nullable=False),
@@ -91,6 +120,9 @@ def upgrade() -> None:
         "ix_enrollment_connection_id_reference_index", "enrollment", ["connection_id", "reference_index"], unique=False
     )
     op.create_index(op.f("ix_enrollment_organization_id"), "enrollment", ["organization_id"], unique=False)
+
+
+def create_exposure() -> None:
     op.create_table(
         "exposure",
         sa.Column("member_id", sa.Uuid(), nullable=False),
@@ -105,6 +137,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["member_id"], ["member.id"], name=op.f("fk_exposure_member_id")),
         sa.PrimaryKeyConstraint("member_id", "breach_id", "wave", "element", name=op.f("pk_exposure")),
     )
+
+
+def create_legal_hold() -> None:
     op.create_table(
         "legal_hold",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -119,6 +154,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_legal_hold")),
     )
     op.create_index(op.f("ix_legal_hold_organization_id"), "legal_hold", ["organization_id"], unique=False)
+
+
+def create_matter() -> None:
     op.create_table(
         "matter",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -131,6 +169,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_matter")),
     )
     op.create_index(op.f("ix_matter_organization_id"), "matter", ["organization_id"], unique=False)
+
+
+def create_member_evidence() -> None:
     op.create_table(
         "member_evidence",
         sa.Column("member_id", sa.Uuid(), nullable=False),
@@ -145,6 +186,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("member_id", "id", name=op.f("pk_member_evidence")),
     )
     op.create_index(op.f("ix_member_evidence_breach_id"), "member_evidence", ["breach_id"], unique=False)
+
+
+def create_matter_counsel() -> None:
     op.create_table(
         "matter_counsel",
         sa.Column("matter_id", sa.Uuid(), nullable=False),
@@ -156,23 +200,20 @@ def upgrade() -> None:
     )
 
 
+def upgrade() -> None:
+    create_organization()
+    create_breach()
+    create_member()
+    create_consent()
+    create_employment()
+    create_enrollment()
+    create_exposure()
+    create_legal_hold()
+    create_matter()
+    create_member_evidence()
+    create_matter_counsel()
+
+
 def downgrade() -> None:
-    op.drop_table("matter_counsel")
-    op.drop_index(op.f("ix_member_evidence_breach_id"), table_name="member_evidence")
-    op.drop_table("member_evidence")
-    op.drop_index(op.f("ix_matter_organization_id"), table_name="matter")
-    op.drop_table("matter")
-    op.drop_index(op.f("ix_legal_hold_organization_id"), table_name="legal_hold")
-    op.drop_table("legal_hold")
-    op.drop_table("exposure")
-    op.drop_index(op.f("ix_enrollment_organization_id"), table_name="enrollment")
-    op.drop_index("ix_enrollment_connection_id_reference_index", table_name="enrollment")
-    op.drop_table("enrollment")
-    op.drop_table("employment")
-    op.drop_index(op.f("ix_consent_connection_id"), table_name="consent")
-    op.drop_table("consent")
-    op.drop_index(op.f("ix_member_organization_id"), table_name="member")
-    op.drop_table("member")
-    op.drop_index(op.f("ix_breach_organization_id"), table_name="breach")
-    op.drop_table("breach")
-    op.drop_table("organization")
+    for table in reversed(TABLES):
+        op.drop_table(table)

@@ -11,8 +11,10 @@ down_revision: str | None = "0002"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
+TABLES = ("refusal", "connection", "alert", "connection_secret", "receipt", "event")
 
-def upgrade() -> None:
+
+def create_refusal() -> None:
     op.create_table(
         "refusal",
         sa.Column("connection_id", sa.Uuid(), nullable=False),
@@ -22,6 +24,9 @@ def upgrade() -> None:
         sa.Column("count", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("connection_id", "day", "reason", name=op.f("pk_refusal")),
     )
+
+
+def create_connection() -> None:
     op.create_table(
         "connection",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -36,6 +41,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_connection")),
     )
     op.create_index(op.f("ix_connection_organization_id"), "connection", ["organization_id"], unique=False)
+
+
+def create_alert() -> None:
     op.create_table(
         "alert",
         sa.Column("connection_id", sa.Uuid(), nullable=False),
@@ -51,6 +59,9 @@ def upgrade() -> None:
         sa.UniqueConstraint("connection_id", "dedupe_key", name=op.f("uq_alert_connection_id_dedupe_key")),
     )
     op.create_index("ix_alert_connection_id_reference_index", "alert", ["connection_id", "reference_index"], unique=False)
+
+
+def create_connection_secret() -> None:
     op.create_table(
         "connection_secret",
         sa.Column("connection_id", sa.Uuid(), nullable=False),
@@ -61,6 +72,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["connection_id"], ["connection.id"], name=op.f("fk_connection_secret_connection_id")),
         sa.PrimaryKeyConstraint("connection_id", "id", name=op.f("pk_connection_secret")),
     )
+
+
+def create_receipt() -> None:
     op.create_table(
         "receipt",
         sa.Column("connection_id", sa.Uuid(), nullable=False),
@@ -91,6 +105,9 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'stored'"),
         postgresql_where=sa.text("state = 'stored'"),
     )
+
+
+def create_event() -> None:
     op.create_table(
         "event",
         sa.Column("connection_id", sa.Uuid(), nullable=False),
@@ -129,25 +146,15 @@ def upgrade() -> None:
     )
 
 
+def upgrade() -> None:
+    create_refusal()
+    create_connection()
+    create_alert()
+    create_connection_secret()
+    create_receipt()
+    create_event()
+
+
 def downgrade() -> None:
-    op.drop_index(
-        "ix_event_quarantined",
-        table_name="event",
-        sqlite_where=sa.text("outcome = 'quarantined'"),
-        postgresql_where=sa.text("outcome = 'quarantined'"),
-    )
-    op.drop_index("ix_event_connection_id_alert_id", table_name="event")
-    op.drop_table("event")
-    op.drop_index(
-        "ix_receipt_waiting",
-        table_name="receipt",
-        sqlite_where=sa.text("state = 'stored'"),
-        postgresql_where=sa.text("state = 'stored'"),
-    )
-    op.drop_table("receipt")
-    op.drop_table("connection_secret")
-    op.drop_index("ix_alert_connection_id_reference_index", table_name="alert")
-    op.drop_table("alert")
-    op.drop_index(op.f("ix_connection_organization_id"), table_name="connection")
-    op.drop_table("connection")
-    op.drop_table("refusal")
+    for table in reversed(TABLES):
+        op.drop_table(table)

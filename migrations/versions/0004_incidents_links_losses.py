@@ -13,8 +13,21 @@ down_revision: str | None = "0003"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
+TABLES = (
+    "statistics_release",
+    "incident",
+    "incident_alert",
+    "member_alert",
+    "member_event",
+    "unmatched",
+    "verdict",
+    "link",
+    "loss",
+    "reimbursement",
+)
 
-def upgrade() -> None:
+
+def create_statistics_release() -> None:
     op.create_table(
         "statistics_release",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -27,6 +40,10 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_statistics_release")),
         sa.UniqueConstraint("organization_id", "number", name=op.f("uq_statistics_release_organization_id_number")),
     )
+    forbid_changes("statistics_release")
+
+
+def create_incident() -> None:
     op.create_table(
         "incident",
         sa.Column("member_id", sa.Uuid(), nullable=False),
@@ -47,6 +64,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_incident_member_id_first_received_at", "incident", ["member_id", "first_received_at", "id"], unique=False)
     op.create_index(op.f("ix_incident_organization_id"), "incident", ["organization_id"], unique=False)
+
+
+def create_incident_alert() -> None:
     op.create_table(
         "incident_alert",
         sa.Column("member_id", sa.Uuid(), nullable=False),
@@ -56,6 +76,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("member_id", "alert_id", name=op.f("pk_incident_alert")),
     )
     op.create_index("ix_incident_alert_member_id_incident_id", "incident_alert", ["member_id", "incident_id"], unique=False)
+
+
+def create_member_alert() -> None:
     op.create_table(
         "member_alert",
         sa.Column("member_id", sa.Uuid(), nullable=False),
@@ -70,6 +93,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("member_id", "alert_id", name=op.f("pk_member_alert")),
     )
     op.create_index("ix_member_alert_connection_id_alert_id", "member_alert", ["connection_id", "alert_id"], unique=False)
+
+
+def create_member_event() -> None:
     op.create_table(
         "member_event",
         sa.Column("member_id", sa.Uuid(), nullable=False),
@@ -99,6 +125,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("member_id", "event_id", name=op.f("pk_member_event")),
     )
     op.create_index("ix_member_event_member_id_alert_id", "member_event", ["member_id", "alert_id"], unique=False)
+
+
+def create_unmatched() -> None:
     op.create_table(
         "unmatched",
         sa.Column("connection_id", sa.Uuid(), nullable=False),
@@ -114,6 +143,9 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_unmatched_member_id"), "unmatched", ["member_id"], unique=False)
     op.create_index(op.f("ix_unmatched_organization_id"), "unmatched", ["organization_id"], unique=False)
+
+
+def create_verdict() -> None:
     op.create_table(
         "verdict",
         sa.Column("member_id", sa.Uuid(), nullable=False),
@@ -126,6 +158,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["member_id"], ["member.id"], name=op.f("fk_verdict_member_id")),
         sa.PrimaryKeyConstraint("member_id", "id", name=op.f("pk_verdict")),
     )
+
+
+def create_link() -> None:
     op.create_table(
         "link",
         sa.Column("member_id", sa.Uuid(), nullable=False),
@@ -158,6 +193,9 @@ def upgrade() -> None:
         sqlite_where=sa.text("superseded_at IS NULL"),
         postgresql_where=sa.text("superseded_at IS NULL"),
     )
+
+
+def create_loss() -> None:
     op.create_table(
         "loss",
         sa.Column("member_id", sa.Uuid(), nullable=False),
@@ -180,6 +218,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("member_id", "id", name=op.f("pk_loss")),
     )
     op.create_index("ix_loss_member_id_incident_id", "loss", ["member_id", "incident_id"], unique=False)
+
+
+def create_reimbursement() -> None:
     op.create_table(
         "reimbursement",
         sa.Column("member_id", sa.Uuid(), nullable=False),
@@ -196,33 +237,21 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("member_id", "loss_id", "position", name=op.f("pk_reimbursement")),
     )
-    forbid_changes("statistics_release")
+
+
+def upgrade() -> None:
+    create_statistics_release()
+    create_incident()
+    create_incident_alert()
+    create_member_alert()
+    create_member_event()
+    create_unmatched()
+    create_verdict()
+    create_link()
+    create_loss()
+    create_reimbursement()
 
 
 def downgrade() -> None:
-    op.drop_table("reimbursement")
-    op.drop_index("ix_loss_member_id_incident_id", table_name="loss")
-    op.drop_table("loss")
-    op.drop_index(
-        "uq_link_present",
-        table_name="link",
-        sqlite_where=sa.text("superseded_at IS NULL"),
-        postgresql_where=sa.text("superseded_at IS NULL"),
-    )
-    op.drop_index("ix_link_member_id_incident_id", table_name="link")
-    op.drop_index(op.f("ix_link_breach_id"), table_name="link")
-    op.drop_table("link")
-    op.drop_table("verdict")
-    op.drop_index(op.f("ix_unmatched_organization_id"), table_name="unmatched")
-    op.drop_index(op.f("ix_unmatched_member_id"), table_name="unmatched")
-    op.drop_table("unmatched")
-    op.drop_index("ix_member_event_member_id_alert_id", table_name="member_event")
-    op.drop_table("member_event")
-    op.drop_index("ix_member_alert_connection_id_alert_id", table_name="member_alert")
-    op.drop_table("member_alert")
-    op.drop_index("ix_incident_alert_member_id_incident_id", table_name="incident_alert")
-    op.drop_table("incident_alert")
-    op.drop_index(op.f("ix_incident_organization_id"), table_name="incident")
-    op.drop_index("ix_incident_member_id_first_received_at", table_name="incident")
-    op.drop_table("incident")
-    op.drop_table("statistics_release")
+    for table in reversed(TABLES):
+        op.drop_table(table)

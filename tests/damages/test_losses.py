@@ -20,7 +20,7 @@ from app.damages.endpoints import router
 from app.damages.heads import HEADS, OFFERED, Head
 from app.damages.models import Loss, Reimbursement
 from app.damages.schemas import LossView, NewLoss, Payer, ReimbursementView
-from app.damages.workers import consumer
+from app.incidents import workers as incident_workers
 from app.incidents.identity import Answer
 from app.kit import clock
 from app.kit.errors import Problem
@@ -250,7 +250,7 @@ async def test_erasure_deletes_the_members_losses_and_no_other(org: Rooms) -> No
         async with org.database.begin() as tx:
             await service.enter_loss(tx, org.keyring, caller, incident_id, NewLoss.model_validate(ENTRY))
     for _ in range(2):
-        await org.run(consumer(org.context))
+        await org.run(incident_workers.eraser(org.context))
     async with org.database.begin(read_only=True) as tx:
         assert (await tx.execute(select(Loss.member_id))).scalars().all() == [neighbour]
         assert set((await tx.execute(select(Reimbursement.member_id))).scalars()) == {neighbour}
