@@ -77,7 +77,7 @@ async def answer_consent(tx: Transaction, context: Context, caller: Principal, b
     if member is None or body.connection_id not in {view.connection_id for view in known}:
         raise not_found()
     await member_service.record_consent(
-        tx, context.keyring, member, body.connection_id, given=body.given, source="member", actor=caller.actor
+        tx, context.keyring, member, body.connection_id, given=body.given, source=member_service.OWN_ANSWER, actor=caller.actor
     )
 
 

@@ -21,6 +21,7 @@ from app.members.service import consents_to
 from connectors.contract import Alert, Interval
 
 LONGEST_WAIT = timedelta(days=90)
+PAGE = 100
 
 
 async def match(tx: Transaction, keyring: Keyring, connection_id: UUID, alert_id: UUID) -> UUID | None:
@@ -29,21 +30,38 @@ async def match(tx: Transaction, keyring: Keyring, connection_id: UUID, alert_id
     if alert is None:
         return None
     known = await repository.match_of(tx, connection_id, alert_id)
-    if known is not None:
-        member_id, enrollment = known.member_id, None
-    else:
-        found, reason, asked = await _whose(tx, alert)
-        if found is None:
-            await _wait(tx, keyring, alert, reason, asked)
-            return None
-        member_id, enrollment = found.member_id, found
-    member = await members.member(tx, alert.organization_id, member_id, lock=True)
+    if not await _unbrought(tx, alert, known.member_id if known else None):
+        return known.member_id if known else None
+    found, reason, asked = await (_whose(tx, alert) if known is None else _still(tx, alert, known))
+    if found is None:
+        await _wait(tx, keyring, alert, reason, asked)
+        return None
+    member = await members.member(tx, alert.organization_id, found.member_id, lock=True)
     if member is None or member.wrapped_key is None:
         return None
-    if enrollment is not None:
-        await _write_match(tx, keyring, alert, enrollment)
+    if isinstance(found, Enrollment):
+        await _write_match(tx, keyring, alert, found)
     await _bring_events(tx, keyring, alert, member)
-    return member_id
+    waiting = await repository.unmatched(tx, alert.connection_id, alert.id)
+    if waiting is not None and waiting.closed_at is None:
+        waiting.closed_at = clock.now()
+    return found.member_id
+
+
+async def _unbrought(tx: Transaction, alert: AlertRow, member_id: UUID | None) -> list[Event]:
+    """The alert's events that can still be opened and are not with this member."""
+    events = await intake.alert_events(tx, alert.connection_id, alert.id)
+    readable = [event for event in events if event.wrapped_key is not None]
+    if member_id is None:
+        return readable
+    return [event for event in readable if not await repository.has_event(tx, member_id, event.id)]
+
+
+async def _still(tx: Transaction, alert: AlertRow, known: MemberAlert) -> tuple[MemberAlert | None, UnmatchedReason, UUID | None]:
+    """A matched alert's new events need consent like the first: it may have run out or been taken back meanwhile."""
+    consents = await consents_to(tx, known.member_id, alert.connection_id, clock.now())
+    reason = UnmatchedReason.REFUSED if consents is False else UnmatchedReason.NO_CONSENT
+    return known if consents else None, reason, known.member_id
 
 
 async def _whose(tx: Transaction, alert: AlertRow) -> tuple[Enrollment | None, UnmatchedReason, UUID | None]:
@@ -73,6 +91,8 @@ async def _wait(tx: Transaction, keyring: Keyring, alert: AlertRow, reason: Unma
             since=clock.now(),
         )
         tx.add(row)
+    elif row.closed_at is not None:
+        row.closed_at, row.since = None, clock.now()
     row.reason, row.member_id = reason, asked
     await tx.flush()
     if reason is UnmatchedReason.REFUSED:
@@ -80,10 +100,14 @@ async def _wait(tx: Transaction, keyring: Keyring, alert: AlertRow, reason: Unma
 
 
 async def give_up(tx: Transaction, keyring: Keyring, row: Unmatched, reason: UnmatchedReason) -> bool:
-    """Destroy what an alert without consent holds; hash and reason remain. False while a legal hold forbids it."""
+    """Destroy what waits without consent; hash and reason remain. False while a legal hold forbids it.
+
+    What the member agreed to at the time, and has, stays theirs.
+    """
     if row.member_id is not None and await members.is_held(tx, row.organization_id, row.member_id):
         return False
-    events = await intake.alert_events(tx, row.connection_id, row.alert_id)
+    alert = await intake.alert(tx, row.connection_id, row.alert_id)
+    events = await _unbrought(tx, alert, row.member_id) if alert else []
     await intake.destroy_keys(tx, row.connection_id, {e.receipt_id for e in events}, {e.id for e in events})
     row.reason, row.closed_at = reason, clock.now()
     facts = {"destroyed": "event and receipt keys", "reason": reason}
@@ -91,11 +115,14 @@ async def give_up(tx: Transaction, keyring: Keyring, row: Unmatched, reason: Unm
     return True
 
 
-async def expire(tx: Transaction, keyring: Keyring, limit: int = 100) -> int:
-    """Give up on what has waited 90 days for consent; returns how many."""
-    given_up = 0
-    for row in await repository.unconsented_before(tx, clock.now() - LONGEST_WAIT, limit):
-        given_up += await give_up(tx, keyring, row, UnmatchedReason.EXPIRED)
+async def expire(tx: Transaction, keyring: Keyring) -> int:
+    """Give up on what has waited 90 days for consent, and on what was refused under a hold since released; returns how many."""
+    given_up, after = 0, UUID(int=0)
+    while rows := await repository.to_give_up(tx, clock.now() - LONGEST_WAIT, after, PAGE):
+        for row in rows:
+            refused = row.reason == UnmatchedReason.REFUSED
+            given_up += await give_up(tx, keyring, row, UnmatchedReason.REFUSED if refused else UnmatchedReason.EXPIRED)
+        after = rows[-1].alert_id
     return given_up
 
 
@@ -113,9 +140,6 @@ async def _write_match(tx: Transaction, keyring: Keyring, alert: AlertRow, enrol
             matched_at=now,
         )
     )
-    waiting = await repository.unmatched(tx, alert.connection_id, alert.id)
-    if waiting is not None:
-        waiting.closed_at = now
     await append(
         tx,
         keyring,

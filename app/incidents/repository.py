@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, exists, func, select, update
 
 from app.incidents.models import (
     Incident,
@@ -66,13 +66,12 @@ async def waiting_for_consent(tx: Transaction, member_id: UUID) -> Sequence[UUID
     return (await tx.execute(query.distinct().order_by(Unmatched.connection_id))).scalars().all()
 
 
-async def unconsented_before(tx: Transaction, moment: datetime, limit: int) -> Sequence[Unmatched]:
-    """Alerts that have waited for consent since before `moment`, held for this transaction."""
-    query = select(Unmatched).where(
-        Unmatched.reason == UnmatchedReason.NO_CONSENT, Unmatched.closed_at.is_(None), Unmatched.since <= moment
-    )
-    held = query.order_by(Unmatched.alert_id).limit(limit).with_for_update(skip_locked=True)
-    return (await tx.execute(held)).scalars().all()
+async def to_give_up(tx: Transaction, moment: datetime, after: UUID, limit: int) -> Sequence[Unmatched]:
+    """The next alerts, by id, that have waited for consent since before `moment`, or were refused and are still there."""
+    unasked = (Unmatched.reason == UnmatchedReason.NO_CONSENT) & (Unmatched.since <= moment)
+    due = unasked | (Unmatched.reason == UnmatchedReason.REFUSED)
+    query = select(Unmatched).where(due, Unmatched.closed_at.is_(None), Unmatched.alert_id > after)
+    return (await tx.execute(query.order_by(Unmatched.alert_id).limit(limit))).scalars().all()
 
 
 async def unmatched_of_member(tx: Transaction, member_id: UUID) -> Sequence[Unmatched]:
@@ -82,9 +81,10 @@ async def unmatched_of_member(tx: Transaction, member_id: UUID) -> Sequence[Unma
 
 
 async def unmatched_counts(tx: Transaction, organization_id: UUID) -> dict[str, int]:
-    """Alerts that are nobody's, by reason; those matched since are left out."""
+    """Alerts that are nobody's, by reason; those that a member has are left out, also where a later event of theirs waits."""
     still = Unmatched.closed_at.is_(None) | Unmatched.reason.in_((UnmatchedReason.REFUSED, UnmatchedReason.EXPIRED))
-    query = select(Unmatched.reason, func.count()).where(Unmatched.organization_id == organization_id, still)
+    matched = exists().where(MemberAlert.connection_id == Unmatched.connection_id, MemberAlert.alert_id == Unmatched.alert_id)
+    query = select(Unmatched.reason, func.count()).where(Unmatched.organization_id == organization_id, still, ~matched)
     return {row[0]: row[1] for row in (await tx.execute(query.group_by(Unmatched.reason))).all()}
 
 
@@ -92,6 +92,12 @@ async def matched_count(tx: Transaction, organization_id: UUID) -> int:
     """How many alerts are somebody's."""
     query = select(func.count()).select_from(MemberAlert).where(MemberAlert.organization_id == organization_id)
     return (await tx.execute(query)).scalar_one()
+
+
+async def alerts_of_member(tx: Transaction, member_id: UUID) -> Sequence[MemberAlert]:
+    """Every alert that is this member's."""
+    query = select(MemberAlert).where(MemberAlert.member_id == member_id)
+    return (await tx.execute(query.order_by(MemberAlert.alert_id))).scalars().all()
 
 
 async def has_event(tx: Transaction, member_id: UUID, event_id: UUID) -> bool:

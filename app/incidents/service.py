@@ -49,8 +49,11 @@ def nodes_of(events: Sequence[MemberEvent]) -> list[AlertNode]:
 
 
 def kind_of(events: Sequence[MemberEvent]) -> str:
-    """What an incident is called: the kind that most events name, one that says more before "unknown"."""
-    named = Counter(event.kind for event in events)
+    """What an incident is called: the kind that most alerts name, one that says more before "unknown".
+
+    An alert names a kind once, however often it was told: repeating it must not change what an incident is called.
+    """
+    named = Counter(kind for _, kind in {(event.alert_id, event.kind) for event in events})
     return min(named, key=lambda kind: (kind.endswith(".unknown"), -named[kind], kind))
 
 
@@ -163,19 +166,20 @@ async def give_verdict(
 
 async def forget(tx: Transaction, keyring: Keyring, organization_id: UUID, member_id: UUID) -> None:
     """After an erasure: destroy the keys of every receipt and event that held the member, and delete what was derived."""
-    events = await repository.events_of_member(tx, member_id)
-    waiting = await repository.unmatched_of_member(tx, member_id)
+    held = {(row.connection_id, row.alert_id) for row in await repository.alerts_of_member(tx, member_id)}
+    held |= {(row.connection_id, row.alert_id) for row in await repository.unmatched_of_member(tx, member_id)}
     receipts: dict[UUID, set[UUID]] = {}
     items: dict[UUID, set[UUID]] = {}
-    for event in events:
-        receipts.setdefault(event.connection_id, set()).add(event.receipt_id)
-        items.setdefault(event.connection_id, set()).add(event.event_id)
-    for row in waiting:
-        for sealed in await intake.alert_events(tx, row.connection_id, row.alert_id):
-            receipts.setdefault(row.connection_id, set()).add(sealed.receipt_id)
-            items.setdefault(row.connection_id, set()).add(sealed.id)
+    for connection_id, alert_id in sorted(held):
+        for event in await intake.alert_events(tx, connection_id, alert_id):
+            receipts.setdefault(connection_id, set()).add(event.receipt_id)
+            items.setdefault(connection_id, set()).add(event.id)
     for connection_id, receipt_ids in receipts.items():
         await intake.destroy_keys(tx, connection_id, receipt_ids, items[connection_id])
     await repository.forget(tx, member_id, clock.now())
-    facts = {"destroyed": "receipt and event keys", "events": len(events), "receipts": sum(map(len, receipts.values()))}
+    facts = {
+        "destroyed": "receipt and event keys",
+        "events": sum(map(len, items.values())),
+        "receipts": sum(map(len, receipts.values())),
+    }
     await append(tx, keyring, organization_id, Act.ERASURE, facts=facts, member_id=member_id)

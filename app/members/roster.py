@@ -114,6 +114,8 @@ def read_roster(text: str) -> tuple[list[RosterEntry], list[RowProblem]]:
         known = people.get(external_id)
         if known and (known.name, known.email) != (name, email):
             row.wrong("external_id", f"stands on line {known.line} with another name or address: make them the same")
+        elif known and any(job.started_on == start and job.ended_on != end for job in known.jobs):
+            row.wrong("employed_from", f"stands on line {known.line} with another end: keep one")
         if row.problems or start is None:
             problems.extend(row.problems)
             continue
@@ -125,6 +127,7 @@ def read_roster(text: str) -> tuple[list[RosterEntry], list[RowProblem]]:
 def read_enrollments(text: str) -> tuple[list[EnrollmentEntry], list[RowProblem]]:
     """Who is whom at a provider, and everything that is wrong with the list."""
     entries: dict[str, EnrollmentEntry] = {}
+    answers: dict[str, EnrollmentEntry] = {}
     problems: list[RowProblem] = []
     for row in _rows(text, ENROLLMENT_COLUMNS, ("external_id", "reference", "consent"), problems):
         external_id, reference = row.text("external_id", required=True), row.text("reference", required=True)
@@ -133,10 +136,16 @@ def read_enrollments(text: str) -> tuple[list[EnrollmentEntry], list[RowProblem]
         known = entries.get(reference)
         if known and known.external_id != external_id:
             row.wrong("reference", f"stands on line {known.line} for somebody else: one reference is one person")
+        if start and end and end < start:
+            row.wrong("consent_until", "is before consent_from: check both dates")
+        first = answers.get(external_id)
+        if first and (first.consent, first.consent_from, first.consent_until) != (consent, start, end):
+            row.wrong("consent", f"stands on line {first.line} with another answer of the same person: make them the same")
         if row.problems:
             problems.extend(row.problems)
             continue
         entries[reference] = EnrollmentEntry(row.line, external_id, reference, consent, start, end)
+        answers.setdefault(external_id, entries[reference])
     return list(entries.values()), problems
 
 

@@ -1,7 +1,7 @@
 """Use cases of members: organizations, roster and enrollment imports, consent, holds, erasure."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
 from app.access import service as access
@@ -26,6 +26,8 @@ MEMBER_ERASED = "members.erased"
 _EXTERNAL = "member.external_id"
 _REFERENCE = "enrollment.reference"
 SCOPE = "alerts"
+OWN_ANSWER = "member"
+"""The source of a consent that the member gave in person: no file speaks over it."""
 
 
 async def create_organization(tx: Transaction, keyring: Keyring, name: str) -> Organization:
@@ -146,7 +148,7 @@ async def _enroll(
     last = await repository.last_consent(tx, member.id, connection_id)
     start, end = _moment(entry.consent_from), _moment(entry.consent_until, end=True)
     answered = (last is None and not entry.consent) or (
-        last is not None and (last.given, last.expires_at) == (entry.consent, end)
+        last is not None and (last.source == OWN_ANSWER or (last.given, last.expires_at) == (entry.consent, end))
     )
     if enrolled and answered:
         return "unchanged"
@@ -171,11 +173,11 @@ def _enrollment(member: Member, connection_id: UUID, index: bytes) -> Enrollment
     )
 
 
-def _moment(day: object, *, end: bool = False) -> datetime | None:
-    """A day as a moment, UTC: its beginning, or the beginning of the next day."""
-    if day is None:
+def _moment(day: date | None, *, end: bool = False) -> datetime | None:
+    """A day as a moment, UTC: its beginning, or the beginning of the next day. The calendar's last day, as an end, is none."""
+    if day is None or (end and day == date.max):
         return None
-    return datetime.combine(day, time.min, UTC) + timedelta(days=1 if end else 0)  # type: ignore[arg-type]
+    return datetime.combine(day, time.min, UTC) + timedelta(days=1 if end else 0)
 
 
 async def record_consent(

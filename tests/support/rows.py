@@ -1,0 +1,36 @@
+"""What stands in a database, table by table: to see that something changed nothing, or just what it should."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import func, select
+
+from app.kit.database import Database
+from app.tables import metadata
+
+BOOKKEEPING = frozenset({"session", "sign_in_link", "outbox_consumer"})
+
+
+async def counts(database: Database) -> dict[str, int]:
+    """How many rows each table has."""
+    async with database.begin(read_only=True) as tx:
+        return {
+            name: (await tx.execute(select(func.count()).select_from(table))).scalar_one()
+            for name, table in sorted(metadata.tables.items())
+        }
+
+
+async def contents(database: Database, *, without: frozenset[str] = BOOKKEEPING) -> dict[str, list[Any]]:
+    """Every row of every table but some, in a fixed order."""
+    async with database.begin(read_only=True) as tx:
+        return {
+            name: [tuple(row) for row in (await tx.execute(select(table).order_by(*table.primary_key))).all()]
+            for name, table in sorted(metadata.tables.items())
+            if name not in without
+        }
+
+
+def grown(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
+    """By how many rows each table grew; tables that did not are left out."""
+    return {name: after[name] - before[name] for name in after if after[name] != before[name]}
