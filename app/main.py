@@ -12,6 +12,7 @@ from secure.middleware import SecureASGIMiddleware
 
 from app.access import endpoints as access
 from app.access import mailing
+from app.access.describing import describe
 from app.access.gate import authorize
 from app.breaches import endpoints as breaches
 from app.breaches import workers as breach_workers
@@ -146,6 +147,7 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
         app.include_router(router)
     web.mount_static(app)
     errors.register(app)
+    describe(app)
     web.register_error_pages(app)
     if context is not None:
         attach(app, context)

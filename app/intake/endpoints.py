@@ -14,8 +14,8 @@ from app.access.gate import Caller
 from app.connections import service as connections
 from app.connections.service import Addressed
 from app.intake import receive, repository
-from app.intake.schemas import QuarantinedView, SetAside
-from app.kit import clock
+from app.intake.schemas import Accepted, QuarantinedView, SetAside
+from app.kit import clock, errors
 from app.kit.context import Context, Ctx, Tx
 from app.kit.errors import Problem
 from app.kit.pagination import Cursor, Limit, Page, decode_id_cursor, encode_cursor
@@ -26,13 +26,35 @@ log = structlog.get_logger(__name__)
 
 NOBODY = UUID(int=0)
 RETRY_SECONDS = "5"
-_NOT_AUTHENTIC = Problem(401, "This delivery does not prove that it comes from the sender of this address.")
-_ANSWERS: dict[int | str, dict[str, Any]] = {
-    401: {"description": "Not authentic, or no such address: always the same answer."},
-    413: {"description": "Larger than this connection takes."},
-    415: {"description": "A media type or content encoding that this connection does not take."},
-    503: {"description": "Nothing was kept. Send it again after `Retry-After` seconds."},
+_ANSWERS = errors.described(
+    {
+        401: "Not authentic, or no such address: always the same answer.",
+        410: "This connection is closed.",
+        413: "Larger than this connection takes.",
+        415: "A media type or content encoding that this connection does not take.",
+        503: "Nothing was kept. Send it again after `Retry-After` seconds.",
+    }
+)
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "The sender's own format. For the standard connector: /v1/connectors/standard/schema.json.",
+        "content": {"application/json": {"schema": {"type": "object"}}},
+    },
+    "parameters": [
+        {"name": name, "in": "header", "required": False, "schema": {"type": "string"}, "description": text}
+        for name, text in (
+            ("webhook-id", "The sender's own id of this message (Standard Webhooks)."),
+            ("webhook-timestamp", "When it was signed, in seconds since 1970."),
+            ("webhook-signature", "One or more signatures over id, timestamp and the exact body, such as `v1,<base64>`."),
+        )
+    ],
 }
+"""For OpenAPI: what the route reads itself, byte for byte."""
+
+
+def _not_authentic() -> Problem:
+    return Problem(401, "This delivery does not prove that it comes from the sender of this address.")
 
 
 async def _body(request: Request, largest: int) -> bytes:
@@ -53,7 +75,7 @@ def _media_type(request: Request) -> str:
 async def _admitted(request: Request, context: Context, to: Addressed | None) -> tuple[bytes, Any]:
     """The body and its verification, or the refusal. Raises a 401, 410, 413 or 415 Problem."""
     if to is None:
-        raise _NOT_AUTHENTIC
+        raise _not_authentic()
     if to.connection.closed_at is not None:
         raise Problem(410, "This connection is closed.")
     if request.headers.get("content-encoding", "identity").lower() != "identity":
@@ -63,7 +85,7 @@ async def _admitted(request: Request, context: Context, to: Addressed | None) ->
     body = await _body(request, to.plan.largest_body)
     verification = receive.verify(to, body, request.headers)
     if verification.outcome is Outcome.REFUSED:
-        raise _NOT_AUTHENTIC
+        raise _not_authentic()
     return body, verification
 
 
@@ -77,7 +99,9 @@ async def _count_refusal(context: Context, to: Addressed | None, status: int) ->
         await repository.count_refusal(tx, organization_id, connection_id, _REASONS[status], clock.now().astimezone(UTC))
 
 
-@router.post("/webhooks/{connection_id}/{token}", status_code=202, responses=_ANSWERS)
+@router.post(
+    "/webhooks/{connection_id}/{token}", status_code=202, response_model=Accepted, responses=_ANSWERS, openapi_extra=_BODY
+)
 async def deliver(connection_id: str, token: str, request: Request, context: Ctx) -> JSONResponse:
     """Take in one delivery. 202 says that it is kept, whatever is in it; understanding it is a later step."""
     try:

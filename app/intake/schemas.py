@@ -6,6 +6,13 @@ from uuid import UUID
 from pydantic import BaseModel
 
 
+class Accepted(BaseModel):
+    """A delivery that is kept: the receipt that holds its bytes, and whether they were there already."""
+
+    receipt: UUID
+    repeat: bool
+
+
 class QuarantinedView(BaseModel):
     """One event that could not be understood: where it came from, which field, why."""
 

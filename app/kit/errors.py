@@ -1,6 +1,6 @@
 """Errors as RFC 9457 problem details: what is wrong and how to mend it; no stack, no value, no configuration."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -94,7 +94,9 @@ _OWN_WORDS = {"uuid_parsing": "Input should be a valid UUID", "uuid_type": "Inpu
 """Where pydantic's own message would repeat a part of what was sent."""
 
 
-_SCHEMA = ProblemBody.model_json_schema()
+_DEFINED = ProblemBody.model_json_schema(ref_template="#/components/schemas/{model}")
+SCHEMAS: dict[str, Any] = {**_DEFINED.pop("$defs"), "ProblemBody": _DEFINED}
+"""What `described` refers to, for the description's components."""
 
 
 async def _on_problem(request: Request, problem: Exception) -> JSONResponse:
@@ -139,10 +141,26 @@ async def _on_anything(request: Request, error: Exception) -> JSONResponse:
     return problem_response(Problem(500, "Something went wrong on our side. Nothing you sent was lost; try again."))
 
 
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"description": HTTPStatus(status).phrase, "content": {"application/problem+json": {"schema": _SCHEMA}}}
-    for status in (400, 401, 403, 404, 409, 413, 422, 503)
-}
+def described(answers: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
+    """Refusals for OpenAPI: each status with when it comes; the body is always a problem detail."""
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemBody"}}}
+    return {status: {"description": when, "content": content} for status, when in answers.items()}
+
+
+RESPONSES = described(
+    {
+        400: "The body cannot be read at all.",
+        401: "Nobody is signed in, or the token is not good, or no longer.",
+        403: "Your role or the token's scopes do not allow this, or it came from another site.",
+        404: "Not there, or not yours: nobody can tell which.",
+        405: "This path does not take this method; `Allow` names those it takes.",
+        409: "It does not fit with what is there now.",
+        413: "The body is too large.",
+        422: "Some fields are not right; each is named with what it needs.",
+        500: "Something went wrong on our side.",
+        503: "The database does not answer. Try again after `Retry-After` seconds.",
+    }
+)
 """What every route may answer besides its own; for OpenAPI."""
 
 

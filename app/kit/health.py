@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.kit import clock
 from app.kit.context import Ctx
-from app.kit.errors import Problem
+from app.kit.errors import Problem, described
 from app.kit.migrate import head
 from app.kit.outbox import LAST_ATTEMPT, Failure, Message
 
@@ -32,7 +32,7 @@ async def livez() -> Health:
     return Health(status="alive")
 
 
-@router.get("/readyz", responses={503: {"description": "Something stands in the way; the body says what."}})
+@router.get("/readyz", responses=described({503: "Something stands in the way; the body says what."}))
 async def readyz(context: Ctx) -> Health:
     """The database answers, has the schema of this code, and nothing is stuck behind the doors."""
     try:

@@ -1,0 +1,105 @@
+"""Every answer, good or bad, carries the headers that keep browsers and caches in bounds."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+
+from app.access.policy import POLICY
+from app.access.roles import Role
+from tests.access.examples import EXAMPLES, SIGNED, filled, ids_for
+from tests.access.scene import Scene, make_scene
+from tests.support.world import World
+
+POLICY_PARTS = {
+    "default-src 'none'",
+    "style-src 'self'",
+    "img-src 'self'",
+    "font-src 'self'",
+    "form-action 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+}
+EXACT = {
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+YEAR = 365 * 24 * 3600
+
+
+def assert_guarded(answer: httpx.Response, what: object) -> None:
+    headers = answer.headers
+    assert {part.strip() for part in headers["content-security-policy"].split(";")} == POLICY_PARTS, what
+    assert {name: headers.get(name) for name in EXACT} == EXACT, what
+    age = re.search(r"max-age=(\d+)", headers["strict-transport-security"])
+    assert age is not None
+    assert int(age.group(1)) >= YEAR
+    assert "camera=()" in headers["permissions-policy"]
+    for name in (*EXACT, "content-security-policy", "cache-control", "strict-transport-security"):
+        assert len(headers.get_list(name)) == 1, (what, name)
+    for name in ("server", "x-powered-by", "access-control-allow-origin", "etag"):
+        assert name not in headers, (what, name)
+
+
+@pytest.fixture
+async def scene(world: World) -> Scene:
+    return await make_scene(world)
+
+
+async def test_every_route_is_guarded_for_everybody(scene: Scene) -> None:
+    for role in Role:
+        async with await scene.world.sign_in(role) as browser, scene.world.browser() as nobody:
+            ids = await ids_for(scene, role, ())
+            for route, rule in POLICY.items():
+                example = EXAMPLES[route]
+                if SIGNED in example.send or route[1] == "/sign-out" or role not in (rule.roles or {Role.STAFF}):
+                    continue
+                path = filled(route[1] + example.query, ids)
+                for client in (browser, nobody):
+                    answer = await client.request(route[0], path, **filled(dict(example.send), ids))
+                    assert_guarded(answer, route)
+                    kept = "public" in answer.headers["cache-control"]
+                    assert kept is route[1].startswith("/static/"), route
+                    assert kept or answer.headers["cache-control"] == "no-store"
+
+
+async def test_errors_are_guarded_too(world: World) -> None:
+    for method, path in (
+        ("GET", "/nothing/here"),
+        ("GET", "/v1/nothing"),
+        ("GET", "/static/nothing.css"),
+        ("GET", "/static/..%2f..%2fmain.py"),
+        ("DELETE", "/v1/me"),
+        ("TRACE", "/"),
+        ("OPTIONS", "/v1/me"),
+        ("POST", world.union.connection.path),
+        ("POST", "/v1/tokens"),
+        ("GET", "/v1/incidents/x"),
+    ):
+        answer = await world.client.request(method, path)
+        assert answer.status_code >= 300
+        assert_guarded(answer, path)
+        assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_pages_are_html_and_the_api_is_json(scene: Scene) -> None:
+    for role in Role:
+        async with await scene.world.sign_in(role) as browser:
+            ids = await ids_for(scene, role, ())
+            for (method, path), rule in POLICY.items():
+                if method == "GET" and role in rule.roles and path != "/":
+                    answer = await browser.get(filled(path, ids))
+                    expected = "application/json" if path.startswith("/v1") else "text/html; charset=utf-8"
+                    assert answer.headers["content-type"] == expected, path
+
+
+@pytest.mark.parametrize(
+    "path", ["../main.py", "..%2f..%2fmain.py", "%2e%2e/main.py", "/etc/passwd", "vendor", ".", "app.css%00"]
+)
+async def test_static_files_are_the_listed_ones(world: World, path: str) -> None:
+    assert (await world.client.get(f"/static/{path}")).status_code == 404
