@@ -6,6 +6,7 @@ from app.intake import handling, repository
 from app.kit.context import Context
 from app.kit.database import Database, Transaction
 from app.kit.keyring import Keyring
+from app.kit.outbox import wake_parked
 from app.ledger.service import Act, Actor, append
 
 BATCH = 50
@@ -24,8 +25,11 @@ async def handle_waiting(database: Database, keyring: Keyring) -> int:
 async def replay(context: Context, organization_id: UUID, actor: Actor) -> int:
     """Handle again whatever was set aside, one receipt a transaction; returns how many receipts were looked at.
 
-    What was understood before stays as it is. Stale receipts are taken as they are: a person has decided so.
+    What was understood before stays as it is. Stale receipts are taken as they are: a person has decided so. Messages that
+    other workers had given up on are tried once more.
     """
+    async with context.database.begin() as tx:
+        await wake_parked(tx, organization_id)
     after, done = UUID(int=0), 0
     while True:
         async with context.database.begin(read_only=True) as tx:
