@@ -88,12 +88,18 @@ async def add_secret(tx: Transaction, keyring: Keyring, connection: Connection, 
     await tx.flush()
 
 
+def _canonical_id(text: str) -> UUID:
+    """The id that is spelled exactly so: UUID() also takes capitals, braces and no dashes. The nil id for anything else."""
+    try:
+        parsed = UUID(text)
+    except ValueError:
+        return UUID(int=0)
+    return parsed if str(parsed) == text else UUID(int=0)
+
+
 async def addressed(tx: Transaction, keyring: Keyring, connection_id: str, token: str) -> Addressed | None:
     """The connection of a webhook address; None when id and token do not belong together, whatever they are."""
-    try:
-        found = await repository.connection(tx, UUID(connection_id))
-    except ValueError:
-        found = None
+    found = await repository.connection(tx, _canonical_id(connection_id))
     expected = found.token_hash if found else bytes(32)
     if not hmac.compare_digest(token_hash(token), expected) or found is None:
         return None
