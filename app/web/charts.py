@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.statistics.cubes import ALL, KindLevel, TimeLevel
+from app.statistics.cubes import ALL, CUBES, KindLevel, TimeLevel
 from app.statistics.release import ReleasedCell, ReleasedCube
 from app.web.dates import plain_month
 from app.web.labels import bucket_label
@@ -16,6 +16,7 @@ PLOT_TOP = 26.0
 PLOT_HEIGHT = 190.0
 LEFT, RIGHT = 8.0, 99.5
 HIDDEN_HEIGHT = 34.0
+HIDDEN_WIDTH = 8.0
 ROW_HEIGHT = 46
 MOST_ROWS = 20
 SHADES = 5
@@ -122,6 +123,25 @@ def shape_of(cube: ReleasedCube) -> Shape:
     return Shape.ROWS if by_kind else Shape.NUMBER
 
 
+_TIMES = {
+    TimeLevel.MONTH: "month by month",
+    TimeLevel.QUARTER: "by quarter of a year",
+    TimeLevel.YEAR: "year by year",
+    TimeLevel.ALL: "all months together",
+}
+_KINDS = {KindLevel.KIND: "each kind by itself", KindLevel.FAMILY: "kinds in families", KindLevel.ALL: "all kinds together"}
+
+
+def cut_text(cube: ReleasedCube) -> str | None:
+    """How coarsely a cube is shown and why, for a cube that could be finer; None for one at its finest."""
+    reviewed = next((known for known in CUBES if known.name == cube.name), None)
+    if reviewed is None or (cube.time_level, cube.kind_level) == (reviewed.times[0], reviewed.kinds[0]):
+        return None
+    said = [_TIMES[cube.time_level]] if len(reviewed.times) > 1 else []
+    said += [_KINDS[cube.kind_level]] if len(reviewed.kinds) > 1 else []
+    return f"Shown {', '.join(said)}: any finer could give somebody away, or would leave little to see."
+
+
 def time_label(label: str) -> str:
     """A time bucket in words: "March 2023", "January to March 2023", "2023", "all months"."""
     if label == ALL:
@@ -195,9 +215,9 @@ def bars_of(cells: Sequence[ReleasedCell]) -> Bars:
     largest = max((c.value or 0 for c in seen), default=0) or 1
     rows = [(bucket_label(c.kind), c.value, round(86 * (c.value or 0) / largest, 2)) for c in seen]
     if len(cells) > MOST_ROWS and len(hidden) > 1:
-        rows.append((f"{len(hidden)} other kinds, each hidden", None, 14.0))
+        rows.append((f"{len(hidden)} other kinds, each hidden", None, HIDDEN_WIDTH))
     else:
-        rows += [(bucket_label(c.kind), None, 14.0) for c in hidden]
+        rows += [(bucket_label(c.kind), None, HIDDEN_WIDTH) for c in hidden]
     bars = tuple(Bar(label, value, width, place * ROW_HEIGHT) for place, (label, value, width) in enumerate(rows))
     return Bars(bars, len(bars) * ROW_HEIGHT)
 

@@ -1,5 +1,7 @@
 """Pages of the office: released statistics, the caseworker's queues, the auditor's ledger."""
 
+from typing import Any
+
 from fastapi import APIRouter, Request, Response
 
 from app.access.gate import Caller
@@ -10,8 +12,9 @@ from app.intake import repository as intake
 from app.kit.context import Ctx, Tx
 from app.kit.pagination import Cursor, decode_id_cursor, encode_cursor
 from app.ledger.service import Act, append
+from app.statistics.release import Release, ReleasedCube
 from app.statistics.service import latest_release
-from app.web.charts import Shape, bars_of, columns_of, grid_of, held_text, shape_of, time_label
+from app.web.charts import Shape, bars_of, columns_of, cut_text, grid_of, held_text, shape_of, time_label
 from app.web.templating import page
 
 router = APIRouter()
@@ -29,20 +32,27 @@ async def statistics(request: Request, caller: Caller, context: Ctx, tx: Tx) -> 
     facts = {"what": "statistics", "as_of": release.as_of.isoformat()}
     await append(tx, context.keyring, caller.organization_id, Act.VIEW, facts=facts, actor=caller.actor)
     total = next((cube for cube in release.cubes if cube.name == "total"), None)
-    drawn = []
-    for cube in release.cubes:
-        shape = shape_of(cube)
-        if shape is not Shape.NUMBER:
-            drawn.append((cube, shape, _DRAWN[shape](cube.cells)))
     return page(
         request,
         "statistics.html",
         release=release,
         total=total.cells[0] if total and total.cells else None,
-        drawn=drawn,
+        drawn=_drawn(release),
+        cut_text=cut_text,
         time_label=time_label,
         held_text=held_text,
     )
+
+
+def _drawn(release: Release) -> list[tuple[ReleasedCube, Shape, Any]]:
+    """Each cube with its chart, None for one that was cut to the very cells of an earlier one; single numbers left out."""
+    drawn: list[tuple[ReleasedCube, Shape, Any]] = []
+    for cube in release.cubes:
+        shape = shape_of(cube)
+        if shape is not Shape.NUMBER:
+            repeated = any((cube.scope, cube.cells) == (before.scope, before.cells) for before, _, _ in drawn)
+            drawn.append((cube, shape, None if repeated else _DRAWN[shape](cube.cells)))
+    return drawn
 
 
 @router.get("/queues")

@@ -44,10 +44,17 @@ class Ground:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One fact with its grounds."""
+    """One fact with its grounds; `part` is the part of the breach that it is about, None for the whole of it."""
 
+    part: str | None
     text: str
     grounds: tuple[Ground, ...]
+
+    @property
+    def marks(self) -> tuple[Mark, ...]:
+        """How well its grounds are known, each mark once, in the order of the marks."""
+        found = {ground.mark for ground in self.grounds}
+        return tuple(mark for mark in Mark if mark in found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +87,8 @@ def groups_of(link: LinkView, records: Records) -> tuple[Group, ...]:
 
 def _reason(fact: FactView, link: LinkView, records: Records) -> Reason:
     grounds = [_ground(reference, link.breach_id, records) for reference in fact.rests_on]
-    return Reason(fact.text, tuple(dict.fromkeys(grounds)))
+    titles = {wave.wave: wave.title for wave in link.waves}
+    return Reason(titles.get(fact.wave) if fact.wave else None, fact.text, tuple(dict.fromkeys(grounds)))
 
 
 def _ground(reference: str, breach_id: UUID, records: Records) -> Ground:
@@ -113,8 +121,11 @@ def _ground(reference: str, breach_id: UUID, records: Records) -> Ground:
 
 
 def _alert(alert_id: str, sources: Sequence[AlertView]) -> Ground:
-    source = next((view.source for view in sources if str(view.alert_id) == alert_id), "")
-    return Ground(f"what {source or 'the service'} told us", f"#alert-{alert_id}")
+    for view in sources:
+        if str(view.alert_id) == alert_id and view.events:
+            first = view.events[0].received_at.date()
+            return Ground(f"what {view.source or 'the service'} told us on {plain_day(first)}", f"#alert-{alert_id}")
+    return Ground("what a service told us")
 
 
 def _days(fact: Milestone) -> str:

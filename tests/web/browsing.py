@@ -8,7 +8,6 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -91,7 +90,5 @@ async def site(world: World, chromium: str) -> AsyncIterator[Site]:
 
 async def picture(page: Page, name: str, **options: Any) -> None:
     """Write a picture of the page into the documents, only when HARMLINE_SCREENS=1: a test run leaves the tree as it was."""
-    folder = SCREENS if os.environ.get("HARMLINE_SCREENS") == "1" else None
-    if folder is not None:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        await page.screenshot(path=folder / f"{name}.png", **options)
+    if os.environ.get("HARMLINE_SCREENS") == "1":
+        await page.screenshot(path=SCREENS / f"{name}.png", **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,10 @@ from app.access.roles import Role
 from app.breaches.exposure import ExposureBasis
 from app.breaches.service import record_evidence
 from app.kit import clock
+from app.statistics.build import build_release
+from app.statistics.cubes import IncidentRow
+from app.statistics.models import StatisticsRelease
+from app.statistics.release import Release
 from connectors.vocabulary import DataElement
 from tests.support.world import World, alert
 
@@ -121,7 +126,6 @@ async def fill(world: World) -> None:
         clock.set_to(moment)
         answer = await world.deliver(without_nothing(report))
         assert answer.status_code == 202, answer.text
-        await world.workers.drain()
     clock.set_to(datetime(2023, 5, 31, 10, 0, tzinfo=UTC))
     changed = without_nothing(REPORTS[0][1]) | {"summary": "The card was used up to its limit.", "amount": "4950.00"}
     for body in (changed, {"alerts": [without_nothing(REPORTS[1][1])]}):
@@ -129,6 +133,22 @@ async def fill(world: World) -> None:
         assert answer.status_code == 202, answer.text
     clock.set_to(after)
     await world.workers.drain()
+
+
+async def publish(world: World, rows: Sequence[IncidentRow], roster: int, as_of: datetime) -> Release:
+    """Publish an edition made from invented incidents."""
+    release = build_release(rows, population=roster, as_of=as_of)
+    async with world.context.database.begin() as tx:
+        tx.add(
+            StatisticsRelease(
+                organization_id=world.union.id,
+                number=1,
+                as_of=as_of,
+                body=release.model_dump(mode="json"),
+                published_at=as_of,
+            )
+        )
+    return release
 
 
 async def answer(world: World, title: str, said: str) -> None:
