@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from app.statistics.cubes import ALL, CUBES, Cell, IncidentRow, Scope, Span, count_members, month_label, month_of, parse_month
-from app.statistics.ladder import LadderError, cut_cube
+from app.statistics.ladder import cut_cube
 from app.statistics.release import RULES_VERSION, THRESHOLD, AuditSummary, Release, ReleasedCube, told_by
 from app.statistics.suppression import Shown, offer
 
@@ -54,10 +54,7 @@ def build_release(
         if max(counts.values(), default=0) > population:
             raise ReleaseError("more members have incidents than the roster holds")
         shown.dark = _is_too_small(window, counts, shown)
-        try:
-            cubes = tuple(cut_cube(cube, counts, window, shown) for cube in CUBES)
-        except LadderError as error:
-            raise ReleaseError("no level of a cube keeps the rules; nothing was released") from error
+        cubes = tuple(cut_cube(cube, counts, window, shown) for cube in CUBES)
     return Release(
         rules_version=RULES_VERSION,
         threshold=THRESHOLD,

@@ -30,10 +30,6 @@ USEFUL_SHARE = (1, 2)
 """The utility bar [A: assumed]: of the cells that hold anybody at least this share must be visible, or the cut is too fine."""
 
 
-class LadderError(RuntimeError):
-    """No level of a cube keeps the rules, and no earlier edition has the cube."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Place:
     bucket: Bucket
@@ -45,7 +41,7 @@ class _Place:
 def cut_cube(cube: Cube, counts: Mapping[Cell, int], window: Span, shown: Shown) -> ReleasedCube:
     """Cut one cube at the finest level that keeps the rules, given what is shown already, and add its cells to `shown`.
 
-    Where no level does, the earlier edition's cube is shown again as it was. Raises LadderError when there is none.
+    Where no level does, the earlier edition's cube is shown again as it was; without one the cube is left out: no cells.
     """
     levels = list(rungs(cube))
     for time, kind in levels:
@@ -58,7 +54,7 @@ def cut_cube(cube: Cube, counts: Mapping[Cell, int], window: Span, shown: Shown)
             return _cube(cube, time, kind, released)
     before = shown.told.cubes.get(cube.name)
     if before is None:
-        raise LadderError(cube.name)
+        return _cube(cube, *levels[-1], ())
     held = tuple(cell.model_copy(update={"held": cell.value is not None}) for cell in before.cells)
     return _cube(cube, before.time_level, before.kind_level, held)
 

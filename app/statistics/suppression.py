@@ -131,17 +131,30 @@ def _uncovered(lattice: Lattice, facts: Mapping[Cell, int], own: Mapping[Cell, i
     values = {at: facts[cell] for at, cell in enumerate(lattice.nodes) if cell in facts}
     mine = {at for at, cell in enumerate(lattice.nodes) if cell in own}
     taken: set[int] = set()
-    pending = list(lattice.rows)
-    while pending:
-        bad = [row for row in pending if _is_bare(row, values, lattice)]
-        pending = []
-        for row in bad:
+    again = True
+    while again:
+        again = False
+        for row in [row for row in _subtractions(lattice, values) if _is_bare(row, values, lattice)]:
             choice = _cheapest(row, mine - taken, values) if _is_bare(row, values, lattice) else None
             if choice is not None:
                 taken.add(choice)
                 del values[choice]
-                pending = list(lattice.rows)
+                again = True
     return {lattice.nodes[at] for at in taken}
+
+
+def _subtractions(lattice: Lattice, values: Mapping[int, int]) -> Iterator[Row]:
+    """Every row, and every row with its hidden families opened into their kinds: those can be subtracted all the same."""
+    kinds = {row.parent: row.children for row in lattice.rows if _is_of_kinds(row, lattice)}
+    for row in lattice.rows:
+        yield row
+        opened = [kinds.get(child, (child,)) if child not in values else (child,) for child in row.children]
+        if any(len(parts) > 1 for parts in opened):
+            yield Row(row.parent, tuple(child for parts in opened for child in parts))
+
+
+def _is_of_kinds(row: Row, lattice: Lattice) -> bool:
+    return all(lattice.nodes[child].span == lattice.nodes[row.parent].span for child in row.children)
 
 
 def _is_bare(row: Row, values: Mapping[int, int], lattice: Lattice) -> bool:

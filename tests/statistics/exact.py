@@ -28,9 +28,17 @@ def months_between(first: str, last: str) -> set[str]:
     return out
 
 
-def _claims(releases: Sequence[Release]) -> list[tuple[str, frozenset[str], str, int | None]]:
+def _claims(
+    releases: Sequence[Release], families: dict[str, tuple[str, ...]]
+) -> list[tuple[str, frozenset[str], str, int | None]]:
+    """What is said of whom; a kind that is alone in its family is its family."""
+
+    def named(kind: str) -> str:
+        family = kind.split(".")[0]
+        return family if len(families.get(family, ())) == 1 else kind
+
     return [
-        (cube.scope.value, frozenset(months_between(cell.first_month, cell.last_month)), cell.kind, cell.value)
+        (cube.scope.value, frozenset(months_between(cell.first_month, cell.last_month)), named(cell.kind), cell.value)
         for release in releases
         for cube in release.cubes
         for cell in cube.cells
@@ -44,7 +52,7 @@ class PeopleJudge:
     """
 
     def __init__(self, releases: Sequence[Release], families: dict[str, tuple[str, ...]], one_place: bool) -> None:
-        self.claims = _claims(releases)
+        self.claims = _claims(releases, families)
         self.families = families
         self.population = max(release.population for release in releases)
         lit = sorted({kind for _, _, kind, value in self.claims if value is not None and kind != "all"})
