@@ -1,6 +1,8 @@
 """Masks what must not stand in plain in "the original": long numbers keep their last four. Pure.
 
 Full numbers (SSN, licence, passport, account, card) exist only inside sealed bodies; dates, times and amounts stay legible.
+A number may be written in pieces: whatever up to three signs stand between its digits, it is one number. Where it is not
+clear whether something is one, it is masked.
 """
 
 import re
@@ -9,16 +11,24 @@ from typing import Any
 MASK = "•"
 _KEEP = 4
 _LEAST_DIGITS = 6
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?")
-_AMOUNT = re.compile(r"\d{1,9}\.\d{2}")
-_NUMBER = re.compile(r"[0-9A-Za-z]*\d[0-9A-Za-z]*(?:[ .\-/]?\d[0-9A-Za-z]*)*")
+_LEAST_IN_PIECES = 7
+
+_DAY = r"(?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"
+_TIME = r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?"
+_LEGIBLE = re.compile(
+    rf"(?<![\d.,:/-])(?:{_DAY}(?:T{_TIME}(?:Z|[+-]\d{{2}}:?\d{{2}})?)?|\d{{1,2}}/\d{{1,2}}/(?:19|20)\d\d|{_TIME}"
+    r"|\d{1,3}(?:,\d{3}){0,2}\.\d{2}|\d{1,7}\.\d{2})(?![\w-])(?![.,:/]\d)",
+    re.ASCII,
+)
+_PIECE = r"(?:[^\W\d_]*\d)+[^\W\d_]*"
+_NUMBER = re.compile(rf"{_PIECE}(?:[\W_]{{1,3}}{_PIECE})*")
 _ADDRESS = re.compile(r"[^\s@<>\"']+@[^\s@<>\"']+")
 
 
 def _mask_number(match: re.Match[str]) -> str:
     text = match.group()
     digits = sum(letter.isdigit() for letter in text)
-    if digits < _LEAST_DIGITS or _DATE.fullmatch(text) or _AMOUNT.fullmatch(text):
+    if digits < (_LEAST_DIGITS if text.isalnum() else _LEAST_IN_PIECES):
         return text
     hidden = digits - _KEEP
     out = []
@@ -33,24 +43,35 @@ def _mask_number(match: re.Match[str]) -> str:
 
 def mask_text(text: str) -> str:
     """A text with long numbers and e-mail addresses masked."""
-    if _DATE.fullmatch(text) or _AMOUNT.fullmatch(text):
-        return text
     pieces, last = [], 0
-    for date in _DATE.finditer(text):
-        pieces += [_NUMBER.sub(_mask_number, text[last : date.start()]), date.group()]
-        last = date.end()
+    for legible in _LEGIBLE.finditer(text):
+        pieces += [_NUMBER.sub(_mask_number, text[last : legible.start()]), legible.group()]
+        last = legible.end()
     pieces.append(_NUMBER.sub(_mask_number, text[last:]))
     return _ADDRESS.sub(lambda found: f"{MASK * 3}@{MASK * 3}", "".join(pieces))
 
 
 def mask(value: Any) -> Any:
-    """Any JSON value with every text and every long whole number masked; keys stay."""
+    """Any JSON value with every text, every name and every long number masked."""
     if isinstance(value, str):
         return mask_text(value)
     if isinstance(value, dict):
-        return {key: mask(item) for key, item in value.items()}
+        return _mask_object(value)
     if isinstance(value, list):
         return [mask(item) for item in value]
-    if isinstance(value, int) and not isinstance(value, bool) and len(str(abs(value))) >= _LEAST_DIGITS:
-        return mask_text(str(value))
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        written = repr(value)
+        shown = mask_text(written)
+        return value if shown == written else shown
     return value
+
+
+def _mask_object(value: dict[str, Any]) -> dict[str, Any]:
+    """The same members; names that would look alike once masked are kept apart."""
+    out: dict[str, Any] = {}
+    for key, item in value.items():
+        shown = mask_text(key)
+        while shown in out:
+            shown += MASK
+        out[shown] = mask(item)
+    return out

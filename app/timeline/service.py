@@ -178,6 +178,12 @@ async def _answers(tx: Transaction, member_id: UUID, held: frozenset[UUID]) -> l
     ]
 
 
+async def _erased(tx: Transaction, organization_id: UUID, member_id: UUID) -> bool:
+    """Whether a member's key is gone, though the worker that clears up after it has not come by yet."""
+    member = await members.member(tx, organization_id, member_id)
+    return member is None or member.wrapped_key is None
+
+
 async def _member_key(tx: Transaction, context: Context, organization_id: UUID, member_id: UUID) -> bytes:
     member = await members.member(tx, organization_id, member_id)
     if member is None:
@@ -268,7 +274,7 @@ async def matter_incidents(
     items = []
     for member_id, incident_id in pairs[:limit]:
         row = await incidents.find_incident(tx, caller.organization_id, incident_id, member_id)
-        if row is not None:
+        if row is not None and not await _erased(tx, caller.organization_id, member_id):
             (shown,) = await _entries(tx, context, caller.organization_id, member_id, [row])
             items.append(MatterIncident(member_id=member_id, incident=shown))
             await _seen(tx, context, caller, member_id, "matter list", incident=incident_id, matter=matter.id)

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from datetime import timedelta
-from email import message_from_bytes, policy
-from email.message import EmailMessage
-from typing import Any
 
 import httpx
 import pytest
-from aiosmtpd.controller import Controller
 from sqlalchemy import func, select
 
 from app.access import mailing
@@ -26,39 +20,8 @@ from app.kit.config import Settings
 from app.kit.crypto import token_hash
 from app.kit.outbox import Failure, Message
 from tests.access.scene import Scene
-from tests.support.postgres import free_port
+from tests.support.mail_server import Post, mail_server
 from tests.support.world import NOW, World, make_world
-
-LINK = re.compile(r"http://localhost:8000(/sign-in/[A-Za-z0-9_-]+)")
-
-
-class Post:
-    """A mail server that keeps what it is given, or takes nothing."""
-
-    def __init__(self) -> None:
-        self.mails: list[tuple[list[str], EmailMessage]] = []
-        self.closed = False
-
-    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
-        if self.closed:
-            return "451 try later"
-        self.mails.append((envelope.rcpt_tos, message_from_bytes(envelope.content, policy=policy.default)))
-        return "250 kept"
-
-    def link(self) -> str:
-        """The path of the link in the last mail."""
-        found = LINK.search(self.mails[-1][1].get_content())
-        assert found is not None
-        return found.group(1)
-
-
-@contextmanager
-def mail_server() -> Iterator[tuple[Post, int]]:
-    post, port = Post(), free_port()
-    controller = Controller(post, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield post, port
-    controller.stop()
 
 
 @pytest.fixture

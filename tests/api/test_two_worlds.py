@@ -1,0 +1,108 @@
+"""One world before and after M-1's data came into it: for everybody else every answer is the same, byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import httpx
+
+from app.access.policy import POLICY
+from app.access.roles import Role
+from app.statistics.workers import publish_release
+from tests.access.examples import EXAMPLES, filled, ids_for
+from tests.access.scene import Scene
+from tests.support.world import Tenant, World, alert
+
+Answer = tuple[int, bytes, list[tuple[str, str]]]
+
+
+@asynccontextmanager
+async def everybody_else(world: World) -> AsyncIterator[dict[str, httpx.AsyncClient]]:
+    """Signed in: M-2 and M-3 of the same organization, its office, and everybody of the other organization."""
+    people: list[tuple[str, Role, str, Tenant]] = [
+        ("M-2", Role.MEMBER, "M-2", world.union),
+        ("M-3", Role.MEMBER, "M-3", world.union),
+    ]
+    people += [(f"{role} here", role, "", world.union) for role in (Role.STAFF, Role.CASEWORKER, Role.ADMIN)]
+    people += [(f"{role} elsewhere", role, "", world.other) for role in Role]
+    async with AsyncExitStack() as stack:
+        browsers = {
+            name: await stack.enter_async_context(await world.sign_in(role, who, tenant)) for name, role, who, tenant in people
+        }
+        yield browsers
+
+
+async def all_answers(browsers: dict[str, httpx.AsyncClient], ids: dict[str, str]) -> dict[tuple[str, str], Answer]:
+    """Every GET by everybody, also those that ask for M-1's things by their ids."""
+    found = {}
+    for who, browser in browsers.items():
+        for (method, path), rule in POLICY.items():
+            if method == "GET" and not rule.public and path not in ("/v1/ledger", "/ledger"):
+                answer = await browser.get(filled(path + EXAMPLES[method, path].query, ids))
+                found[who, path] = (answer.status_code, answer.content, sorted(answer.headers.items()))
+    return found
+
+
+async def test_nobody_can_tell_whether_m1_has_any_data(world: World) -> None:
+    for tenant in (world.union, world.other):
+        assert (await world.deliver(alert(id="b-1", member="ref-M-2"), tenant)).status_code == 202
+    await world.workers.drain()
+    for tenant in (world.union, world.other):
+        async with world.context.database.begin() as tx:
+            await publish_release(tx, world.context, tenant.id)
+    async with everybody_else(world) as browsers:
+        scene = Scene(world, {"own": placeholder()})
+        before = await all_answers(browsers, await ids_for(scene, Role.MEMBER, ()))
+        again = await all_answers(browsers, await ids_for(scene, Role.MEMBER, ()))
+        assert before.keys() == again.keys()
+        await fill_with_m1(world)
+        after = await all_answers(browsers, await ids_for(scene, Role.MEMBER, ()))
+        m1 = await real_ids(world)
+        by_id = await all_answers(browsers, await ids_for(Scene(world, {"own": m1}), Role.MEMBER, ()))
+    assert len(before) > 250
+    assert [key for key in before if before[key] != again[key]] == []
+    assert [key for key in before if before[key] != after[key]] == []
+    differs = [
+        key for key in before if before[key][:1] != by_id[key][:1] or (key[1].startswith("/v1") and before[key] != by_id[key])
+    ]
+    assert differs == [], "M-1's ids answer like ids that nothing has"
+
+
+def placeholder() -> dict[str, str]:
+    nothing = str(Scene.missing())
+    names = ("incident_id", "event_id", "alert_id", "member_id", "matter_id", "connection_id", "connection_token")
+    return dict.fromkeys(names, nothing)
+
+
+async def fill_with_m1(world: World) -> None:
+    """Alerts, a sighting, a revision, one that nothing can be made of for the moment, an answer, a loss, consents."""
+    for number, change in enumerate(
+        ({}, {"summary": "Again."}, {"id": "a-2", "opened": "2021-01-01"}, {"id": "a-3", "last_four": "9999"})
+    ):
+        body = alert(**{"member": "ref-M-1", **change})
+        assert (await world.deliver(body, message_id=f"m-{number}")).status_code == 202
+    assert (await world.deliver({"alerts": [alert(id="a-4"), alert(id="a-5", bureau="equifax")]})).status_code == 202
+    await world.workers.drain()
+    async with await world.sign_in(Role.MEMBER, "M-1") as browser:
+        for item in (await browser.get("/v1/me/timeline")).json()["items"]:
+            path = f"/v1/incidents/{item['id']}"
+            detail = (await browser.get(path)).json()
+            shown = [source["alert_id"] for source in detail["sources"]]
+            assert (await browser.post(path + "/verdict", json={"answer": "not_me", "shown": shown})).status_code == 200
+            loss = {"head": "oop", "amount": "10.00", "incurred_on": "2023-03-30", "note": "A note."}
+            assert (await browser.post(path + "/losses", json=loss)).status_code == 201
+        consent = {"connection_id": str(world.union.connection.connection.id), "given": True}
+        assert (await browser.post("/v1/me/consents", json=consent)).status_code == 204
+        assert (await browser.post("/v1/tokens", json={"label": "mine", "scopes": ["account"]})).status_code == 201
+    await world.workers.drain()
+
+
+async def real_ids(world: World) -> dict[str, str]:
+    """The ids of what M-1 has now; ids of the organization itself stay placeholders."""
+    async with await world.sign_in(Role.MEMBER, "M-1") as browser:
+        first = (await browser.get("/v1/me/timeline")).json()["items"][0]
+        detail = (await browser.get(f"/v1/incidents/{first['id']}")).json()
+    source = detail["sources"][0]
+    ids = {"incident_id": first["id"], "alert_id": source["alert_id"], "event_id": source["events"][0]["event_id"]}
+    return placeholder() | ids | {"member_id": str(world.union.members["M-1"])}
