@@ -120,6 +120,8 @@ class _Job:
             received_at=self.receipt.received_at,
         )
         await self._fill(event, item, understood)
+        if known is not None and event.outcome == EventOutcome.QUARANTINED:
+            return None
         if event.outcome == EventOutcome.QUARANTINED:
             log.warning("event quarantined", receipt=str(self.receipt.id), position=position, reason=event.reason)
         self.tx.add(event)
@@ -133,14 +135,15 @@ class _Job:
         organization_id = event.organization_id
         event.reason, event.path, event.normaliser = understood.reason, understood.path, self.normaliser
         event.outcome = understood.outcome or EventOutcome.NEW
-        if understood.outcome is not EventOutcome.NON_ALERT:
-            copy = to_keep(item, understood)
-            event.sealed, event.wrapped_key = await seal_event(self.tx, self.keyring, organization_id, event.id, copy)
         if understood.content:
             bound = event.connection_id.bytes + understood.content
             event.content_hash = await self.keyring.index(self.tx, organization_id, "event.content", bound)
         if understood.alert is not None:
             await self._file(event, understood.alert)
+        still_aside = event.sealed is not None and event.outcome == EventOutcome.QUARANTINED
+        if understood.outcome is not EventOutcome.NON_ALERT and not still_aside:
+            copy = to_keep(item, understood)
+            event.sealed, event.wrapped_key = await seal_event(self.tx, self.keyring, organization_id, event.id, copy)
 
     async def _file(self, event: Event, alert: Alert) -> None:
         """Tie an event to its alert: a new one, a sighting with the same content, or a revision with other content."""

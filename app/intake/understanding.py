@@ -6,7 +6,7 @@ from typing import Any
 import rfc8785
 
 from app.intake.models import EventOutcome
-from connectors.contract import Alert, BreachRecord, BrokenEvent, Connector, Malformed, NotAnAlert, RawEvent
+from connectors.contract import Alert, BreachRecord, BrokenEvent, Connector, Malformed, NotAnAlert, RawEvent, storable
 
 KEY_VERSION = 1
 LONGEST_PATH = 200
@@ -33,7 +33,7 @@ def split(connector: Connector, body: bytes) -> list[RawEvent | BrokenEvent]:
     try:
         return list(connector.split(body))
     except Malformed as error:
-        raise Unsplittable(str(error)[:LONGEST_PATH]) from None
+        raise Unsplittable(_written(str(error))) from None
     except Exception as error:  # a connector's own mistake must not stop the inbox: the bytes are kept and can be replayed
         raise Unsplittable(f"connector failed: {type(error).__name__}") from None
 
@@ -61,11 +61,16 @@ def understand(connector: Connector, event: RawEvent | BrokenEvent) -> Understoo
         case BreachRecord():
             return Understood(EventOutcome.BREACH_RECORD, record=meaning, content=content)
         case NotAnAlert():
-            return Understood(EventOutcome.NON_ALERT, reason=meaning.reason[:80])
+            return Understood(EventOutcome.NON_ALERT, reason=_written(meaning.reason[:80]))
 
 
 def _quarantined(reason: str, path: str) -> Understood:
-    return Understood(EventOutcome.QUARANTINED, reason=reason[:80], path=path[:LONGEST_PATH])
+    return Understood(EventOutcome.QUARANTINED, reason=reason[:80], path=_written(path))
+
+
+def _written(path: str) -> str:
+    """A path as every database can keep it: a connector from elsewhere must not be able to stop the inbox with one."""
+    return "".join(letter if storable(letter) else "?" for letter in path[:LONGEST_PATH])
 
 
 def identity_bytes(connection_id: bytes, identity: tuple[str, ...]) -> bytes:
