@@ -53,6 +53,7 @@ class Site:
         page.on("pageerror", lambda error: self.trouble.append(f"error: {error}"))
         await page.goto(f"/sign-in/{token}")
         await page.get_by_role("button", name="Sign in").click()
+        await page.wait_for_url(lambda url: "/sign-in/" not in url)
         return page
 
     async def _on_dialog(self, dialog: Dialog) -> None:
