@@ -28,6 +28,7 @@ class Unmatched(Base):
     """An alert that is nobody's yet, or whose member has not agreed. `member_id` only where consent is what is missing."""
 
     __tablename__ = "unmatched"
+    __table_args__ = (Index("ix_unmatched_connection_id_reference_index", "connection_id", "reference_index"),)
 
     connection_id: Mapped[UUID] = mapped_column(primary_key=True)
     alert_id: Mapped[UUID] = mapped_column(primary_key=True)

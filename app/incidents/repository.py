@@ -1,6 +1,6 @@
 """All SQL of incidents: unmatched alerts, matched alerts and their events, incidents, verdicts."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from app.incidents.models import (
     Verdict,
 )
 from app.kit.database import Transaction
+from app.members.models import Enrollment
 
 
 async def match_of(tx: Transaction, connection_id: UUID, alert_id: UUID) -> MemberAlert | None:
@@ -29,20 +30,21 @@ async def unmatched(tx: Transaction, connection_id: UUID, alert_id: UUID) -> Unm
     return await tx.get(Unmatched, (connection_id, alert_id))
 
 
-async def open_unmatched_by_reference(
-    tx: Transaction, organization_id: UUID, references: Sequence[tuple[UUID, bytes]]
-) -> Sequence[Unmatched]:
-    """Open queue rows behind any of some (connection, reference) pairs."""
-    found: list[Unmatched] = []
-    for connection_id, reference_index in references:
-        query = select(Unmatched).where(
+async def open_unmatched_of(tx: Transaction, organization_id: UUID, member_ids: Collection[UUID]) -> Sequence[Unmatched]:
+    """Open queue rows behind any enrollment of some members."""
+    same = (Enrollment.connection_id == Unmatched.connection_id) & (Enrollment.reference_index == Unmatched.reference_index)
+    query = (
+        select(Unmatched)
+        .join(Enrollment, same)
+        .where(
+            Enrollment.organization_id == organization_id,
+            Enrollment.member_id.in_(member_ids),
+            Enrollment.ended_at.is_(None),
             Unmatched.organization_id == organization_id,
-            Unmatched.connection_id == connection_id,
-            Unmatched.reference_index == reference_index,
             Unmatched.closed_at.is_(None),
         )
-        found.extend((await tx.execute(query.order_by(Unmatched.alert_id))).scalars())
-    return found
+    )
+    return (await tx.execute(query.order_by(Unmatched.alert_id))).scalars().all()
 
 
 async def unmatched_after(tx: Transaction, organization_id: UUID, after: UUID, limit: int) -> Sequence[Unmatched]:

@@ -4,9 +4,23 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from app.incidents.identity import Answer
+
+GIVEN = (Answer.NOT_ME, Answer.WAS_ME, Answer.UNSURE)
+"""What a member can answer; not having answered is no answer."""
+
+
+def _given(answer: Answer) -> Answer:
+    if answer not in GIVEN:
+        raise ValueError("answer one of: " + ", ".join(GIVEN))
+    return answer
+
+
+GivenAnswer = Annotated[
+    Answer, AfterValidator(_given), WithJsonSchema({"type": "string", "enum": [answer.value for answer in GIVEN]})
+]
 
 
 class NewVerdict(BaseModel):
@@ -14,7 +28,7 @@ class NewVerdict(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    answer: Answer
+    answer: GivenAnswer
     shown: Annotated[list[UUID], Field(min_length=1, max_length=500)]
 
 

@@ -8,7 +8,6 @@ from app.intake.handling import ALERT_SEEN
 from app.kit.context import Context
 from app.kit.database import Transaction
 from app.kit.outbox import Consumer, Message
-from app.members import repository as members
 from app.members.service import ENROLLMENT_CHANGED, MEMBER_ERASED
 
 
@@ -16,12 +15,9 @@ def matcher(context: Context) -> Consumer:
     """Match alerts to members and recompute those members' incidents; look again when an enrollment or a consent changes."""
 
     async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
-        alerts: dict[tuple[UUID, UUID], None] = {}
-        for message in messages:
-            if message.topic == ALERT_SEEN:
-                alerts[UUID(message.payload["connection_id"]), UUID(message.payload["alert_id"])] = None
-            else:
-                alerts.update(dict.fromkeys(await _waiting(tx, message)))
+        seen = [message.payload for message in messages if message.topic == ALERT_SEEN]
+        alerts = dict.fromkeys((UUID(told["connection_id"]), UUID(told["alert_id"])) for told in seen)
+        alerts.update(dict.fromkeys(await _waiting(tx, messages)))
         organizations = {message.organization_id for message in messages}
         touched: dict[UUID, UUID] = {}
         for connection_id, alert_id in alerts:
@@ -35,11 +31,17 @@ def matcher(context: Context) -> Consumer:
     return Consumer("incidents.match", frozenset({ALERT_SEEN, ENROLLMENT_CHANGED}), handle)
 
 
-async def _waiting(tx: Transaction, message: Message) -> list[tuple[UUID, UUID]]:
-    """The alerts in the queue that a changed enrollment or consent may free."""
-    enrollments = await members.enrollments_of_member(tx, UUID(message.payload["member_id"]))
-    references = [(row.connection_id, row.reference_index) for row in enrollments]
-    rows = await repository.open_unmatched_by_reference(tx, message.organization_id, references)
+async def _waiting(tx: Transaction, messages: Sequence[Message]) -> list[tuple[UUID, UUID]]:
+    """The alerts in the queue that changed enrollments or consents may free."""
+    changed: dict[UUID, set[UUID]] = {}
+    for message in messages:
+        if message.topic == ENROLLMENT_CHANGED:
+            changed.setdefault(message.organization_id, set()).add(UUID(message.payload["member_id"]))
+    rows = [
+        row
+        for organization_id, member_ids in sorted(changed.items())
+        for row in await repository.open_unmatched_of(tx, organization_id, member_ids)
+    ]
     return [(row.connection_id, row.alert_id) for row in rows]
 
 

@@ -86,7 +86,6 @@ async def publish(tx: Transaction, topic: str, organization_id: UUID, **payload:
     """Write a message in the act's own transaction. Payload values are ids and words, never personal data."""
     plain = {name: str(value) if isinstance(value, UUID) else value for name, value in payload.items()}
     tx.add(Message(topic=topic, organization_id=organization_id, payload=plain, created_at=clock.now()))
-    await tx.flush()
 
 
 async def _ensure(tx: Transaction, name: str) -> None:

@@ -104,5 +104,4 @@ async def append(
     )
     entry.commitment = commitment(salt, statement(entry, facts))
     tx.add(entry)
-    await tx.flush()
     return entry_id

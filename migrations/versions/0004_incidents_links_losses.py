@@ -141,6 +141,7 @@ def create_unmatched() -> None:
         sa.ForeignKeyConstraint(["member_id"], ["member.id"], name=op.f("fk_unmatched_member_id")),
         sa.PrimaryKeyConstraint("connection_id", "alert_id", name=op.f("pk_unmatched")),
     )
+    op.create_index("ix_unmatched_connection_id_reference_index", "unmatched", ["connection_id", "reference_index"], unique=False)
     op.create_index(op.f("ix_unmatched_member_id"), "unmatched", ["member_id"], unique=False)
     op.create_index(op.f("ix_unmatched_organization_id"), "unmatched", ["organization_id"], unique=False)
 
