@@ -1,0 +1,185 @@
+"""Compares what the house made of the scenario with the scenario's own truth. Every difference is one line of plain words."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+from app.damages.heads import Head
+from app.damages.schemas import LossView
+from app.demo.check_faces import check_faces, visible_cells
+from app.demo.check_links import check_links
+from app.demo.expected import AlertKey, Told
+from app.demo.plan import REFUSED, Way
+from app.demo.play import Played
+from app.demo.reading import Found, describe, found_incidents, links_under, losses_under
+from app.demo.truth import Agreement, TrueIncident
+from app.incidents.identity import Answer
+from app.incidents.repository import unmatched_counts
+from app.intake import service as intake
+from app.intake.endpoints import NOBODY
+from app.intake.schemas import Accounts
+from app.linkage.schemas import CounselLinkView
+from app.statistics.service import latest_release
+
+SILENT = (Agreement.NEVER, Agreement.REFUSED)
+"""Those of whom nothing may be read."""
+
+STATUSES = {"not_authentic": 401, "too_large": 413, "wrong_type": 415}
+
+
+@dataclass(frozen=True)
+class Result:
+    """The accounts of both organizations, how well incidents were put together (0 to 1), and every difference."""
+
+    accounts: Accounts
+    accounts_elsewhere: Accounts
+    astray: int
+    precision: float
+    recall: float
+    true_incidents: int
+    members_hit: int
+    visible_cells: int
+    narrowest: int | None
+    differences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One present incident as the house has it, with its links and losses."""
+
+    found: Found
+    links: tuple[CounselLinkView, ...]
+    losses: tuple[LossView, ...]
+
+
+async def check(played: Played, least_cells: int = 8) -> Result:
+    """Compare everything. `least_cells`: how many numbers the last edition of the statistics must show at least."""
+    script = played.script
+    ours, astray = await _accounts(played)
+    theirs = await accounts_of(played, played.neighbour.id)
+    seen = await _seen(played)
+    wanted = {frozenset(script.told.incidents[i.key]) for i in script.truth.readable()}
+    made = {frozenset(one.found.alerts) for shelf in seen.values() for one in shelf}
+    silent = {member for member, consent in script.truth.consents.items() if consent.agreement in SILENT}
+    async with played.context.database.begin(read_only=True) as tx:
+        release = await latest_release(tx, played.union.id)
+    differences = [
+        *compare_accounts("the union", script.told, ours),
+        *compare_accounts("the other organization", script.told_elsewhere, theirs),
+        *_answers(played, astray),
+        *compare_incidents(script.told, script.truth.incidents, seen, silent),
+        *check_links(script, {member: [(one.found, one.links) for one in shelf] for member, shelf in seen.items()}),
+        *await check_faces(played, least_cells),
+    ]
+    return Result(
+        accounts=ours,
+        accounts_elsewhere=theirs,
+        astray=astray,
+        precision=len(wanted & made) / max(1, len(made)),
+        recall=len(wanted & made) / max(1, len(wanted)),
+        true_incidents=len(wanted),
+        members_hit=len({i.member for i in script.truth.readable()}),
+        visible_cells=visible_cells(release) if release else 0,
+        narrowest=release.audit.narrowest_width if release else None,
+        differences=tuple(differences),
+    )
+
+
+async def accounts_of(played: Played, organization_id: UUID) -> Accounts:
+    """The house's own accounts of one organization, with its unmatched alerts."""
+    async with played.context.database.begin(read_only=True) as tx:
+        found = await intake.accounts(tx, organization_id)
+        found.unmatched = await unmatched_counts(tx, organization_id)
+        return found
+
+
+async def _accounts(played: Played) -> tuple[Accounts, int]:
+    """The union's accounts, and how many deliveries went to an address that does not exist."""
+    nobody = await accounts_of(played, NOBODY)
+    return await accounts_of(played, played.union.id), sum(nobody.refused.values())
+
+
+def closes(accounts: Accounts) -> bool:
+    """Whether every delivery and every event is in exactly one place."""
+    events = accounts.new + accounts.sightings + accounts.revisions + accounts.non_alerts
+    return (
+        accounts.deliveries == accounts.receipts + accounts.repeats + sum(accounts.refused.values())
+        and accounts.events == events + accounts.breach_records + accounts.quarantined
+        and accounts.alerts == accounts.new
+        and accounts.waiting == 0
+    )
+
+
+def compare_accounts(whose: str, told: Told, found: Accounts) -> Iterator[str]:
+    """Every column of the accounts against the truth, and whether they close."""
+    if not closes(found):
+        yield f"The accounts of {whose} do not close."
+    for column, wanted in told.accounts().model_dump().items():
+        if wanted != getattr(found, column):
+            yield f"Accounts of {whose}: {column} should be {wanted} and is {getattr(found, column)}."
+
+
+def _answers(played: Played, astray: int) -> Iterator[str]:
+    """The senders' own count of what they were answered, against the plan."""
+    told, elsewhere = played.script.told, played.script.told_elsewhere
+    sent = sum(played.answers.values())
+    if sent != told.deliveries + told.astray + elsewhere.deliveries or astray != told.astray:
+        yield f"The senders made {sent} deliveries, {astray} of them to no address; the plan says otherwise."
+    for (way, status), count in sorted(played.answers.items()):
+        wanted = STATUSES[REFUSED[way]] if way in REFUSED else 202
+        if status != wanted:
+            yield f"{count} deliveries ({Way(way).value}) were answered {status} and not {wanted}."
+
+
+async def _seen(played: Played) -> dict[str, list[Seen]]:
+    """What every member of the union has in the end, by external id; those without anything are left out."""
+    shelves: dict[str, list[Seen]] = {}
+    async with played.context.database.begin(read_only=True) as tx:
+        for member, member_id in played.union.members.items():
+            found = await found_incidents(tx, played.context, played.union, member_id)
+            for one in found:
+                links = await links_under(tx, played.union, one.row)
+                losses = await losses_under(tx, played.context, played.union, one.row)
+                shelves.setdefault(member, []).append(Seen(one, tuple(links), tuple(losses)))
+    return shelves
+
+
+def compare_incidents(
+    told: Told, incidents: Sequence[TrueIncident], seen: dict[str, list[Seen]], silent: set[str]
+) -> Iterator[str]:
+    """Every true incident against what its member has: its alerts once each, together, with its kind, answer and losses."""
+    owner: dict[AlertKey, str] = {}
+    for member, alert in ((m, a) for m, shelf in seen.items() for one in shelf for a in one.found.alerts):
+        if alert in owner:
+            yield f"{describe({alert})} is with {owner[alert]} and with {member}, or twice with one of them."
+        owner[alert] = member
+    for incident in incidents:
+        alerts = told.incidents[incident.key]
+        if incident.member in silent and alerts & owner.keys():
+            yield f"{describe(alerts & owner.keys())} can be read, and {incident.member} has not agreed."
+        lost = {alert for alert in alerts if owner.get(alert) != incident.member}
+        if incident.member not in silent and lost:
+            yield f"{incident.key}: {describe(lost)} is not with {incident.member}."
+    expected = {frozenset(told.incidents[i.key]): i for i in incidents if i.member not in silent}
+    for one in (one for shelf in seen.values() for one in shelf):
+        match = expected.pop(frozenset(one.found.alerts), None)
+        if match is None:
+            yield f"{describe(set(one.found.alerts))} is one incident and should not be."
+        else:
+            yield from _compare(match, one)
+    yield from (f"{incident.key} is not one incident: {describe(alerts)}." for alerts, incident in expected.items())
+
+
+def _compare(true: TrueIncident, seen: Seen) -> Iterator[str]:
+    row = seen.found.row
+    if row.kind != true.kind:
+        yield f"{true.key} is called {row.kind} and is {true.kind.value}."
+    if row.answer != true.answer:
+        yield f"{true.key} has the answer {row.answer} and the member said {true.answer.value}."
+    wanted = sorted((c.head, c.amount, sum((b.amount for b in c.back), Decimal(0))) for c in true.costs)
+    entered = sorted((Head(loss.head), loss.amount, loss.reimbursed) for loss in seen.losses)
+    if wanted != entered:
+        yield f"{true.key} has losses {entered} and the member entered {wanted}."
+    if any(loss.counts != (true.answer is Answer.NOT_ME) for loss in seen.losses):
+        yield f"{true.key}: losses count only after the answer not_me."

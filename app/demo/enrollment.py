@@ -1,0 +1,114 @@
+"""Who is whom at which service: the references that the invented services use for the members, and their consent."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from random import Random
+
+from app.demo.population import Person, draw_people
+from app.demo.truth import Agreement, Truth
+from connectors.contract import Sender
+
+
+class Service(StrEnum):
+    """One sender of alerts. The last one sends to another organization."""
+
+    WATCH = "watch"
+    IDENTITY = "identity"
+    DESK = "desk"
+    ELSEWHERE = "elsewhere"
+
+    @property
+    def named(self) -> str:
+        """What people call it."""
+        return _TITLES[self]
+
+    @property
+    def stands_behind(self) -> Sender:
+        """Who vouches for what it sends."""
+        return Sender.ORGANIZATION if self is Service.DESK else Sender.PROVIDER
+
+
+_TITLES = {
+    Service.WATCH: "Credit Watch (invented)",
+    Service.IDENTITY: "Identity Lookout (invented)",
+    Service.DESK: "Reports to our own desk",
+    Service.ELSEWHERE: "Credit Watch (invented)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """One member's reference at one service, and whether they agreed when it was set up."""
+
+    external_id: str
+    reference: str
+    consent: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """Every enrollment by service. `shared` is a reference that two members hold, on Credit Watch: a mistake of the service."""
+
+    enrolled: dict[Service, tuple[Enrolled, ...]]
+    shared: tuple[Enrolled, Enrolled]
+    neighbours: tuple[Person, ...]
+
+    def reference(self, service: Service, external_id: str) -> str | None:
+        """A member's reference at a service; None for whom it does not know."""
+        return next((e.reference for e in self.enrolled[service] if e.external_id == external_id), None)
+
+
+NEIGHBOURS = 12
+
+
+def draw_enrollments(seed: int, people: Sequence[Person], truth: Truth) -> Book:
+    """References for everybody at Credit Watch, for some elsewhere; another organization's people bear the same references."""
+    rng = Random(f"{seed}:references")
+    numbers = iter(rng.sample(range(16**6), 3 * len(people) + 1))
+
+    def reference(service: Service) -> str:
+        return f"{service.value}-{next(numbers):06x}"
+
+    watch = tuple(
+        Enrolled(p.external_id, reference(Service.WATCH), truth.consent_of(p.external_id).agreement is Agreement.GIVEN)
+        for p in people
+    )
+    agreed = [p for p in people if p.external_id not in truth.consents]
+    identity = tuple(Enrolled(p.external_id, reference(Service.IDENTITY)) for p in agreed if _one_of(p, truth, 4))
+    desk = tuple(Enrolled(p.external_id, reference(Service.DESK)) for p in agreed if _one_of(p, truth, 10))
+    unhit = [p.external_id for p in agreed if p.external_id not in {i.member for i in truth.incidents}]
+    twice = reference(Service.WATCH)
+    shared = (Enrolled(unhit[0], twice), Enrolled(unhit[1], twice))
+    neighbours = _neighbours(seed, people, truth)
+    known = {e.external_id: e.reference for e in watch}
+    elsewhere = tuple(Enrolled(p.external_id, known[p.external_id]) for p in neighbours)
+    enrolled = {Service.WATCH: watch, Service.IDENTITY: identity, Service.DESK: desk, Service.ELSEWHERE: elsewhere}
+    return Book(enrolled, shared, neighbours)
+
+
+def _one_of(person: Person, truth: Truth, every: int) -> bool:
+    return person.external_id == truth.star or int(person.external_id[2:]) % every == 0
+
+
+def _neighbours(seed: int, people: Sequence[Person], truth: Truth) -> tuple[Person, ...]:
+    """The other organization's people: other names under numbers that some of ours have too."""
+    ours = list(dict.fromkeys(i.member for i in truth.incidents if i.member not in truth.consents))[:NEIGHBOURS]
+    known = {person.name for person in people}
+    drawn = [person for person in draw_people(seed + 1, len(people)) if person.name not in known][: len(ours)]
+    return tuple(
+        replace(person, external_id=number, email=f"neighbour-{number.lower()}@example.org")
+        for person, number in zip(drawn, ours, strict=True)
+    )
+
+
+def enrollment_csv(enrolled: Iterable[Enrolled]) -> str:
+    """An enrollment list as a service would export it."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(("external_id", "reference", "consent"))
+    for entry in enrolled:
+        writer.writerow((entry.external_id, entry.reference, "yes" if entry.consent else "no"))
+    return out.getvalue()

@@ -1,0 +1,111 @@
+"""The scenario, small, on both databases and over real HTTP: it agrees with its truth, and a truth changed by hand does not."""
+
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from app.demo.check import check, closes
+from app.demo.play import Played, Script, played, write_script
+from app.demo.truth import END, Agreement, Consent, Phase
+from app.kit import clock, crypto
+from app.kit.config import Settings
+from app.kit.context import Context
+from app.kit.database import Database
+from app.kit.keyring import Keyring
+from app.kit.mail import Mailer
+from connectors.vocabulary import AlertKind
+
+SIZE = 60
+
+
+@asynccontextmanager
+async def small(database_url: str) -> AsyncIterator[Played]:
+    settings = Settings(database_url=database_url, _env_file=None)
+    context = Context(settings, Database(database_url), Keyring(crypto.new_key()), Mailer(None, settings.mail_from))
+    try:
+        async with played(context, write_script(size=SIZE)) as made:
+            yield made
+    finally:
+        await context.database.close()
+
+
+def tampered(script: Script) -> Script:
+    """The script with one lie of each sort in it, each about another incident."""
+    truth = script.truth
+    star = [i for i in truth.incidents if i.member == truth.star]
+    before = next(i for i in star if i.phase is Phase.BEFORE_THEFT)
+    between = next(i for i in star if i.phase is Phase.BETWEEN)
+    costly = next(i for i in star if i.phase is Phase.WAVE_TWO_EARLY)
+    first, second = (i for i in star if i.kind is AlertKind.NEW_ACCOUNT_CREDIT_CARD)
+    car = next(i for i in star if i.kind is AlertKind.NEW_ACCOUNT_AUTO)
+    lies = {
+        before.key: replace(before, phase=Phase.LATER),
+        between.key: replace(between, said=()),
+        costly.key: replace(costly, costs=(replace(costly.costs[0], amount=costly.costs[0].amount + 1),)),
+        first.key: replace(first, phase=Phase.BEFORE_THEFT),
+        second.key: replace(second, phase=Phase.BETWEEN),
+        car.key: replace(car, kind=AlertKind.NEW_ACCOUNT_BANK),
+    }
+    others = {i.member: i for i in truth.readable() if i.member != truth.star and i.member not in truth.consents}
+    hushed, outsider, joined, into = list(others.values())[:4]
+    letters = tuple(letter for letter in truth.letters if letter.member != outsider.member)
+    told = dict(script.told.incidents)
+    told[into.key], told[joined.key] = told[into.key] | told[joined.key], set()
+    return replace(
+        script,
+        people=tuple(replace(p, jobs=()) if p.external_id == outsider.member else p for p in script.people),
+        truth=replace(
+            truth,
+            incidents=tuple(lies.get(i.key, i) for i in truth.incidents),
+            letters=letters,
+            consents={**truth.consents, hushed.member: Consent(Agreement.NEVER)},
+        ),
+        told=replace(script.told, repeats=script.told.repeats + 1, deliveries=script.told.deliveries + 1, incidents=told),
+    )
+
+
+NOTICED = (
+    "is excluded by time",
+    "is not excluded by time",
+    "and not yet published",
+    "has the answer",
+    "has losses",
+    "is called",
+    "is not one incident",
+    "is one incident and should not be",
+    "has not agreed",
+    "exposure should be unproven",
+    "repeats should be",
+    "the plan says otherwise",
+    "who never answers, sees",
+)
+"""What each lie must lead to."""
+
+
+async def test_a_small_scenario_agrees_with_its_truth_and_with_no_other(database_url: str) -> None:
+    before = datetime.now(END.tzinfo)
+    async with small(database_url) as made:
+        assert clock.now() == END
+        result = await check(made, least_cells=0)
+        assert result.differences == ()
+        assert closes(result.accounts)
+        assert result.accounts == made.script.told.accounts()
+        assert (result.precision, result.recall) == (1, 1)
+        lied = "\n".join((await check(replace(made, script=tampered(made.script)), least_cells=0)).differences)
+        assert [text for text in NOTICED if text not in lied] == []
+    assert clock.now() >= before, "the wall clock is back"
+
+
+@pytest.mark.slow
+def test_the_whole_scenario_agrees_with_its_truth() -> None:
+    command = [sys.executable, "-m", "app.demo.run", "--once"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "The accounts close: yes." in done.stdout
+    assert "Everything is as the truth of the scenario has it." in done.stdout
+    assert "714" in done.stdout
