@@ -1,0 +1,141 @@
+"""Migrations: one head, the same tables as the code, and up, down and up again over tables that are full."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from alembic import command
+from alembic.script import ScriptDirectory
+from sqlalchemy import insert, select, text
+
+from app.access.roles import Role
+from app.breaches.models import Breach, MemberEvidence
+from app.kit.database import Database
+from app.kit.migrate import alembic_config, head, upgrade
+from app.kit.outbox import LAST_ATTEMPT, Failure
+from app.operations import accounts
+from app.statistics.models import StatisticsRelease
+from app.tables import metadata
+from tests.support.rows import counts
+from tests.support.world import NOW, World, alert
+
+REVISIONS = [revision.revision for revision in ScriptDirectory.from_config(alembic_config("")).walk_revisions()][::-1]
+
+
+async def fill(world: World) -> None:
+    """Make the world busy until every table has rows."""
+    await world.deliver({"alerts": [alert(), alert(id="a-2", member="ref-nobody"), {**alert(id="a-3"), "amount": 7}]})
+    await world.deliver(b"junk", secret=world.other.connection.secret)
+    (incident,) = await world.timeline()
+    async with await world.sign_in(Role.MEMBER) as browser:
+        detail = (await browser.get(f"/v1/incidents/{incident['id']}")).json()
+        shown = [source["alert_id"] for source in detail["sources"]]
+        verdict = {"answer": "not_me", "shown": shown}
+        assert (await browser.post(f"/v1/incidents/{incident['id']}/verdict", json=verdict)).status_code == 200
+        back = [{"payer": "bank", "amount": "1.00", "paid_on": "2023-05-02"}]
+        loss = {"amount": "12.50", "head": "oop", "incurred_on": "2023-05-01", "reimbursements": back}
+        entered = await browser.post(f"/v1/incidents/{incident['id']}/losses", json=loss)
+        assert entered.status_code == 201, entered.text
+        token = {"label": "x", "scopes": ["timeline:read"], "days": 1}
+        assert (await browser.post("/v1/tokens", json=token)).status_code == 201
+    async with await world.sign_in(Role.COUNSEL) as counsel:
+        assert (await counsel.post("/v1/holds", json={"reason": "r"})).status_code == 201
+    await world.workers.drain()
+    async with world.context.database.begin() as tx:
+        row = {"organization_id": world.union.id, "number": 1, "as_of": NOW, "body": {}, "published_at": NOW}
+        await tx.execute(insert(StatisticsRelease).values(id=world.union.id, **row))
+        wave = {"breach_id": (await tx.execute(select(Breach.id).limit(1))).scalar_one(), "wave": "one", "basis": "notice_letter"}
+        await tx.execute(insert(MemberEvidence).values(member_id=world.union.members["M-2"], recorded_at=NOW, **wave))
+        failed = {"consumer": "x", "message_id": world.union.id, "attempts": LAST_ATTEMPT, "next_attempt_at": None, "error": "x"}
+        await tx.execute(insert(Failure).values(**failed))
+
+
+async def tables(database: Database) -> set[str]:
+    """The tables that are really there."""
+    query = "SELECT name FROM sqlite_master WHERE type = 'table'"
+    if not database.is_sqlite:
+        query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
+    async with database.begin(read_only=True) as tx:
+        return {str(name) for (name,) in (await tx.execute(text(query))).all()} - {"alembic_version"}
+
+
+async def revise(database: Database, to: str) -> None:
+    """Migrate up or down, with nobody else connected."""
+    await database.engine.dispose()
+    direction = command.downgrade if to in {"base", *REVISIONS[:-1]} else command.upgrade
+    await asyncio.to_thread(direction, alembic_config(database.url), to)
+
+
+def test_there_is_one_head_and_one_line_to_it() -> None:
+    script = ScriptDirectory.from_config(alembic_config(""))
+    assert script.get_heads() == [head()] == REVISIONS[-1:]
+    assert all(isinstance(revision.down_revision, str | None) for revision in script.walk_revisions())
+
+
+def test_the_tables_are_those_of_the_code(database_url: str) -> None:
+    command.check(alembic_config(database_url))
+
+
+async def test_up_down_and_up_over_full_tables(world: World) -> None:
+    await fill(world)
+    database = world.context.database
+    full = await counts(database)
+    assert [name for name, rows in full.items() if rows == 0] == []
+    for revision in [*REVISIONS[-2::-1], "base"]:
+        await revise(database, revision)
+    assert await tables(database) == set()
+    await revise(database, "head")
+    assert await tables(database) == set(metadata.tables)
+    assert set((await counts(database)).values()) == {0}
+
+
+async def test_one_step_down_and_up_leaves_the_other_tables_full(world: World) -> None:
+    await fill(world)
+    database = world.context.database
+    before = await counts(database)
+    await revise(database, REVISIONS[-2])
+    left = await tables(database)
+    assert left < set(metadata.tables)
+    await revise(database, "head")
+    after = await counts(database)
+    assert {name: after[name] for name in left} == {name: before[name] for name in left}
+    assert (await accounts(world.context, world.union.id))["receipts"] == 1
+
+
+async def test_the_walls_stand_again_after_down_and_up(world: World) -> None:
+    """Triggers and grants come with the migrations, not with the first set-up."""
+    database = world.context.database
+    await fill(world)
+    await revise(database, REVISIONS[-2])
+    await revise(database, "head")
+    for table in ("ledger_entry", "statistics_release"):
+        if table == "statistics_release":
+            await _publish(world)
+        with pytest.raises(Exception, match=r"never changed|permission denied"):
+            await _run(database, f"DELETE FROM {table}")
+
+
+async def _publish(world: World) -> None:
+    row: dict[str, Any] = {"organization_id": world.union.id, "number": 1, "as_of": NOW, "body": {}, "published_at": NOW}
+    async with world.context.database.begin() as tx:
+        await tx.execute(insert(StatisticsRelease).values(id=world.union.id, **row))
+
+
+async def _run(database: Database, statement: str) -> None:
+    async with database.begin() as tx:
+        await tx.execute(text(statement))
+
+
+async def test_a_database_of_another_schema_is_not_ready(world: World) -> None:
+    assert (await world.client.get("/readyz")).status_code == 200
+    await revise(world.context.database, REVISIONS[-2])
+    answer = await world.client.get("/readyz")
+    assert answer.status_code == 503
+    assert "harmline migrate" in answer.json()["detail"]
+
+
+def test_migrating_what_is_migrated_changes_nothing(database_url: str) -> None:
+    upgrade(database_url)
+    command.check(alembic_config(database_url))
