@@ -109,6 +109,9 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("GET", "/ledger"): _LEDGER,
 }
 
+SCOPES = tuple(sorted({rule.scope for rule in POLICY.values() if rule.scope}))
+"""Every scope that some route asks for."""
+
 
 def rule_for(method: str, path: str) -> Rule | None:
     """The rule of a route by its method and path template; None means refused. HEAD is GET."""

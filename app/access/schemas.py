@@ -1,14 +1,21 @@
 """API shapes of access."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
 
+from app.access.policy import SCOPES
 from app.access.roles import Role
 
-Email = Annotated[str, StringConstraints(pattern=r"^[^@\s\x00]{1,64}@[^@\s\x00]{1,188}$")]
+Email = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+$", max_length=253
+    ),
+    Field(description="A plain address, in ASCII.", examples=["name@example.org"]),
+]
 
 
 class Strict(BaseModel):
@@ -26,12 +33,26 @@ class Me(BaseModel):
     member_id: UUID | None
 
 
+def _scope(value: str) -> str:
+    if value not in SCOPES:
+        raise ValueError("choose from: " + ", ".join(SCOPES))
+    return value
+
+
+def _whole(value: Any) -> Any:
+    """JSON knows one sort of number: 30.0 is the whole number 30."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Scope = Annotated[str, AfterValidator(_scope), WithJsonSchema({"type": "string", "enum": list(SCOPES)})]
+
+
 class NewToken(Strict):
     """A token to make: what it is for, what it may do, how long (days)."""
 
     label: Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\x00]+$")]
-    scopes: Annotated[list[Annotated[str, StringConstraints(max_length=40)]], Field(min_length=1, max_length=20)]
-    days: Annotated[int, Field(ge=1, le=90, strict=True)] = 30
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=20)]
+    days: Annotated[int, Field(ge=1, le=90, strict=True), BeforeValidator(_whole)] = 30
 
 
 class TokenView(BaseModel):

@@ -157,14 +157,15 @@ async def create_token(
 ) -> tuple[str, ApiToken]:
     """A program's token in the caller's own role; the secret is shown once.
 
-    Raises a 422 Problem for a foreign scope, 403 for a program: with a token that makes tokens, a stolen one would never end.
+    Raises a 403 Problem for a scope that is not the role's, and for a program: with a token that makes tokens, a stolen one
+    would never end.
     """
     if caller.scopes is not None:
         raise Problem(403, "A program cannot make tokens. Sign in yourself to make one.")
     wanted, allowed = frozenset(scopes), scopes_of(caller.role)
     if not wanted or not wanted <= allowed:
-        message = "Choose scopes from: " + ", ".join(sorted(allowed))
-        raise Problem(422, message, errors=[FieldError(field="body.scopes", message=message)])
+        message = "Your role has these scopes: " + ", ".join(sorted(allowed))
+        raise Problem(403, message, errors=[FieldError(field="body.scopes", message=message)])
     token = TOKEN_PREFIX + secrets.token_urlsafe(32)
     now = clock.now()
     row = ApiToken(

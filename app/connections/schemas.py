@@ -4,11 +4,15 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, SecretStr, StringConstraints
+from pydantic import BaseModel, ConfigDict, SecretStr, StringConstraints, WithJsonSchema
 
 from connectors.contract import Sender
+from connectors.registry import registry
 
 Word = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+Connector = Annotated[Word, WithJsonSchema({"type": "string", "enum": sorted(registry())})]
 
 
 class NewConnection(BaseModel):
@@ -16,7 +20,7 @@ class NewConnection(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    connector: Word
+    connector: Connector
     title: Word
     sender: Sender
     secret: SecretStr | None = None

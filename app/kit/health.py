@@ -36,9 +36,9 @@ async def livez() -> Health:
 async def readyz(context: Ctx) -> Health:
     """The database answers, has the schema of this code, and nothing is stuck behind the doors."""
     try:
-        async with context.database.engine.connect() as connection:
-            revision = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
         async with context.database.begin(read_only=True) as tx:
+            connection = await tx.connection()
+            revision = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
             parked = (await tx.execute(select(func.count()).where(Failure.attempts >= LAST_ATTEMPT))).scalar_one()
             oldest = (await tx.execute(select(func.min(Message.created_at)).where(Message.position.is_(None)))).scalar_one()
     except (SQLAlchemyError, OSError):

@@ -1,5 +1,6 @@
 """Bring a database to the newest schema. The schema comes from the migrations only."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -21,8 +22,9 @@ def upgrade(url: str) -> None:
     command.upgrade(alembic_config(url), "head")
 
 
+@cache
 def head() -> str:
-    """The newest revision that this code knows."""
+    """The newest revision that this code knows; read from the files once."""
     revision = ScriptDirectory.from_config(Config(_INI)).get_current_head()
     if revision is None:
         raise RuntimeError("there are no migrations")

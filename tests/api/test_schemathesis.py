@@ -1,0 +1,101 @@
+"""Schemathesis over real HTTP: every check, every phase, as every role and as nobody, on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from app.access.roles import Role
+from tests.access.scene import Scene, make_scene
+from tests.support.postgres import free_port
+from tests.support.world import World
+
+EXAMPLES = 25
+SEED = 20230601
+GIVEN = ("incident_id", "event_id", "matter_id", "member_id", "connection_id")
+
+NOT_BY_SHAPE = {
+    "cursor": "what a cursor says is not a matter of its form",
+    "POST /v1/connections": "whether a secret proves anything is up to the connector",
+    "POST /v1/incidents/{incident_id}/losses": "no day lies in the future, and not more is paid back than was lost",
+    "POST /v1/enrollments/import": "a file is UTF-8 or it is not",
+    "POST /v1/members/import": "a file is UTF-8 or it is not",
+}
+"""Where a request of the right form can still be refused with 422, and why. Everywhere else it must be taken."""
+
+
+@asynccontextmanager
+async def served(world: World) -> AsyncIterator[str]:
+    """The world's application behind a real server in this loop; its address."""
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(world.app, port=port, log_level="critical", lifespan="off", access_log=False))
+    running = asyncio.create_task(server.serve())
+    while not server.started and not running.done():  # noqa: ASYNC110 - uvicorn sets a flag, no event
+        await asyncio.sleep(0.01)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    await running
+
+
+def refusable(spec: dict[str, Any]) -> list[str]:
+    """The operations of NOT_BY_SHAPE, those that take a cursor among them."""
+    found = []
+    for path, item in spec["paths"].items():
+        for method, operation in item.items():
+            name = f"{method.upper()} {path}"
+            takes_cursor = any(parameter["name"] == "cursor" for parameter in operation.get("parameters", ()))
+            if takes_cursor or name in NOT_BY_SHAPE:
+                found.append(name)
+    return found
+
+
+def configuration(spec: dict[str, Any], ids: dict[str, str]) -> str:
+    """Schemathesis' settings: real ids where there are some, and where 422 may answer a request of the right form."""
+    lines = [f"seed = {SEED}", "[parameters]", *(f'"path.{name}" = "{ids[name]}"' for name in GIVEN)]
+    for name in refusable(spec):
+        allowed = '["2xx", "3xx", "401", "403", "404", "409", "422", "503"]'
+        lines += [
+            "[[operations]]",
+            f"include-name = {json.dumps(name)}",
+            f"checks.positive_data_acceptance.expected-statuses = {allowed}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+async def run(world: World, folder: Path, ids: dict[str, str], secret: str | None) -> tuple[int, str]:
+    """One run of all phases; its exit code and what it printed."""
+    settings = folder / "schemathesis.toml"
+    settings.write_text(configuration(world.app.openapi(), ids))
+    program = str(Path(sys.executable).parent / "schemathesis")
+    async with served(world) as address:
+        command = [program, "--config-file", str(settings), "run", f"{address}/openapi.json", "--checks", "all", "--no-color"]
+        command += ["--max-examples", str(EXAMPLES), "--phases", "examples,coverage,fuzzing,stateful"]
+        command += ["-H", f"Authorization: Bearer {secret}"] if secret else []
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=folder,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        printed, _ = await process.communicate()
+    return process.returncode or 0, printed.decode()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("who", ["nobody", *Role])
+async def test_the_api_keeps_its_word(world: World, who: str, tmp_path: Path) -> None:
+    scene: Scene = await make_scene(world)
+    secret = None if who == "nobody" else (await scene.token(Role(who)))[1]
+    code, printed = await run(world, tmp_path, scene.places["own"], secret)
+    assert code == 0, printed
+    assert "35/35" in printed, "every operation was tested"
