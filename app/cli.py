@@ -94,7 +94,15 @@ def serve() -> None:
             raise typer.Exit(1)
         create_key_file(config.key_file)
     schema.upgrade(config.database_url)
-    uvicorn.run("app.main:create_app", factory=True, host=config.host, port=config.port, access_log=False, log_config=None)
+    uvicorn.run(
+        "app.main:create_app",
+        factory=True,
+        host=config.host,
+        port=config.port,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+    )
 
 
 @cli.command()
