@@ -77,9 +77,11 @@ def draw_enrollments(seed: int, people: Sequence[Person], truth: Truth) -> Book:
         for p in people
     )
     agreed = [p for p in people if p.external_id not in truth.consents]
-    identity = tuple(Enrolled(p.external_id, reference(Service.IDENTITY)) for p in agreed if _one_of(p, truth, 4))
-    desk = tuple(Enrolled(p.external_id, reference(Service.DESK)) for p in agreed if _one_of(p, truth, 10))
-    unhit = [p.external_id for p in agreed if p.external_id not in {i.member for i in truth.incidents}]
+    hit = {incident.member for incident in truth.incidents}
+    some = [p for p in agreed if p.external_id in hit]
+    identity = tuple(Enrolled(p.external_id, reference(Service.IDENTITY)) for p in some if _one_of(p, truth, 3))
+    desk = tuple(Enrolled(p.external_id, reference(Service.DESK)) for p in some if _one_of(p, truth, 7))
+    unhit = [p.external_id for p in agreed if p.external_id not in hit]
     twice = reference(Service.WATCH)
     shared = (Enrolled(unhit[0], twice), Enrolled(unhit[1], twice))
     neighbours = _neighbours(seed, people, truth)

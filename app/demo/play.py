@@ -87,6 +87,7 @@ async def played(context: Context, script: Script, progress: Progress = lambda n
                 now = min(now + STEP, END)
                 await player.tick(now)
                 progress(now, player.sent)
+            await stage.workers.drain()
             yield Played(script, context, stage, union, neighbour, player.post.answers)
 
 
@@ -111,25 +112,19 @@ class Player:
         return len(self._script.deliveries) - len(self._to_send)
 
     async def tick(self, now: datetime) -> None:
-        """Let everything happen that is due by `now`: each delivery at its own moment, then what follows from it."""
-        posted = self.sent
+        """Let everything happen that is due by `now`: each delivery at its own moment, then what follows, then what people do."""
         while self._to_send and self._to_send[-1].at <= now:
             delivery = self._to_send.pop()
             clock.set_to(max(delivery.at, clock.now()))
             tenant = self._neighbour if delivery.service is Service.ELSEWHERE else self._union
             await self.post.send(tenant.connections[delivery.service], delivery)
         clock.set_to(now)
-        if self.sent > posted:
-            await self._stage.workers.drain()
-        acted = False
+        await self._stage.workers.drain()
         while self._to_do and self._to_do[-1][0] <= now:
             await self._act(self._to_do.pop()[1])
-            acted = True
         if now - self._swept >= SWEEP_EVERY:
             self._swept = now
             await self._stage.workers.sweep()
-        if acted:
-            await self._stage.workers.drain()
 
     async def _act(self, act: Act) -> None:
         async with self._context.database.begin() as tx:

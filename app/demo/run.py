@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Coroutine
@@ -73,11 +74,14 @@ def _once(console: Console) -> int:
 
 
 def _and_serve(console: Console, port: int) -> int:
-    shutil.rmtree(FOLDER, ignore_errors=True)
     settings = _settings(FOLDER, port)
+    socket.create_server((settings.host, port)).close()
+    shutil.rmtree(FOLDER, ignore_errors=True)
     result, (star, union) = _play(console, settings, _whom_to_show)
     links = _apart(lambda: _sign_in_links(settings, union, star))
-    console.print(f"\nHarmline is at {settings.origin}. Each link signs you in once, within 12 hours:\n", markup=False)
+    console.print(
+        f"\nHarmline is at {settings.origin}. Each link signs you in once, within 12 hours:\n", markup=False, soft_wrap=True
+    )
     for role, link in links.items():
         console.print(f"  {role.value:<11} {link}\n              {VISITORS[role]}", markup=False, soft_wrap=True)
     console.print("\nCtrl-C ends it.")
@@ -116,7 +120,8 @@ def _play(console: Console, settings: Settings, keep: Callable[[Played], T]) -> 
     script = write_script()
     console.print(
         f"{len(script.people)} invented members, {len(script.truth.incidents)} things that happen to "
-        f"{len({i.member for i in script.truth.incidents})} of them, {len(script.deliveries)} deliveries over HTTP, two years."
+        f"{len({i.member for i in script.truth.incidents})} of them, {len(script.deliveries)} deliveries over HTTP, two years.",
+        soft_wrap=True,
     )
     return _apart(lambda: _perform(console, settings, script, keep))
 
@@ -139,7 +144,7 @@ async def _perform(console: Console, settings: Settings, script: Script, keep: C
         await context.database.close()
     console.print(accounts_table(result), events_table(result))
     for line in verdict(script, result):
-        console.print(line, markup=False)
+        console.print(line, markup=False, soft_wrap=True)
     return result, kept
 
 
