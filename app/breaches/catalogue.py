@@ -3,11 +3,13 @@
 Source: domain research 0.1. A breach date is an interval; a local day is that whole day in the breach's time zone.
 """
 
+import json
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
-from typing import Self
+from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 import yaml
@@ -215,3 +217,13 @@ def parse_breaches(text: str) -> tuple[BreachSpec, ...]:
 def load_breaches(name: str) -> tuple[BreachSpec, ...]:
     """The breaches shipped under `name` ("oakland"), the focal one first. FileNotFoundError if there are none."""
     return parse_breaches(resources.files("app.breaches").joinpath(f"data/{name}.yaml").read_text(encoding="utf-8"))
+
+
+def spec_of(stored: Mapping[str, Any]) -> BreachSpec:
+    """A breach as it is stored; each distinct content is read once, and a spec never changes."""
+    return _read(json.dumps(stored, sort_keys=True))
+
+
+@lru_cache(maxsize=256)
+def _read(text: str) -> BreachSpec:
+    return BreachSpec.model_validate_json(text)

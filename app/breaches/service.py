@@ -12,7 +12,7 @@ from app.access.repository import account_of, live_grant
 from app.access.roles import Principal, Role
 from app.access.service import hold_domain
 from app.breaches import repository
-from app.breaches.catalogue import BreachSpec, load_breaches
+from app.breaches.catalogue import BreachSpec, load_breaches, spec_of
 from app.breaches.exposure import (
     EmploymentInterval,
     Exposure,
@@ -93,7 +93,7 @@ async def _write_breach(
 async def breaches_of(tx: Transaction, organization_id: UUID) -> list[StoredBreach]:
     """Every breach of an organization, the focal ones first."""
     rows = await repository.breaches(tx, organization_id)
-    return [StoredBreach(row.id, BreachSpec.model_validate(row.spec), row.focal) for row in rows]
+    return [StoredBreach(row.id, spec_of(row.spec), row.focal) for row in rows]
 
 
 async def breach_summary(tx: Transaction, organization_id: UUID) -> list[BreachSummary]:
@@ -131,7 +131,7 @@ async def record_evidence(
     named = None if elements is None else frozenset(elements)
     OwnEvidence(basis, wave, named, "")
     breach = await repository.breach_by_key(tx, organization_id, breach_key)
-    known = breach is not None and wave in {w.key for w in BreachSpec.model_validate(breach.spec).waves}
+    known = breach is not None and wave in {w.key for w in spec_of(breach.spec).waves}
     member = next(iter(await repository.lock_members(tx, organization_id, [member_id])), None)
     if breach is None or not known or member is None or member.erased_at is not None:
         raise not_found()

@@ -5,7 +5,7 @@ from itertools import product
 from typing import Any
 from uuid import UUID
 
-from app.breaches.catalogue import BreachSpec
+from app.breaches.catalogue import spec_of
 from app.breaches.exposure import Exposure
 from app.breaches.models import Breach
 from app.breaches.nexus import Nexus
@@ -201,7 +201,7 @@ async def incidents_of_breach(
 
 def _shown(link: Link, breach: Breach) -> dict[str, Any]:
     finding = from_json(link.finding)
-    titles = {wave.key: wave.title for wave in BreachSpec.model_validate(breach.spec).waves}
+    titles = {wave.key: wave.title for wave in spec_of(breach.spec).waves}
     return {
         "id": link.id,
         "incident_id": link.incident_id,
