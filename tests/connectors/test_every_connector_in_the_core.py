@@ -31,7 +31,7 @@ from tests.support.world import Tenant, World
 
 CONNECTORS = [registry()[name] for name in folders()]
 each_connector = pytest.mark.parametrize("connector", CONNECTORS, ids=lambda connector: connector.name)
-SOME = 200  # broken bodies of each connector that the quick run posts, others on each database; the slow run posts every one
+SOME = 120  # broken bodies of each connector that the quick run posts, others on each database; the slow run posts every one
 
 
 @dataclass
