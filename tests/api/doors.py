@@ -21,7 +21,7 @@ from app.members import service as members
 from tests.api.canaries import Canaries
 from tests.support.world import World, alert
 
-PEOPLE = 40
+PEOPLE = 30
 HEADERS = ("user-agent", "referer", "x-forwarded-for", "x-request-id", "if-none-match", "accept-language", "forwarded")
 
 

@@ -9,7 +9,11 @@ import httpx
 
 from app.access.policy import POLICY
 from app.access.roles import Role
+from app.connections import service as connections
+from app.members import service as members
+from app.members.roster import EnrollmentEntry
 from app.statistics.workers import publish_release
+from connectors.contract import Sender
 from tests.access.examples import EXAMPLES, filled, ids_for
 from tests.access.scene import Scene
 from tests.support.world import Tenant, World, alert
@@ -45,6 +49,7 @@ async def all_answers(browsers: dict[str, httpx.AsyncClient], ids: dict[str, str
 
 
 async def test_nobody_can_tell_whether_m1_has_any_data(world: World) -> None:
+    unasked = await connection_without_consent(world)
     for tenant in (world.union, world.other):
         assert (await world.deliver(alert(id="b-1", member="ref-M-2"), tenant)).status_code == 202
     await world.workers.drain()
@@ -56,7 +61,7 @@ async def test_nobody_can_tell_whether_m1_has_any_data(world: World) -> None:
         before = await all_answers(browsers, await ids_for(scene, Role.MEMBER, ()))
         again = await all_answers(browsers, await ids_for(scene, Role.MEMBER, ()))
         assert before.keys() == again.keys()
-        await fill_with_m1(world)
+        await fill_with_m1(world, unasked)
         after = await all_answers(browsers, await ids_for(scene, Role.MEMBER, ()))
         m1 = await real_ids(world)
         by_id = await all_answers(browsers, await ids_for(Scene(world, {"own": m1}), Role.MEMBER, ()))
@@ -69,13 +74,25 @@ async def test_nobody_can_tell_whether_m1_has_any_data(world: World) -> None:
     assert differs == [], "M-1's ids answer like ids that nothing has"
 
 
+async def connection_without_consent(world: World) -> Tenant:
+    """A second connection, on which M-1 is known and was never asked."""
+    context, union = world.context, world.union
+    async with context.database.begin() as tx:
+        made = await connections.create_connection(
+            tx, context.keyring, union.id, connector="standard", title="Unasked", sender=Sender.PROVIDER
+        )
+        entry = EnrollmentEntry(2, "M-1", "ref-M-1", False, None, None)
+        await members.import_enrollments(tx, context.keyring, union.id, made.connection.id, [entry], [])
+    return Tenant(union.id, made)
+
+
 def placeholder() -> dict[str, str]:
     nothing = str(Scene.missing())
     names = ("incident_id", "event_id", "alert_id", "member_id", "matter_id", "connection_id", "connection_token")
     return dict.fromkeys(names, nothing)
 
 
-async def fill_with_m1(world: World) -> None:
+async def fill_with_m1(world: World, unasked: Tenant) -> None:
     """Alerts, a sighting, a revision, one that nothing can be made of for the moment, an answer, a loss, consents."""
     for number, change in enumerate(
         ({}, {"summary": "Again."}, {"id": "a-2", "opened": "2021-01-01"}, {"id": "a-3", "last_four": "9999"})
@@ -83,8 +100,10 @@ async def fill_with_m1(world: World) -> None:
         body = alert(**{"member": "ref-M-1", **change})
         assert (await world.deliver(body, message_id=f"m-{number}")).status_code == 202
     assert (await world.deliver({"alerts": [alert(id="a-4"), alert(id="a-5", bureau="equifax")]})).status_code == 202
+    assert (await world.deliver(alert(id="a-6"), unasked)).status_code == 202
     await world.workers.drain()
     async with await world.sign_in(Role.MEMBER, "M-1") as browser:
+        assert [view["waiting"] for view in (await browser.get("/v1/me/consents")).json()] == [False, True]
         for item in (await browser.get("/v1/me/timeline")).json()["items"]:
             path = f"/v1/incidents/{item['id']}"
             detail = (await browser.get(path)).json()
