@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import os
 import shutil
 import socket
 import sys
@@ -174,6 +175,6 @@ def _serve(settings: Settings) -> None:
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description="Play the Oakland scenario.")
     arguments.add_argument("--once", action="store_true", help="play, print and check the accounts, and stop")
-    arguments.add_argument("--port", type=int, default=8000, help="where to serve")
+    arguments.add_argument("--port", type=int, default=int(os.environ.get("PORT", "8000")), help="where to serve")
     chosen = arguments.parse_args()
     sys.exit(main(chosen.once, chosen.port))

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from app.connections.models import Connection
 from app.intake import repository
@@ -38,12 +38,12 @@ _NORMALISER = f"harmline {version('harmline')}"
 
 
 async def handle(tx: Transaction, keyring: Keyring, receipt: Receipt, connection: Connection) -> None:
-    """Handle one receipt inside a savepoint: if our own code fails on it, it is set aside and the others go on."""
+    """Handle one receipt inside a savepoint: if our code or the database refuses it, it is set aside and the others go on."""
     try:
         async with tx.begin_nested():
             await _handle(tx, keyring, receipt, connection)
-    except DBAPIError:
-        raise
+    except (OperationalError, InterfaceError):
+        raise  # the store is away: nothing is wrong with the receipt, the next round takes it again
     except Exception as error:  # our own mistake must not lose or block anything: set aside, alarm, replay after the fix
         log.error("receipt set aside", receipt=str(receipt.id), error=type(error).__name__)
         receipt.state, receipt.reason = ReceiptState.UNSPLITTABLE, f"handling failed: {type(error).__name__}"

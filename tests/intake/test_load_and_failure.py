@@ -7,13 +7,16 @@ import json
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy.exc import DataError
 
 from app.intake import handling
+from app.intake.models import AlertRow
 from app.intake.workers import handle_waiting
-from app.kit.database import Database
+from app.kit.database import Database, Transaction
 from app.main import Workers
 from tests.intake.counting import books, receipts
 from tests.support.rows import contents, counts, grown
@@ -148,3 +151,25 @@ async def test_a_receipt_that_another_worker_holds_is_stepped_over(world: World,
     await other.close()
     assert len(await world.timeline()) == 4
     assert (await books(world))["events"] == 4
+
+
+async def test_a_receipt_that_the_database_refuses_is_set_aside_and_holds_up_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = (await world.deliver(alert(id="refused", institution="Refused Bank"))).json()["receipt"]
+    await world.deliver(alert(id="good"))
+    inserts = handling.repository.insert_alert
+
+    async def refusing(tx: Transaction, values: dict[str, Any]) -> tuple[AlertRow, bool]:
+        if not calls:
+            calls.append("the oldest receipt")
+            raise DataError("INSERT", {}, ValueError("no such value"))
+        return await inserts(tx, values)
+
+    calls: list[str] = []
+    monkeypatch.setattr(handling.repository, "insert_alert", refusing)
+    (incident,) = await world.timeline()
+    assert incident["alerts"] == 1
+    states = {str(row.id): (row.state, row.reason) for row in await receipts(world)}
+    assert states.pop(refused) == ("unsplittable", "handling failed: DataError")
+    assert list(states.values()) == [("handled", None)]
