@@ -129,7 +129,7 @@ CUBES: tuple[Cube, ...] = (
     Cube(
         "not_me_by_time_and_kind",
         "Members who said an incident was not theirs, by kind over time",
-        "Only these incidents count as harm; the other cubes also hold those not yet answered.",
+        "Only these incidents count as harm; the other numbers also hold those not yet answered.",
         Scope.NOT_ME,
         tuple(TimeLevel),
         tuple(KindLevel),

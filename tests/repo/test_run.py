@@ -52,11 +52,21 @@ def test_a_failure_leaves_no_half_made_environment(clone: Path) -> None:
     assert not (clone / ".venv").exists()
 
 
+def heed_interruptions() -> None:
+    """A run in the background ignores SIGINT, and so would all its children; a shell cannot undo that by itself."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_leaves_no_half_made_environment(clone: Path, number: signal.Signals) -> None:
     environment = python_that(clone, "echo making; exec sleep 600")
     process = subprocess.Popen(
-        [clone / "run", "lint"], env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+        [clone / "run", "lint"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=heed_interruptions,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "making\n"
