@@ -69,11 +69,15 @@ async def waiting_for_consent(tx: Transaction, member_id: UUID) -> Sequence[UUID
 
 
 async def to_give_up(tx: Transaction, moment: datetime, after: UUID, limit: int) -> Sequence[Unmatched]:
-    """The next alerts, by id, that have waited for consent since before `moment`, or were refused and are still there."""
+    """The next alerts, by id, that have waited for consent since before `moment`, or were refused and are still there.
+
+    Held for this transaction; what another sweep holds is left to it, so that nothing is given up twice.
+    """
     unasked = (Unmatched.reason == UnmatchedReason.NO_CONSENT) & (Unmatched.since <= moment)
     due = unasked | (Unmatched.reason == UnmatchedReason.REFUSED)
     query = select(Unmatched).where(due, Unmatched.closed_at.is_(None), Unmatched.alert_id > after)
-    return (await tx.execute(query.order_by(Unmatched.alert_id).limit(limit))).scalars().all()
+    held = query.order_by(Unmatched.alert_id).limit(limit).with_for_update(skip_locked=True)
+    return (await tx.execute(held)).scalars().all()
 
 
 async def unmatched_of_member(tx: Transaction, member_id: UUID) -> Sequence[Unmatched]:

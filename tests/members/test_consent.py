@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -12,6 +13,7 @@ from sqlalchemy import select
 from app.access.policy import POLICY
 from app.access.repository import account_of_member
 from app.access.roles import Role
+from app.incidents import matching
 from app.incidents.models import Unmatched
 from app.intake.models import Event, Receipt
 from app.intake.sealing import open_body, open_event
@@ -147,6 +149,18 @@ async def test_after_ninety_days_without_an_answer_it_is_gone_and_not_a_day_earl
     before = await contents(world.context.database)
     await world.workers.sweep()
     assert await contents(world.context.database) == before
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_two_sweeps_at_once_give_up_each_thing_once(world: World) -> None:
+    await enroll(world)
+    await world.deliver(NEW)
+    await world.workers.drain()
+    clock.set_to(NOW + timedelta(days=91))
+    database, keyring = world.context.database, world.context.keyring
+    async with asyncio.timeout(10), database.begin() as one, database.begin() as other:
+        assert await matching.expire(one, keyring) == 1
+        assert await matching.expire(other, keyring) == 0
 
 
 async def test_what_comes_again_after_it_expired_waits_anew_and_a_yes_still_frees_it(world: World) -> None:
