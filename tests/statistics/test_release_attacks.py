@@ -158,3 +158,10 @@ def test_a_table_that_no_level_makes_safe_is_left_out_and_the_others_are_release
     assert edition.audit.passed
     assert [cube.name for cube in edition.cubes if not cube.cells] == ["not_me_by_time_and_kind"]
     assert len(shown(edition)) >= 5
+
+
+def test_the_judge_takes_a_kind_alone_in_its_family_for_its_family() -> None:
+    """Found by `./run campaign suppression`, seed 87: the judge counted the same people twice."""
+    rows, roster, months = small_world(87)
+    edition = build_release(rows, population=roster, as_of=moment(months), since=moment(0))
+    assert PeopleJudge([edition], FAMILIES, one_place=True).narrowest() == 11
