@@ -1,12 +1,13 @@
 """What a connector may say. Imports nothing from app/: no database, no clock, no settings.
 
-A connector is a declaration and two pure functions (`split`, `normalise`). Everything with consequences is the core's.
+A connector is a declaration and two pure functions (`split`, `normalise`); one that asks its provider adds `pages` or
+`follow_up`, over a client that it is handed. Everything with consequences is the core's.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -24,6 +25,7 @@ from pydantic import (
     model_validator,
 )
 
+from connectors.asking import NOTHING_ASKED, Asked, Http, Page, PollPlan, Retention, Subject
 from connectors.verifiers import Grade, NotSigned, Verification, Verifier
 from connectors.vocabulary import AlertKind, Bureau, DataElement
 
@@ -84,11 +86,15 @@ class Interval(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class RawEvent:
-    """One provider event, cut out of a body that is already stored. `event_type` is the provider's own word."""
+    """One provider event, cut out of a body that is already stored. `event_type` is the provider's own word.
+
+    `asked`: what the body was asked with, where it was fetched.
+    """
 
     event_type: str
     external_id: str
     body: Mapping[str, Any]
+    asked: Asked = NOTHING_ASKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +132,20 @@ class Alert(BaseModel):
 
 
 class BreachRecord(BaseModel):
-    """A provider's word that a member's data was in a breach: an exposure, not a fraud."""
+    """A provider's word about a breach: that a member's data was in it, or, without a member, what the breach was.
+
+    An exposure, not a fraud. `breach_name` is the provider's stable key; `elements` None: it does not say which.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    member_ref: Text
+    member_ref: Text | None = None
     identity: tuple[Text, ...] = Field(min_length=1)
     breach_name: Text
-    elements: frozenset[DataElement]
+    title: Text | None = None
+    elements: frozenset[DataElement] | None = None
     breached: Interval | None = None
+    published: Interval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +155,30 @@ class NotAnAlert:
     reason: str
 
 
-Normalised = Alert | BreachRecord | NotAnAlert
+@dataclass(frozen=True, slots=True)
+class GoAndLook:
+    """A notice that names an alert without telling it. The core asks the provider, once for each identity, by `follow_up`.
+
+    Nobody is asked about before they are enrolled and have agreed. `asked` is what `follow_up` gets, and what `split` gets
+    beside the answer: ids and words only.
+    """
+
+    member_ref: str
+    identity: tuple[str, ...]
+    asked: Asked
+
+
+Normalised = Alert | BreachRecord | NotAnAlert | GoAndLook
+
+
+class Notice(StrEnum):
+    """What an event type can be besides a kind of alert: a notice that something is there to be looked up."""
+
+    GO_AND_LOOK = "go_and_look"
+
+
+Meaning = AlertKind | Notice | None
+"""What an event type stands for; None: known, and on purpose not an alert."""
 
 
 class Sender(StrEnum):
@@ -160,22 +194,30 @@ def grade_of(verification: Verification, sender: Sender) -> Grade:
 
 
 class ConnectorConfig(BaseModel):
-    """Base of a connector's typed settings: unknown names are refused, secrets are SecretStr."""
+    """Base of a connector's typed settings: unknown names are refused, secrets are SecretStr.
 
-    model_config = ConfigDict(extra="forbid")
+    Every setting has a description, which the forms and pages show. A setting named `base_url` is where the provider is
+    asked; its secrets are bound to it: with another address they must be given again.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookPlan:
-    """How deliveries come in by push: what proves them, what they may be."""
+    """How deliveries come in by push: what proves them, what they may be.
+
+    `sources` names the setting that lists the addresses deliveries come from (networks; an empty list takes any).
+    """
 
     verifier: Verifier | NotSigned
     media_types: frozenset[str] = frozenset({"application/json"})
     largest_body: int = 1024 * 1024
+    sources: str | None = None
 
 
 class Connector(ABC):
-    """Base of every connector. `events` is the provider's whole vocabulary: a kind, or None for known, not an alert.
+    """Base of every connector. `events` is the provider's whole vocabulary, each with what it stands for.
 
     `one_shape` says that all its alert types look alike, so that one fixture a family stands for them in the suite.
     """
@@ -183,17 +225,34 @@ class Connector(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     config: ClassVar[type[ConnectorConfig]] = ConnectorConfig
-    events: ClassVar[Mapping[str, AlertKind | None]]
+    events: ClassVar[Mapping[str, Meaning]]
     webhook: ClassVar[WebhookPlan | None] = None
+    poll: ClassVar[PollPlan | None] = None
+    looks_up: ClassVar[bool] = False
+    retention: ClassVar[Retention | None] = None
     one_shape: ClassVar[bool] = False
 
     @abstractmethod
-    def split(self, body: bytes) -> Iterable[RawEvent | BrokenEvent]:
+    def split(self, body: bytes, asked: Asked = NOTHING_ASKED) -> Iterable[RawEvent | BrokenEvent]:
         """Cut a stored body into events. Raises Malformed only when nothing at all can be cut out."""
 
     @abstractmethod
     def normalise(self, event: RawEvent) -> Normalised:
         """Say what one event means. Pure; raises Malformed with a field path."""
+
+    def pages(self, http: Http, config: Any, cursor: str | None, subjects: Sequence[Subject]) -> AsyncIterator[Page]:
+        """Ask for what is new, page by page, for a connector with a `poll` plan. `cursor` None: from the beginning.
+
+        Raises ProviderError; the pages before it are kept.
+        """
+        raise NotImplementedError
+
+    async def follow_up(self, http: Http, config: Any, asked: Asked) -> Page | None:
+        """Fetch what a GoAndLook spoke of, for a connector that `looks_up`; None: the provider does not know it.
+
+        The core keeps the page with the `asked` it was given. Raises ProviderError.
+        """
+        raise NotImplementedError
 
 
 def pick(body: object, path: str, kind: type[T]) -> T:

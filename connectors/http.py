@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -54,3 +55,16 @@ def client(
         follow_redirects=False,
         trust_env=False,
     )
+
+
+_sandboxes: set[str] = set()
+
+
+@contextmanager
+def sandbox_allowed(origin: str) -> Iterator[None]:
+    """Let the provider client reach one plain-http origin of this machine, in this process only; no setting can do that."""
+    _sandboxes.add(origin)
+    try:
+        yield
+    finally:
+        _sandboxes.discard(origin)

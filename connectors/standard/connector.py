@@ -7,11 +7,13 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from connectors import strict_json
+from connectors.asking import NOTHING_ASKED, Asked
 from connectors.contract import (
     Alert,
     BrokenEvent,
     Connector,
     Malformed,
+    Meaning,
     NotAnAlert,
     RawEvent,
     WebhookPlan,
@@ -30,10 +32,10 @@ class Standard(Connector):
     name = "standard"
     title = "Standard alerts"
     webhook = WebhookPlan(StandardWebhooks())
-    events: ClassVar[Mapping[str, AlertKind | None]] = {**{kind.value: kind for kind in AlertKind}, PING: None}
+    events: ClassVar[Mapping[str, Meaning]] = {**{kind.value: kind for kind in AlertKind}, PING: None}
     one_shape = True
 
-    def split(self, body: bytes) -> Iterable[RawEvent | BrokenEvent]:
+    def split(self, body: bytes, asked: Asked = NOTHING_ASKED) -> Iterable[RawEvent | BrokenEvent]:
         """One event an alert. What else stands beside "alerts" is handed back as broken, for the alerts to go on."""
         tree = strict_json.parse(body)
         if not isinstance(tree, dict):

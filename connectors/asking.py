@@ -1,0 +1,152 @@
+"""What a connector needs to ask its provider: the plan, the subjects, the pages, and the ways in which asking fails.
+
+The client itself is `connectors/http.py`; a connector is handed one that reaches its own provider and nobody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any, Protocol
+
+Asked = Mapping[str, str]
+"""What a page was asked with (whose, which alert): kept sealed beside the answer, which often does not say it again."""
+
+NOTHING_ASKED: Asked = MappingProxyType({})
+NOT_FOUND = 404
+
+
+class ProviderError(Exception):
+    """Asking the provider failed. The message holds no address, no secret and nothing of the answer.
+
+    `state` is the word that the connection's health shows.
+    """
+
+    state = "failed"
+
+
+class CredentialsRefused(ProviderError):
+    """401, 403 or a sign-in page: the provider does not know us. This is never "no alerts"."""
+
+    state = "credentials"
+
+
+class TryLater(ProviderError):
+    """The provider asks for patience, or does not answer. `seconds`: how long it wants to be left alone, None if unsaid."""
+
+    state = "unreachable"
+
+    def __init__(self, message: str, seconds: float | None = None) -> None:
+        """`message` for the operator; `seconds` from now."""
+        super().__init__(message)
+        self.seconds = seconds
+
+
+class UnexpectedAnswer(ProviderError):
+    """An answer that the provider does not document: a redirect, HTML with status 200, too large, not JSON, a loop."""
+
+    state = "unexpected"
+
+
+class NotAllowed(ProviderError):
+    """An address that we never connect to: not https, a private network, not the connection's own host."""
+
+    state = "not_allowed"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: 2xx, or 404 where the caller said that it means something. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def found(self) -> bool:
+        """Whether it is not a 404."""
+        return self.status != NOT_FOUND
+
+
+Login = Callable[[], Awaitable[tuple[str, float]]]
+"""Gets a fresh token: `(token, seconds that it is good for)`."""
+
+
+class Http(Protocol):
+    """The outgoing client as a connector sees it: paths below the connection's own base address, never a whole address.
+
+    Deadlines, retries, Retry-After, pace, size limits and redaction happen inside. Every method raises ProviderError.
+    """
+
+    async def get(
+        self,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        login: Login | None = None,
+        may_miss: bool = False,
+    ) -> Answer:
+        """GET. `login`: send `Authorization: Bearer`; a token refused once is fetched anew once. `may_miss`: 404 is an answer."""
+
+    async def post(
+        self, path: str, *, json: Any, headers: Mapping[str, str] | None = None, login: Login | None = None
+    ) -> Answer:
+        """POST of JSON."""
+
+    def pace(self, requests_per_minute: float) -> None:
+        """Go no faster than this from now on; evenly spaced, no bursts."""
+
+
+@dataclass(frozen=True, slots=True)
+class PollPlan:
+    """When a provider is asked. A poll starts `overlap` before its cursor, a sweep without any cursor.
+
+    `fresh_within`: without a success for this long the connection is silent, and that is an alarm; twice `every` by default.
+    """
+
+    every: timedelta
+    requests_per_minute: float = 60
+    overlap: timedelta = timedelta(days=1)
+    sweep_every: timedelta = timedelta(days=7)
+    fresh_within: timedelta | None = None
+
+    @property
+    def freshness(self) -> timedelta:
+        """How long may pass without a success before it is an alarm."""
+        return self.fresh_within or 2 * self.every
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One enrolled member who agreed: the provider's own reference, and the cursor of what was asked about them."""
+
+    reference: str = field(repr=False)
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One answer to be kept, byte for byte, and where to go on; both are committed together, or neither is.
+
+    `body` None: nothing to keep, only the cursor moves (a 404 that means "nobody here"). `subject`: whose cursor it is,
+    the connection's own when None. `cursor` None leaves the cursor where it is.
+    """
+
+    body: bytes | None = field(repr=False)
+    cursor: str | None = None
+    asked: Asked = NOTHING_ASKED
+    subject: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long the provider's contract lets its raw data be kept; `source` says where that is written.
+
+    After `raw`, bodies are erased and their hash, verification and the normalised alert stay.
+    """
+
+    raw: timedelta
+    source: str

@@ -1,0 +1,245 @@
+"""What every fake provider is made of: real HTTP, a memory, and the ways in which providers misbehave, on request.
+
+A connector's `sandbox.py` derives from `Sandbox`, keeps its provider's state and speaks its provider's dialect. Whoever wants
+something to happen to somebody says so as a `Happening`, the same for all providers. Faults are asked for by `misbehave`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from email.utils import format_datetime
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from connectors.http import sandbox_allowed
+from connectors.vocabulary import AlertKind, Bureau
+
+BOMB = gzip.compress(bytes(64 * 1024 * 1024), 9)
+"""64 KiB on the wire, 64 MiB when unpacked."""
+
+
+class Fault(StrEnum):
+    """One way to misbehave."""
+
+    LIMITED_SECONDS = "429, Retry-After in seconds"
+    LIMITED_DATE = "429, Retry-After as a date"
+    BROKEN = "500"
+    AWAY = "503"
+    REFUSED = "401"
+    HTML = "HTML with status 200"
+    NOT_JSON = "no JSON, though it says so"
+    REDIRECT = "a redirect to a sign-in page"
+    DRIP = "one byte a second"
+    ENDLESS = "a body without an end"
+    BOMB = "a small body that unpacks to a large one"
+    CUT = "the connection is cut in the middle of the body"
+    HANG = "no answer at all"
+
+
+class Manner(StrEnum):
+    """How waiting notifications are pushed."""
+
+    HONEST = "honest"
+    TWICE = "each one twice"
+    BACKWARDS = "the last one first"
+    FORGED = "made up, and not provable"
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that happened to one person, as a provider learns of it; `at` is when it learns."""
+
+    reference: str
+    kind: AlertKind
+    at: datetime
+    institution: str | None = None
+    last_four: str | None = None
+    amount: Decimal | None = None
+    opened: date | None = None
+    bureau: Bureau | None = None
+    product: AlertKind | None = None
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A fault that was asked for: how often still, on which paths."""
+
+    fault: Fault
+    times: int
+    path: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One request that came in."""
+
+    at: datetime
+    method: str
+    path: str
+
+
+@dataclass
+class Faults:
+    """The faults that wait for their requests, and the log of all requests. An ASGI layer in front of the provider."""
+
+    now: Callable[[], datetime]
+    waiting: list[_Asked] = field(default_factory=list)
+    seen: list[Seen] = field(default_factory=list)
+
+    def take(self, path: str) -> _Asked | None:
+        """The fault that this request meets, if any."""
+        for asked in self.waiting:
+            if asked.times > 0 and path.startswith(asked.path):
+                asked.times -= 1
+                return asked
+        return None
+
+    def wrap(self, app: ASGIApp) -> ASGIApp:
+        """The provider's application behind its faults."""
+
+        async def layer(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http":
+                return await app(scope, receive, send)
+            self.seen.append(Seen(self.now(), scope["method"], scope["path"]))
+            asked = self.take(scope["path"])
+            if asked is None:
+                return await app(scope, receive, send)
+            return await (await self._answer(asked))(scope, receive, send)
+
+        return layer
+
+    async def _answer(self, asked: _Asked) -> ASGIApp:
+        match asked.fault:
+            case Fault.LIMITED_SECONDS:
+                return _json(429, {"retry-after": f"{asked.seconds:g}"})
+            case Fault.LIMITED_DATE:
+                until = self.now().astimezone(UTC) + timedelta(seconds=asked.seconds)
+                return _json(429, {"retry-after": format_datetime(until, usegmt=True)})
+            case Fault.HTML:
+                return Response("<!doctype html><title>Maintenance</title>", media_type="text/html")
+            case Fault.NOT_JSON:
+                return Response("<!doctype html>", media_type="application/json")
+            case Fault.REDIRECT:
+                return RedirectResponse("/sign-in", status_code=302)
+            case Fault.BOMB:
+                return Response(BOMB, headers={"content-type": "application/json", "content-encoding": "gzip"})
+            case Fault.DRIP:
+                return StreamingResponse(_drip(1.0), media_type="application/json")
+            case Fault.ENDLESS:
+                return StreamingResponse(_drip(0.0, b"[" * 65536), media_type="application/json")
+            case Fault.CUT:
+                return StreamingResponse(_cut(), headers={"content-length": "1000"}, media_type="application/json")
+            case Fault.HANG:
+                await asyncio.sleep(3600)
+        statuses = {Fault.BROKEN: 500, Fault.AWAY: 503, Fault.REFUSED: 401}
+        return _json(statuses[asked.fault])
+
+
+def _json(status: int, headers: dict[str, str] | None = None) -> Response:
+    return Response('{"message":"no"}', status, headers, media_type="application/json")
+
+
+async def _drip(seconds: float, piece: bytes = b" ") -> AsyncIterator[bytes]:
+    while True:
+        yield piece
+        await asyncio.sleep(seconds)
+
+
+async def _cut() -> AsyncIterator[bytes]:
+    yield b"["
+    raise ConnectionResetError
+
+
+class Sandbox(ABC):
+    """A fake provider. Everything about it is invented; its formats are the real provider's."""
+
+    name: ClassVar[str]
+
+    def __init__(self, now: Callable[[], datetime], seed: int = 0) -> None:
+        """`now`: the sandbox's clock; `seed`: two sandboxes with the same one do the same."""
+        self.now = now
+        self.seed = seed
+        self.faults = Faults(now)
+
+    @abstractmethod
+    def routes(self) -> Sequence[BaseRoute]:
+        """The provider's own routes."""
+
+    @abstractmethod
+    def settings(self, base_url: str) -> dict[str, Any]:
+        """What an admin types in to connect to this provider: the connector's settings, secrets in plain."""
+
+    @property
+    def webhook_secret(self) -> str | None:
+        """The secret by which its pushes prove themselves, in the form the connector's verifier takes; None: it has none."""
+        return None
+
+    @abstractmethod
+    def enrol(self, reference: str) -> None:
+        """Know this person from now on."""
+
+    @abstractmethod
+    def tell(self, happening: Happening) -> str | None:
+        """Learn of something: the provider's own id of it. None: this provider does not tell of such things.
+
+        What a provider pushes waits until `push`.
+        """
+
+    async def push(self, url: str, manner: Manner = Manner.HONEST, count: int = 0) -> list[int]:
+        """Post what waits to a webhook's address: the answers' statuses. `count`: how many are made up when FORGED."""
+        return []
+
+    def misbehave(self, fault: Fault, *, times: int = 1, path: str = "", seconds: float = 1) -> None:
+        """Meet the next `times` requests whose path begins with `path` with a fault."""
+        self.faults.waiting.append(_Asked(fault, times, path, seconds))
+
+    def behave(self) -> None:
+        """Forget every fault that still waits."""
+        self.faults.waiting.clear()
+
+    @property
+    def app(self) -> ASGIApp:
+        """The whole provider as an ASGI application."""
+        return self.faults.wrap(Starlette(routes=list(self.routes())))
+
+
+@asynccontextmanager
+async def serving(sandbox: Sandbox, port: int = 0) -> AsyncIterator[str]:
+    """Serve a sandbox on 127.0.0.1; yields its base address, which the outgoing client may reach meanwhile."""
+    config = uvicorn.Config(sandbox.app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=0)
+    server = uvicorn.Server(config)
+    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    listener = socket.create_server(("127.0.0.1", port))
+    base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        while not server.started:
+            await asyncio.sleep(0.005)
+        with sandbox_allowed(base_url):
+            yield base_url
+    finally:
+        server.should_exit = server.force_exit = True
+        await running
+        listener.close()
+
+
+async def body_of(request: Request) -> Any:
+    """The JSON body of a request; None when there is none."""
+    raw = await request.body()
+    return await request.json() if raw else None
