@@ -137,7 +137,7 @@ class Page:
 
     body: bytes | None = field(repr=False)
     cursor: str | None = None
-    asked: Asked = NOTHING_ASKED
+    asked: Asked = field(default_factory=dict)
     subject: str | None = field(default=None, repr=False)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -94,7 +94,7 @@ class RawEvent:
     event_type: str
     external_id: str
     body: Mapping[str, Any]
-    asked: Asked = NOTHING_ASKED
+    asked: Asked = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

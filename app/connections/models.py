@@ -1,9 +1,10 @@
-"""One configured connector of one organization, and its secrets."""
+"""One configured connector of one organization, its secrets, and how far it has been asked."""
 
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, LargeBinary, String
+from sqlalchemy import BigInteger, ForeignKey, LargeBinary, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.database import Base
@@ -11,7 +12,11 @@ from app.kit.ids import uuid7
 
 
 class Connection(Base):
-    """One connection. `token_hash` is of the webhook address's own token; `sender` decides, with the proof, the grade."""
+    """One connection. `token_hash` is of the webhook address's own token; `sender` decides, with the proof, the grade.
+
+    `config_sealed` holds the connector's settings as JSON. After a new address was made, the token before it is taken until
+    `previous_token_until`. A paused connection asks nothing and still takes what is sent; a closed one does neither.
+    """
 
     __tablename__ = "connection"
 
@@ -21,12 +26,19 @@ class Connection(Base):
     title: Mapped[str] = mapped_column(String(120))
     sender: Mapped[str] = mapped_column(String(20))
     token_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    previous_token_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+    previous_token_until: Mapped[datetime | None]
+    config_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[datetime]
+    paused_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
 
 
 class ConnectionSecret(Base):
-    """One secret of a connection, sealed under the organization's key. Several may be valid while one is replaced."""
+    """One secret of a connection, sealed under the organization's key. Several may be valid while one is replaced.
+
+    `retired_at` may lie ahead: until then it is still taken.
+    """
 
     __tablename__ = "connection_secret"
 
@@ -35,3 +47,55 @@ class ConnectionSecret(Base):
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime]
     retired_at: Mapped[datetime | None]
+
+
+class PollState(StrEnum):
+    """How asking a provider went the last time. The words after OK are those of `connectors.asking.ProviderError`."""
+
+    NEVER = "never"
+    OK = "ok"
+    CREDENTIALS = "credentials"
+    UNREACHABLE = "unreachable"
+    UNEXPECTED = "unexpected"
+    NOT_ALLOWED = "not_allowed"
+    FAILED = "failed"
+
+
+class Poll(Base):
+    """How far one connection's provider has been asked, and who may ask next: `fence` rises with every change of hands.
+
+    `poll_due_at` is the next regular question, `look_ups_due_at` the next notice to be looked up, `waits_until` the breaker:
+    before it nobody asks. `misses` counts look-ups of things that the provider does not know, since `misses_since`.
+    """
+
+    __tablename__ = "poll"
+
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id"), primary_key=True)
+    organization_id: Mapped[UUID] = mapped_column(index=True)
+    cursor: Mapped[str | None] = mapped_column(String(500))
+    poll_due_at: Mapped[datetime | None]
+    look_ups_due_at: Mapped[datetime | None]
+    sweep_due_at: Mapped[datetime | None]
+    waits_until: Mapped[datetime | None]
+    state: Mapped[str] = mapped_column(String(20))
+    error: Mapped[str | None] = mapped_column(String(200))
+    failures: Mapped[int] = mapped_column(default=0)
+    polls: Mapped[int] = mapped_column(BigInteger, default=0)
+    misses: Mapped[int] = mapped_column(default=0)
+    misses_since: Mapped[datetime | None]
+    last_attempt_at: Mapped[datetime | None]
+    last_success_at: Mapped[datetime | None]
+    lease_owner: Mapped[UUID | None]
+    lease_until: Mapped[datetime | None]
+    fence: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class PollSubject(Base):
+    """How far a provider has been asked about one enrollment."""
+
+    __tablename__ = "poll_subject"
+
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id"), primary_key=True)
+    reference_index: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    cursor: Mapped[str | None] = mapped_column(String(500))
+    asked_at: Mapped[datetime]

@@ -36,7 +36,8 @@ class Receipt(Base):
     """What one authentic delivery brought, byte-exact and sealed under its own key.
 
     `sealed` holds 32 bytes of salt and then the body; `repeats` counts further deliveries of the same bytes. Without
-    `wrapped_key` the body is gone for good, and hash, verification and ledger entry remain.
+    `wrapped_key` the body is gone for good, and hash, verification and ledger entry remain. `asked_sealed` is what a fetched
+    body was asked with; `answers_event` the event whose notice it answers.
     """
 
     __tablename__ = "receipt"
@@ -60,6 +61,8 @@ class Receipt(Base):
     channel: Mapped[str] = mapped_column(String(20))
     verification: Mapped[dict[str, Any]] = mapped_column(PortableJson)
     headers_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    asked_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    answers_event: Mapped[UUID | None]
     grade: Mapped[str] = mapped_column(String(20))
     received_at: Mapped[datetime]
     last_received_at: Mapped[datetime]
@@ -95,7 +98,8 @@ class Event(Base):
     """One item cut out of a receipt, with what became of it. `path` and `reason` name a field, never a value.
 
     `sealed` holds the provider's own item and, where it was understood, the normalised alert, under the event's own key: a
-    receipt's key can then be destroyed for one person without losing the others'. `content_hash` is keyed.
+    receipt's key can then be destroyed for one person without losing the others'. `content_hash` is keyed. `raw_erased_at`:
+    when the provider's own item was taken out, by its contract's term; the normalised alert stays.
     """
 
     __tablename__ = "event"
@@ -127,6 +131,7 @@ class Event(Base):
     wrapped_key: Mapped[bytes | None] = mapped_column(LargeBinary)
     normaliser: Mapped[str] = mapped_column(String(80))
     received_at: Mapped[datetime]
+    raw_erased_at: Mapped[datetime | None]
 
 
 class Refusal(Base):
@@ -139,3 +144,39 @@ class Refusal(Base):
     reason: Mapped[str] = mapped_column(String(40), primary_key=True)
     organization_id: Mapped[UUID]
     count: Mapped[int]
+
+
+class LookUpState(StrEnum):
+    """How far a notice has come. WAITING: nobody enrolled and agreed yet, so nobody may be asked about."""
+
+    WAITING = "waiting"
+    DUE = "due"
+    DONE = "done"
+    UNKNOWN = "unknown"
+
+
+class LookUp(Base):
+    """One thing that a provider said to look up, once however often it says so; `event_id` is the first notice of it."""
+
+    __tablename__ = "look_up"
+    __table_args__ = (
+        Index(
+            "ix_look_up_due",
+            "connection_id",
+            "due_at",
+            sqlite_where=text("state = 'due'"),
+            postgresql_where=text("state = 'due'"),
+        ),
+        Index("ix_look_up_connection_id_reference_index", "connection_id", "reference_index"),
+    )
+
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id"), primary_key=True)
+    key: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    organization_id: Mapped[UUID] = mapped_column(index=True)
+    event_id: Mapped[UUID]
+    reference_index: Mapped[bytes] = mapped_column(LargeBinary)
+    state: Mapped[str] = mapped_column(String(20))
+    due_at: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    asked_at: Mapped[datetime | None]
+    receipt_id: Mapped[UUID | None]

@@ -47,7 +47,10 @@ class Employment(Base):
 
 
 class Enrollment(Base):
-    """Member and the provider's own id for that person on one connection; `reference_index` is a blind index."""
+    """Member and the provider's own id for that person on one connection.
+
+    `reference_index` is a blind index; `reference_sealed`, under the member's key, is what the provider is asked with.
+    """
 
     __tablename__ = "enrollment"
     __table_args__ = (
@@ -60,6 +63,7 @@ class Enrollment(Base):
     organization_id: Mapped[UUID] = mapped_column(index=True)
     connection_id: Mapped[UUID]
     reference_index: Mapped[bytes] = mapped_column(LargeBinary)
+    reference_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     created_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
 
