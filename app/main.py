@@ -23,7 +23,8 @@ from app.incidents import endpoints as incidents
 from app.incidents import matching
 from app.incidents import workers as incident_workers
 from app.intake import endpoints as intake
-from app.intake.workers import handle_waiting
+from app.intake import workers as intake_workers
+from app.intake.asker import Asker
 from app.kit import errors, health, outbox
 from app.kit.config import Settings, settings
 from app.kit.context import Context, open_context
@@ -59,6 +60,7 @@ def consumers(context: Context) -> list[Consumer]:
     return [
         mailing.consumer(context),
         breach_workers.consumer(context),
+        intake_workers.waker(context),
         incident_workers.matcher(context),
         incident_workers.eraser(context),
         linkage_workers.consumer(context),
@@ -71,6 +73,7 @@ class Workers:
     def __init__(self, context: Context) -> None:
         """One set of workers for each process; leases in the database keep the sets apart."""
         self._context = context
+        self.asker = Asker(context)
         self._workers = [outbox.Worker(context.database, consumer) for consumer in consumers(context)]
         self._running = asyncio.Lock()
 
@@ -83,7 +86,7 @@ class Workers:
             return total
 
     async def _round(self) -> int:
-        done = await handle_waiting(self._context.database, self._context.keyring)
+        done = await intake_workers.handle_waiting(self._context.database, self._context.keyring)
         done += await outbox.sequence(self._context.database)
         for worker in self._workers:
             done += await worker.run()
@@ -93,6 +96,23 @@ class Workers:
         """What is due by the calendar: give up on what has waited too long for consent."""
         async with self._context.database.begin() as tx:
             await matching.expire(tx, self._context.keyring)
+
+    async def ask(self) -> int:
+        """Ask every provider that is due, and work until nothing is left to do; returns how many turns that took."""
+        turns = 0
+        while True:
+            await self.drain()
+            asked = await self.asker.run_due()
+            if not asked:
+                return turns
+            turns += asked
+
+    async def ask_tick(self) -> None:
+        """One tick of asking: a failure is logged and tried again at the next."""
+        try:
+            await self.asker.tick()
+        except Exception as error:  # the store may be away: the next tick tries again, nothing is lost meanwhile
+            log.error("asking stopped for now", error=type(error).__name__)
 
     async def tick(self) -> None:
         """One tick of the scheduler: a failure is logged and tried again at the next."""
@@ -106,6 +126,7 @@ def _schedule(context: Context, workers: Workers) -> AsyncIOScheduler:
     scheduler = AsyncIOScheduler()
     options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
     scheduler.add_job(workers.tick, "interval", seconds=context.settings.worker_interval, **options)
+    scheduler.add_job(workers.ask_tick, "interval", seconds=context.settings.worker_interval, **options)
     scheduler.add_job(workers.sweep, "interval", hours=1, **options)
     return scheduler
 
@@ -129,6 +150,7 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
         yield
         if scheduler is not None:
             scheduler.shutdown(wait=False)
+            await app.state.workers.asker.close()
         if context is None:
             await opened.database.close()
 

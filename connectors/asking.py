@@ -91,9 +91,7 @@ class Http(Protocol):
     ) -> Answer:
         """GET. `login`: send `Authorization: Bearer`; a token refused once is fetched anew once. `may_miss`: 404 is an answer."""
 
-    async def post(
-        self, path: str, *, json: Any, headers: Mapping[str, str] | None = None, login: Login | None = None
-    ) -> Answer:
+    async def post(self, path: str, *, json: Any, headers: Mapping[str, str] | None = None, login: Login | None = None) -> Answer:
         """POST of JSON."""
 
     def pace(self, requests_per_minute: float) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from secrets import token_bytes
+from secrets import token_bytes, token_urlsafe
 from typing import ClassVar, Literal, Protocol
 
 from cryptography.exceptions import InvalidSignature
@@ -282,6 +282,13 @@ class StaticHeader:
         """See `Verifier.check`."""
         wanted = [(secret, _utf8(secret.value)) for secret in secrets if self.usable(secret)]
         return _shown(self.scheme, wanted, _header(headers, self.header))
+
+
+def new_secret(verifier: Verifier) -> str:
+    """A fresh random secret in the form that a verifier takes. A Basic password has 15 characters: some providers take no more."""
+    if isinstance(verifier, StandardWebhooks):
+        return StandardWebhooks.new_secret()
+    return f"harmline:{token_urlsafe(12)[:15]}" if isinstance(verifier, Basic) else token_urlsafe(32)
 
 
 def _refused(scheme: str, reason: str) -> Verification:

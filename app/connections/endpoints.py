@@ -40,7 +40,9 @@ async def create_connection(body: NewConnection, caller: Caller, context: Ctx, t
         actor=caller.actor,
     )
     view = ConnectionView.model_validate(made.connection, from_attributes=True)
-    return CreatedConnection(**view.model_dump(), webhook_url=context.settings.origin + made.path, secret=made.secret)
+    return CreatedConnection(
+        **view.model_dump(), webhook_url=made.path and context.settings.origin + made.path, secret=made.secret
+    )
 
 
 @router.post("/enrollments/import")

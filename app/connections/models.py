@@ -16,6 +16,7 @@ class Connection(Base):
 
     `config_sealed` holds the connector's settings as JSON. After a new address was made, the token before it is taken until
     `previous_token_until`. A paused connection asks nothing and still takes what is sent; a closed one does neither.
+    `fresh_hours`: without anything for this long the connection is silent; None leaves it to the connector's poll plan.
     """
 
     __tablename__ = "connection"
@@ -29,6 +30,7 @@ class Connection(Base):
     previous_token_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     previous_token_until: Mapped[datetime | None]
     config_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    fresh_hours: Mapped[int | None]
     created_at: Mapped[datetime]
     paused_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]

@@ -38,7 +38,7 @@ class ConnectionView(BaseModel):
 
 
 class CreatedConnection(ConnectionView):
-    """A connection just set up. The address and the secret are shown this once."""
+    """A connection just set up. The address and the secret are shown this once; empty where the provider needs none."""
 
     webhook_url: str
     secret: str

@@ -2,11 +2,15 @@
 
 import hmac
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any
 from uuid import UUID
 
 from app.connections import repository
-from app.connections.models import Connection, ConnectionSecret
+from app.connections.models import Connection, ConnectionSecret, Poll, PollState
+from app.connections.settings import checked, open_settings, seal
 from app.kit import clock
 from app.kit.crypto import token_hash
 from app.kit.database import Transaction
@@ -16,12 +20,12 @@ from app.kit.keyring import Keyring, Lane
 from app.ledger.service import SYSTEM, Act, Actor, append
 from connectors.contract import Connector, Sender, WebhookPlan
 from connectors.registry import registry
-from connectors.verifiers import NotSigned, Secret, StandardWebhooks
+from connectors.verifiers import NotSigned, Secret, new_secret
 
 
 @dataclass(frozen=True)
 class Created:
-    """A new connection with what is shown once: the path of its webhook address and its secret."""
+    """A new connection with what is shown once: the path of its webhook address and its secret; empty where it has none."""
 
     connection: Connection
     path: str
@@ -36,6 +40,7 @@ class Addressed:
     connector: Connector
     plan: WebhookPlan
     secrets: tuple[Secret, ...]
+    sources: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
 def _refused(field: str, message: str) -> Problem:
@@ -51,16 +56,18 @@ async def create_connection(
     title: str,
     sender: Sender,
     secret: str | None = None,
+    settings: Mapping[str, Any] | None = None,
     actor: Actor = SYSTEM,
 ) -> Created:
-    """Set up a connection; without a secret of the sender's own, one is made. Raises a 422 Problem."""
+    """Set up a connection; without a secret of the sender's own, one is made. Raises a 422 Problem.
+
+    `settings`: the connector's own, secrets in plain.
+    """
     known = registry().get(connector)
-    if known is None or known.webhook is None:
+    if known is None:
         raise _refused("connector", f"There is no such connector. Choose from: {', '.join(registry())}.")
-    verifier = known.webhook.verifier
-    value = secret or StandardWebhooks.new_secret()
-    if not isinstance(verifier, NotSigned) and not verifier.usable(Secret("new", value)):
-        raise _refused("secret", "This secret proves nothing. Copy it again from the sender, or leave it out.")
+    value = _webhook_secret(known, secret)
+    config = checked(known, settings or {})
     token = secrets.token_urlsafe(24)
     row = Connection(
         id=uuid7(),
@@ -72,11 +79,40 @@ async def create_connection(
         created_at=clock.now(),
     )
     tx.add(row)
+    await seal(tx, keyring, row, config)
     await tx.flush()
-    await add_secret(tx, keyring, row, value)
+    if value is not None:
+        await add_secret(tx, keyring, row, value)
+    if known.poll is not None or known.looks_up:
+        tx.add(_poll(row, known))
     facts = {"change": "created", "connector": connector, "sender": sender}
     await append(tx, keyring, organization_id, Act.CONNECTION, facts=facts, actor=actor, connection=row.id)
-    return Created(row, f"/webhooks/{row.id}/{token}", value)
+    return Created(row, f"/webhooks/{row.id}/{token}" if known.webhook else "", value or "")
+
+
+def _webhook_secret(connector: Connector, given: str | None) -> str | None:
+    """The secret that deliveries will prove themselves with: the one given, a new one, or none where nothing is signed."""
+    verifier = connector.webhook.verifier if connector.webhook else None
+    if verifier is None or isinstance(verifier, NotSigned):
+        if given:
+            raise _refused("secret", "This provider signs nothing: leave the secret out.")
+        return None
+    value = given or new_secret(verifier)
+    if not verifier.usable(Secret("new", value)):
+        raise _refused("secret", "This secret proves nothing. Copy it again from the sender, or leave it out.")
+    return value
+
+
+def _poll(connection: Connection, connector: Connector) -> Poll:
+    """The first question is due at once; the first sweep with it, since nothing was asked before."""
+    now = clock.now()
+    return Poll(
+        connection_id=connection.id,
+        organization_id=connection.organization_id,
+        poll_due_at=now if connector.poll else None,
+        sweep_due_at=now if connector.poll else None,
+        state=PollState.NEVER,
+    )
 
 
 async def add_secret(tx: Transaction, keyring: Keyring, connection: Connection, value: str) -> None:
@@ -111,4 +147,15 @@ async def addressed(tx: Transaction, keyring: Keyring, connection_id: str, token
         where = ("connection_secret", found.id, row.id)
         value = await keyring.unseal(tx, found.organization_id, Lane.FACTUAL, row.sealed, *where)
         opened.append(Secret(str(row.id), value))
-    return Addressed(found, connector, connector.webhook, tuple(opened))
+    sources = await _sources(tx, keyring, found, connector)
+    return Addressed(found, connector, connector.webhook, tuple(opened), sources)
+
+
+async def _sources(
+    tx: Transaction, keyring: Keyring, connection: Connection, connector: Connector
+) -> tuple[IPv4Network | IPv6Network, ...]:
+    """The networks that deliveries may come from; none: any."""
+    name = connector.webhook.sources if connector.webhook else None
+    if name is None:
+        return ()
+    return tuple(getattr(await open_settings(tx, keyring, connection, connector), name))

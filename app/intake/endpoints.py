@@ -14,6 +14,7 @@ from app.access.gate import Caller
 from app.connections import service as connections
 from app.connections.service import Addressed
 from app.intake import receive, repository
+from app.intake.receive import Arrival
 from app.intake.schemas import Accepted, QuarantinedView, SetAside
 from app.kit import clock, errors
 from app.kit.context import Context, Ctx, Tx
@@ -83,7 +84,8 @@ async def _admitted(request: Request, context: Context, to: Addressed | None) ->
     if _media_type(request) not in to.plan.media_types:
         raise Problem(415, f"Send the body as {', '.join(sorted(to.plan.media_types))}.")
     body = await _body(request, to.plan.largest_body)
-    verification = receive.verify(to, body, request.headers)
+    source = request.client.host if request.client else None
+    verification = receive.verify(to, body, request.headers, source)
     if verification.outcome is Outcome.REFUSED:
         raise _not_authentic()
     return body, verification
@@ -114,7 +116,9 @@ async def deliver(connection_id: str, token: str, request: Request, context: Ctx
             raise
         async with context.database.begin() as tx:
             assert to is not None  # noqa: S101 - _admitted refuses a delivery that is addressed to nobody
-            kept = await receive.keep(tx, context.keyring, to, body, request.headers, verification, "webhook")
+            read = {name: value for name, value in request.headers.items() if name in to.plan.verifier.headers}
+            arrival = Arrival(body, verification, headers=read)
+            kept = await receive.keep(tx, context.keyring, to.connection, arrival)
     except (DBAPIError, PoolTimeout, OSError) as error:
         log.error("store unavailable", error=type(error).__name__)
         raise Problem(503, "Nothing was kept. Send it again.", headers={"Retry-After": RETRY_SECONDS}) from None

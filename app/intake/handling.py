@@ -8,13 +8,14 @@ import structlog
 from sqlalchemy.exc import InterfaceError, OperationalError
 
 from app.connections.models import Connection
-from app.intake import repository
+from app.intake import looking_up, repository
 from app.intake.models import Event, EventOutcome, Receipt, ReceiptState
-from app.intake.sealing import open_body, open_event, seal_event
+from app.intake.sealing import open_asked, open_body, open_event, seal_event
 from app.intake.understanding import (
     KEY_VERSION,
     Understood,
     Unsplittable,
+    as_raw,
     identity_bytes,
     split,
     to_keep,
@@ -33,6 +34,8 @@ from connectors.registry import registry
 log = structlog.get_logger(__name__)
 
 ALERT_SEEN = "intake.alert_seen"
+BREACH_RECORD_SEEN = "intake.breach_record_seen"
+"""Topic: the event `event_id` of `connection_id` says something about a breach."""
 OTHER_PERSON = "the id of an alert about somebody else"
 _NORMALISER = f"harmline {version('harmline')}"
 
@@ -81,12 +84,13 @@ async def _items(
     """The receipt's events by position: cut anew from its body, or, when its key is destroyed, from the events' own copies."""
     body = await open_body(tx, keyring, receipt)
     if body is not None:
-        return dict(enumerate(split(connector, body)))
+        return dict(enumerate(split(connector, body, await open_asked(tx, keyring, receipt))))
     items: dict[int, RawEvent | BrokenEvent] = {}
     for position, event in known.items():
         copy = await open_event(tx, keyring, event)
-        if copy and copy["type"] is not None:
-            items[position] = RawEvent(copy["type"], copy["id"], copy["body"])
+        item = as_raw(copy) if copy else None
+        if item is not None:
+            items[position] = item
     return items
 
 
@@ -126,10 +130,18 @@ class _Job:
             log.warning("event quarantined", receipt=str(self.receipt.id), position=position, reason=event.reason)
         self.tx.add(event)
         await self.tx.flush()
-        if event.alert_id is not None:
-            ids = {"connection_id": event.connection_id, "alert_id": event.alert_id, "event_id": event.id}
-            await publish(self.tx, ALERT_SEEN, event.organization_id, **ids)
+        await self._pass_on(event, understood)
         return {"position": position, "event": str(event.id), "outcome": event.outcome, "alert": str(event.alert_id)}
+
+    async def _pass_on(self, event: Event, understood: Understood) -> None:
+        """Tell the rooms that care: an alert, a breach record, something to look up."""
+        ids = {"connection_id": event.connection_id, "event_id": event.id}
+        if event.alert_id is not None:
+            await publish(self.tx, ALERT_SEEN, event.organization_id, **ids, alert_id=event.alert_id)
+        if event.outcome == EventOutcome.BREACH_RECORD:
+            await publish(self.tx, BREACH_RECORD_SEEN, event.organization_id, **ids)
+        if understood.look is not None:
+            await looking_up.note(self.tx, self.keyring, event, self.receipt, understood.look)
 
     async def _fill(self, event: Event, item: RawEvent | BrokenEvent, understood: Understood) -> None:
         organization_id = event.organization_id
@@ -138,12 +150,22 @@ class _Job:
         if understood.content:
             bound = event.connection_id.bytes + understood.content
             event.content_hash = await self.keyring.index(self.tx, organization_id, "event.content", bound)
+        event.reference_index = await self._about(understood)
         if understood.alert is not None:
             await self._file(event, understood.alert)
         still_aside = event.sealed is not None and event.outcome == EventOutcome.QUARANTINED
-        if understood.outcome is not EventOutcome.NON_ALERT and not still_aside:
+        says_nothing = understood.outcome is EventOutcome.NON_ALERT and understood.look is None
+        if not says_nothing and not still_aside:
             copy = to_keep(item, understood)
             event.sealed, event.wrapped_key = await seal_event(self.tx, self.keyring, organization_id, event.id, copy)
+
+    async def _about(self, understood: Understood) -> bytes | None:
+        """The blind index of whom an event is about; None when it is about nobody, or could not be understood."""
+        said = understood.alert or understood.record or understood.look
+        if said is None or said.member_ref is None:
+            return None
+        connection_id = self.receipt.connection_id
+        return await reference_index(self.tx, self.keyring, self.receipt.organization_id, connection_id, said.member_ref)
 
     async def _file(self, event: Event, alert: Alert) -> None:
         """Tie an event to its alert: a new one, a sighting with the same content, or a revision with other content."""
@@ -151,7 +173,7 @@ class _Job:
         key = await self.keyring.index(
             self.tx, organization_id, "alert.identity", identity_bytes(connection_id.bytes, alert.identity)
         )
-        reference = await reference_index(self.tx, self.keyring, organization_id, connection_id, alert.member_ref)
+        reference = event.reference_index
         values = {
             "connection_id": connection_id,
             "id": uuid7(),

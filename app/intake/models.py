@@ -21,6 +21,14 @@ class ReceiptState(StrEnum):
     UNSPLITTABLE = "unsplittable"
 
 
+class Channel(StrEnum):
+    """How a receipt came in."""
+
+    WEBHOOK = "webhook"
+    POLL = "poll"
+    FOLLOW_UP = "follow_up"
+
+
 class EventOutcome(StrEnum):
     """What became of one event. Each event has exactly one."""
 
@@ -37,12 +45,13 @@ class Receipt(Base):
 
     `sealed` holds 32 bytes of salt and then the body; `repeats` counts further deliveries of the same bytes. Without
     `wrapped_key` the body is gone for good, and hash, verification and ledger entry remain. `asked_sealed` is what a fetched
-    body was asked with; `answers_event` the event whose notice it answers.
+    body was asked with, `about_index` whose it is (as in the enrollment), `answers_event` the event whose notice it answers.
     """
 
     __tablename__ = "receipt"
     __table_args__ = (
         UniqueConstraint("connection_id", "body_hash"),
+        Index("ix_receipt_about", "connection_id", "about_index"),
         Index(
             "ix_receipt_waiting",
             "state",
@@ -62,6 +71,7 @@ class Receipt(Base):
     verification: Mapped[dict[str, Any]] = mapped_column(PortableJson)
     headers_sealed: Mapped[bytes] = mapped_column(LargeBinary)
     asked_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    about_index: Mapped[bytes | None] = mapped_column(LargeBinary)
     answers_event: Mapped[UUID | None]
     grade: Mapped[str] = mapped_column(String(20))
     received_at: Mapped[datetime]
@@ -98,8 +108,9 @@ class Event(Base):
     """One item cut out of a receipt, with what became of it. `path` and `reason` name a field, never a value.
 
     `sealed` holds the provider's own item and, where it was understood, the normalised alert, under the event's own key: a
-    receipt's key can then be destroyed for one person without losing the others'. `content_hash` is keyed. `raw_erased_at`:
-    when the provider's own item was taken out, by its contract's term; the normalised alert stays.
+    receipt's key can then be destroyed for one person without losing the others'. `content_hash` is keyed,
+    `reference_index` says about whom it is. `raw_erased_at`: when the provider's own item was taken out, by its contract's
+    term; the normalised alert stays.
     """
 
     __tablename__ = "event"
@@ -108,6 +119,7 @@ class Event(Base):
         ForeignKeyConstraint(["connection_id", "alert_id"], ["alert.connection_id", "alert.id"]),
         UniqueConstraint("connection_id", "receipt_id", "position"),
         Index("ix_event_connection_id_alert_id", "connection_id", "alert_id"),
+        Index("ix_event_reference", "connection_id", "reference_index"),
         Index(
             "ix_event_quarantined",
             "organization_id",
@@ -127,6 +139,7 @@ class Event(Base):
     reason: Mapped[str | None] = mapped_column(String(80))
     path: Mapped[str | None] = mapped_column(String(200))
     content_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+    reference_index: Mapped[bytes | None] = mapped_column(LargeBinary)
     sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     wrapped_key: Mapped[bytes | None] = mapped_column(LargeBinary)
     normaliser: Mapped[str] = mapped_column(String(80))
@@ -156,7 +169,10 @@ class LookUpState(StrEnum):
 
 
 class LookUp(Base):
-    """One thing that a provider said to look up, once however often it says so; `event_id` is the first notice of it."""
+    """One thing that a provider said to look up, once however often it says so; `event_id` is the first notice of it.
+
+    `trusted`: the notice proved its origin, or came out of the provider's own list. One that did not may be made up.
+    """
 
     __tablename__ = "look_up"
     __table_args__ = (
@@ -176,6 +192,7 @@ class LookUp(Base):
     event_id: Mapped[UUID]
     reference_index: Mapped[bytes] = mapped_column(LargeBinary)
     state: Mapped[str] = mapped_column(String(20))
+    trusted: Mapped[bool]
     due_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)
     asked_at: Mapped[datetime | None]

@@ -1,23 +1,43 @@
-"""Receive a delivery: verify over the raw bytes, seal, keep with its ledger entry, one COMMIT. Nothing is read yet."""
+"""Receive what a provider sent or answered: verify, seal, keep with its ledger entry, one COMMIT. Nothing is read yet."""
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from ipaddress import ip_address
 from uuid import UUID
 
+import rfc8785
+
+from app.connections.models import Connection
 from app.connections.service import Addressed
 from app.intake import repository
-from app.intake.models import ReceiptState
+from app.intake.models import Channel, ReceiptState
 from app.intake.sealing import seal_receipt
 from app.kit import clock
 from app.kit.database import Transaction
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
 from app.ledger.service import Act, append
+from connectors.asking import Asked
 from connectors.contract import Sender, grade_of
 from connectors.verifiers import Grade, NotSigned, Outcome, Verification
 
 BODY_FIELD = "receipt.body"
+PAGE_FIELD = "receipt.page"
+FETCHED = Verification(Outcome.AUTHENTIC, "fetched", None, "asked the provider at its own address", None, Grade.FETCHED)
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """What came in, byte for byte, with what proves it. `asked`: what a fetched body was asked with."""
+
+    body: bytes = field(repr=False)
+    verification: Verification
+    channel: Channel = Channel.WEBHOOK
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    asked: Asked = field(default_factory=dict, repr=False)
+    about_index: bytes | None = None
+    answers_event: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -28,28 +48,29 @@ class Kept:
     repeat: bool
 
 
-def verify(to: Addressed, body: bytes, headers: Mapping[str, str]) -> Verification:
-    """What the connection's verifier says of these exact bytes, now."""
+def verify(to: Addressed, body: bytes, headers: Mapping[str, str], source: str | None) -> Verification:
+    """What the connection's verifier says of these exact bytes, now. `source`: the address that they came from."""
     verifier = to.plan.verifier
+    if to.sources and not _is_from(to, source):
+        return Verification(Outcome.REFUSED, verifier.scheme, None, "another source address", None, Grade.UNVERIFIABLE)
     if isinstance(verifier, NotSigned):
         return Verification(Outcome.AUTHENTIC, verifier.scheme, None, verifier.stand_in, None, Grade.UNVERIFIABLE)
     return verifier.check(body, headers, to.secrets, clock.now())
 
 
-async def keep(
-    tx: Transaction,
-    keyring: Keyring,
-    to: Addressed,
-    body: bytes,
-    headers: Mapping[str, str],
-    verification: Verification,
-    channel: str,
-) -> Kept:
-    """Keep an authentic delivery once. The same bytes again are a repeat and leave no further trace."""
-    connection, now, receipt_id = to.connection, clock.now(), uuid7()
+def _is_from(to: Addressed, source: str | None) -> bool:
+    try:
+        address = ip_address(source or "")
+    except ValueError:
+        return False
+    return any(address in network for network in to.sources)
+
+
+async def keep(tx: Transaction, keyring: Keyring, connection: Connection, arrival: Arrival) -> Kept:
+    """Keep an authentic arrival once. The same bytes again (to the same question) are a repeat and leave no further trace."""
+    now, receipt_id, verification = clock.now(), uuid7(), arrival.verification
     organization_id = connection.organization_id
-    read = {name: value for name, value in headers.items() if name.lower() in to.plan.verifier.headers}
-    sealed = await seal_receipt(tx, keyring, organization_id, receipt_id, body, read)
+    sealed = await seal_receipt(tx, keyring, organization_id, receipt_id, arrival.body, dict(arrival.headers), arrival.asked)
     stale = verification.outcome is Outcome.STALE
     proof = {
         "outcome": verification.outcome,
@@ -61,11 +82,14 @@ async def keep(
         "connection_id": connection.id,
         "id": receipt_id,
         "organization_id": organization_id,
-        "body_hash": await keyring.index(tx, organization_id, BODY_FIELD, connection.id.bytes + body),
+        "body_hash": await keyring.index(tx, organization_id, *_hashed(connection.id, arrival)),
         "sealed": sealed.sealed,
         "wrapped_key": sealed.wrapped_key,
         "headers_sealed": sealed.headers_sealed,
-        "channel": channel,
+        "asked_sealed": sealed.asked_sealed,
+        "about_index": arrival.about_index,
+        "answers_event": arrival.answers_event,
+        "channel": arrival.channel,
         "verification": proof,
         "grade": grade_of(verification, Sender(connection.sender)),
         "received_at": now,
@@ -76,7 +100,16 @@ async def keep(
     }
     kept_id = await repository.keep(tx, values)
     if kept_id == receipt_id:
-        facts = {"body_sha256": hashlib.sha256(body).hexdigest(), "size": len(body), "channel": channel, "proof": proof}
+        digest, size = hashlib.sha256(arrival.body).hexdigest(), len(arrival.body)
+        facts = {"body_sha256": digest, "size": size, "channel": arrival.channel, "proof": proof}
         ids = (connection.id, receipt_id)
         await append(tx, keyring, organization_id, Act.RECEIPT, facts=facts, salt=sealed.salt, connection=ids[0], receipt=ids[1])
     return Kept(kept_id, kept_id != receipt_id)
+
+
+def _hashed(connection_id: UUID, arrival: Arrival) -> tuple[str, bytes]:
+    """The field and the bytes of the body hash: two members' equal answers are two, for they answer two questions."""
+    if not arrival.asked:
+        return BODY_FIELD, connection_id.bytes + arrival.body
+    question = hashlib.sha256(rfc8785.dumps(dict(arrival.asked))).digest()
+    return PAGE_FIELD, connection_id.bytes + question + arrival.body

@@ -6,17 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import case, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.connections.models import Connection
 from app.intake.models import AlertRow, Event, EventOutcome, Receipt, ReceiptState, Refusal
-from app.kit.database import Transaction
-
-
-def upsert(tx: Transaction, table: type[Any]) -> Any:
-    """An INSERT of this database's own dialect, for ON CONFLICT."""
-    dialect = postgresql if tx.get_bind().dialect.name == "postgresql" else sqlite
-    return dialect.insert(table)
+from app.kit.database import Transaction, upsert
 
 
 async def keep(tx: Transaction, values: dict[str, Any]) -> UUID:
@@ -68,6 +61,11 @@ async def receipt(tx: Transaction, receipt_id: UUID) -> tuple[Receipt, Connectio
     query = select(Receipt, Connection).join(Connection, Connection.id == Receipt.connection_id)
     row = (await tx.execute(query.where(Receipt.id == receipt_id).with_for_update(of=Receipt))).first()
     return None if row is None else (row[0], row[1])
+
+
+async def event(tx: Transaction, connection_id: UUID, event_id: UUID) -> Event | None:
+    """One event."""
+    return await tx.get(Event, (connection_id, event_id))
 
 
 async def events_of(tx: Transaction, connection_id: UUID, receipt_id: UUID) -> Sequence[Event]:

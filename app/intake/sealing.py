@@ -9,22 +9,30 @@ from app.intake.models import Event, Receipt
 from app.kit import crypto
 from app.kit.database import Transaction
 from app.kit.keyring import Keyring
+from connectors.asking import Asked
 
 SALT_BYTES = 32
 
 
 @dataclass(frozen=True)
 class SealedReceipt:
-    """A body and its headers, sealed; `salt` is for the ledger's commitment and is sealed in with the body."""
+    """A body, its headers and what it was asked with, sealed; `salt` is for the ledger's commitment and sealed in with the body."""
 
     salt: bytes
     sealed: bytes
     headers_sealed: bytes
+    asked_sealed: bytes | None
     wrapped_key: bytes
 
 
 async def seal_receipt(
-    tx: Transaction, keyring: Keyring, organization_id: UUID, receipt_id: UUID, body: bytes, headers: dict[str, str]
+    tx: Transaction,
+    keyring: Keyring,
+    organization_id: UUID,
+    receipt_id: UUID,
+    body: bytes,
+    headers: dict[str, str],
+    asked: Asked,
 ) -> SealedReceipt:
     """Seal a delivery under a fresh key, wrapped by the organization's."""
     key, wrapped = await keyring.wrap_new(tx, organization_id, "receipt", receipt_id)
@@ -33,6 +41,9 @@ async def seal_receipt(
         salt=salt,
         sealed=crypto.seal(key, salt + body, crypto.place("receipt", "sealed", receipt_id)),
         headers_sealed=crypto.seal(key, json.dumps(headers).encode(), crypto.place("receipt", "headers", receipt_id)),
+        asked_sealed=crypto.seal(key, json.dumps(dict(asked)).encode(), crypto.place("receipt", "asked", receipt_id))
+        if asked
+        else None,
         wrapped_key=wrapped,
     )
 
@@ -43,6 +54,15 @@ async def open_body(tx: Transaction, keyring: Keyring, receipt: Receipt) -> byte
         return None
     key = await keyring.unwrap(tx, receipt.organization_id, receipt.wrapped_key, "receipt", receipt.id)
     return crypto.unseal(key, receipt.sealed, crypto.place("receipt", "sealed", receipt.id))[SALT_BYTES:]
+
+
+async def open_asked(tx: Transaction, keyring: Keyring, receipt: Receipt) -> dict[str, str]:
+    """What a fetched body was asked with; nothing for one that was sent, or when the receipt's key is destroyed."""
+    if receipt.wrapped_key is None or receipt.asked_sealed is None:
+        return {}
+    key = await keyring.unwrap(tx, receipt.organization_id, receipt.wrapped_key, "receipt", receipt.id)
+    opened: dict[str, str] = json.loads(crypto.unseal(key, receipt.asked_sealed, crypto.place("receipt", "asked", receipt.id)))
+    return opened
 
 
 async def open_headers(tx: Transaction, keyring: Keyring, receipt: Receipt) -> dict[str, str] | None:

@@ -6,19 +6,35 @@ from typing import Any
 import rfc8785
 
 from app.intake.models import EventOutcome
-from connectors.contract import Alert, BreachRecord, BrokenEvent, Connector, Malformed, NotAnAlert, RawEvent, storable
+from connectors.asking import NOTHING_ASKED, Asked
+from connectors.contract import (
+    Alert,
+    BreachRecord,
+    BrokenEvent,
+    Connector,
+    GoAndLook,
+    Malformed,
+    NotAnAlert,
+    RawEvent,
+    storable,
+)
 
 KEY_VERSION = 1
 LONGEST_PATH = 200
+LOOK_UP = "a notice: what it speaks of is looked up"
 
 
 @dataclass(frozen=True)
 class Understood:
-    """What one event is: an alert, a breach record, known and no alert, or to be quarantined with a reason and a path."""
+    """What one event is: an alert, a breach record, known and no alert, or to be quarantined with a reason and a path.
+
+    `look`: it is a notice of something to be looked up, and no alert itself.
+    """
 
     outcome: EventOutcome | None
     alert: Alert | None = None
     record: BreachRecord | None = None
+    look: GoAndLook | None = None
     content: bytes = b""
     reason: str | None = None
     path: str | None = None
@@ -28,10 +44,10 @@ class Unsplittable(Exception):
     """Nothing could be cut out of a body; the message is a field path or the name of an error, never a value."""
 
 
-def split(connector: Connector, body: bytes) -> list[RawEvent | BrokenEvent]:
+def split(connector: Connector, body: bytes, asked: Asked = NOTHING_ASKED) -> list[RawEvent | BrokenEvent]:
     """The events of a body. Raises Unsplittable."""
     try:
-        return list(connector.split(body))
+        return list(connector.split(body, asked))
     except Malformed as error:
         raise Unsplittable(_written(str(error))) from None
     except Exception as error:  # a connector's own mistake must not stop the inbox: the bytes are kept and can be replayed
@@ -62,6 +78,8 @@ def understand(connector: Connector, event: RawEvent | BrokenEvent) -> Understoo
             return Understood(EventOutcome.BREACH_RECORD, record=meaning, content=content)
         case NotAnAlert():
             return Understood(EventOutcome.NON_ALERT, reason=_written(meaning.reason[:80]))
+        case GoAndLook():
+            return Understood(EventOutcome.NON_ALERT, look=meaning, content=content, reason=LOOK_UP)
 
 
 def _quarantined(reason: str, path: str) -> Understood:
@@ -82,11 +100,19 @@ def identity_bytes(connection_id: bytes, identity: tuple[str, ...]) -> bytes:
 
 
 def to_keep(event: RawEvent | BrokenEvent, understood: Understood) -> dict[str, Any]:
-    """What the event's own sealed copy holds: the provider's item, and the alert as normalised."""
+    """What the event's own sealed copy holds: the provider's item, what it was asked with, and the alert as normalised."""
     normalised = understood.alert or understood.record
     return {
         "type": event.event_type if isinstance(event, RawEvent) else None,
         "id": event.external_id if isinstance(event, RawEvent) else None,
         "body": dict(event.body) if isinstance(event, RawEvent) else event.body,
+        "asked": dict(event.asked) if isinstance(event, RawEvent) else {},
         "alert": normalised.model_dump(mode="json") if normalised else None,
     }
+
+
+def as_raw(copy: dict[str, Any]) -> RawEvent | None:
+    """The event that `to_keep` kept; None for an item that was broken, or whose original was erased by contract."""
+    if copy["type"] is None or copy["body"] is None:
+        return None
+    return RawEvent(copy["type"], copy["id"], copy["body"], copy.get("asked") or {})

@@ -1,13 +1,15 @@
 """The workers of intake: handle the receipts that wait, and handle again what was set aside."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
-from app.intake import handling, repository
+from app.intake import handling, looking_up, repository
 from app.kit.context import Context
 from app.kit.database import Database, Transaction
 from app.kit.keyring import Keyring
-from app.kit.outbox import wake_parked
+from app.kit.outbox import Consumer, Message, wake_parked
 from app.ledger.service import Act, Actor, append
+from app.members.service import ENROLLMENT_CHANGED
 
 BATCH = 50
 PAGE = 100
@@ -20,6 +22,19 @@ async def handle_waiting(database: Database, keyring: Keyring) -> int:
         for receipt, connection in taken:
             await handling.handle(tx, keyring, receipt, connection)
         return len(taken)
+
+
+def waker(context: Context) -> Consumer:
+    """Look up what waited for an enrollment or a consent."""
+
+    async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
+        changed: dict[UUID, set[UUID]] = {}
+        for message in messages:
+            changed.setdefault(message.organization_id, set()).add(UUID(message.payload["member_id"]))
+        for organization_id, member_ids in sorted(changed.items()):
+            await looking_up.wake(tx, context.keyring, organization_id, member_ids)
+
+    return Consumer("intake.look_ups", frozenset({ENROLLMENT_CHANGED}), handle)
 
 
 async def replay(context: Context, organization_id: UUID, actor: Actor) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, MetaData, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -64,6 +65,12 @@ class Money(TypeDecorator[Decimal]):
 
 
 PortableJson = JSON().with_variant(JSONB(), "postgresql")
+
+
+def upsert(tx: Transaction, table: type[Any]) -> Any:
+    """An INSERT of this database's own dialect, for ON CONFLICT."""
+    dialect = postgresql if tx.get_bind().dialect.name == "postgresql" else sqlite
+    return dialect.insert(table)
 
 
 class Base(DeclarativeBase):

@@ -13,11 +13,10 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import BigInteger, Index, String, delete, or_, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit import clock
-from app.kit.database import Base, Database, PortableJson, Transaction
+from app.kit.database import Base, Database, PortableJson, Transaction, upsert
 from app.kit.ids import uuid7
 
 log = structlog.get_logger(__name__)
@@ -89,8 +88,7 @@ async def publish(tx: Transaction, topic: str, organization_id: UUID, **payload:
 
 
 async def _ensure(tx: Transaction, name: str) -> None:
-    insert = postgresql.insert if tx.get_bind().dialect.name == "postgresql" else sqlite.insert
-    await tx.execute(insert(ConsumerState).values(consumer=name, position=0, fence=0).on_conflict_do_nothing())
+    await tx.execute(upsert(tx, ConsumerState).values(consumer=name, position=0, fence=0).on_conflict_do_nothing())
 
 
 async def sequence(database: Database) -> int:

@@ -1,6 +1,6 @@
 """All SQL of members: roster rows, employment, enrollments, consents, holds."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from uuid import UUID
 
@@ -68,6 +68,31 @@ async def enrollments_of(
         Enrollment.ended_at.is_(None),
     )
     return (await tx.execute(query.order_by(Enrollment.id).limit(2))).scalars().all()
+
+
+async def enrolled_on(
+    tx: Transaction, organization_id: UUID, connection_id: UUID, indexes: Collection[bytes] | None
+) -> Sequence[tuple[Enrollment, Member]]:
+    """The enrollments of one connection that are still on, with their members; of these references only, when given."""
+    query = (
+        select(Enrollment, Member)
+        .join(Member, Member.id == Enrollment.member_id)
+        .where(
+            Enrollment.organization_id == organization_id,
+            Enrollment.connection_id == connection_id,
+            Enrollment.ended_at.is_(None),
+        )
+        .order_by(Enrollment.id)
+    )
+    if indexes is not None:
+        query = query.where(Enrollment.reference_index.in_(indexes))
+    return [(row[0], row[1]) for row in (await tx.execute(query)).all()]
+
+
+async def last_consents(tx: Transaction, connection_id: UUID, member_ids: Collection[UUID]) -> dict[UUID, Consent]:
+    """Each member's latest answer for one connection, by member."""
+    query = select(Consent).where(Consent.connection_id == connection_id).order_by(Consent.id)
+    return {row.member_id: row for row in (await tx.execute(query)).scalars() if row.member_id in member_ids}
 
 
 async def enrollments_of_member(tx: Transaction, member_id: UUID) -> Sequence[Enrollment]:

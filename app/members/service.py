@@ -1,6 +1,7 @@
 """Use cases of members: organizations, roster and enrollment imports, consent, holds, erasure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from app.kit.keyring import Keyring, Lane
 from app.kit.outbox import publish
 from app.ledger.service import SYSTEM, Act, Actor, append
 from app.members import repository
-from app.members.keys import Profile, open_profile, seal_profile
+from app.members.keys import Profile, open_json, open_key, open_profile, seal_json, seal_profile
 from app.members.models import Consent, Enrollment, LegalHold, Member, Organization
 from app.members.roster import EnrollmentEntry, RosterEntry, RowProblem
 from app.members.schemas import ImportReport
@@ -154,7 +155,8 @@ async def _enroll(
         return "unchanged"
     if not dry_run:
         if not enrolled:
-            tx.add(_enrollment(member, connection_id, index))
+            key = await open_key(tx, keyring, member)
+            tx.add(_enrollment(member, connection_id, index, key, entry.reference))
             await publish(tx, ENROLLMENT_CHANGED, member.organization_id, member_id=member.id)
         if not answered:
             await record_consent(
@@ -163,14 +165,51 @@ async def _enroll(
     return "updated" if enrolled else "added"
 
 
-def _enrollment(member: Member, connection_id: UUID, index: bytes) -> Enrollment:
+def _enrollment(member: Member, connection_id: UUID, index: bytes, key: bytes, reference: str) -> Enrollment:
+    enrollment_id = uuid7()
     return Enrollment(
         member_id=member.id,
+        id=enrollment_id,
         organization_id=member.organization_id,
         connection_id=connection_id,
         reference_index=index,
+        reference_sealed=seal_json(key, reference, *_sealed_at(member.id, enrollment_id)),
         created_at=clock.now(),
     )
+
+
+def _sealed_at(member_id: UUID, enrollment_id: UUID) -> tuple[object, ...]:
+    return ("enrollment", "reference_sealed", member_id, enrollment_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """One person whom a provider may be asked about: enrolled on a connection, and agreed to it for now."""
+
+    member_id: UUID
+    reference: str = field(repr=False)
+    reference_index: bytes
+
+
+async def enrolled_who_agreed(
+    tx: Transaction, keyring: Keyring, organization_id: UUID, connection_id: UUID, indexes: Collection[bytes] | None = None
+) -> list[Enrolled]:
+    """Whom a provider may be asked about now, by age of enrollment; of `indexes` only, when given.
+
+    An enrollment from before references were kept is left out until it is imported again.
+    """
+    rows = await repository.enrolled_on(tx, organization_id, connection_id, indexes)
+    answers = await repository.last_consents(tx, connection_id, {member.id for _, member in rows})
+    now, found = clock.now(), []
+    for enrollment, member in rows:
+        last = answers.get(member.id)
+        if last is None or not last.given or (last.expires_at is not None and last.expires_at <= now):
+            continue
+        if enrollment.reference_sealed is not None and member.wrapped_key is not None:
+            key = await open_key(tx, keyring, member)
+            reference = open_json(key, enrollment.reference_sealed, *_sealed_at(member.id, enrollment.id))
+            found.append(Enrolled(member.id, reference, enrollment.reference_index))
+    return found
 
 
 def _moment(day: date | None, *, end: bool = False) -> datetime | None:

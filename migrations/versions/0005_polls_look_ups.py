@@ -16,9 +16,12 @@ COLUMNS = (
     ("connection", "previous_token_until", sa.DateTime),
     ("connection", "config_sealed", sa.LargeBinary),
     ("connection", "paused_at", sa.DateTime),
+    ("connection", "fresh_hours", sa.Integer),
     ("enrollment", "reference_sealed", sa.LargeBinary),
     ("receipt", "asked_sealed", sa.LargeBinary),
     ("receipt", "answers_event", sa.Uuid),
+    ("receipt", "about_index", sa.LargeBinary),
+    ("event", "reference_index", sa.LargeBinary),
     ("event", "raw_erased_at", sa.DateTime),
 )
 
@@ -71,6 +74,7 @@ def create_look_up() -> None:
         sa.Column("event_id", sa.Uuid(), nullable=False),
         sa.Column("reference_index", sa.LargeBinary(), nullable=False),
         sa.Column("state", sa.String(length=20), nullable=False),
+        sa.Column("trusted", sa.Boolean(), nullable=False),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("asked_at", sa.DateTime(timezone=True), nullable=True),
@@ -87,6 +91,8 @@ def create_look_up() -> None:
 def upgrade() -> None:
     for table, name, kind in COLUMNS:
         op.add_column(table, sa.Column(name, kind(timezone=True) if kind is sa.DateTime else kind(), nullable=True))
+    op.create_index("ix_receipt_about", "receipt", ["connection_id", "about_index"])
+    op.create_index("ix_event_reference", "event", ["connection_id", "reference_index"])
     create_poll()
     create_poll_subject()
     create_look_up()
@@ -95,5 +101,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in reversed(TABLES):
         op.drop_table(table)
+    op.drop_index("ix_event_reference", "event")
+    op.drop_index("ix_receipt_about", "receipt")
     for table, name, _ in reversed(COLUMNS):
         op.drop_column(table, name)

@@ -19,6 +19,8 @@ TRANSACTIONS_AT = (
     "app/publishing.py",
     "app/demo/",
     "app/access/gate.py",
+    "app/intake/polling.py",
+    "app/intake/asker.py",
 )  # and the edge modules of every room:
 EDGE_MODULES = ("endpoints.py", "workers.py")
 NOT_FOR_CONNECTORS = (

@@ -1,0 +1,99 @@
+"""All SQL of asking: who may ask which connection next, and how far it has come. A lease with a fence decides."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, case, delete, or_, select, update
+
+from app.connections.models import Connection, Poll, PollSubject
+from app.kit.database import Transaction, upsert
+
+
+class Fenced(Exception):
+    """Somebody else asks now: what this holder did is rolled back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The right to ask one connection until `until`, as long as nobody has a later `fence`."""
+
+    connection_id: UUID
+    owner: UUID
+    fence: int
+    until: datetime
+
+
+async def claim(tx: Transaction, owner: UUID, now: datetime, until: datetime, only: UUID | None = None) -> Turn | None:
+    """Take the connection that has been due the longest and that nobody asks; `only`: this one, due or not. None: nothing."""
+    live = and_(Connection.id == Poll.connection_id, Connection.closed_at.is_(None), Connection.paused_at.is_(None))
+    free = or_(Poll.lease_until.is_(None), Poll.lease_until <= now)
+    rested = or_(Poll.waits_until.is_(None), Poll.waits_until <= now)
+    is_due = or_(Poll.poll_due_at <= now, Poll.look_ups_due_at <= now)
+    query = select(Poll.connection_id).join(Connection, live).where(free)
+    query = query.where(rested, is_due) if only is None else query.where(Poll.connection_id == only)
+    earliest = case((Poll.poll_due_at <= now, Poll.poll_due_at), else_=Poll.look_ups_due_at)
+    one = query.order_by(earliest, Poll.connection_id).limit(1).with_for_update(skip_locked=True, of=Poll)
+    taken = (
+        update(Poll)
+        .where(Poll.connection_id == one.scalar_subquery(), free)
+        .values(lease_owner=owner, lease_until=until, fence=Poll.fence + 1)
+        .returning(Poll.connection_id, Poll.fence)
+        .execution_options(synchronize_session=False)
+    )
+    row = (await tx.execute(taken)).first()
+    return None if row is None else Turn(row[0], owner, row[1], until)
+
+
+async def write(tx: Transaction, turn: Turn, **values: Any) -> None:
+    """Write the connection's row and hold it to the end of the transaction. Raises Fenced when it is somebody else's."""
+    ours = (Poll.connection_id == turn.connection_id, Poll.fence == turn.fence, Poll.lease_owner == turn.owner)
+    written = update(Poll).where(*ours).values(**values).returning(Poll.connection_id)
+    if (await tx.execute(written.execution_options(synchronize_session=False))).first() is None:
+        raise Fenced
+
+
+async def poll_of(tx: Transaction, connection_id: UUID) -> Poll | None:
+    """How far one connection has been asked; None for one that is only sent to."""
+    return await tx.get(Poll, connection_id, populate_existing=True)
+
+
+async def polls_of(tx: Transaction, organization_id: UUID) -> Mapping[UUID, Poll]:
+    """How far each connection of an organization has been asked."""
+    query = select(Poll).where(Poll.organization_id == organization_id)
+    return {row.connection_id: row for row in (await tx.execute(query)).scalars()}
+
+
+async def look_ups_due(tx: Transaction, connection_id: UUID, at: datetime) -> None:
+    """Let somebody look things up, at `at` or earlier."""
+    sooner = or_(Poll.look_ups_due_at.is_(None), Poll.look_ups_due_at > at)
+    due = update(Poll).where(Poll.connection_id == connection_id, sooner).values(look_ups_due_at=at)
+    await tx.execute(due.execution_options(synchronize_session=False))
+
+
+async def ask_now(tx: Transaction, connection_id: UUID, now: datetime, *, sweep: bool = False) -> None:
+    """Let a connection be asked at once, whatever it waits for; `sweep`: from the beginning."""
+    values = {"poll_due_at": now, "waits_until": None, **({"sweep_due_at": now} if sweep else {})}
+    await tx.execute(update(Poll).where(Poll.connection_id == connection_id).values(**values))
+
+
+async def cursors(tx: Transaction, connection_id: UUID) -> dict[bytes, str | None]:
+    """How far each enrolled reference has been asked about, by its blind index."""
+    query = select(PollSubject.reference_index, PollSubject.cursor).where(PollSubject.connection_id == connection_id)
+    return {index: cursor for index, cursor in (await tx.execute(query)).all()}
+
+
+async def move_subject(tx: Transaction, connection_id: UUID, reference_index: bytes, cursor: str | None, now: datetime) -> None:
+    """Note that somebody was asked about, and how far; a cursor of None leaves the one before."""
+    values = {"connection_id": connection_id, "reference_index": reference_index, "cursor": cursor, "asked_at": now}
+    new = upsert(tx, PollSubject).values(**values)
+    kept = {"asked_at": now, **({"cursor": cursor} if cursor is not None else {})}
+    await tx.execute(new.on_conflict_do_update(index_elements=["connection_id", "reference_index"], set_=kept))
+
+
+async def forget_subjects(tx: Transaction, connection_id: UUID, reference_indexes: Sequence[bytes]) -> None:
+    """Forget how far some people were asked about."""
+    gone = delete(PollSubject).where(PollSubject.connection_id == connection_id)
+    await tx.execute(gone.where(PollSubject.reference_index.in_(reference_indexes)))

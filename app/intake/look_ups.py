@@ -1,0 +1,75 @@
+"""All SQL of look-ups."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import case, func, select, update
+
+from app.intake.models import LookUp, LookUpState
+from app.kit.database import Transaction, upsert
+from app.members.models import Enrollment
+
+
+async def insert(tx: Transaction, values: dict[str, Any]) -> None:
+    """Insert a look-up. Where it is there already, a notice that proves more than the first has it looked up anew, once."""
+    new = upsert(tx, LookUp).values(**values)
+    proves_more = new.excluded.trusted & ~LookUp.trusted & (LookUp.state != LookUpState.DONE)
+    fresh = ("state", "due_at", "attempts", "event_id", "trusted")
+    changes = {name: case((proves_more, new.excluded[name]), else_=getattr(LookUp, name)) for name in fresh}
+    await tx.execute(new.on_conflict_do_update(index_elements=["connection_id", "key"], set_=changes))
+
+
+async def due(tx: Transaction, connection_id: UUID, now: datetime, limit: int, *, trusted_only: bool) -> Sequence[LookUp]:
+    """The next look-ups of a connection: proven notices first, then by age."""
+    query = select(LookUp).where(LookUp.connection_id == connection_id, LookUp.state == LookUpState.DUE, LookUp.due_at <= now)
+    if trusted_only:
+        query = query.where(LookUp.trusted)
+    return (await tx.execute(query.order_by(LookUp.trusted.desc(), LookUp.due_at, LookUp.key).limit(limit))).scalars().all()
+
+
+async def next_due(tx: Transaction, connection_id: UUID, *, trusted_only: bool) -> datetime | None:
+    """When the next look-up of a connection is due."""
+    query = select(func.min(LookUp.due_at)).where(LookUp.connection_id == connection_id, LookUp.state == LookUpState.DUE)
+    if trusted_only:
+        query = query.where(LookUp.trusted)
+    return (await tx.execute(query)).scalar_one()
+
+
+async def row(tx: Transaction, connection_id: UUID, key: bytes) -> LookUp:
+    """One look-up, held for this transaction."""
+    query = select(LookUp).where(LookUp.connection_id == connection_id, LookUp.key == key).with_for_update()
+    return (await tx.execute(query)).scalar_one()
+
+
+async def waiting_for(tx: Transaction, organization_id: UUID, member_ids: Collection[UUID]) -> Sequence[LookUp]:
+    """What waits behind any enrollment of these members."""
+    same = (Enrollment.connection_id == LookUp.connection_id) & (Enrollment.reference_index == LookUp.reference_index)
+    query = (
+        select(LookUp)
+        .join(Enrollment, same)
+        .where(
+            LookUp.organization_id == organization_id,
+            LookUp.state == LookUpState.WAITING,
+            Enrollment.organization_id == organization_id,
+            Enrollment.member_id.in_(member_ids),
+            Enrollment.ended_at.is_(None),
+        )
+    )
+    return (await tx.execute(query)).scalars().all()
+
+
+async def set_due(tx: Transaction, connection_id: UUID, references: Collection[bytes], now: datetime) -> None:
+    """Let what waited about these references be looked up."""
+    here = (LookUp.connection_id == connection_id, LookUp.reference_index.in_(references))
+    ready = update(LookUp).where(*here, LookUp.state == LookUpState.WAITING)
+    await tx.execute(ready.values(state=LookUpState.DUE, due_at=now))
+
+
+async def counts(tx: Transaction, organization_id: UUID, connection_id: UUID | None = None) -> dict[str, int]:
+    """Look-ups by state, of one connection or of all."""
+    query = select(LookUp.state, func.count()).where(LookUp.organization_id == organization_id)
+    if connection_id is not None:
+        query = query.where(LookUp.connection_id == connection_id)
+    return {state: count for state, count in (await tx.execute(query.group_by(LookUp.state))).all()}

@@ -1,0 +1,67 @@
+"""Notices that only say "go and look": each thing is looked up once, and only for people who are enrolled and agreed."""
+
+from collections.abc import Collection
+from datetime import timedelta
+from uuid import UUID
+
+from app.connections import polls
+from app.intake import look_ups
+from app.intake.models import Event, LookUp, LookUpState, Receipt
+from app.intake.understanding import identity_bytes
+from app.kit import clock
+from app.kit.database import Transaction
+from app.kit.keyring import Keyring
+from app.members.service import enrolled_who_agreed
+from connectors.contract import GoAndLook
+from connectors.verifiers import Grade
+
+AGAIN_AFTER = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
+"""A notice may come before the provider's own store knows the alert: then we ask again, this often and this late."""
+
+MOST_MISSES = 100
+MISSES_WITHIN = timedelta(days=1)
+"""How many look-ups of unproven notices may come back empty in a day: more, and somebody makes them up."""
+
+
+async def note(tx: Transaction, keyring: Keyring, event: Event, receipt: Receipt, look: GoAndLook) -> None:
+    """Write down what a notice speaks of, once. Another notice of it changes nothing, unless it proves more than the first."""
+    organization_id, connection_id = event.organization_id, event.connection_id
+    key = await keyring.index(tx, organization_id, "look_up.identity", identity_bytes(connection_id.bytes, look.identity))
+    reference = event.reference_index or b""
+    trusted = receipt.grade != Grade.UNVERIFIABLE
+    agreed = await enrolled_who_agreed(tx, keyring, organization_id, connection_id, {reference})
+    values = {
+        "connection_id": connection_id,
+        "key": key,
+        "organization_id": organization_id,
+        "event_id": event.id,
+        "reference_index": reference,
+        "state": LookUpState.DUE if agreed else LookUpState.WAITING,
+        "trusted": trusted,
+        "due_at": clock.now() if agreed else None,
+        "attempts": 0,
+    }
+    await look_ups.insert(tx, values)
+    if agreed:
+        await polls.look_ups_due(tx, connection_id, clock.now())
+
+
+async def wake(tx: Transaction, keyring: Keyring, organization_id: UUID, member_ids: Collection[UUID]) -> None:
+    """Look up what waited for an enrollment or a consent of these members."""
+    by_connection: dict[UUID, set[bytes]] = {}
+    for row in await look_ups.waiting_for(tx, organization_id, member_ids):
+        by_connection.setdefault(row.connection_id, set()).add(row.reference_index)
+    for connection_id, references in sorted(by_connection.items()):
+        agreed = await enrolled_who_agreed(tx, keyring, organization_id, connection_id, references)
+        if agreed:
+            await look_ups.set_due(tx, connection_id, {one.reference_index for one in agreed}, clock.now())
+            await polls.look_ups_due(tx, connection_id, clock.now())
+
+
+def after_a_miss(row: LookUp) -> None:
+    """The provider does not know it: ask again later, and in the end believe it."""
+    row.attempts, row.asked_at = row.attempts + 1, clock.now()
+    if row.attempts <= len(AGAIN_AFTER):
+        row.due_at = clock.now() + AGAIN_AFTER[row.attempts - 1]
+    else:
+        row.state, row.due_at = LookUpState.UNKNOWN, None
