@@ -82,7 +82,7 @@ async def ask_now(tx: Transaction, connection_id: UUID, now: datetime, *, sweep:
 async def cursors(tx: Transaction, connection_id: UUID) -> dict[bytes, str | None]:
     """How far each enrolled reference has been asked about, by its blind index."""
     query = select(PollSubject.reference_index, PollSubject.cursor).where(PollSubject.connection_id == connection_id)
-    return {index: cursor for index, cursor in (await tx.execute(query)).all()}
+    return {row[0]: row[1] for row in (await tx.execute(query)).all()}
 
 
 async def move_subject(tx: Transaction, connection_id: UUID, reference_index: bytes, cursor: str | None, now: datetime) -> None:

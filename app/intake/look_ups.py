@@ -72,4 +72,4 @@ async def counts(tx: Transaction, organization_id: UUID, connection_id: UUID | N
     query = select(LookUp.state, func.count()).where(LookUp.organization_id == organization_id)
     if connection_id is not None:
         query = query.where(LookUp.connection_id == connection_id)
-    return {state: count for state, count in (await tx.execute(query.group_by(LookUp.state))).all()}
+    return {row[0]: row[1] for row in (await tx.execute(query.group_by(LookUp.state))).all()}

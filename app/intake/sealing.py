@@ -16,7 +16,7 @@ SALT_BYTES = 32
 
 @dataclass(frozen=True)
 class SealedReceipt:
-    """A body, its headers and what it was asked with, sealed; `salt` is for the ledger's commitment and sealed in with the body."""
+    """A body, its headers and what it was asked with, sealed; `salt`, for the ledger's commitment, is in with the body."""
 
     salt: bytes
     sealed: bytes

@@ -14,6 +14,7 @@ from connectors.contract import (
     Connector,
     GoAndLook,
     Malformed,
+    Normalised,
     NotAnAlert,
     RawEvent,
     storable,
@@ -71,15 +72,19 @@ def understand(connector: Connector, event: RawEvent | BrokenEvent) -> Understoo
         return _quarantined("a number or text without a canonical form", "$")
     except Exception as error:  # a connector's own mistake must not stop the inbox: the event is kept and can be replayed
         return _quarantined(f"connector failed: {type(error).__name__}", "$")
+    return _as_said(meaning, content)
+
+
+def _as_said(meaning: Normalised, content: bytes) -> Understood:
     match meaning:
         case Alert():
             return Understood(None, alert=meaning, content=content)
         case BreachRecord():
             return Understood(EventOutcome.BREACH_RECORD, record=meaning, content=content)
-        case NotAnAlert():
-            return Understood(EventOutcome.NON_ALERT, reason=_written(meaning.reason[:80]))
         case GoAndLook():
             return Understood(EventOutcome.NON_ALERT, look=meaning, content=content, reason=LOOK_UP)
+        case NotAnAlert():
+            return Understood(EventOutcome.NON_ALERT, reason=_written(meaning.reason[:80]))
 
 
 def _quarantined(reason: str, path: str) -> Understood:

@@ -56,7 +56,8 @@ async def fill(world: World) -> None:
         index = {"connection_id": own["connection_id"], "reference_index": b"x"}
         await tx.execute(insert(Poll).values(**own, state="ok", failures=0, polls=0, misses=0, fence=0))
         await tx.execute(insert(PollSubject).values(**index, asked_at=NOW))
-        await tx.execute(insert(LookUp).values(**own, reference_index=b"x", key=b"x", event_id=NOBODY, state="due", trusted=True, attempts=0))
+        look = {"reference_index": b"x", "key": b"x", "event_id": NOBODY, "state": "due", "trusted": True, "attempts": 0}
+        await tx.execute(insert(LookUp).values(**own, **look))
 
 
 async def tables(database: Database) -> set[str]:
