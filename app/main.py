@@ -23,6 +23,7 @@ from app.incidents import endpoints as incidents
 from app.incidents import matching
 from app.incidents import workers as incident_workers
 from app.intake import endpoints as intake
+from app.intake import looking_up
 from app.intake import workers as intake_workers
 from app.intake.asker import Asker
 from app.kit import errors, health, outbox
@@ -61,6 +62,7 @@ def consumers(context: Context) -> list[Consumer]:
         mailing.consumer(context),
         breach_workers.consumer(context),
         intake_workers.waker(context),
+        intake_workers.forgetter(context),
         incident_workers.matcher(context),
         incident_workers.eraser(context),
         linkage_workers.consumer(context),
@@ -96,6 +98,8 @@ class Workers:
         """What is due by the calendar: give up on what has waited too long for consent."""
         async with self._context.database.begin() as tx:
             await matching.expire(tx, self._context.keyring)
+        async with self._context.database.begin() as tx:
+            await looking_up.give_up(tx, self._context.keyring)
 
     async def ask(self) -> int:
         """Ask every provider that is due, and work until nothing is left to do; returns how many turns that took."""

@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import case, delete, func, select, update
 
-from app.intake.models import LookUp, LookUpState
+from app.intake.models import Event, LookUp, LookUpState
 from app.kit.database import Transaction, upsert
 from app.members.models import Enrollment
 
@@ -65,6 +65,19 @@ async def set_due(tx: Transaction, connection_id: UUID, references: Collection[b
     here = (LookUp.connection_id == connection_id, LookUp.reference_index.in_(references))
     ready = update(LookUp).where(*here, LookUp.state == LookUpState.WAITING)
     await tx.execute(ready.values(state=LookUpState.DUE, due_at=now))
+
+
+async def waiting_since(tx: Transaction, before: datetime, after: bytes, limit: int) -> Sequence[LookUp]:
+    """What has waited since before a moment, by key."""
+    noticed = select(Event.received_at).where(Event.connection_id == LookUp.connection_id, Event.id == LookUp.event_id)
+    query = select(LookUp).where(LookUp.state == LookUpState.WAITING, LookUp.key > after, noticed.scalar_subquery() <= before)
+    return (await tx.execute(query.order_by(LookUp.key).limit(limit).with_for_update())).scalars().all()
+
+
+async def forget(tx: Transaction, connection_id: UUID, reference_index: bytes) -> None:
+    """Delete what was to be looked up about one reference."""
+    gone = delete(LookUp).where(LookUp.connection_id == connection_id, LookUp.reference_index == reference_index)
+    await tx.execute(gone)
 
 
 async def counts(tx: Transaction, organization_id: UUID, connection_id: UUID | None = None) -> dict[str, int]:

@@ -6,11 +6,14 @@ from uuid import UUID
 
 from app.connections import polls
 from app.intake import look_ups
+from app.intake import repository as intake
 from app.intake.models import Event, LookUp, LookUpState, Receipt
 from app.intake.understanding import identity_bytes
 from app.kit import clock
 from app.kit.database import Transaction
 from app.kit.keyring import Keyring
+from app.ledger.service import Act, append
+from app.members import repository as members
 from app.members.service import enrolled_who_agreed
 from connectors.contract import GoAndLook
 from connectors.verifiers import Grade
@@ -18,6 +21,8 @@ from connectors.verifiers import Grade
 AGAIN_AFTER = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
 """A notice may come before the provider's own store knows the alert: then we ask again, this often and this late."""
 
+LONGEST_WAIT = timedelta(days=90)
+PAGE = 100
 MOST_MISSES = 100
 MISSES_WITHIN = timedelta(days=1)
 """How many look-ups of unproven notices may come back empty in a day: more, and somebody makes them up."""
@@ -56,6 +61,40 @@ async def wake(tx: Transaction, keyring: Keyring, organization_id: UUID, member_
         if agreed:
             await look_ups.set_due(tx, connection_id, {one.reference_index for one in agreed}, clock.now())
             await polls.look_ups_due(tx, connection_id, clock.now())
+
+
+async def give_up(tx: Transaction, keyring: Keyring) -> int:
+    """Destroy the notices that have waited 90 days for an enrollment or a consent; hash and reason stay. How many it were."""
+    given_up, after = 0, b""
+    while rows := await look_ups.waiting_since(tx, clock.now() - LONGEST_WAIT, after, PAGE):
+        for row in rows:
+            given_up += await _let_go(tx, keyring, row)
+        after = rows[-1].key
+    return given_up
+
+
+async def _let_go(tx: Transaction, keyring: Keyring, row: LookUp) -> bool:
+    claimed = await members.enrollments_of(tx, row.organization_id, row.connection_id, row.reference_index)
+    for enrollment in claimed:
+        if await members.is_held(tx, row.organization_id, enrollment.member_id):
+            return False
+    event = await intake.event(tx, row.connection_id, row.event_id)
+    if event is not None:
+        await intake.destroy_keys(tx, row.connection_id, {event.receipt_id}, {event.id})
+    row.state, row.due_at = LookUpState.GIVEN_UP, None
+    facts = {"destroyed": "event and receipt keys of a notice", "reason": "nobody agreed in time"}
+    await append(tx, keyring, row.organization_id, Act.ERASURE, facts=facts, connection=row.connection_id)
+    return True
+
+
+async def forget(tx: Transaction, keyring: Keyring, organization_id: UUID, connection_id: UUID, reference: bytes) -> None:
+    """After an erasure: destroy the keys of everything that came in under a reference, and forget how far it was asked about."""
+    receipts, events = await intake.kept_about(tx, connection_id, reference)
+    await intake.destroy_keys(tx, connection_id, receipts, events)
+    await look_ups.forget(tx, connection_id, reference)
+    await polls.forget_subjects(tx, connection_id, [reference])
+    facts = {"destroyed": "receipt and event keys of a reference", "receipts": len(receipts), "events": len(events)}
+    await append(tx, keyring, organization_id, Act.ERASURE, facts=facts, connection=connection_id)
 
 
 def after_a_miss(row: LookUp) -> None:

@@ -160,12 +160,16 @@ class Refusal(Base):
 
 
 class LookUpState(StrEnum):
-    """How far a notice has come. WAITING: nobody enrolled and agreed yet, so nobody may be asked about."""
+    """How far a notice has come. WAITING: nobody enrolled and agreed yet, so nobody may be asked about.
+
+    UNKNOWN: the provider does not know it. GIVEN_UP: who it is about refused, or nobody agreed in time.
+    """
 
     WAITING = "waiting"
     DUE = "due"
     DONE = "done"
     UNKNOWN = "unknown"
+    GIVEN_UP = "given_up"
 
 
 class LookUp(Base):

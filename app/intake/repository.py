@@ -116,6 +116,17 @@ async def destroy_keys(tx: Transaction, connection_id: UUID, receipt_ids: set[UU
     )
 
 
+async def kept_about(tx: Transaction, connection_id: UUID, reference_index: bytes) -> tuple[set[UUID], set[UUID]]:
+    """What is kept about one reference: `(receipts, events)`; of a receipt with others' events these have keys of their own."""
+    fetched = select(Receipt.id).where(Receipt.connection_id == connection_id, Receipt.about_index == reference_index)
+    told = select(Event.receipt_id, Event.id).where(
+        Event.connection_id == connection_id, Event.reference_index == reference_index
+    )
+    events = (await tx.execute(told)).all()
+    receipts = set((await tx.execute(fetched)).scalars()) | {row[0] for row in events}
+    return receipts, {row[1] for row in events}
+
+
 async def to_replay(tx: Transaction, organization_id: UUID, after: UUID, limit: int) -> Sequence[UUID]:
     """Receipts with something set aside: quarantined events, unsplittable or stale receipts, oldest first."""
     quarantined = select(Event.receipt_id).where(

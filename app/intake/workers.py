@@ -9,7 +9,7 @@ from app.kit.database import Database, Transaction
 from app.kit.keyring import Keyring
 from app.kit.outbox import Consumer, Message, wake_parked
 from app.ledger.service import Act, Actor, append
-from app.members.service import ENROLLMENT_CHANGED
+from app.members.service import ENROLLMENT_CHANGED, REFERENCE_FORGOTTEN
 
 BATCH = 50
 PAGE = 100
@@ -35,6 +35,18 @@ def waker(context: Context) -> Consumer:
             await looking_up.wake(tx, context.keyring, organization_id, member_ids)
 
     return Consumer("intake.look_ups", frozenset({ENROLLMENT_CHANGED}), handle)
+
+
+def forgetter(context: Context) -> Consumer:
+    """Destroy what came in under a reference that is nobody's any more."""
+
+    async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
+        for message in messages:
+            reference = bytes.fromhex(message.payload["reference_index"])
+            connection_id = UUID(message.payload["connection_id"])
+            await looking_up.forget(tx, context.keyring, message.organization_id, connection_id, reference)
+
+    return Consumer("intake.forget", frozenset({REFERENCE_FORGOTTEN}), handle)
 
 
 async def replay(context: Context, organization_id: UUID, actor: Actor) -> int:

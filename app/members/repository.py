@@ -101,6 +101,12 @@ async def enrollments_of_member(tx: Transaction, member_id: UUID) -> Sequence[En
     return (await tx.execute(query.order_by(Enrollment.id))).scalars().all()
 
 
+async def references_of(tx: Transaction, member_id: UUID) -> Sequence[tuple[UUID, bytes]]:
+    """Every reference that was ever a member's: `(connection, blind index)`."""
+    query = select(Enrollment.connection_id, Enrollment.reference_index).where(Enrollment.member_id == member_id)
+    return [(row[0], row[1]) for row in (await tx.execute(query.order_by(Enrollment.id))).all()]
+
+
 async def last_consent(tx: Transaction, member_id: UUID, connection_id: UUID) -> Consent | None:
     """The member's latest answer for one connection."""
     query = select(Consent).where(Consent.member_id == member_id, Consent.connection_id == connection_id)

@@ -24,6 +24,8 @@ from app.members.schemas import ImportReport
 ENROLLMENT_CHANGED = "members.enrollment_changed"
 EMPLOYMENT_CHANGED = "members.employment_changed"
 MEMBER_ERASED = "members.erased"
+REFERENCE_FORGOTTEN = "members.reference_forgotten"
+"""Topic: nobody is behind `reference_index` (hex) of `connection_id` any more: what was kept under it goes."""
 _EXTERNAL = "member.external_id"
 _REFERENCE = "enrollment.reference"
 SCOPE = "alerts"
@@ -316,7 +318,12 @@ async def erase(tx: Transaction, keyring: Keyring, organization_id: UUID, member
         await access.set_email(tx, keyring, account, None)
         account.disabled_at = clock.now()
         await end_access(tx, account.id, Role.MEMBER, clock.now())
+    references = await repository.references_of(tx, member_id)
     await repository.forget(tx, member_id, clock.now())
+    for connection_id, index in references:
+        if not await repository.enrollments_of(tx, organization_id, connection_id, index):
+            where = {"connection_id": str(connection_id), "reference_index": index.hex()}
+            await publish(tx, REFERENCE_FORGOTTEN, organization_id, **where)
     facts = {"destroyed": "member key"}
     await append(tx, keyring, organization_id, Act.ERASURE, facts=facts, actor=actor, member_id=member_id)
     await publish(tx, MEMBER_ERASED, organization_id, member_id=member_id)

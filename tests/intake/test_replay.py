@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 from app.intake.models import Event, Receipt
 from app.kit import clock
 from app.operations import replay, trace
+from connectors.asking import Asked
 from connectors.contract import Alert, BrokenEvent, Malformed, RawEvent
 from connectors.standard.connector import Standard
 from tests.intake.counting import books, outcomes, receipts
@@ -105,10 +106,10 @@ async def test_our_own_mistake_sets_one_receipt_aside_and_a_replay_after_the_fix
 ) -> None:
     real = Standard.split
 
-    def fails(self: Standard, body: bytes) -> Any:
+    def fails(self: Standard, body: bytes, asked: Asked) -> Any:
         if b"a-2" in body:
             raise ZeroDivisionError
-        return real(self, body)
+        return real(self, body, asked)
 
     monkeypatch.setattr(Standard, "split", fails)
     await world.deliver(alert())
@@ -177,10 +178,10 @@ async def test_a_connector_that_says_what_no_database_can_keep_does_not_stop_the
 ) -> None:
     real = Standard.split
 
-    def hostile(self: Standard, body: bytes) -> Any:
+    def hostile(self: Standard, body: bytes, asked: Asked) -> Any:
         if b"whole" in body:
             raise Malformed("a\x00\ud800")
-        return [BrokenEvent("b\x00\udfff" * 200), *real(self, body)]
+        return [BrokenEvent("b\x00\udfff" * 200), *real(self, body, asked)]
 
     monkeypatch.setattr(Standard, "split", hostile)
     await world.deliver({"whole": 1})
