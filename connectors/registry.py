@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import MappingProxyType
 
-from connectors.contract import Connector
+from connectors.contract import Connector, Notice
 from connectors.verifiers import NotSigned
 
 GROUP = "harmline.connectors"
@@ -74,9 +74,29 @@ def _complaint(name: str, connector: Connector) -> str | None:
         return f"it declares no {missing[0]}"
     if connector.name != name or NAME.fullmatch(name) is None:
         return f"it is named {connector.name!r}; a name is its folder's, in a-z, 0-9 and _"
+    return _asking_complaint(connector) or _webhook_complaint(connector)
+
+
+def _asking_complaint(connector: Connector) -> str | None:
+    kind, asks = type(connector), connector.poll is not None or connector.looks_up
+    if connector.poll is not None and kind.pages is Connector.pages:
+        return "it has a poll plan and no `pages`"
+    if connector.looks_up and kind.follow_up is Connector.follow_up:
+        return "it looks things up and has no `follow_up`"
+    if Notice.GO_AND_LOOK in connector.events.values() and not connector.looks_up:
+        return "it knows notices to be looked up, and does not look them up"
+    if asks and "base_url" not in connector.config.model_fields:
+        return "it asks its provider, and has no setting `base_url` that says where"
+    undescribed = [name for name, field in connector.config.model_fields.items() if not field.description]
+    return f"its setting {undescribed[0]!r} has no description" if undescribed else None
+
+
+def _webhook_complaint(connector: Connector) -> str | None:
     plan = connector.webhook
     if plan is None:
-        return "nothing can come in: it declares no webhook"
+        return None if connector.poll else "nothing can come in: it declares no webhook and no poll plan"
+    if plan.sources is not None and plan.sources not in connector.config.model_fields:
+        return f"its webhook reads the setting {plan.sources!r}, which it has not"
     if isinstance(plan.verifier, NotSigned) and not plan.verifier.stand_in.strip():
         return "its provider signs nothing, and it does not say what stands in for that"
     if not plan.media_types or plan.largest_body < 1:
