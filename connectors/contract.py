@@ -22,6 +22,7 @@ from pydantic import (
     Field,
     StringConstraints,
     ValidationError,
+    field_serializer,
     model_validator,
 )
 
@@ -146,6 +147,11 @@ class BreachRecord(BaseModel):
     elements: frozenset[DataElement] | None = None
     breached: Interval | None = None
     published: Interval | None = None
+
+    @field_serializer("elements")
+    def _in_order(self, elements: frozenset[DataElement] | None) -> list[DataElement] | None:
+        """A set has no order of its own: the same record is to be written the same way every time."""
+        return None if elements is None else sorted(elements)
 
 
 @dataclass(frozen=True, slots=True)

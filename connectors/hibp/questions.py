@@ -1,0 +1,67 @@
+"""What the service is asked, and how fast; what is read of its answers on the way to the next question."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from connectors import strict_json
+from connectors.asking import Answer, Asked, CredentialsRefused, Http, ProviderError, UnexpectedAnswer
+from connectors.contract import Malformed
+
+WHOLE_LIST = {"truncateResponse": "true", "IncludeUnverified": "true"}
+LONGEST_CURSOR = 100
+PREFIX_LETTERS = 6
+MOST_FAILURES = 3
+
+
+async def keep_pace(http: Http, key: Mapping[str, str], *, anybody: bool) -> bool:
+    """Go as fast as the plan allows, where it says so; whether the answer shows that our key is good.
+
+    A 403 may mean only that this plan does not tell. Whether the key is good then shows when somebody is asked about.
+    """
+    try:
+        answer = await http.get("/subscription/status", headers=key, may_miss=True)
+    except CredentialsRefused:
+        if not anybody:
+            raise
+        return False
+    allowed = _field(answer, "Rpm") if answer.found else None
+    if isinstance(allowed, int) and not isinstance(allowed, bool) and allowed > 0:
+        http.pace(allowed)
+    return answer.found
+
+
+def last_added(latest: Answer) -> str:
+    """When the service last added a breach, in its own spelling."""
+    added = _field(latest, "AddedDate")
+    if not isinstance(added, str) or not added.strip() or len(added) > LONGEST_CURSOR:
+        raise UnexpectedAnswer("the service does not say when it last added a breach")
+    return added
+
+
+def question(reference: str, *, by_range: bool) -> tuple[Asked, str, Mapping[str, str] | None]:
+    """What a member is asked about with, and the path and parameters of the request."""
+    account = reference.strip()
+    if not by_range:
+        return {"account": reference}, f"/breachedaccount/{quote(account, safe='')}", WHOLE_LIST
+    digest = hashlib.sha1(account.lower().encode(), usedforsecurity=False).hexdigest().upper()
+    asked = {"account": reference, "suffix": digest[PREFIX_LETTERS:]}
+    return asked, f"/breachedaccount/range/{digest[:PREFIX_LETTERS]}", None
+
+
+def note(error: ProviderError, failures: list[ProviderError]) -> None:
+    """One address or name that cannot be asked about must not hold up the others; several mean that it is not the address."""
+    failures.append(error)
+    if len(failures) >= MOST_FAILURES:
+        raise error
+
+
+def _field(answer: Answer, name: str) -> Any:
+    try:
+        tree = strict_json.parse(answer.body)
+    except Malformed:
+        return None
+    return tree.get(name) if isinstance(tree, dict) else None
