@@ -1,26 +1,59 @@
 """The one outgoing HTTP client, and the one module that imports httpx.
 
 Every request has deadlines, also in total (httpx alone has none); redirects are not followed, the environment's proxies
-and netrc are not read, and no address is written to a log: a webhook's address holds its token.
+and netrc are not read, and no address is written to a log: a webhook's address holds its token. `client` is for the house's
+own tools; whatever an admin configured is asked by `ProviderClient`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import random
+import re
+import ssl
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cache
+from json import dumps
+from types import MappingProxyType
 from typing import Any
 
 import httpx
+import stamina
+import stamina.instrumentation
+
+from connectors.answers import MOST_HEADERS, Body, PerhapsDone, TokenRefused, patience, refusal, require_meaning
+from connectors.asking import Answer, Login, NotAllowed, ProviderError, TryLater, UnexpectedAnswer
+from connectors.egress import Resolver, allowed_addresses, base_of, look_up
+from connectors.pace import Pace
+from connectors.sign_in import Tokens, signing_in
 
 Client = httpx.AsyncClient
 Response = httpx.Response
 HttpError = httpx.HTTPError
 
+_USER_AGENT = "harmline"
+_LIMITS = httpx.Limits(max_connections=8, max_keepalive_connections=2, keepalive_expiry=30.0)
+_HEADERS_TOO_LARGE = 431  # h11's hint when a head does not end
+_TOO_LARGE_HEADERS = "The provider's answer has too large headers"
+_HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+_OURS = frozenset(
+    {
+        *("host", "content-length", "transfer-encoding", "accept-encoding", "cookie", "expect", "te", "trailer", "upgrade"),
+        *("connection", "keep-alive", "proxy-authorization", "proxy-connection"),
+    }
+)
+
 # Both write whole addresses, at INFO and DEBUG.
 for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
+# What is tried again is told by the connection's health; stamina's own line would name neither.
+stamina.instrumentation.set_on_retry_hooks(())
 
 
 class _WithDeadline(httpx.AsyncClient):
@@ -51,20 +84,266 @@ def client(
         total=total,
         timeout=httpx.Timeout(read, connect=connect),
         base_url=base_url,
-        headers={"user-agent": "harmline", **(headers or {})},
+        headers={"user-agent": _USER_AGENT, **(headers or {})},
         follow_redirects=False,
         trust_env=False,
     )
 
 
-_sandboxes: set[str] = set()
+_sandboxes: Counter[str] = Counter()
 
 
 @contextmanager
 def sandbox_allowed(origin: str) -> Iterator[None]:
-    """Let the provider client reach one plain-http origin of this machine, in this process only; no setting can do that."""
-    _sandboxes.add(origin)
+    """Let the provider client reach one plain-http origin of this machine, in this process only; no setting can do that.
+
+    `origin` is http://127.0.0.1 with a port; ValueError otherwise.
+    """
+    if not re.fullmatch(r"http://127\.0\.0\.1:[1-9][0-9]{0,4}", origin):
+        raise ValueError("a sandbox is http://127.0.0.1 with a port")
+    _sandboxes[origin] += 1
     try:
         yield
     finally:
-        _sandboxes.discard(origin)
+        _sandboxes[origin] -= 1
+        if not _sandboxes[origin]:
+            del _sandboxes[origin]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Request:
+    """One request, ready to be sent; holds secrets, so it is shown nowhere."""
+
+    method: str
+    target: bytes
+    headers: Mapping[str, str]
+    content: bytes | None
+    may_miss: bool
+    repeatable: bool
+
+
+class ProviderClient:
+    """Asks one provider, below one base address, and nobody else: `connectors.asking.Http`. Raises only ProviderError.
+
+    - Every request resolves the name anew, refuses it if even one address is not public, and connects to the address that
+      was judged; certificate and Host are the name's. Redirects, proxies, netrc and cookies do not exist here.
+    - Whatever may pass is tried again, a few times, with full jitter. A POST is, only where nothing was done with it or
+      while signing in: nobody is harmed by a second token.
+    - What the provider asks for by Retry-After holds for all requests of this client.
+    - An empty body is an answer only with status 204, or with a 404 that the caller takes for one.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        requests_per_minute: float,
+        now: Callable[[], datetime],
+        connect: float = 5.0,
+        read: float = 10.0,
+        total: float = 30.0,
+        attempts: int = 3,
+        backoff: float = 0.5,
+        longest_wait: float = 5.0,
+        resolver: Resolver = look_up,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """To be closed by its owner. NotAllowed for a base address that is not one; see `egress.base_of`.
+
+        Seconds: `connect` for the name and for each address, `read` between two pieces, `total` for one attempt; none begins
+        later than `total` after the first. `backoff`: the first one's upper bound. `longest_wait`: how long a Retry-After
+        may be to be waited for in place. `now`: aware. `tls`: whom to trust; the usual authorities when None.
+        """
+        self._base = base_of(base_url, _sandboxes)
+        self._now = now
+        self._connect, self._total = connect, total
+        self._attempts, self._backoff, self._longest_wait = attempts, backoff, longest_wait
+        self._resolver = resolver
+        self._pace = Pace(requests_per_minute, longest_hold=longest_wait)
+        self._tokens = Tokens()
+        self._timeout = httpx.Timeout(read, connect=connect, pool=total).as_dict()
+        self._transport = httpx.AsyncHTTPTransport(verify=tls or _usual_authorities(), trust_env=False, limits=_LIMITS)
+        self._reached: str | None = None
+
+    async def __aenter__(self) -> ProviderClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._transport.aclose()
+
+    def pace(self, requests_per_minute: float) -> None:
+        """Go no faster than this from now on; counts from the last request."""
+        self._pace.change(requests_per_minute)
+
+    async def get(
+        self,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        login: Login | None = None,
+        may_miss: bool = False,
+    ) -> Answer:
+        """See `Http.get`. `path` is already quoted: a name inside it by `urllib.parse.quote(name, safe="")`."""
+        target = self._base.target(path, params)
+        request = _Request("GET", target, _checked(headers), None, may_miss, repeatable=True)
+        return await self._ask(request, login)
+
+    async def post(self, path: str, *, json: Any, headers: Mapping[str, str] | None = None, login: Login | None = None) -> Answer:
+        """See `Http.post`."""
+        content = _written(json)
+        head = {**_checked(headers), "content-type": "application/json"}
+        request = _Request("POST", self._base.target(path), head, content, False, repeatable=signing_in())
+        return await self._ask(request, login)
+
+    async def _ask(self, request: _Request, login: Login | None) -> Answer:
+        if login is None:
+            return await self._repeat(request)
+        token = await self._tokens.get(login)
+        with suppress(TokenRefused):
+            return await self._repeat(_with_token(request, token))
+        self._tokens.forget(login, token)
+        return await self._repeat(_with_token(request, await self._tokens.get(login)))
+
+    async def _repeat(self, request: _Request) -> Answer:
+        tried = 0
+
+        def worth_it(error: Exception) -> bool | float:
+            if not isinstance(error, TryLater) or (isinstance(error, PerhapsDone) and not request.repeatable):
+                return False
+            if error.seconds is not None and error.seconds > self._longest_wait:
+                return False
+            # Full jitter; what Retry-After asked for is kept by the pace.
+            return random.uniform(0, min(self._longest_wait, self._backoff * 2 ** (tried - 1)))  # noqa: S311
+
+        async for attempt in stamina.retry_context(on=worth_it, attempts=self._attempts, timeout=self._total):
+            with attempt:
+                tried = attempt.num
+                return await self._attempt(request)
+        raise AssertionError("there is always a first attempt")
+
+    async def _attempt(self, request: _Request) -> Answer:
+        await self._pace.turn()
+        try:
+            async with asyncio.timeout(self._total):
+                return await self._send(request)
+        except (httpx.HTTPError, httpx.StreamError, OSError) as error:
+            failure = _failure(error)
+        # Outside of the handler: what was caught holds the address and the headers, and would travel along.
+        raise failure
+
+    async def _send(self, request: _Request) -> Answer:
+        response = await self._connected(request, await self._addresses())
+        try:
+            return await self._read(response, may_miss=request.may_miss)
+        finally:
+            await response.aclose()
+
+    async def _addresses(self) -> Sequence[str]:
+        if not self._base.sandbox:
+            found = await allowed_addresses(self._base.host, self._resolver, self._connect)
+            # The one that answered last time first, if it is still one of them.
+            return sorted(found, key=lambda address: address != self._reached)
+        if self._base.origin not in _sandboxes:
+            raise NotAllowed("The sandbox is closed")
+        return [self._base.host]
+
+    async def _connected(self, request: _Request, addresses: Sequence[str]) -> httpx.Response:
+        """The answer's head, from the first address that lets us in."""
+        failure: ProviderError = TryLater("The provider cannot be reached")
+        for address in addresses:
+            try:
+                response = await self._transport.handle_async_request(self._to(address, request))
+            except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+                failure = _failure(error)
+            else:
+                self._reached = address
+                return response
+        raise failure
+
+    def _to(self, address: str, request: _Request) -> httpx.Request:
+        base = self._base
+        port = base.port if base.sandbox else None
+        headers = {
+            "host": base.origin.partition("//")[2],
+            "user-agent": _USER_AGENT,
+            "accept": "application/json",
+            "accept-encoding": "gzip",
+            **request.headers,
+        }
+        return httpx.Request(
+            request.method,
+            httpx.URL(scheme=base.origin.partition(":")[0], host=address, port=port, raw_path=request.target),
+            headers=headers,
+            content=request.content,
+            extensions={"timeout": self._timeout, "sni_hostname": base.host},
+        )
+
+    async def _read(self, response: httpx.Response, *, may_miss: bool) -> Answer:
+        if sum(len(name) + len(value) + len(": \r\n") for name, value in response.headers.raw) > MOST_HEADERS:
+            raise UnexpectedAnswer(_TOO_LARGE_HEADERS)
+        seconds = patience(response.headers.get_list("retry-after"), response.headers.get("date"), self._now())
+        refused = refusal(response.status_code, seconds, may_miss=may_miss)
+        if refused is not None:
+            if isinstance(refused, TryLater) and seconds:
+                self._pace.hold(seconds)
+            raise refused
+        body = Body(response.headers.get_list("content-encoding"))
+        async for chunk in response.aiter_raw():
+            body.feed(chunk)
+        whole = body.whole()
+        require_meaning(response.status_code, response.headers.get("content-type", ""), whole)
+        return Answer(response.status_code, MappingProxyType(dict(response.headers)), whole)
+
+
+@cache
+def _usual_authorities() -> ssl.SSLContext:
+    # Reading them takes tens of milliseconds, and a poll may make a client for a single request.
+    return httpx.create_ssl_context(trust_env=False)
+
+
+def _with_token(request: _Request, token: str) -> _Request:
+    return replace(request, headers={**request.headers, **_checked({"authorization": f"Bearer {token}"})})
+
+
+def _checked(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """The headers with small letters, or NotAllowed: what cannot be sent would otherwise be quoted in an error."""
+    checked = {name.lower(): value for name, value in (headers or {}).items()}
+    for name, value in checked.items():
+        if not _HEADER_NAME.fullmatch(name) or name in _OURS:
+            raise NotAllowed("A header is not one that may be set")
+        if not _HEADER_VALUE.fullmatch(value):
+            raise NotAllowed("A secret or setting holds a character that cannot be sent, perhaps a space or line at its end")
+    return checked
+
+
+def _written(tree: Any) -> bytes:
+    with suppress(ValueError, TypeError, RecursionError):
+        return dumps(tree, allow_nan=False).encode()
+    raise NotAllowed("What is to be sent is no JSON")
+
+
+def _failure(error: Exception) -> ProviderError:
+    """The same in our own words: httpx's hold addresses."""
+    causes = list(_causes(error))
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        return UnexpectedAnswer("The provider's certificate is not valid for its name")
+    if any(getattr(cause, "error_status_hint", None) == _HEADERS_TOO_LARGE for cause in causes):
+        return UnexpectedAnswer(_TOO_LARGE_HEADERS)
+    if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
+        return NotAllowed("The request cannot be sent")
+    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+        return TryLater("The provider cannot be reached")
+    if isinstance(error, httpx.TimeoutException | TimeoutError):
+        return PerhapsDone("The provider did not answer in time")
+    return PerhapsDone("The connection to the provider broke off")
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

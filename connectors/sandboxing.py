@@ -10,8 +10,8 @@ import asyncio
 import gzip
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -49,6 +49,15 @@ class Fault(StrEnum):
     BOMB = "a small body that unpacks to a large one"
     CUT = "the connection is cut in the middle of the body"
     HANG = "no answer at all"
+
+
+_STATUSES = {
+    Fault.LIMITED_SECONDS: 429,
+    Fault.LIMITED_DATE: 429,
+    Fault.BROKEN: 500,
+    Fault.AWAY: 503,
+    Fault.REFUSED: 401,
+}
 
 
 class Manner(StrEnum):
@@ -125,12 +134,9 @@ class Faults:
         return layer
 
     async def _answer(self, asked: _Asked) -> ASGIApp:
+        if asked.fault in _STATUSES:
+            return _json(_STATUSES[asked.fault], self._patience(asked))
         match asked.fault:
-            case Fault.LIMITED_SECONDS:
-                return _json(429, {"retry-after": f"{asked.seconds:g}"})
-            case Fault.LIMITED_DATE:
-                until = self.now().astimezone(UTC) + timedelta(seconds=asked.seconds)
-                return _json(429, {"retry-after": format_datetime(until, usegmt=True)})
             case Fault.HTML:
                 return Response("<!doctype html><title>Maintenance</title>", media_type="text/html")
             case Fault.NOT_JSON:
@@ -145,10 +151,18 @@ class Faults:
                 return StreamingResponse(_drip(0.0, b"[" * 65536), media_type="application/json")
             case Fault.CUT:
                 return StreamingResponse(_cut(), headers={"content-length": "1000"}, media_type="application/json")
-            case Fault.HANG:
-                await asyncio.sleep(3600)
-        statuses = {Fault.BROKEN: 500, Fault.AWAY: 503, Fault.REFUSED: 401}
-        return _json(statuses[asked.fault])
+        await asyncio.sleep(3600)
+        return _json(500)
+
+    def _patience(self, asked: _Asked) -> dict[str, str]:
+        """Retry-After; a date comes with the sandbox's own Date, from which a client counts."""
+        if asked.fault is Fault.LIMITED_SECONDS:
+            return {"retry-after": f"{asked.seconds:g}"}
+        if asked.fault is Fault.LIMITED_DATE:
+            now = self.now().astimezone(UTC)
+            until = now + timedelta(seconds=asked.seconds)
+            return {"date": format_datetime(now, usegmt=True), "retry-after": format_datetime(until, usegmt=True)}
+        return {}
 
 
 def _json(status: int, headers: dict[str, str] | None = None) -> Response:
@@ -219,23 +233,32 @@ class Sandbox(ABC):
         return self.faults.wrap(Starlette(routes=list(self.routes())))
 
 
+class _Server(uvicorn.Server):
+    """A server that leaves the signals of the process to its owner."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 @asynccontextmanager
 async def serving(sandbox: Sandbox, port: int = 0) -> AsyncIterator[str]:
     """Serve a sandbox on 127.0.0.1; yields its base address, which the outgoing client may reach meanwhile."""
-    config = uvicorn.Config(sandbox.app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=0)
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    config = uvicorn.Config(sandbox.app, log_config=None, access_log=False, lifespan="off", date_header=False)
+    server = _Server(config)
     listener = socket.create_server(("127.0.0.1", port))
     base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        while not server.started:
+        while not server.started and not running.done():  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.005)
         with sandbox_allowed(base_url):
             yield base_url
     finally:
         server.should_exit = server.force_exit = True
         await running
+        for hanging in server.server_state.tasks:
+            hanging.cancel()
         listener.close()
 
 

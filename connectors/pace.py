@@ -1,0 +1,55 @@
+"""How fast a provider is asked: evenly spaced turns, and none before the moment that the provider named."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+
+from connectors.asking import TryLater, UnexpectedAnswer
+
+SLACK = 0.5
+"""Seconds added to each minute's turns: a request that is slow on its way must not meet the next one in one window."""
+
+LONGEST_TURN = 90.0
+"""Seconds. Who would wait longer for a turn is told to come again, rather than kept."""
+
+
+class Pace:
+    """Turns for one connection; they come in the order in which they were asked for.
+
+    Not a leaky bucket: one that is given another rate forgets what it has just let through, and a provider does not.
+    """
+
+    def __init__(self, requests_per_minute: float, *, longest_hold: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """`longest_hold`: seconds of a provider's "not before" that are waited for in place. `clock` in seconds, never back."""
+        self._clock = clock
+        self._longest_hold = longest_hold
+        self._order = asyncio.Lock()
+        self._last = self._held_until = -math.inf
+        self.change(requests_per_minute)
+
+    def change(self, requests_per_minute: float) -> None:
+        """From now on; counts from the last turn. UnexpectedAnswer when it is no rate at all: providers send it."""
+        if not (math.isfinite(requests_per_minute) and requests_per_minute > 0):
+            raise UnexpectedAnswer("The provider names a rate at which nothing can be asked")
+        self._period = (60 + SLACK) / requests_per_minute
+
+    def hold(self, seconds: float) -> None:
+        """Give no turn for so long. A shorter one does not take back a longer one."""
+        self._held_until = max(self._held_until, self._clock() + seconds)
+
+    async def turn(self) -> None:
+        """Wait for the next turn. TryLater when the provider wants to be left alone for longer than is waited in place."""
+        async with self._order:
+            while (seconds := self._seconds()) > 0:  # noqa: ASYNC110 - once, unless held or slowed meanwhile
+                await asyncio.sleep(seconds)
+            self._last = self._clock()
+
+    def _seconds(self) -> float:
+        now = self._clock()
+        held, paced = self._held_until - now, self._last + self._period - now
+        if held > self._longest_hold or paced > LONGEST_TURN:
+            raise TryLater("The provider asked for patience", math.ceil(max(held, paced)))
+        return max(held, paced)
