@@ -64,6 +64,7 @@ def consumers(context: Context) -> list[Consumer]:
         intake_workers.waker(context),
         intake_workers.forgetter(context),
         incident_workers.matcher(context),
+        incident_workers.lister(context),
         incident_workers.eraser(context),
         linkage_workers.consumer(context),
     ]

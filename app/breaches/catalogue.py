@@ -13,7 +13,7 @@ from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from app.breaches.sources import Mark
 from connectors.contract import Interval
@@ -148,6 +148,19 @@ class Defendant(BaseModel):
     name: str
 
 
+class Listing(BaseModel):
+    """That a breach is known from a listing service alone: `name` is the service's own key, `said` when it described the breach.
+
+    It exposed only whom the service lists. `said` None: it has named people, and not yet said what was in it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    connector: str
+    name: str
+    said: AwareDatetime | None = None
+
+
 class BreachSpec(BaseModel):
     """One breach as data. Refuses unknown fields, publications of unknown waves, and an element twice in a wave."""
 
@@ -164,6 +177,7 @@ class BreachSpec(BaseModel):
     population: Population | None = None
     competing_claims: tuple[CompetingClaim, ...] = ()
     filings: tuple[Filing, ...] = ()
+    listing: Listing | None = None
 
     @field_validator("time_zone")
     @classmethod

@@ -93,7 +93,7 @@ def weakest(statuses: Iterable[ExposureStatus]) -> ExposureStatus:
 def derive_exposures(
     employment: Sequence[EmploymentInterval], breach: BreachSpec, own_evidence: Sequence[OwnEvidence] = ()
 ) -> tuple[Exposure, ...]:
-    """Every wave × element of `breach` for a member, in the order of the waves.
+    """Every wave × element of `breach` for a member, in the order of the waves; of a listed breach only what names this member.
 
     Elements that only own evidence names come after the reported ones of their wave.
     Raises ValueError if evidence names a wave that the breach does not have.
@@ -105,9 +105,10 @@ def derive_exposures(
     for wave in breach.waves:
         evidence = [e for e in own_evidence if e.wave == wave.key]
         for listed in wave.elements:
-            from_population = Exposure(breach.key, wave.key, listed.element, basis, status, listed.mark)
-            candidates = [from_population, *_from_evidence(breach.key, listed, evidence)]
-            found.append(min(candidates, key=_strength))
+            candidates = [*_from_evidence(breach.key, listed, evidence)]
+            if breach.listing is None:
+                candidates.append(Exposure(breach.key, wave.key, listed.element, basis, status, listed.mark))
+            found.extend(sorted(candidates, key=_strength)[:1])
         found.extend(_only_in_evidence(breach.key, wave, evidence))
     return tuple(found)
 

@@ -1,6 +1,6 @@
 """All SQL of breaches: breaches, evidence, exposures, matters. Every query is scoped by organization."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
@@ -57,6 +57,16 @@ async def waves_in_evidence(tx: Transaction, organization_id: UUID, breach_id: U
         .where(Breach.organization_id == organization_id, MemberEvidence.breach_id == breach_id)
     )
     return set((await tx.execute(query.distinct())).scalars())
+
+
+async def members_in_evidence(tx: Transaction, organization_id: UUID, keys: Collection[str]) -> Sequence[UUID]:
+    """The members whom something names in one of these breaches, by the breaches' own names."""
+    query = (
+        select(MemberEvidence.member_id)
+        .join(Breach, Breach.id == MemberEvidence.breach_id)
+        .where(Breach.organization_id == organization_id, Breach.key.in_(keys))
+    )
+    return (await tx.execute(query.distinct().order_by(MemberEvidence.member_id))).scalars().all()
 
 
 async def exposures(tx: Transaction, organization_id: UUID, member_ids: Sequence[UUID]) -> Sequence[ExposureRow]:

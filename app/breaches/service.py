@@ -59,7 +59,7 @@ async def load_catalogue(
     """
     report = CatalogueReport()
     for place, spec in enumerate(load_breaches(name)):
-        change = await _write_breach(tx, keyring, organization_id, spec, focal=place == 0, actor=actor)
+        change = await write_breach(tx, keyring, organization_id, spec, focal=place == 0, actor=actor)
         setattr(report, change, getattr(report, change) + 1)
         for mail in spec.defendant_email_domains:
             await hold_domain(tx, organization_id, mail.domain, "The defendant of a breach reads mail here.")
@@ -70,9 +70,13 @@ async def load_catalogue(
     return report
 
 
-async def _write_breach(
-    tx: Transaction, keyring: Keyring, organization_id: UUID, spec: BreachSpec, *, focal: bool, actor: Actor
+async def write_breach(
+    tx: Transaction, keyring: Keyring, organization_id: UUID, spec: BreachSpec, *, focal: bool, actor: Actor = SYSTEM
 ) -> str:
+    """Make a stored breach what `spec` says: "added", "updated" or "unchanged". No exposure is recomputed here.
+
+    Raises a 409 Problem when evidence names a wave that `spec` has not.
+    """
     data = spec.model_dump(mode="json", by_alias=True)
     row = await repository.breach_by_key(tx, organization_id, spec.key)
     if row is not None and (row.spec, row.focal) == (data, focal):
@@ -152,7 +156,8 @@ async def record_evidence(
     await tx.flush()
     facts = {"change": "evidence", "evidence": str(row.id), "basis": basis.value, "wave": wave, "elements": listed}
     await append(tx, keyring, organization_id, Act.BREACH, facts=facts, actor=actor, member_id=member_id, breach=breach.id)
-    await _tell(tx, organization_id, await recompute(tx, organization_id, [member_id]))
+    await recompute(tx, organization_id, [member_id])
+    await _tell(tx, organization_id, [member_id])
     return row.id
 
 
@@ -236,9 +241,13 @@ async def _make_so(
 
 
 async def exposures_of(tx: Transaction, organization_id: UUID, member_id: UUID) -> dict[UUID, tuple[Exposure, ...]]:
-    """What each breach exposed of one member, by breach id; breaches with nothing known are left out."""
+    """What each breach exposed of one member, by breach id; breaches with nothing known are left out.
+
+    Empty where something names this member and nothing says what data it was.
+    """
     keys = {row.id: row.key for row in await repository.breaches(tx, organization_id)}
-    found: defaultdict[UUID, list[Exposure]] = defaultdict(list)
+    named = await repository.evidence(tx, organization_id, [member_id])
+    found: defaultdict[UUID, list[Exposure]] = defaultdict(list, {item.breach_id: [] for item in named})
     for row in await repository.exposures(tx, organization_id, [member_id]):
         found[row.breach_id].append(
             Exposure(

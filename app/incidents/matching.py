@@ -32,7 +32,8 @@ async def match(tx: Transaction, keyring: Keyring, connection_id: UUID, alert_id
     known = await repository.match_of(tx, connection_id, alert_id)
     if not await _unbrought(tx, alert, known.member_id if known else None):
         return known.member_id if known else None
-    found, reason, asked = await (_whose(tx, alert) if known is None else _still(tx, alert, known))
+    reference = (alert.organization_id, alert.connection_id, alert.reference_index)
+    found, reason, asked = await (whose(tx, *reference) if known is None else _still(tx, alert, known))
     if found is None:
         await _wait(tx, keyring, alert, reason, asked)
         return None
@@ -64,15 +65,17 @@ async def _still(tx: Transaction, alert: AlertRow, known: MemberAlert) -> tuple[
     return known if consents else None, reason, known.member_id
 
 
-async def _whose(tx: Transaction, alert: AlertRow) -> tuple[Enrollment | None, UnmatchedReason, UUID | None]:
-    """The enrollment by which it is somebody's; else why it is not, and whom to ask for consent."""
-    enrollments = await members.enrollments_of(tx, alert.organization_id, alert.connection_id, alert.reference_index)
+async def whose(
+    tx: Transaction, organization_id: UUID, connection_id: UUID, reference_index: bytes
+) -> tuple[Enrollment | None, UnmatchedReason, UUID | None]:
+    """The enrollment by which something is somebody's; else why it is nobody's, and whom to ask for consent."""
+    enrollments = await members.enrollments_of(tx, organization_id, connection_id, reference_index)
     if not enrollments:
         return None, UnmatchedReason.NO_ENROLLMENT, None
     if len(enrollments) > 1:
         return None, UnmatchedReason.SEVERAL_MEMBERS, None
     one = enrollments[0]
-    consents = await consents_to(tx, one.member_id, alert.connection_id, clock.now())
+    consents = await consents_to(tx, one.member_id, connection_id, clock.now())
     if consents is None:
         return None, UnmatchedReason.NO_CONSENT, one.member_id
     if not consents:

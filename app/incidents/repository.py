@@ -15,6 +15,7 @@ from app.incidents.models import (
     UnmatchedReason,
     Verdict,
 )
+from app.intake.models import Event, EventOutcome
 from app.kit.database import Transaction
 from app.members.models import Enrollment
 
@@ -45,6 +46,24 @@ async def open_unmatched_of(tx: Transaction, organization_id: UUID, member_ids: 
         )
     )
     return (await tx.execute(query.order_by(Unmatched.alert_id))).scalars().all()
+
+
+async def breach_records_of(tx: Transaction, organization_id: UUID, member_ids: Collection[UUID]) -> Sequence[Event]:
+    """What can still be read of what providers said about breaches and one of these members, by any enrollment, oldest first."""
+    same = (Enrollment.connection_id == Event.connection_id) & (Enrollment.reference_index == Event.reference_index)
+    query = (
+        select(Event)
+        .join(Enrollment, same)
+        .where(
+            Enrollment.organization_id == organization_id,
+            Enrollment.member_id.in_(member_ids),
+            Enrollment.ended_at.is_(None),
+            Event.organization_id == organization_id,
+            Event.outcome == EventOutcome.BREACH_RECORD,
+            Event.wrapped_key.is_not(None),
+        )
+    )
+    return (await tx.execute(query.order_by(Event.id))).scalars().all()
 
 
 async def unmatched_after(tx: Transaction, organization_id: UUID, after: UUID, limit: int) -> Sequence[Unmatched]:

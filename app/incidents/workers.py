@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from app.incidents import matching, repository, service
-from app.intake.handling import ALERT_SEEN
+from app.incidents import listings, matching, repository, service
+from app.intake import repository as intake
+from app.intake.handling import ALERT_SEEN, BREACH_RECORD_SEEN
+from app.intake.models import Event
 from app.kit.context import Context
 from app.kit.database import Transaction
 from app.kit.outbox import Consumer, Message
@@ -43,6 +45,27 @@ async def _waiting(tx: Transaction, messages: Sequence[Message]) -> list[tuple[U
         for row in await repository.open_unmatched_of(tx, organization_id, member_ids)
     ]
     return [(row.connection_id, row.alert_id) for row in rows]
+
+
+def lister(context: Context) -> Consumer:
+    """Hand on what providers say about breaches; look again when an enrollment or a consent changes."""
+
+    async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
+        events: dict[UUID, dict[UUID, Event]] = {}
+        changed: dict[UUID, set[UUID]] = {}
+        for message in messages:
+            told = message.payload
+            if message.topic == ENROLLMENT_CHANGED:
+                changed.setdefault(message.organization_id, set()).add(UUID(told["member_id"]))
+            elif (event := await intake.event(tx, UUID(told["connection_id"]), UUID(told["event_id"]))) is not None:
+                events.setdefault(message.organization_id, {})[event.id] = event
+        for organization_id, member_ids in changed.items():
+            again = await repository.breach_records_of(tx, organization_id, member_ids)
+            events.setdefault(organization_id, {}).update({event.id: event for event in again})
+        for organization_id, found in sorted(events.items()):
+            await listings.record(tx, context.keyring, organization_id, list(found.values()))
+
+    return Consumer("incidents.listings", frozenset({BREACH_RECORD_SEEN, ENROLLMENT_CHANGED}), handle)
 
 
 def eraser(context: Context) -> Consumer:
