@@ -50,7 +50,7 @@ async def claim(tx: Transaction, owner: UUID, now: datetime, until: datetime, on
 async def write(tx: Transaction, turn: Turn, **values: Any) -> None:
     """Write the connection's row and hold it to the end of the transaction. Raises Fenced when it is somebody else's."""
     ours = (Poll.connection_id == turn.connection_id, Poll.fence == turn.fence, Poll.lease_owner == turn.owner)
-    written = update(Poll).where(*ours).values(**values).returning(Poll.connection_id)
+    written = update(Poll).where(*ours).values(fence=turn.fence, **values).returning(Poll.connection_id)
     if (await tx.execute(written.execution_options(synchronize_session=False))).first() is None:
         raise Fenced
 

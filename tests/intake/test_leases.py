@@ -1,0 +1,192 @@
+"""Who may ask: one at a time for each connection, over many askers and processes; a stale holder commits nothing (C1, C2, C4)."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import func, select, update
+
+from app.connections.models import Poll
+from app.intake.asker import Asker
+from app.intake.models import AlertRow
+from app.intake.polling import LONGEST_WAIT, back_off, next_on_the_grid, waits_until
+from app.kit import clock
+from app.kit.context import Context
+from app.kit.database import Database
+from connectors.asking import CredentialsRefused, TryLater, UnexpectedAnswer
+from connectors.sandboxing import serving
+from tests.intake.counting import books, receipts
+from tests.intake.polled import Polled, connect, polled_world
+from tests.support.paged import PagedSandbox, paged_registered
+from tests.support.world import NOW, World
+
+MOMENTS = st.timedeltas(timedelta(0), timedelta(days=7000)).map(lambda since: NOW + since)
+SPANS = st.timedeltas(timedelta(seconds=1), timedelta(days=30))
+
+
+@given(due=MOMENTS, every=SPANS, now=MOMENTS)
+def test_the_next_time_is_on_the_grid_after_now_and_one_interval_away(due: datetime, every: timedelta, now: datetime) -> None:
+    after = next_on_the_grid(due, every, now)
+    assert after > now or after == due + every
+    assert (after - due) % every == timedelta(0)
+    assert after - max(now, due) <= every
+
+
+@given(failures=st.integers(1, 10_000), chance=st.floats(0, 1, exclude_max=True), seconds=st.floats(0, 1e6) | st.none())
+def test_a_provider_rests_at_least_as_long_as_it_asked_and_never_for_ever(
+    failures: int, chance: float, seconds: float | None
+) -> None:
+    assert timedelta(seconds=15) <= back_off(failures, chance) <= LONGEST_WAIT
+    until = waits_until(TryLater("x", seconds), failures, NOW, chance)
+    assert until - NOW >= timedelta(seconds=seconds or 0)
+    assert until - NOW <= max(LONGEST_WAIT, timedelta(seconds=seconds or 0))
+    assert waits_until(UnexpectedAnswer("x"), failures, NOW, chance) - NOW <= LONGEST_WAIT
+    assert waits_until(CredentialsRefused("x"), failures, NOW, chance) - NOW == LONGEST_WAIT
+
+
+@pytest.fixture
+async def polled(world: World) -> AsyncIterator[Polled]:
+    async with polled_world(world) as made:
+        yield made
+
+
+async def test_eight_askers_never_ask_one_connection_at_once_and_miss_no_poll(polled: Polled) -> None:
+    """C1, C4 with eight askers, each with a database of its own; every hour is asked once by exactly one of them."""
+    names = [f"key-{number}" for number in range(1, 4)]
+    for key in names[1:]:
+        await connect(polled.world, polled.base_url, key)
+    old = polled.world.context
+    contexts = [Context(old.settings, Database(old.database.url), old.keyring, old.mailer) for _ in range(8)]
+    askers = [Asker(context) for context in contexts]
+    polled.provider.seconds = 0.001
+    hours = 5
+    for hour in range(hours):
+        polled.provider.add(clock.now(), "ref-nobody", count=2)
+        await asyncio.gather(*(asker.run_due() for asker in random.Random(hour).sample(askers, 8)))
+        polled.later(hours=1)
+    assert polled.provider.overlaps == 0
+    assert {key: polled.provider.asked.count(key) for key in names} == {
+        key: sum(1 + (2 * (hour + 1) - 1) // 10 for hour in range(hours)) for key in names
+    }, "each connection is asked each hour, page by page, and no more"
+    async with old.database.begin(read_only=True) as tx:
+        rows = (await tx.execute(select(Poll))).scalars().all()
+    assert [row.polls for row in rows] == [hours] * len(names)
+    await polled.world.workers.drain()
+    assert await polled.alerts() == 2 * hours
+    for asker, context in zip(askers, contexts, strict=True):
+        await asker.close()
+        await context.database.close()
+
+
+@contextmanager
+def schedulers(
+    world: World, tmp_path: Path, base_url: str, count: int, *, every: float, lease: float, seconds: float
+) -> Iterator[list[int]]:
+    """So many scheduler processes; their ids. They end by themselves."""
+    key_file = tmp_path / "top.key"
+    key_file.write_bytes(base64.b64encode(world.context.keyring._top))
+    until = time.time() + seconds
+    command = [sys.executable, "-m", "tests.intake.scheduler", world.context.database.url, str(key_file), base_url]
+    numbers = [f"{every}", f"{lease}", f"{until}"]
+    started = [os.posix_spawn(sys.executable, [*command, *numbers], os.environ) for _ in range(count)]
+    try:
+        yield started
+    finally:
+        for process in started:
+            with_signal(process, signal.SIGCONT)
+            with_signal(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+
+
+def with_signal(process: int, number: signal.Signals) -> None:
+    """Send a signal to a process that may be gone."""
+    try:
+        os.kill(process, number)
+    except ProcessLookupError:
+        return
+
+
+async def prepare(world: World, base_url: str, connections: int) -> None:
+    """Connections that are due by the real clock."""
+    for number in range(connections):
+        await connect(world, base_url, f"key-{number}")
+    async with world.context.database.begin() as tx:
+        await tx.execute(update(Poll).values(poll_due_at=datetime.now(UTC), sweep_due_at=datetime.now(UTC) + timedelta(days=1)))
+
+
+async def checked(world: World, provider: PagedSandbox) -> int:
+    """The cursor is nowhere ahead of the rows; how many polls there were."""
+    clock.set_to(datetime.now(UTC))
+    await world.workers.drain()
+    total = 0
+    for row, kept in await kept_by_connection(world):
+        covered = [at for at, *_ in provider.rows if row.cursor is not None and at <= row.cursor]
+        assert kept >= len(covered)
+        total += row.polls
+    return total
+
+
+async def kept_by_connection(world: World) -> list[tuple[Poll, int]]:
+    """Each connection with how many alerts it brought."""
+    count = select(func.count()).where(AlertRow.connection_id == Poll.connection_id).scalar_subquery()
+    async with world.context.database.begin(read_only=True) as tx:
+        return [(row[0], row[1]) for row in (await tx.execute(select(Poll, count))).all()]
+
+
+@pytest.mark.slow
+async def test_eight_processes_thousands_of_polls(world: World, tmp_path: Path) -> None:
+    """C1 with real processes; the campaign `polling` runs the same for as long as one likes."""
+    provider = PagedSandbox(lambda: datetime.now(UTC))
+    provider.seconds = 0.001
+    with paged_registered():
+        async with serving(provider) as base_url:
+            await prepare(world, base_url, 25)
+            provider.add(datetime.now(UTC), "ref-nobody", count=5)
+            with schedulers(world, tmp_path, base_url, 8, every=0.2, lease=30, seconds=40):
+                for _ in range(38):
+                    await asyncio.sleep(1)
+                    provider.add(datetime.now(UTC), "ref-nobody", count=1)
+                await asyncio.sleep(3)
+        assert provider.overlaps == 0
+        assert await checked(world, provider) > 500
+
+
+@pytest.mark.slow
+async def test_killed_and_paused_holders_commit_nothing_and_lose_nothing(world: World, tmp_path: Path) -> None:
+    """C2, C3: kill -9 at any moment, and a holder that is stopped past its lease and goes on."""
+    provider = PagedSandbox(lambda: datetime.now(UTC))
+    provider.seconds = 0.02
+    dice = random.Random(2)
+    with paged_registered():
+        async with serving(provider) as base_url:
+            await prepare(world, base_url, 6)
+            for _ in range(6):
+                with schedulers(world, tmp_path, base_url, 4, every=0.2, lease=1.5, seconds=60) as processes:
+                    await asyncio.sleep(2.5)
+                    provider.add(datetime.now(UTC), "ref-nobody", count=dice.randrange(30))
+                    paused, killed = processes[0], processes[1]
+                    with_signal(paused, signal.SIGSTOP)
+                    await asyncio.sleep(dice.random())
+                    with_signal(killed, signal.SIGKILL)
+                    await asyncio.sleep(2)
+                    with_signal(paused, signal.SIGCONT)
+                    await asyncio.sleep(1 + dice.random())
+            await checked(world, provider)
+            clock.set_to(datetime.now(UTC) + LONGEST_WAIT)
+            await world.workers.ask()
+    assert {kept for _, kept in await kept_by_connection(world)} == {len(provider.rows)}
+    assert len(await receipts(world)) > 0
+    assert (await books(world))["alerts"] == 6 * len(provider.rows)
