@@ -43,6 +43,7 @@ _INCIDENT = _rule(Reach.SELF_OR_MATTER, "timeline:read", Role.MEMBER, Role.COUNS
 _MATTERS = _rule(Reach.MATTER, "matters:read", Role.COUNSEL)
 _STATISTICS = _rule(Reach.NOBODY, "statistics:read", Role.STAFF, Role.COUNSEL)
 _QUEUES = _rule(Reach.ORGANIZATION, "queues:read", Role.CASEWORKER)
+_QUEUES_WRITE = _rule(Reach.ORGANIZATION, "queues:write", Role.CASEWORKER)
 _ROSTER = _rule(Reach.ORGANIZATION, "roster:write", Role.ADMIN)
 _CONNECTIONS = _rule(Reach.ORGANIZATION, "connections:write", Role.ADMIN)
 _ROLES = _rule(Reach.ORGANIZATION, "roles:write", Role.ADMIN, Role.COUNSEL)
@@ -79,12 +80,25 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("GET", "/v1/queues/unmatched"): _QUEUES,
     ("GET", "/v1/queues/quarantined"): _QUEUES,
     ("GET", "/v1/queues/set-aside"): _QUEUES,
+    ("POST", "/v1/queues/unmatched/{alert_id}/member"): _QUEUES_WRITE,
+    ("POST", "/v1/queues/receipts/{receipt_id}/retry"): _QUEUES_WRITE,
     ("GET", "/v1/members"): _ROSTER,
     ("POST", "/v1/members/import"): _ROSTER,
     ("POST", "/v1/enrollments/import"): _ROSTER,
     ("POST", "/v1/members/{member_id}/erasure"): _ROSTER,
     ("GET", "/v1/connections"): _CONNECTIONS,
     ("POST", "/v1/connections"): _CONNECTIONS,
+    ("GET", "/v1/connections/health"): _CONNECTIONS,
+    ("GET", "/v1/connections/{connection_id}"): _CONNECTIONS,
+    ("PATCH", "/v1/connections/{connection_id}"): _CONNECTIONS,
+    ("POST", "/v1/connections/{connection_id}/secret"): _CONNECTIONS,
+    ("POST", "/v1/connections/{connection_id}/address"): _CONNECTIONS,
+    ("POST", "/v1/connections/{connection_id}/retire"): _CONNECTIONS,
+    ("POST", "/v1/connections/{connection_id}/pause"): _CONNECTIONS,
+    ("POST", "/v1/connections/{connection_id}/resume"): _CONNECTIONS,
+    ("POST", "/v1/connections/{connection_id}/close"): _CONNECTIONS,
+    ("POST", "/v1/connections/{connection_id}/poll"): _CONNECTIONS,
+    ("GET", "/v1/connectors"): _CONNECTIONS,
     ("GET", "/v1/accounts"): _ROLES,
     ("POST", "/v1/accounts"): _ROLES,
     ("DELETE", "/v1/accounts/{account_id}/roles/{role}"): _ROLES,
@@ -102,8 +116,15 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("GET", "/matters/{matter_id}"): _MATTERS,
     ("GET", "/statistics"): _STATISTICS,
     ("GET", "/queues"): _QUEUES,
+    ("GET", "/queues/unmatched/{alert_id}"): _QUEUES_WRITE,
+    ("POST", "/queues/unmatched/{alert_id}"): _QUEUES_WRITE,
+    ("POST", "/queues/receipts/{receipt_id}"): _QUEUES_WRITE,
     ("GET", "/admin"): _CONNECTIONS,
     ("POST", "/admin/connections"): _CONNECTIONS,
+    ("GET", "/admin/connections/new"): _CONNECTIONS,
+    ("GET", "/admin/connections/{connection_id}"): _CONNECTIONS,
+    ("POST", "/admin/connections/{connection_id}"): _CONNECTIONS,
+    ("GET", "/admin/connections/{connection_id}/remove"): _CONNECTIONS,
     ("POST", "/admin/people"): _rule(Reach.ORGANIZATION, "roles:write", Role.ADMIN),
     ("POST", "/admin/roster"): _ROSTER,
     ("GET", "/ledger"): _LEDGER,

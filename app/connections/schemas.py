@@ -1,11 +1,12 @@
-"""API shapes of connections."""
+"""API shapes of connections and connectors. A secret is shown once, when it is made, and never again."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, SecretStr, StringConstraints, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, WithJsonSchema
 
+from app.connections.managing import LONGEST_OVERLAP_HOURS, OVERLAP_HOURS
 from connectors.contract import Sender
 from connectors.registry import registry
 
@@ -13,17 +14,60 @@ Word = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"
 
 
 Connector = Annotated[Word, WithJsonSchema({"type": "string", "enum": sorted(registry())})]
+FreshHours = Annotated[int, Field(ge=1, le=366 * 24, description="Hours without anything after which it is called silent.")]
+Overlap = Annotated[
+    int, Field(ge=0, le=LONGEST_OVERLAP_HOURS, description="Hours for which the one before is still taken; 0: no more.")
+]
+Settings = Annotated[
+    dict[str, Any], Field(description="The connector's own settings by name, secrets in plain; see /v1/connectors.")
+]
 
 
-class NewConnection(BaseModel):
-    """A connection to set up. `sender` says who stands behind the deliveries; that decides how well they are proven."""
+class Strict(BaseModel):
+    """A request body: unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class NewConnection(Strict):
+    """A connection to set up. `sender` says who stands behind the deliveries; that decides how well they are proven."""
 
     connector: Connector
     title: Word
     sender: Sender
     secret: SecretStr | None = None
+    settings: Settings = Field(default_factory=dict)
+
+
+class ConnectionChange(Strict):
+    """What is to be other; what is left out stays. `version`: what you looked at; a 409 when it has changed since.
+
+    Secrets among the settings stay too, unless `base_url` is another: then they must be given again.
+    """
+
+    title: Word | None = None
+    fresh_hours: FreshHours | None = None
+    settings: Settings = Field(default_factory=dict)
+    version: str | None = None
+
+
+class NewSecret(Strict):
+    """A secret to put in the place of the present one; without `secret`, one is made."""
+
+    secret: SecretStr | None = None
+    overlap_hours: Overlap = OVERLAP_HOURS
+
+
+class NewAddress(Strict):
+    """A webhook address to put in the place of the present one."""
+
+    overlap_hours: Overlap = OVERLAP_HOURS
+
+
+class Question(Strict):
+    """To ask a provider now; `sweep`: for everything it has, instead of what is new."""
+
+    sweep: bool = False
 
 
 class ConnectionView(BaseModel):
@@ -34,7 +78,31 @@ class ConnectionView(BaseModel):
     title: str
     sender: Sender
     created_at: datetime
+    paused_at: datetime | None
     closed_at: datetime | None
+    fresh_hours: int | None
+
+
+class SecretView(BaseModel):
+    """One secret that deliveries may prove themselves with: since when, and until when if it was replaced."""
+
+    created_at: datetime
+    valid_until: datetime | None
+
+
+class ConnectionDetail(ConnectionView):
+    """One connection with its settings; of the secrets among them only the names of those that are set.
+
+    `fits`: whether the connector that is installed takes these settings.
+    """
+
+    version: str
+    webhook: bool
+    secrets: list[SecretView]
+    previous_address_until: datetime | None
+    settings: dict[str, Any]
+    secrets_set: list[str]
+    fits: bool
 
 
 class CreatedConnection(ConnectionView):
@@ -42,3 +110,40 @@ class CreatedConnection(ConnectionView):
 
     webhook_url: str
     secret: str
+
+
+class MadeSecret(BaseModel):
+    """A new secret, shown this once, and until when those before it are taken."""
+
+    secret: str
+    others_until: datetime
+
+
+class MadeAddress(BaseModel):
+    """A new webhook address, shown this once, and until when the one before it is taken."""
+
+    webhook_url: str
+    other_until: datetime
+
+
+class SettingView(BaseModel):
+    """One setting of a connector."""
+
+    name: str
+    description: str
+    secret: bool
+    required: bool
+    default: Any = None
+    choices: list[str] | None = None
+
+
+class ConnectorView(BaseModel):
+    """One connector: how alerts come in by it, and what it must be told."""
+
+    name: str
+    title: str
+    webhook: bool
+    signed: bool
+    polls_every_minutes: int | None
+    looks_up: bool
+    settings: list[SettingView]

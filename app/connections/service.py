@@ -10,11 +10,11 @@ from uuid import UUID
 
 from app.connections import repository
 from app.connections.models import Connection, ConnectionSecret, Poll, PollState
-from app.connections.settings import checked, open_settings, seal
+from app.connections.settings import checked, open_settings, require_address, seal
 from app.kit import clock
 from app.kit.crypto import token_hash
 from app.kit.database import Transaction
-from app.kit.errors import FieldError, Problem
+from app.kit.errors import RETRY_SECONDS, FieldError, Problem
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring, Lane
 from app.ledger.service import SYSTEM, Act, Actor, append
@@ -43,7 +43,8 @@ class Addressed:
     sources: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
-def _refused(field: str, message: str) -> Problem:
+def refused(field: str, message: str) -> Problem:
+    """A 422 about one field of the request."""
     return Problem(422, message, errors=[FieldError(field=f"body.{field}", message=message)])
 
 
@@ -65,9 +66,10 @@ async def create_connection(
     """
     known = registry().get(connector)
     if known is None:
-        raise _refused("connector", f"There is no such connector. Choose from: {', '.join(registry())}.")
-    value = _webhook_secret(known, secret)
+        raise refused("connector", f"There is no such connector. Choose from: {', '.join(registry())}.")
+    value = webhook_secret(known, secret)
     config = checked(known, settings or {})
+    await require_address(config)
     token = secrets.token_urlsafe(24)
     row = Connection(
         id=uuid7(),
@@ -90,16 +92,19 @@ async def create_connection(
     return Created(row, f"/webhooks/{row.id}/{token}" if known.webhook else "", value or "")
 
 
-def _webhook_secret(connector: Connector, given: str | None) -> str | None:
-    """The secret that deliveries will prove themselves with: the one given, a new one, or none where nothing is signed."""
+def webhook_secret(connector: Connector, given: str | None) -> str | None:
+    """The secret that deliveries will prove themselves with: the one given, a new one, or none where nothing is signed.
+
+    Raises a 422 Problem for one that proves nothing.
+    """
     verifier = connector.webhook.verifier if connector.webhook else None
     if verifier is None or isinstance(verifier, NotSigned):
         if given:
-            raise _refused("secret", "This provider signs nothing: leave the secret out.")
+            raise refused("secret", "This provider signs nothing: leave the secret out.")
         return None
     value = given or new_secret(verifier)
     if not verifier.usable(Secret("new", value)):
-        raise _refused("secret", "This secret proves nothing. Copy it again from the sender, or leave it out.")
+        raise refused("secret", "This secret proves nothing. Copy it again from the sender, or leave it out.")
     return value
 
 
@@ -115,13 +120,24 @@ def _poll(connection: Connection, connector: Connector) -> Poll:
     )
 
 
-async def add_secret(tx: Transaction, keyring: Keyring, connection: Connection, value: str) -> None:
-    """Add a secret beside those that are valid already."""
+async def add_secret(tx: Transaction, keyring: Keyring, connection: Connection, value: str) -> UUID:
+    """Add a secret beside those that are valid already; returns its id."""
     secret_id = uuid7()
     where = ("connection_secret", connection.id, secret_id)
     sealed = await keyring.seal(tx, connection.organization_id, Lane.FACTUAL, value, *where)
     tx.add(ConnectionSecret(connection_id=connection.id, id=secret_id, sealed=sealed, created_at=clock.now()))
     await tx.flush()
+    return secret_id
+
+
+async def open_secrets(tx: Transaction, keyring: Keyring, connection: Connection) -> tuple[Secret, ...]:
+    """The secrets that are valid now, newest first, in plain."""
+    opened = []
+    for row in await repository.secrets_of(tx, connection.id, clock.now()):
+        where = ("connection_secret", connection.id, row.id)
+        value = await keyring.unseal(tx, connection.organization_id, Lane.FACTUAL, row.sealed, *where)
+        opened.append(Secret(str(row.id), value))
+    return tuple(opened)
 
 
 def _canonical_id(text: str) -> UUID:
@@ -133,22 +149,33 @@ def _canonical_id(text: str) -> UUID:
     return parsed if str(parsed) == text else UUID(int=0)
 
 
+def _is_addressed(connection: Connection | None, token: str) -> bool:
+    """Whether the token is the connection's own, or the one before it while that is still taken. Takes as long either way."""
+    given = token_hash(token)
+    now_good = hmac.compare_digest(given, connection.token_hash if connection else bytes(32))
+    before = (connection.previous_token_hash if connection else None) or bytes(32)
+    once_good = hmac.compare_digest(given, before)
+    until = connection.previous_token_until if connection else None
+    return now_good or (once_good and until is not None and until > clock.now())
+
+
 async def addressed(tx: Transaction, keyring: Keyring, connection_id: str, token: str) -> Addressed | None:
-    """The connection of a webhook address; None when id and token do not belong together, whatever they are."""
+    """The connection of a webhook address; None when id and token do not belong together, whatever they are.
+
+    Raises a 503 Problem while its connector is not installed: the sender is to try again.
+    """
     found = await repository.connection(tx, _canonical_id(connection_id))
-    expected = found.token_hash if found else bytes(32)
-    if not hmac.compare_digest(token_hash(token), expected) or found is None:
+    if not _is_addressed(found, token) or found is None:
         return None
-    connector = registry()[found.connector]
+    connector = registry().get(found.connector)
+    if connector is None:
+        raise Problem(503, "This cannot be taken in just now. Send it again.", headers={"Retry-After": RETRY_SECONDS})
     if connector.webhook is None:
         return None
-    opened = []
-    for row in await repository.secrets_of(tx, found.id):
-        where = ("connection_secret", found.id, row.id)
-        value = await keyring.unseal(tx, found.organization_id, Lane.FACTUAL, row.sealed, *where)
-        opened.append(Secret(str(row.id), value))
-    sources = await _sources(tx, keyring, found, connector)
-    return Addressed(found, connector, connector.webhook, tuple(opened), sources)
+    if found.closed_at is not None:
+        return Addressed(found, connector, connector.webhook, ())
+    opened = await open_secrets(tx, keyring, found)
+    return Addressed(found, connector, connector.webhook, opened, await _sources(tx, keyring, found, connector))
 
 
 async def _sources(

@@ -2,17 +2,37 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, get_args
 
 from pydantic import SecretStr, ValidationError
+from pydantic_core import to_jsonable_python
 
 from app.connections.models import Connection
+from app.kit import clock
 from app.kit.database import Transaction
-from app.kit.errors import FieldError, Problem
+from app.kit.errors import FieldError, Problem, field_errors
 from app.kit.keyring import Keyring, Lane
+from connectors.asking import NotAllowed
 from connectors.contract import Connector, ConnectorConfig
+from connectors.http import ProviderClient
 
 ADDRESS = "base_url"
+PLACE = ("body", "settings")
+_WRONG = "Some settings of this connection are missing or wrong."
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting of a connector, for forms and descriptions. `default` as JSON; None for a secret and where there is none."""
+
+    name: str
+    description: str
+    secret: bool
+    required: bool
+    default: Any
+    choices: tuple[str, ...] | None
+    several: bool
 
 
 def checked(connector: Connector, given: Mapping[str, Any]) -> ConnectorConfig:
@@ -21,38 +41,90 @@ def checked(connector: Connector, given: Mapping[str, Any]) -> ConnectorConfig:
         return connector.config.model_validate(dict(given))
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False)
-    errors = [FieldError(field=".".join(map(str, ("body", "settings", *e["loc"]))), message=e["msg"]) for e in found]
-    raise Problem(422, "Some settings of this connection are missing or wrong.", errors=errors)
+    raise Problem(422, _WRONG, errors=field_errors([{**e, "loc": (*PLACE, *e["loc"])} for e in found]))
+
+
+async def require_address(config: ConnectorConfig) -> None:
+    """Refuse an address that would never be asked, while somebody is there to mend it. Raises a 422 Problem."""
+    address = getattr(config, ADDRESS, None)
+    if address is None:
+        return
+    try:
+        async with ProviderClient(str(address), requests_per_minute=1, now=clock.now):
+            return
+    except NotAllowed as error:
+        message = f"{error}."
+    raise Problem(422, _WRONG, errors=[FieldError(field=".".join((*PLACE, ADDRESS)), message=message)])
 
 
 def secret_names(connector: Connector) -> frozenset[str]:
-    """The names of the settings that are secrets."""
-    return frozenset(name for name, field in connector.config.model_fields.items() if _is_secret(field.annotation))
+    """The names of the settings that are secrets, or hold one."""
+    return frozenset(name for name, field in connector.config.model_fields.items() if _holds_secret(field.annotation))
 
 
-def _is_secret(annotation: Any) -> bool:
-    return annotation is SecretStr or SecretStr in getattr(annotation, "__args__", ())
+def _holds_secret(annotation: Any) -> bool:
+    return annotation is SecretStr or any(_holds_secret(part) for part in get_args(annotation))
+
+
+def settings_of(connector: Connector) -> list[Setting]:
+    """What a connector asks to be told, in the order of its declaration."""
+    properties = connector.config.model_json_schema()["properties"] if connector.config.model_fields else {}
+    secrets = secret_names(connector)
+    found = []
+    for name, field in connector.config.model_fields.items():
+        default = (
+            None if field.is_required() or name in secrets else to_jsonable_python(field.get_default(call_default_factory=True))
+        )
+        kinds = [properties[name], *properties[name].get("anyOf", ())]
+        choices = next((tuple(map(str, kind["enum"])) for kind in kinds if "enum" in kind), None)
+        if any(kind.get("type") == "boolean" for kind in kinds):
+            choices = ("true", "false")
+        several = any(kind.get("type") == "array" for kind in kinds)
+        found.append(Setting(name, field.description or name, name in secrets, field.is_required(), default, choices, several))
+    return found
 
 
 def changed(connector: Connector, before: ConnectorConfig, given: Mapping[str, Any]) -> ConnectorConfig:
     """Settings with some replaced; secrets left out stay, unless the address is another: they are bound to it.
 
+    The addresses are compared as the connector understands them, so that no spelling carries a secret to another host.
     Raises a 422 Problem.
     """
-    known, secrets = plain(before), secret_names(connector)
-    moved = ADDRESS in given and given[ADDRESS] != known.get(ADDRESS)
-    kept = {name: value for name, value in known.items() if not (moved and name in secrets)}
-    return checked(connector, {**kept, **given})
+    known = plain(before)
+    after = checked(connector, {**known, **given})
+    if not moved(before, after):
+        return after
+    bound = secret_names(connector)
+    return checked(connector, {**{name: value for name, value in known.items() if name not in bound}, **given})
+
+
+def moved(before: ConnectorConfig, after: ConnectorConfig) -> bool:
+    """Whether the provider is asked at another address than before."""
+    return getattr(before, ADDRESS, None) != getattr(after, ADDRESS, None)
 
 
 def plain(config: ConnectorConfig) -> dict[str, Any]:
     """The settings as JSON values, secrets in plain: to be sealed, never to be shown."""
-    values = config.model_dump(mode="json")
-    for name in values:
-        value = getattr(config, name)
-        if isinstance(value, SecretStr):
-            values[name] = value.get_secret_value()
+    values: dict[str, Any] = to_jsonable_python(_bare(config.model_dump()))
     return values
+
+
+def _bare(value: Any) -> Any:
+    """The same with every secret opened, however deep it lies."""
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    if isinstance(value, Mapping):
+        return {name: _bare(item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_bare(item) for item in value]
+    return value
+
+
+def shown(connector: Connector, config: ConnectorConfig) -> tuple[dict[str, Any], list[str]]:
+    """The settings that may be shown, as JSON values, and the names of the secrets that are set."""
+    values, secrets = plain(config), secret_names(connector)
+    open_to_all = {name: value for name, value in values.items() if name not in secrets}
+    return open_to_all, sorted(name for name in secrets if values.get(name))
 
 
 def _where(connection: Connection) -> tuple[object, ...]:

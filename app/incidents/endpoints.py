@@ -7,9 +7,9 @@ from fastapi import APIRouter
 from app.access.gate import Caller, MemberCaller
 from app.access.roles import Principal
 from app.connections import repository as connections
-from app.incidents import repository, service
+from app.incidents import giving, repository, service
 from app.incidents.identity import Answer
-from app.incidents.schemas import ConsentView, NewVerdict, UnmatchedView, VerdictView
+from app.incidents.schemas import ConsentView, NewVerdict, UnmatchedView, VerdictView, Whose
 from app.kit.context import Context, Ctx, Tx
 from app.kit.database import Transaction
 from app.kit.errors import Problem, not_found
@@ -99,3 +99,9 @@ async def unmatched(caller: Caller, tx: Tx, cursor: Cursor = None, limit: Limit 
     rows = await repository.unmatched_after(tx, caller.organization_id, decode_id_cursor(cursor), limit + 1)
     items = [UnmatchedView.model_validate(row, from_attributes=True) for row in rows[:limit]]
     return Page(items=items, next=encode_cursor(rows[limit - 1].alert_id.hex) if len(rows) > limit else None)
+
+
+@router.post("/queues/unmatched/{alert_id}/member", status_code=204)
+async def give_to_member(alert_id: UUID, body: Whose, caller: Caller, context: Ctx, tx: Tx) -> None:
+    """Say whose an alert is that is nobody's. The member is asked and sees nothing before they agree; neither do you."""
+    await giving.give(tx, context.keyring, caller.organization_id, alert_id, body.external_id, caller.actor)

@@ -66,6 +66,17 @@ async def breach_records_of(tx: Transaction, organization_id: UUID, member_ids: 
     return (await tx.execute(query.order_by(Event.id))).scalars().all()
 
 
+async def nobodys(tx: Transaction, organization_id: UUID, alert_id: UUID, *, lock: bool = False) -> Unmatched | None:
+    """One open queue row of an alert under a reference that nobody is enrolled with."""
+    query = select(Unmatched).where(
+        Unmatched.organization_id == organization_id,
+        Unmatched.alert_id == alert_id,
+        Unmatched.reason == UnmatchedReason.NO_ENROLLMENT,
+        Unmatched.closed_at.is_(None),
+    )
+    return (await tx.execute(query.with_for_update() if lock else query)).scalar_one_or_none()
+
+
 async def unmatched_after(tx: Transaction, organization_id: UUID, after: UUID, limit: int) -> Sequence[Unmatched]:
     """The next open queue rows by alert id, those that wait for a member's consent left out."""
     query = select(Unmatched).where(

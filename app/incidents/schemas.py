@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from app.incidents.identity import Answer
 
@@ -58,3 +58,11 @@ class ConsentView(BaseModel):
     waiting: bool
     given: bool | None
     decided_at: datetime | None
+
+
+class Whose(BaseModel):
+    """The organization's own number of the member whose an alert is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    external_id: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]

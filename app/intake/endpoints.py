@@ -15,7 +15,8 @@ from app.connections import service as connections
 from app.connections.service import Addressed
 from app.intake import receive, repository
 from app.intake.receive import Arrival
-from app.intake.schemas import Accepted, QuarantinedView, SetAside
+from app.intake.schemas import Accepted, QuarantinedView, Retried, SetAside
+from app.intake.service import try_again
 from app.kit import clock, errors
 from app.kit.context import Context, Ctx, Tx
 from app.kit.errors import Problem
@@ -141,3 +142,10 @@ async def set_aside(caller: Caller, tx: Tx, cursor: Cursor = None, limit: Limit 
     rows = await repository.set_aside_after(tx, caller.organization_id, after, limit + 1)
     items = [SetAside.model_validate(row, from_attributes=True) for row in rows[:limit]]
     return Page(items=items, next=encode_cursor(rows[limit - 1].id.hex) if len(rows) > limit else None)
+
+
+@router.post("/v1/queues/receipts/{receipt_id}/retry")
+async def retry(receipt_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> Retried:
+    """Try once more to understand a delivery that was set aside, whole or in part. A late one is then taken as it is."""
+    left = await try_again(tx, context.keyring, caller.organization_id, receipt_id, caller.actor)
+    return Retried(still_aside=left)

@@ -37,6 +37,12 @@ class SetAside(BaseModel):
     repeats: int
 
 
+class Retried(BaseModel):
+    """What became of a delivery that was tried again: how many of its parts still wait for a person; 0: all is understood."""
+
+    still_aside: int
+
+
 class Accounts(BaseModel):
     """The accounts of intake. They close: deliveries = receipts + repeats + refused, and every event has one outcome."""
 

@@ -1,14 +1,17 @@
-"""Use cases of intake besides receiving and handling: trace, and the accounts."""
+"""Use cases of intake besides receiving and handling: trace, try one receipt again, and the accounts."""
 
 from typing import Any
 from uuid import UUID
 
-from app.intake import repository
-from app.intake.models import EventOutcome, ReceiptState
+from app.intake import handling, repository
+from app.intake.models import EventOutcome, Receipt, ReceiptState
 from app.intake.schemas import Accounts
 from app.intake.sealing import open_headers
 from app.kit.context import Context
 from app.kit.database import Transaction
+from app.kit.errors import Problem, not_found
+from app.kit.keyring import Keyring
+from app.ledger.service import Act, Actor, append
 
 
 async def trace(tx: Transaction, context: Context, receipt_id: UUID) -> dict[str, Any] | None:
@@ -45,6 +48,31 @@ async def trace(tx: Transaction, context: Context, receipt_id: UUID) -> dict[str
             for event in await repository.events_of(tx, connection.id, receipt.id)
         ],
     }
+
+
+async def try_again(tx: Transaction, keyring: Keyring, organization_id: UUID, receipt_id: UUID, actor: Actor) -> int:
+    """Handle one receipt again that was set aside, whole or in part; how many of its parts are still not understood.
+
+    What was understood before stays as it is; a stale one is taken as it is: a person has decided so. Raises a 404 Problem,
+    or a 409 Problem when nothing of it waits.
+    """
+    found = await repository.receipt(tx, receipt_id)
+    if found is None or found[0].organization_id != organization_id:
+        raise not_found()
+    receipt, connection = found
+    aside = (ReceiptState.UNSPLITTABLE, ReceiptState.STALE)
+    if receipt.state not in aside and not await _quarantined(tx, receipt):
+        raise Problem(409, "Nothing of this delivery waits any more. Open the queue again.")
+    before = receipt.state
+    await handling.handle(tx, keyring, receipt, connection)
+    facts = {"before": before, "after": receipt.state}
+    await append(tx, keyring, organization_id, Act.REPLAY, facts=facts, actor=actor, receipt=receipt.id)
+    return 1 if receipt.state in aside else await _quarantined(tx, receipt)
+
+
+async def _quarantined(tx: Transaction, receipt: Receipt) -> int:
+    events = await repository.events_of(tx, receipt.connection_id, receipt.id)
+    return sum(event.outcome == EventOutcome.QUARANTINED for event in events)
 
 
 async def accounts(tx: Transaction, organization_id: UUID) -> Accounts:

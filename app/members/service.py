@@ -10,7 +10,7 @@ from app.access.repository import account_of_member, end_access
 from app.access.roles import Principal, Role
 from app.kit import clock
 from app.kit.database import Transaction
-from app.kit.errors import Problem, not_found
+from app.kit.errors import FieldError, Problem, not_found
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring, Lane
 from app.kit.outbox import publish
@@ -147,7 +147,8 @@ async def _enroll(
 ) -> str:
     index = await reference_index(tx, keyring, member.organization_id, connection_id, entry.reference)
     known = await repository.enrollments_of_member(tx, member.id)
-    enrolled = any((row.connection_id, row.reference_index) == (connection_id, index) for row in known)
+    same = [row for row in known if (row.connection_id, row.reference_index) == (connection_id, index)]
+    enrolled = any(row.reference_sealed is not None for row in same)
     last = await repository.last_consent(tx, member.id, connection_id)
     start, end = _moment(entry.consent_from), _moment(entry.consent_until, end=True)
     answered = (last is None and not entry.consent) or (
@@ -157,27 +158,52 @@ async def _enroll(
         return "unchanged"
     if not dry_run:
         if not enrolled:
+            row = same[0] if same else _enrollment(member, connection_id, index)
             key = await open_key(tx, keyring, member)
-            tx.add(_enrollment(member, connection_id, index, key, entry.reference))
+            row.reference_sealed = seal_json(key, entry.reference, *_sealed_at(member.id, row.id))
+            tx.add(row)
             await publish(tx, ENROLLMENT_CHANGED, member.organization_id, member_id=member.id)
         if not answered:
             await record_consent(
                 tx, keyring, member, connection_id, given=entry.consent, source="import", actor=actor, since=start, until=end
             )
-    return "updated" if enrolled else "added"
+    return "updated" if same else "added"
 
 
-def _enrollment(member: Member, connection_id: UUID, index: bytes, key: bytes, reference: str) -> Enrollment:
-    enrollment_id = uuid7()
+def _enrollment(member: Member, connection_id: UUID, index: bytes) -> Enrollment:
     return Enrollment(
         member_id=member.id,
-        id=enrollment_id,
+        id=uuid7(),
         organization_id=member.organization_id,
         connection_id=connection_id,
         reference_index=index,
-        reference_sealed=seal_json(key, reference, *_sealed_at(member.id, enrollment_id)),
         created_at=clock.now(),
     )
+
+
+async def enroll_by_index(
+    tx: Transaction, keyring: Keyring, organization_id: UUID, connection_id: UUID, index: bytes, external_id: str
+) -> Member:
+    """Tie a reference, of which only the blind index is known, to the member with the organization's own number.
+
+    Consent is not touched: the member is asked, and sees nothing before they agree. So nobody is taken who has answered for
+    this connection already: a yes would show them what may be somebody else's, a no would destroy it. Raises a 409 Problem,
+    or a 422 Problem for a number that nobody has.
+    """
+    await repository.lock_organization(tx, organization_id)
+    found = await find_member(tx, keyring, organization_id, external_id)
+    member = await repository.member(tx, organization_id, found.id, lock=True) if found else None
+    if member is None or member.wrapped_key is None:
+        message = "Nobody on the roster has this number."
+        raise Problem(422, message, errors=[FieldError(field="body.external_id", message=message)])
+    if await repository.enrollments_of(tx, organization_id, connection_id, index):
+        raise Problem(409, "This number at the service belongs to somebody already. Open the queue again.")
+    if await consents_to(tx, member.id, connection_id, clock.now()) is not None:
+        raise Problem(409, "This person has already answered for this service. An admin can import their number there.")
+    tx.add(_enrollment(member, connection_id, index))
+    await tx.flush()
+    await publish(tx, ENROLLMENT_CHANGED, organization_id, member_id=member.id)
+    return member
 
 
 def _sealed_at(member_id: UUID, enrollment_id: UUID) -> tuple[object, ...]:

@@ -73,11 +73,11 @@ async def test_old_and_new_secret_are_good_side_by_side_and_a_retired_one_is_not
     new = StandardWebhooks.new_secret()
     async with world.context.database.begin() as tx:
         await add_secret(tx, world.context.keyring, own.connection, new)
-        assert len(await secrets_of(tx, own.connection.id)) == 2
+        assert len(await secrets_of(tx, own.connection.id, clock.now())) == 2
     for number, secret in enumerate((own.secret, new)):
         assert (await world.deliver(alert(id=f"a-{number}"), secret=secret)).status_code == 202
     async with world.context.database.begin() as tx:
-        old = (await secrets_of(tx, own.connection.id))[-1]
+        old = (await secrets_of(tx, own.connection.id, clock.now()))[-1]
         await tx.execute(update(ConnectionSecret).where(ConnectionSecret.id == old.id).values(retired_at=clock.now()))
     assert (await world.deliver(alert(id="a-2"), secret=own.secret)).status_code == 401
     assert (await world.deliver(alert(id="a-3"), secret=new)).status_code == 202
@@ -102,7 +102,7 @@ async def test_a_secret_moved_to_another_connection_opens_nothing(world: World) 
     """It is sealed for its own row: swapping rows in the database makes no forged delivery authentic."""
     ours, theirs = world.union.connection, world.other.connection
     async with world.context.database.begin() as tx:
-        foreign = (await secrets_of(tx, theirs.connection.id))[0].sealed
+        foreign = (await secrets_of(tx, theirs.connection.id, clock.now()))[0].sealed
         own = ConnectionSecret.connection_id == ours.connection.id
         await tx.execute(update(ConnectionSecret).where(own).values(sealed=foreign))
     assert (await world.deliver(alert(), secret=theirs.secret)).status_code == 500
