@@ -161,20 +161,20 @@ async def take(
         await publish(tx, EXPOSURE_CHANGED, organization_id, member_id=member_id)
 
 
-async def is_recorded(tx: Transaction, organization_id: UUID, listing: MemberListing) -> bool:
-    """Whether a listing is stored already."""
-    return listing.place in await _known(tx, organization_id, {listing.member_id})
+async def recorded_at(tx: Transaction, organization_id: UUID, listing: MemberListing) -> datetime | None:
+    """When a listing was stored for the first time; None if it is not."""
+    return (await _known(tx, organization_id, {listing.member_id})).get(listing.place)
 
 
 def _order(listing: MemberListing) -> tuple[UUID, str, str, list[DataElement]]:
     return listing.member_id, listing.connector, listing.breach_name, sorted(listing.elements or ())
 
 
-async def _known(tx: Transaction, organization_id: UUID, member_ids: Collection[UUID]) -> set[Place]:
-    """The places of the listings that are stored of these members."""
+async def _known(tx: Transaction, organization_id: UUID, member_ids: Collection[UUID]) -> dict[Place, datetime]:
+    """The listings that are stored of these members, and since when."""
     keys = {row.id: row.key for row in await repository.breaches(tx, organization_id)}
     return {
-        (row.member_id, keys[row.breach_id], None if row.elements is None else frozenset(row.elements))
+        (row.member_id, keys[row.breach_id], None if row.elements is None else frozenset(row.elements)): row.recorded_at
         for row in await repository.evidence(tx, organization_id, sorted(member_ids))
         if row.basis == ExposureBasis.HIBP
     }

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from app.breaches.listings import Description, MemberListing, is_recorded, take
+from app.breaches.listings import Description, MemberListing, recorded_at, take
 from app.connections import repository as connections
 from app.incidents.matching import whose
 from app.incidents.models import UnmatchedReason
@@ -41,8 +41,11 @@ async def record(tx: Transaction, keyring: Keyring, organization_id: UUID, event
         listing = MemberListing(member_id, connector, said.breach_name, said.elements)
         if enrollment is not None:
             listings.add(listing)
-        elif not await is_recorded(tx, organization_id, listing):
-            await _destroy(tx, keyring, event, member_id)
+        else:
+            since = await recorded_at(tx, organization_id, listing)
+            # What was stored before the refusal was agreed to, and stays theirs.
+            if since is None or since < event.received_at:
+                await _destroy(tx, keyring, event, member_id)
     await take(tx, keyring, organization_id, descriptions, listings)
 
 
