@@ -123,8 +123,7 @@ class Body:
         return bytes(self._kept)
 
     def _inflate(self, chunk: bytes) -> bool:
-        more = True
-        while chunk or more:
+        while chunk:
             try:
                 piece = self._inflater.decompress(chunk, _INFLATE_STEP)
             except zlib.error:
@@ -132,14 +131,14 @@ class Body:
             self._keep(piece)
             self._complete = self._inflater.eof
             if self._complete:  # another member may follow (RFC 1952, 2.2)
-                chunk, more = self._inflater.unused_data, False
+                chunk = self._inflater.unused_data
                 self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
                 self._members += 1
                 if self._members > _MOST_MEMBERS:
                     return False
             else:
-                # Output may be waiting inside although all input is taken.
-                chunk, more = self._inflater.unconsumed_tail, len(piece) == _INFLATE_STEP
+                # Output that still waits inside comes with the next input: the trailer is never taken before it.
+                chunk = self._inflater.unconsumed_tail
         return True
 
     def _keep(self, piece: bytes) -> None:

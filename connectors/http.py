@@ -233,7 +233,7 @@ class ProviderClient:
                 return await self._send(request)
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
             failure = _failure(error)
-        # Outside of the handler: what was caught holds the address and the headers, and would travel along.
+        # Outside of the handler: what was caught leads to the address and the headers, and would travel along.
         raise failure
 
     async def _send(self, request: _Request) -> Answer:

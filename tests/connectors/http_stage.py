@@ -127,8 +127,8 @@ class Internet:
         if is_public(address) and address not in self.machines:
             raise ConnectionRefusedError
         options.pop("local_addr", None)
-        real = asyncio.BaseEventLoop.create_connection
-        return await real(self.loop, protocol, "127.0.0.1", self.machines.get(address, self.trap), **options)  # type: ignore[arg-type]
+        real: Any = asyncio.BaseEventLoop.create_connection
+        return await real(self.loop, protocol, "127.0.0.1", self.machines.get(address, self.trap), **options)
 
     async def _came_in(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.inside += 1

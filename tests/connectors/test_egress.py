@@ -185,71 +185,40 @@ def test_no_other_spelling_is(base_url: str) -> None:
 
 def test_a_sandbox_is_one_exact_origin() -> None:
     open_now = {"http://127.0.0.1:8001"}
-    assert base_of("http://127.0.0.1:8001/v3", open_now) == Base(*open_now, "127.0.0.1", 8001, "/v3", True)
+    base = base_of("http://127.0.0.1:8001/v3", open_now)
+    assert base == Base("http://127.0.0.1:8001", "127.0.0.1", 8001, "/v3", sandbox=True)
     for other in ("http://127.0.0.1:8002", "http://127.0.0.2:8001", "https://127.0.0.1:8001", "http://localhost:8001"):
         with pytest.raises(NotAllowed):
             base_of(other, open_now)
 
 
+INSIDE = ("127.0.0.1", "10.0.0.1", "169.254.169.254", "192.168.1.1", "172.16.0.1", "100.64.0.1", "0.0.0.0", "224.0.0.1")
+SPELLINGS = """
+{0} {0}. {0}:443 {0}:80 {0}:022 {0}.example.com {0}.nip.io
+{n} {n:#x} {n:#X} 0{n:o} {a}.{bcd} {a}.{b}.{cd} {a:#x}.{bcd} {a}.{bcd:#x} {a:03}.{b:03}.{c:03}.{d:03}
+{a:#x}.{b:#x}.{c:#x}.{d:#x} {a:#X}.{b}.{c}.{d} 0{a:o}.0{b:o}.0{c:o}.0{d:o} 00000{a:o}.{b}.{c}.{d}
+{a}。{b}。{c}。{d} {a}．{b}．{c}．{d} {a}｡{b}｡{c}｡{d} {a}%2e{b}%2e{c}%2e{d} {wide} {quoted}
+[::ffff:{0}] [::ffff:{h}] [::{0}] [::ffff:0:{h}] [64:ff9b::{h}] [2002:{h}::1] [0:0:0:0:0:ffff:{0}] [{0}]
+user@{0} u:p@{0} api.example.com@{0} api.example.com:443@{0} api.example.com\\@{0} api.example.com%40{0}
+{0}#.example.com {0}?.example.com {0}\\.example.com {0}%00.example.com {0};.example.com {0}/..
+"""
+NAMES = """
+[::1] [::] [0:0:0:0:0:0:0:1] [fe80::1%25eth0] [fd00:ec2::254] localhost LOCALHOST ｌocalhost localhost. ①②⑦.⓪.⓪.①
+"""
+
+
 def spellings() -> Iterator[str]:
     """Addresses inside, in every way that some program reads as an address."""
-    for dotted in ("127.0.0.1", "10.0.0.1", "169.254.169.254", "192.168.1.1", "172.16.0.1", "100.64.0.1", "0.0.0.0", "224.0.0.1"):
+    for dotted in INSIDE:
         number = int(IPv4Address(dotted))
         a, b, c, d = IPv4Address(dotted).packed
-        hextets = f"{number >> 16:x}:{number & 0xFFFF:x}"
-        yield from (
-            dotted,
-            f"{dotted}.",
-            f"{dotted}:443",
-            f"{dotted}:80",
-            f"{dotted}:022",
-            str(number),
-            hex(number),
-            f"0{number:o}",
-        )
-        yield from (
-            f"0x{a:x}.0x{b:x}.0x{c:x}.0x{d:x}",
-            f"0X{a:02X}.{b}.{c}.{d}",
-            f"0{a:o}.0{b:o}.0{c:o}.0{d:o}",
-            f"00000{a:o}.{b}.{c}.{d}",
-        )
-        yield from (
-            f"{a}.{number & 0xFFFFFF}",
-            f"{a}.{b}.{number & 0xFFFF}",
-            f"0x{a:x}.{number & 0xFFFFFF}",
-            f"{a:03}.{b:03}.{c:03}.{d:03}",
-        )
-        yield from (dotted.replace(".", "。"), dotted.replace(".", "．"), dotted.replace(".", "｡"), dotted.replace(".", "%2e"))
-        yield from ("".join(chr(ord(x) + 0xFEE0) if x.isdigit() else x for x in dotted), dotted.replace("1", "①"))
-        yield from (
-            f"[::ffff:{dotted}]",
-            f"[::ffff:{hextets}]",
-            f"[::{dotted}]",
-            f"[64:ff9b::{hextets}]",
-            f"[2002:{hextets}::1]",
-            f"[::ffff:0:{hextets}]",
-        )
-        yield from (f"user@{dotted}", f"api.example.com@{dotted}", f"api.example.com:443@{dotted}", f"api.example.com\\@{dotted}")
-        yield from (
-            f"{dotted}#.example.com",
-            f"{dotted}?.example.com",
-            f"{dotted}\\.example.com",
-            f"{dotted}%00.example.com",
-            f" {dotted}",
-            f"{dotted}\t",
-        )
-        yield from ("".join(f"%{ord(x):02x}" for x in dotted), f"{dotted}.example.com", f"{dotted.replace('.', '-')}.example.com")
-    yield from (
-        "[::1]",
-        "[::]",
-        "[0:0:0:0:0:0:0:1]",
-        "[fe80::1%25eth0]",
-        "[fd00:ec2::254]",
-        "localhost",
-        "LOCALHOST",
-        "ｌocalhost",
-        "localhost.",
-    )
+        wide = "".join(chr(ord(letter) + 0xFEE0) if letter.isdigit() else letter for letter in dotted)
+        quoted = "".join(f"%{ord(letter):02x}" for letter in dotted)
+        known = {"n": number, "bcd": number & 0xFFFFFF, "cd": number & 0xFFFF, "h": f"{number >> 16:x}:{number & 0xFFFF:x}"}
+        for spelling in SPELLINGS.split():
+            yield spelling.format(dotted, a=a, b=b, c=c, d=d, wide=wide, quoted=quoted, **known)
+        yield from (f" {dotted}", f"{dotted}\t", f"{dotted}\n", f"\x00{dotted}")
+    yield from NAMES.split()
 
 
 async def test_no_spelling_of_an_address_inside_leads_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import gzip
 import logging
 import time
-import tracemalloc
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
@@ -19,10 +18,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
-from connectors.answers import MOST_INFLATED, MOST_ON_THE_WIRE, Body
-from connectors.asking import CredentialsRefused, NotAllowed, ProviderError, TryLater, UnexpectedAnswer
-from connectors.http import ProviderClient
-from connectors.sandboxing import BOMB, Fault, Happening, Sandbox, serving
+from connectors.asking import CredentialsRefused, Http, NotAllowed, ProviderError, TryLater, UnexpectedAnswer
+from connectors.sandboxing import Fault, Happening, Sandbox, serving
 from tests.connectors.http_stage import answer, asking, saying, told_by
 
 # By name only, below: a traceback quotes the lines of this file.
@@ -80,7 +77,7 @@ def real_now() -> datetime:
     return datetime.now(UTC)
 
 
-async def ask(http: ProviderClient, method: str) -> None:
+async def ask(http: Http, method: str) -> None:
     headers = {"authorization": f"Bearer {IN_HEADER}"}
     if method == "get":
         await http.get(f"/a/{IN_PATH}", params={"q": IN_QUERY}, headers=headers)
@@ -102,6 +99,7 @@ async def test_every_fault_is_told_in_our_own_words_and_nothing_else(method: str
                 sandbox.behave()
                 told = "".join(told_by(caught.value))
                 assert isinstance(caught.value, kind), fault
+                assert (caught.value.__cause__, caught.value.__context__) == (None, None), fault
                 assert caught.value.state == state
                 assert not [secret for secret in (*SECRETS, "127.0.0.1", url.rpartition(":")[2]) if secret in told], fault
                 limited = fault in ONCE or (method == "post" and fault is not Fault.AWAY)
@@ -202,7 +200,7 @@ async def test_an_answer_is_handed_on_byte_for_byte(said: bytes, body: bytes) ->
         *(answer(b"{}", content_encoding="gzip"), answer(gzip.compress(b"{}")[:-4], content_encoding="gzip")),
         *(
             answer(gzip.compress(b"{}") + b"tail", content_encoding="gzip"),
-            answer(gzip.compress(b"") * 100, content_encoding="gzip"),
+            answer(gzip.compress(b"") * 100 + gzip.compress(b"{}"), content_encoding="gzip"),
         ),
         *(
             answer(b"{}", x="a" * 66_000),
@@ -350,6 +348,23 @@ async def test_what_has_no_end_is_ended(large: Any) -> None:
     assert len(server.asked) == 1
 
 
+async def test_who_gives_up_waiting_is_let_go_at_once_and_nothing_is_asked_again() -> None:
+    asked = asyncio.Event()
+
+    async def note(writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await drip(writer)
+
+    async with saying(note) as server, asking(server.url, read=5, total=20) as http:
+        waiting = asyncio.create_task(http.get("/"))
+        await asked.wait()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            async with asyncio.timeout(1):
+                await waiting
+    assert len(server.asked) == 1
+
+
 async def test_a_name_server_that_does_not_answer_ends_in_time() -> None:
     async def silent(_: str) -> list[str]:
         await asyncio.sleep(60)
@@ -358,69 +373,6 @@ async def test_a_name_server_that_does_not_answer_ends_in_time() -> None:
     async with asking("https://api.example.com", resolver=silent, connect=0.05, attempts=1) as http:
         with pytest.raises(TryLater):
             await http.get("/")
-
-
-# How much of a body is read
-
-
-def fed(body: Body, data: bytes, step: int = 65536) -> bytes:
-    for start in range(0, len(data), step):
-        body.feed(data[start : start + step])
-    return body.whole()
-
-
-@given(st.lists(st.binary(max_size=3000), min_size=1, max_size=5), st.integers(1, 500), st.integers(0, 9))
-def test_any_members_in_any_pieces_unpack_to_what_was_packed(parts: list[bytes], step: int, level: int) -> None:
-    packed = b"".join(gzip.compress(part, level) for part in parts)
-    assert fed(Body(["gzip"]), packed, step) == b"".join(parts)
-    assert fed(Body([]), packed, step) == packed
-
-
-@given(st.binary(min_size=1, max_size=2000), st.data())
-def test_a_packed_body_with_its_end_missing_is_no_body(content: bytes, data: st.DataObject) -> None:
-    packed = gzip.compress(content)
-    shorter = packed[: data.draw(st.integers(1, len(packed) - 1))]
-    with pytest.raises(UnexpectedAnswer):
-        fed(Body(["gzip"]), shorter)
-
-
-@given(st.integers(0, 3000), st.integers(1, 700))
-def test_the_limits_hold_to_the_byte(length: int, step: int) -> None:
-    for body, limit in ((Body([], wire=1000), 1000), (Body([], inflated=1200), 1200)):
-        if length <= limit:
-            assert fed(body, b"x" * length, step) == b"x" * length
-        else:
-            with pytest.raises(UnexpectedAnswer):
-                fed(body, b"x" * length, step)
-    packed = gzip.compress(b"x" * length)
-    if length <= 1200:
-        assert len(fed(Body(["gzip"], inflated=1200), packed, step)) == length
-    else:
-        with pytest.raises(UnexpectedAnswer):
-            fed(Body(["gzip"], inflated=1200), packed, step)
-
-
-def zeros(gibibytes: int) -> bytes:
-    packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
-    piece = packer.compress(bytes(1024)) + packer.flush(zlib.Z_FULL_FLUSH)
-    full = packer.compress(bytes(1024 * 1024)) + packer.flush(zlib.Z_FULL_FLUSH)
-    return piece + full * (1024 * gibibytes)
-
-
-@pytest.mark.parametrize("bomb", [BOMB, zeros(1), BOMB * 10], ids=["64 MiB", "1 GiB", "ten members"])
-def test_a_bomb_never_fills_the_memory(bomb: bytes) -> None:
-    assert len(bomb) <= MOST_ON_THE_WIRE
-    tracemalloc.start()
-    try:
-        with pytest.raises(UnexpectedAnswer):
-            fed(Body(["gzip"]), bomb)
-        assert MOST_INFLATED < tracemalloc.get_traced_memory()[1] < 32 * 1024 * 1024
-    finally:
-        tracemalloc.stop()
-
-
-def test_a_bomb_in_a_bomb_stays_packed() -> None:
-    assert fed(Body(["gzip"]), gzip.compress(BOMB)) == BOMB
 
 
 def test_a_rate_that_is_none_is_the_providers_fault() -> None:

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from connectors import pace
 from connectors.answers import LONGEST_PATIENCE, patience
 from connectors.asking import TryLater
 from connectors.pace import Pace
@@ -180,7 +179,7 @@ def test_no_turn_comes_too_soon_whatever_happens(steps: list[Step]) -> None:
                 turns.append((clock.now, 60 / rate))
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(pace.asyncio, "sleep", clock.sleep)
+        patched.setattr(asyncio, "sleep", clock.sleep)
         asyncio.run(play(Pace(60, longest_hold=5, clock=clock), 60))
     for (before, _), (after, distance) in pairwise(turns):
         assert after - before >= distance
@@ -198,7 +197,7 @@ def test_in_any_minute_there_are_no_more_turns_than_allowed(rate: int, pauses: l
             turns.append(clock.now)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(pace.asyncio, "sleep", clock.sleep)
+        patched.setattr(asyncio, "sleep", clock.sleep)
         asyncio.run(play(Pace(rate, longest_hold=5, clock=clock)))
     assert all(turns[i + rate] - turns[i] > 60 for i in range(len(turns) - rate))
 

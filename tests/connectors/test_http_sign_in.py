@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from json import loads
+from typing import Any
 
 import pytest
 
@@ -66,6 +67,16 @@ async def test_a_hundred_requests_at_once_sign_in_once() -> None:
     assert len(made) == 1
 
 
+async def test_a_late_complaint_about_an_old_token_does_not_cost_the_new_one() -> None:
+    tokens = Tokens()
+    login, made = counting()
+    assert await tokens.get(login) == "token-0"
+    for _ in range(3):
+        tokens.forget(login, "token-0")
+        assert await tokens.get(login) == "token-1"
+    assert len(made) == 2
+
+
 async def test_a_refused_sign_in_is_not_tried_again_for_a_while() -> None:
     clock = Clock()
     tokens = Tokens(clock)
@@ -117,8 +128,8 @@ class Provider:
     async def login(self) -> tuple[str, float]:
         return "t", 60
 
-    async def of(self, person: str, *, scope: str = "a") -> tuple[str, float]:
-        return person + scope, 60
+    async def of(self, person: Any, *, scope: str = "a") -> tuple[str, float]:
+        return f"{person}{scope}", 60
 
     def closure(self, person: str) -> Login:
         async def login() -> tuple[str, float]:
@@ -157,7 +168,7 @@ LIST = ["unhashable"]
         lambda who: lambda: ONE.of(who),
         lambda who: ({"a": ONE, "b": OTHER}[who]).login,
         lambda who: {"a": ONE, "b": OTHER}[who],
-        lambda who: partial(ONE.of, [who]) if who == "b" else partial(ONE.of, LIST),  # type: ignore[list-item]
+        lambda who: partial(ONE.of, [who]) if who == "b" else partial(ONE.of, LIST),
     ],
     ids=["closure", "default", "keyword default", "partial", "partial keyword", "lambda", "method", "object", "unhashable"],
 )
