@@ -238,6 +238,6 @@ def spec_of(stored: Mapping[str, Any]) -> BreachSpec:
     return _read(json.dumps(stored, sort_keys=True))
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=2048)
 def _read(text: str) -> BreachSpec:
     return BreachSpec.model_validate_json(text)

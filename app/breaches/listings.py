@@ -18,11 +18,10 @@ import rfc8785
 from app.breaches import repository
 from app.breaches.catalogue import BreachSpec, MilestoneKind, spec_of
 from app.breaches.exposure import ExposureBasis
-from app.breaches.service import EXPOSURE_CHANGED, recompute, record_evidence, write_breach
+from app.breaches.service import recompute, tell, write_breach, write_evidence
 from app.breaches.sources import Mark
 from app.kit.database import Transaction
 from app.kit.keyring import Keyring
-from app.kit.outbox import publish
 from connectors.contract import BreachRecord, Interval
 from connectors.registry import registry
 from connectors.vocabulary import DataElement
@@ -150,24 +149,26 @@ async def take(
     # Held in the order of their ids before anything is written about one of them, as everywhere.
     held = await repository.lock_members(tx, organization_id, sorted(touched | {listing.member_id for listing in listings}))
     present = {member.id for member in held if member.erased_at is None}
-    known = await _known(tx, organization_id, {listing.member_id for listing in listings})
-    for listing in sorted(listings, key=_order):
-        if listing.member_id in present and listing.place not in known:
-            where = (listing.member_id, breach_key(listing.connector, listing.breach_name), WAVE)
-            await record_evidence(tx, keyring, organization_id, *where, ExposureBasis.HIBP, listing.elements)
+    touched |= await _write(tx, keyring, organization_id, [listing for listing in listings if listing.member_id in present])
     await recompute(tx, organization_id, touched)
     # Also where no exposure changed: a breach's name and dates stand in the facts of links.
-    for member_id in sorted(touched & present):
-        await publish(tx, EXPOSURE_CHANGED, organization_id, member_id=member_id)
+    await tell(tx, organization_id, sorted(touched & present))
+
+
+async def _write(tx: Transaction, keyring: Keyring, organization_id: UUID, listings: Collection[MemberListing]) -> set[UUID]:
+    """Write down the listings that are new; whose they are."""
+    known = await _known(tx, organization_id, {listing.member_id for listing in listings})
+    new = {listing.place: listing.member_id for listing in listings if listing.place not in known}
+    ids = {row.key: row.id for row in await repository.breaches(tx, organization_id)}
+    for member_id, key, elements in sorted(new, key=lambda place: (place[0], place[1], sorted(place[2] or ()))):
+        named = None if elements is None else sorted(elements)
+        await write_evidence(tx, keyring, organization_id, member_id, ids[key], WAVE, ExposureBasis.HIBP, named)
+    return set(new.values())
 
 
 async def recorded_at(tx: Transaction, organization_id: UUID, listing: MemberListing) -> datetime | None:
     """When a listing was stored for the first time; None if it is not."""
     return (await _known(tx, organization_id, {listing.member_id})).get(listing.place)
-
-
-def _order(listing: MemberListing) -> tuple[UUID, str, str, list[DataElement]]:
-    return listing.member_id, listing.connector, listing.breach_name, sorted(listing.elements or ())
 
 
 async def _known(tx: Transaction, organization_id: UUID, member_ids: Collection[UUID]) -> dict[Place, datetime]:

@@ -66,7 +66,7 @@ async def load_catalogue(
     everybody = await members.member_ids(tx, organization_id)
     changed = await recompute(tx, organization_id, everybody)
     report.members_changed = len(changed)
-    await _tell(tx, organization_id, everybody if report.added or report.updated else changed)
+    await tell(tx, organization_id, everybody if report.added or report.updated else changed)
     return report
 
 
@@ -143,21 +143,37 @@ async def record_evidence(
     for old in await repository.evidence(tx, organization_id, [member_id]):
         if (old.breach_id, old.wave, old.basis, old.elements) == (breach.id, wave, basis.value, listed):
             return old.id
+    evidence_id = await write_evidence(tx, keyring, organization_id, member_id, breach.id, wave, basis, listed, actor)
+    await recompute(tx, organization_id, [member_id])
+    await tell(tx, organization_id, [member_id])
+    return evidence_id
+
+
+async def write_evidence(
+    tx: Transaction,
+    keyring: Keyring,
+    organization_id: UUID,
+    member_id: UUID,
+    breach_id: UUID,
+    wave: str,
+    basis: ExposureBasis,
+    elements: Sequence[str] | None,
+    actor: Actor = SYSTEM,
+) -> UUID:
+    """One row of evidence with its ledger entry, for a caller who holds the member, knows that it is new, and recomputes."""
     row = MemberEvidence(
         member_id=member_id,
         id=uuid7(),
-        breach_id=breach.id,
+        breach_id=breach_id,
         wave=wave,
         basis=basis.value,
-        elements=listed,
+        elements=None if elements is None else list(elements),
         recorded_at=clock.now(),
     )
     tx.add(row)
     await tx.flush()
-    facts = {"change": "evidence", "evidence": str(row.id), "basis": basis.value, "wave": wave, "elements": listed}
-    await append(tx, keyring, organization_id, Act.BREACH, facts=facts, actor=actor, member_id=member_id, breach=breach.id)
-    await recompute(tx, organization_id, [member_id])
-    await _tell(tx, organization_id, [member_id])
+    facts = {"change": "evidence", "evidence": str(row.id), "basis": basis.value, "wave": wave, "elements": row.elements}
+    await append(tx, keyring, organization_id, Act.BREACH, facts=facts, actor=actor, member_id=member_id, breach=breach_id)
     return row.id
 
 
@@ -179,10 +195,11 @@ async def recompute(tx: Transaction, organization_id: UUID, member_ids: Iterable
 
 async def recompute_and_tell(tx: Transaction, organization_id: UUID, member_ids: Iterable[UUID]) -> None:
     """`recompute`, and publish EXPOSURE_CHANGED for whoever it changed."""
-    await _tell(tx, organization_id, await recompute(tx, organization_id, member_ids))
+    await tell(tx, organization_id, await recompute(tx, organization_id, member_ids))
 
 
-async def _tell(tx: Transaction, organization_id: UUID, member_ids: Iterable[UUID]) -> None:
+async def tell(tx: Transaction, organization_id: UUID, member_ids: Iterable[UUID]) -> None:
+    """Publish EXPOSURE_CHANGED for these members."""
     for member_id in member_ids:
         await publish(tx, EXPOSURE_CHANGED, organization_id, member_id=member_id)
 
