@@ -45,8 +45,8 @@ ROUTERS = (
     access.router,
     members.router,
     breaches.router,
-    connections.router,
     intake.router,
+    connections.router,
     incidents.router,
     damages.router,
     timeline.router,
@@ -59,13 +59,14 @@ ROUTERS = (
 def consumers(context: Context) -> list[Consumer]:
     """Every consumer of the outbox, in the order in which an alert passes them."""
     return [
-        mailing.consumer(context),
+        mailing.consumer(),
         breach_workers.consumer(context),
         intake_workers.waker(context),
         intake_workers.forgetter(context),
         incident_workers.matcher(context),
         incident_workers.lister(context),
         incident_workers.eraser(context),
+        incident_workers.raw_eraser(context),
         linkage_workers.consumer(context),
     ]
 
@@ -101,6 +102,7 @@ class Workers:
             await matching.expire(tx, self._context.keyring)
         async with self._context.database.begin() as tx:
             await looking_up.give_up(tx, self._context.keyring)
+        await intake_workers.erase_by_contract(self._context.database, self._context.keyring)
 
     async def ask(self) -> int:
         """Ask every provider that is due, and work until nothing is left to do; returns how many turns that took."""

@@ -56,6 +56,10 @@ class NotAllowed(ProviderError):
     state = "not_allowed"
 
 
+class NotAPath(NotAllowed):
+    """This one question cannot be asked: a reference or an id in it would lead out of the provider's address. Others can be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What came back: 2xx, or 404 where the caller said that it means something. Header names are lower case."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import quote, unquote_to_bytes, urlencode
 
-from connectors.asking import NotAllowed, TryLater
+from connectors.asking import NotAllowed, NotAPath, TryLater
 
 HTTPS_PORT = 443
 LONGEST_NAME = 253
@@ -96,14 +96,14 @@ class Base:
     sandbox: bool
 
     def target(self, path: str, params: Mapping[str, str] | None = None) -> bytes:
-        """Path and query below the base, ready for the wire. `path` is already quoted. NotAllowed when it leaves the base."""
+        """Path and query below the base, ready for the wire. `path` is already quoted. NotAPath when it leaves the base."""
         own = path.removeprefix("/")
         if not _TARGET.fullmatch(own) or _leaves(own):
-            raise NotAllowed("A path must stay below the base address")
+            raise NotAPath("A path must stay below the base address")
         query = f"?{urlencode(params, quote_via=quote, errors='replace')}" if params else ""
         target = f"{self.path}/{own}{query}" if own or not self.path else f"{self.path}{query}"
         if len(target) > LONGEST_TARGET:
-            raise NotAllowed("A path and its parameters are too long")
+            raise NotAPath("A path and its parameters are too long")
         return target.encode("ascii")
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from app.incidents import repository
 from app.incidents.correlation import AlertFacts, AlertNode, Component, claimed_occurrence, components
 from app.incidents.identity import Answer, GivenVerdict, IncidentVerdict, carry_ids, merge_verdicts
+from app.incidents.matching import sealed_at
 from app.incidents.models import Incident, MemberEvent, Verdict
 from app.incidents.topics import INCIDENTS_CHANGED
 from app.intake import repository as intake
@@ -19,6 +20,7 @@ from app.kit.keyring import Keyring
 from app.kit.outbox import publish
 from app.ledger.service import Act, Actor, append
 from app.members import repository as members
+from app.members.keys import open_json, open_key, seal_json
 from connectors.contract import Interval
 from connectors.vocabulary import AlertKind
 
@@ -183,3 +185,16 @@ async def forget(tx: Transaction, keyring: Keyring, organization_id: UUID, membe
         "receipts": sum(map(len, receipts.values())),
     }
     await append(tx, keyring, organization_id, Act.ERASURE, facts=facts, member_id=member_id)
+
+
+async def erase_raw(
+    tx: Transaction, keyring: Keyring, organization_id: UUID, connection_id: UUID, alert_id: UUID, event_id: UUID
+) -> None:
+    """Take the provider's own item out of the member's copy of an event; what was understood of it stays."""
+    matched = await repository.match_of(tx, connection_id, alert_id)
+    member = await members.member(tx, organization_id, matched.member_id, lock=True) if matched else None
+    event = await repository.event_of_member(tx, member.id, event_id) if member else None
+    if member is None or event is None or member.wrapped_key is None:
+        return
+    key, where = await open_key(tx, keyring, member), sealed_at(member.id, event_id)
+    event.sealed = seal_json(key, {**open_json(key, event.sealed, *where), "body": None, "asked": {}}, *where)

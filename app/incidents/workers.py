@@ -7,6 +7,7 @@ from app.incidents import listings, matching, repository, service
 from app.intake import repository as intake
 from app.intake.handling import ALERT_SEEN, BREACH_RECORD_SEEN
 from app.intake.models import Event
+from app.intake.retention import RAW_ERASED
 from app.kit.context import Context
 from app.kit.database import Transaction
 from app.kit.outbox import Consumer, Message
@@ -77,3 +78,15 @@ def eraser(context: Context) -> Consumer:
             await service.forget(tx, context.keyring, message.organization_id, member_id)
 
     return Consumer("incidents.erase", frozenset({MEMBER_ERASED}), handle)
+
+
+def raw_eraser(context: Context) -> Consumer:
+    """Take the provider's own item out of the member's copy too, once its contract's term is over."""
+
+    async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
+        for message in messages:
+            told = message.payload
+            where = (UUID(told["connection_id"]), UUID(told["alert_id"]), UUID(told["event_id"]))
+            await service.erase_raw(tx, context.keyring, message.organization_id, *where)
+
+    return Consumer("incidents.raw_erased", frozenset({RAW_ERASED}), handle)

@@ -46,12 +46,21 @@ class Receipt(Base):
     `sealed` holds 32 bytes of salt and then the body; `repeats` counts further deliveries of the same bytes. Without
     `wrapped_key` the body is gone for good, and hash, verification and ledger entry remain. `asked_sealed` is what a fetched
     body was asked with, `about_index` whose it is (as in the enrollment), `answers_event` the event whose notice it answers.
+    `remains_sealed` is what is left after a contract's term: the hash of the body, and the salt of its ledger entry.
     """
 
     __tablename__ = "receipt"
     __table_args__ = (
         UniqueConstraint("connection_id", "body_hash"),
         Index("ix_receipt_about", "connection_id", "about_index"),
+        Index("ix_receipt_last_received", "connection_id", "last_received_at"),
+        Index(
+            "ix_receipt_set_aside",
+            "organization_id",
+            "id",
+            sqlite_where=text("state IN ('stale', 'unsplittable')"),
+            postgresql_where=text("state IN ('stale', 'unsplittable')"),
+        ),
         Index(
             "ix_receipt_waiting",
             "state",
@@ -73,6 +82,7 @@ class Receipt(Base):
     asked_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     about_index: Mapped[bytes | None] = mapped_column(LargeBinary)
     answers_event: Mapped[UUID | None]
+    remains_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     grade: Mapped[str] = mapped_column(String(20))
     received_at: Mapped[datetime]
     last_received_at: Mapped[datetime]

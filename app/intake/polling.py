@@ -32,6 +32,7 @@ from connectors.asking import (
     CredentialsRefused,
     Http,
     Login,
+    NotAPath,
     Page,
     PollPlan,
     ProviderError,
@@ -229,6 +230,8 @@ class Asking:
         if look is not None and agreed:
             try:
                 page = await self.connector.follow_up(_Held(self), self.config, look.asked)
+            except NotAPath:
+                log.warning("a notice names what cannot be asked for", connection=str(self.connection.id))
             except ProviderError:
                 await self._postpone(row)
                 raise

@@ -8,8 +8,19 @@ from uuid import UUID
 from sqlalchemy import case, func, select, update
 
 from app.connections.models import Connection
-from app.intake.models import AlertRow, Event, EventOutcome, Receipt, ReceiptState, Refusal
+from app.intake.models import (
+    AlertRow,
+    Event,
+    EventOutcome,
+    LookUp,
+    LookUpState,
+    Receipt,
+    ReceiptState,
+    Refusal,
+)
 from app.kit.database import Transaction, upsert
+
+_TO_BE_ASKED = (LookUpState.WAITING, LookUpState.DUE)
 
 
 async def keep(tx: Transaction, values: dict[str, Any]) -> UUID:
@@ -127,6 +138,25 @@ async def kept_about(tx: Transaction, connection_id: UUID, reference_index: byte
     return receipts, {row[1] for row in events}
 
 
+async def raw_older_than(tx: Transaction, connector: str, before: datetime, after: UUID, limit: int) -> Sequence[Receipt]:
+    """Receipts of one connector from before a moment that still hold their bodies, by id, held for this transaction.
+
+    Left out: those with something that is not understood or looked up yet.
+    """
+    unfinished = select(Event.receipt_id).where(
+        Event.connection_id == Receipt.connection_id,
+        Event.receipt_id == Receipt.id,
+        (Event.outcome == EventOutcome.QUARANTINED) | Event.id.in_(select(LookUp.event_id).where(LookUp.state.in_(_TO_BE_ASKED))),
+    )
+    query = (
+        select(Receipt)
+        .join(Connection, Connection.id == Receipt.connection_id)
+        .where(Connection.connector == connector, Receipt.state == ReceiptState.HANDLED, Receipt.wrapped_key.is_not(None))
+        .where(Receipt.received_at < before, Receipt.id > after, ~unfinished.exists())
+    )
+    return (await tx.execute(query.order_by(Receipt.id).limit(limit).with_for_update(of=Receipt))).scalars().all()
+
+
 async def to_replay(tx: Transaction, organization_id: UUID, after: UUID, limit: int) -> Sequence[UUID]:
     """Receipts with something set aside: quarantined events, unsplittable or stale receipts, oldest first."""
     quarantined = select(Event.receipt_id).where(
@@ -160,6 +190,13 @@ async def receipt_counts(tx: Transaction, organization_id: UUID) -> list[tuple[s
         .group_by(Receipt.state)
     )
     return [(row[0], row[1], int(row[2])) for row in (await tx.execute(query)).all()]
+
+
+async def receipts_of(tx: Transaction, connection_id: UUID) -> tuple[int, int]:
+    """How much came in over one connection: `(receipts, repeats)`."""
+    query = select(func.count(), func.coalesce(func.sum(Receipt.repeats), 0)).where(Receipt.connection_id == connection_id)
+    row = (await tx.execute(query)).one()
+    return row[0], int(row[1])
 
 
 async def event_counts(tx: Transaction, organization_id: UUID) -> dict[str, int]:

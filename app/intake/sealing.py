@@ -1,5 +1,6 @@
 """What a receipt and an event hold, sealed under keys of their own."""
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +9,7 @@ from uuid import UUID
 from app.intake.models import Event, Receipt
 from app.kit import crypto
 from app.kit.database import Transaction
-from app.kit.keyring import Keyring
+from app.kit.keyring import Keyring, Lane
 from connectors.asking import Asked
 
 SALT_BYTES = 32
@@ -54,6 +55,44 @@ async def open_body(tx: Transaction, keyring: Keyring, receipt: Receipt) -> byte
         return None
     key = await keyring.unwrap(tx, receipt.organization_id, receipt.wrapped_key, "receipt", receipt.id)
     return crypto.unseal(key, receipt.sealed, crypto.place("receipt", "sealed", receipt.id))[SALT_BYTES:]
+
+
+@dataclass(frozen=True)
+class Remains:
+    """What is left of a body that a contract did not let us keep: enough to show that it was this one, and when it came."""
+
+    body_sha256: str
+    salt: str
+
+
+async def erase_body(tx: Transaction, keyring: Keyring, receipt: Receipt) -> None:
+    """Destroy a receipt's key after its hash was put aside. Nothing happens when it is destroyed already."""
+    if receipt.wrapped_key is None:
+        return
+    key = await keyring.unwrap(tx, receipt.organization_id, receipt.wrapped_key, "receipt", receipt.id)
+    whole = crypto.unseal(key, receipt.sealed, crypto.place("receipt", "sealed", receipt.id))
+    remains = {"body_sha256": hashlib.sha256(whole[SALT_BYTES:]).hexdigest(), "salt": whole[:SALT_BYTES].hex()}
+    text = json.dumps(remains)
+    receipt.remains_sealed = await keyring.seal(tx, receipt.organization_id, Lane.FACTUAL, text, *_remains_at(receipt))
+    receipt.wrapped_key, receipt.sealed, receipt.headers_sealed, receipt.asked_sealed = None, b"", b"", None
+
+
+async def body_hash(tx: Transaction, keyring: Keyring, receipt: Receipt) -> str | None:
+    """SHA-256 of the body in hex, also of one that a contract's term has taken; None after an erasure."""
+    if receipt.wrapped_key is None and receipt.remains_sealed is not None:
+        return (await open_remains(tx, keyring, receipt)).body_sha256
+    body = await open_body(tx, keyring, receipt)
+    return hashlib.sha256(body).hexdigest() if body is not None else None
+
+
+async def open_remains(tx: Transaction, keyring: Keyring, receipt: Receipt) -> Remains:
+    """What `erase_body` put aside."""
+    text = await keyring.unseal(tx, receipt.organization_id, Lane.FACTUAL, receipt.remains_sealed or b"", *_remains_at(receipt))
+    return Remains(**json.loads(text))
+
+
+def _remains_at(receipt: Receipt) -> tuple[object, ...]:
+    return ("receipt", "remains_sealed", receipt.id)
 
 
 async def open_asked(tx: Transaction, keyring: Keyring, receipt: Receipt) -> dict[str, str]:

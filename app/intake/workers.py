@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from app.intake import handling, looking_up, repository
+from app.intake.retention import erase_raw
 from app.kit.context import Context
 from app.kit.database import Database, Transaction
 from app.kit.keyring import Keyring
 from app.kit.outbox import Consumer, Message, wake_parked
 from app.ledger.service import Act, Actor, append
 from app.members.service import ENROLLMENT_CHANGED, REFERENCE_FORGOTTEN
+from connectors.registry import registry
 
 BATCH = 50
 PAGE = 100
@@ -47,6 +49,18 @@ def forgetter(context: Context) -> Consumer:
             await looking_up.forget(tx, context.keyring, message.organization_id, connection_id, reference)
 
     return Consumer("intake.forget", frozenset({REFERENCE_FORGOTTEN}), handle)
+
+
+async def erase_by_contract(database: Database, keyring: Keyring) -> int:
+    """Erase the raw data whose term is over, one batch a transaction; returns how many receipts lost their bodies."""
+    total = 0
+    for connector in registry().values():
+        after: UUID | None = UUID(int=0)
+        while connector.retention is not None and after is not None:
+            async with database.begin() as tx:
+                after, erased = await erase_raw(tx, keyring, connector.name, connector.retention.raw, after, BATCH)
+            total += erased
+    return total
 
 
 async def replay(context: Context, organization_id: UUID, actor: Actor) -> int:

@@ -129,6 +129,17 @@ async def is_held(tx: Transaction, organization_id: UUID, member_id: UUID) -> bo
     return (await tx.execute(query.limit(1))).first() is not None
 
 
+async def held_references(tx: Transaction, organization_id: UUID, connection_id: UUID) -> frozenset[bytes] | None:
+    """The references of one connection whose members a legal hold covers; None: it covers everybody."""
+    on = (LegalHold.organization_id == organization_id, LegalHold.released_at.is_(None))
+    everybody = select(LegalHold.id).where(*on, LegalHold.member_id.is_(None)).limit(1)
+    if (await tx.execute(everybody)).first() is not None:
+        return None
+    same = (Enrollment.member_id == LegalHold.member_id) & (Enrollment.connection_id == connection_id)
+    held = select(Enrollment.reference_index).join(LegalHold, same).where(*on)
+    return frozenset((await tx.execute(held)).scalars())
+
+
 async def forget(tx: Transaction, member_id: UUID, now: datetime) -> None:
     """Destroy a member's key, sealed fields, indexes and employment; the bare row stays, so that ids keep their meaning."""
     gone = {"wrapped_key": None, "sealed": None, "external_index": None, "erased_at": now, "updated_at": now}

@@ -95,7 +95,7 @@ class CounselIncidentDetail(IncidentDetail):
 
 
 class OriginalView(BaseModel):
-    """The provider's own item, long numbers masked."""
+    """The provider's own item, long numbers masked; null when the provider's contract no longer lets us keep it."""
 
     event_id: UUID
     received_at: datetime

@@ -1,6 +1,5 @@
 """Use cases of the timeline. Every look at personal data is written to the ledger before a byte of it leaves."""
 
-import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +14,7 @@ from app.incidents.identity import Answer
 from app.incidents.matching import sealed_at
 from app.incidents.models import Incident, MemberEvent
 from app.intake import repository as intake
-from app.intake.sealing import open_body
+from app.intake.sealing import body_hash
 from app.kit.context import Context
 from app.kit.database import Transaction
 from app.kit.errors import not_found
@@ -215,8 +214,7 @@ async def _sources(
 
 async def _body_hash(tx: Transaction, context: Context, event: MemberEvent) -> str | None:
     found = await intake.receipt(tx, event.receipt_id)
-    body = await open_body(tx, context.keyring, found[0]) if found else None
-    return hashlib.sha256(body).hexdigest() if body is not None else None
+    return await body_hash(tx, context.keyring, found[0]) if found else None
 
 
 def _event(event: MemberEvent, told: Any, original_sha256: str | None) -> EventView:

@@ -20,6 +20,7 @@ COLUMNS = (
     ("enrollment", "reference_sealed", sa.LargeBinary),
     ("receipt", "asked_sealed", sa.LargeBinary),
     ("receipt", "answers_event", sa.Uuid),
+    ("receipt", "remains_sealed", sa.LargeBinary),
     ("receipt", "about_index", sa.LargeBinary),
     ("event", "reference_index", sa.LargeBinary),
     ("event", "raw_erased_at", sa.DateTime),

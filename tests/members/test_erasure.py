@@ -246,6 +246,7 @@ def test_every_sealed_column_is_one_that_these_tests_try_to_open() -> None:
         "organization_key.wrapped",
         "receipt.asked_sealed",
         "receipt.headers_sealed",
+        "receipt.remains_sealed",
         "receipt.sealed",
         "receipt.wrapped_key",
     }

@@ -1,0 +1,53 @@
+"""Erase the raw data that a provider's contract lets us keep for a limited time only. The hash and the normalised alert stay.
+
+A legal hold comes before the contract; so does what is not understood or not looked up yet: it is kept until it is.
+"""
+
+from datetime import timedelta
+from uuid import UUID
+
+from app.intake import repository
+from app.intake.models import Receipt
+from app.intake.sealing import erase_body, open_event, seal_event
+from app.kit import clock
+from app.kit.database import Transaction
+from app.kit.keyring import Keyring
+from app.kit.outbox import publish
+from app.ledger.service import Act, append
+from app.members.repository import held_references
+
+RAW_ERASED = "intake.raw_erased"
+"""Topic: the provider's own item of the event `event_id` of `connection_id`, alert `alert_id`, is no longer kept."""
+
+
+async def erase_raw(
+    tx: Transaction, keyring: Keyring, connector: str, raw: timedelta, after: UUID, limit: int
+) -> tuple[UUID | None, int]:
+    """Erase one batch of what came over one connector's connections longer ago than `raw`: the last id seen, and how many."""
+    rows = await repository.raw_older_than(tx, connector, clock.now() - raw, after, limit)
+    erased = 0
+    for receipt in rows:
+        erased += await _erase_one(tx, keyring, receipt)
+    return rows[-1].id if rows else None, erased
+
+
+async def _erase_one(tx: Transaction, keyring: Keyring, receipt: Receipt) -> bool:
+    events = await repository.events_of(tx, receipt.connection_id, receipt.id)
+    held = await held_references(tx, receipt.organization_id, receipt.connection_id)
+    if held is None or receipt.about_index in held or any(event.reference_index in held for event in events):
+        return False
+    for event in events:
+        copy = await open_event(tx, keyring, event)
+        if copy is None:
+            continue
+        bare = {**copy, "body": None, "asked": {}}
+        event.sealed, event.wrapped_key = await seal_event(tx, keyring, event.organization_id, event.id, bare)
+        event.raw_erased_at = clock.now()
+        if event.alert_id is not None:
+            where = {"connection_id": event.connection_id, "event_id": event.id, "alert_id": event.alert_id}
+            await publish(tx, RAW_ERASED, event.organization_id, **where)
+    await erase_body(tx, keyring, receipt)
+    facts = {"destroyed": "the body, by the provider's contract", "events": len(events)}
+    ids = (receipt.connection_id, receipt.id)
+    await append(tx, keyring, receipt.organization_id, Act.ERASURE, facts=facts, connection=ids[0], receipt=ids[1])
+    return True
