@@ -15,7 +15,7 @@ from connectors.asking import (
     Answer,
     Asked,
     Http,
-    NotAllowed,
+    NotAPath,
     Page,
     PollPlan,
     ProviderError,
@@ -87,7 +87,7 @@ class Hibp(Connector):
             asked, path, params = question(subject.reference, by_range=config.range_search)
             try:
                 answer = await http.get(path, params=params, headers=key, may_miss=True)
-            except (NotAllowed, UnexpectedAnswer) as error:
+            except (NotAPath, UnexpectedAnswer) as error:
                 note(error, failures)
                 continue
             names = self._names(answer, asked)
@@ -95,7 +95,7 @@ class Hibp(Connector):
                 met.add(name)
                 try:
                     known = await http.get(f"/breach/{quote(name, safe='')}", may_miss=True)
-                except (NotAllowed, UnexpectedAnswer) as error:
+                except (NotAPath, UnexpectedAnswer) as error:
                     note(error, failures)
                     continue
                 if known.found:

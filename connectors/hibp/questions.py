@@ -53,9 +53,9 @@ def question(reference: str, *, by_range: bool) -> tuple[Asked, str, Mapping[str
 
 
 def note(error: ProviderError, failures: list[ProviderError]) -> None:
-    """One address or name that cannot be asked about must not hold up the others; several mean that it is not the address."""
+    """One address or name that cannot be asked about holds up nobody; several strange answers mean that it is not the address."""
     failures.append(error)
-    if len(failures) >= MOST_FAILURES:
+    if sum(isinstance(failure, UnexpectedAnswer) for failure in failures) >= MOST_FAILURES:
         raise error
 
 
