@@ -12,13 +12,15 @@ from app.kit.database import Transaction, upsert
 from app.members.models import Enrollment
 
 
-async def insert(tx: Transaction, values: dict[str, Any]) -> None:
-    """Insert a look-up. Where it is there already, a notice that proves more than the first has it looked up anew, once."""
+async def insert(tx: Transaction, values: dict[str, Any]) -> str:
+    """Insert a look-up; its state. Where it is there already, a notice that proves more than the first has it looked up anew."""
     new = upsert(tx, LookUp).values(**values)
     proves_more = new.excluded.trusted & ~LookUp.trusted & (LookUp.state != LookUpState.DONE)
     fresh = ("state", "due_at", "attempts", "event_id", "trusted")
     changes = {name: case((proves_more, new.excluded[name]), else_=getattr(LookUp, name)) for name in fresh}
-    await tx.execute(new.on_conflict_do_update(index_elements=["connection_id", "key"], set_=changes))
+    kept = new.on_conflict_do_update(index_elements=["connection_id", "key"], set_=changes).returning(LookUp.state)
+    state: str = (await tx.execute(kept)).scalar_one()
+    return state
 
 
 async def due(tx: Transaction, connection_id: UUID, now: datetime, limit: int, *, trusted_only: bool) -> Sequence[LookUp]:

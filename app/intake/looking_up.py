@@ -46,8 +46,7 @@ async def note(tx: Transaction, keyring: Keyring, event: Event, receipt: Receipt
         "due_at": clock.now() if agreed else None,
         "attempts": 0,
     }
-    await look_ups.insert(tx, values)
-    if agreed:
+    if await look_ups.insert(tx, values) == LookUpState.DUE:
         await polls.look_ups_due(tx, connection_id, clock.now())
 
 

@@ -1,7 +1,7 @@
 """Eight scheduler processes, killed and paused at random, over one fake provider: the code of `tests/intake`, with more.
 
-`./run campaign polling [--polls 10000]` plays rounds on SQLite and PostgreSQL in turn, adds each to docs/campaigns/polling.json, and
-can be stopped at any time. It stops by itself at the first round in which two asked at once or a row was missed.
+`./run campaign polling [--polls 10000]` plays rounds on SQLite and PostgreSQL in turn, adds each to docs/campaigns/polling.json,
+and can be stopped at any time. It stops by itself at the first round in which two asked at once or a row was missed.
 """
 
 from __future__ import annotations
