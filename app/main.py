@@ -30,9 +30,12 @@ from app.kit import errors, health, outbox
 from app.kit.config import Settings, settings
 from app.kit.context import Context, open_context
 from app.kit.edge import Edge
+from app.kit.letters import Postman
 from app.kit.outbox import Consumer
 from app.linkage import workers as linkage_workers
 from app.members import endpoints as members
+from app.notices import workers as notice_workers
+from app.notices import writing
 from app.statistics import endpoints as statistics
 from app.timeline import endpoints as timeline
 from app.web import endpoints as web
@@ -68,6 +71,8 @@ def consumers(context: Context) -> list[Consumer]:
         incident_workers.eraser(context),
         incident_workers.raw_eraser(context),
         linkage_workers.consumer(context),
+        notice_workers.teller(),
+        notice_workers.eraser(),
     ]
 
 
@@ -79,15 +84,29 @@ class Workers:
         self._context = context
         self.asker = Asker(context)
         self._workers = [outbox.Worker(context.database, consumer) for consumer in consumers(context)]
+        self._postman = Postman(context.database, [mailing.sign_in_letter(context), *writing.kinds(context)])
         self._running = asyncio.Lock()
 
     async def drain(self) -> int:
-        """Work until nothing waits; returns how many things were done. Safe to call at any time, from many places."""
+        """Work until nothing waits, letters too; returns how many things were done. Safe to call at any time, from anywhere."""
+        total = 0
+        while done := await self._work() + await self.send_letters():
+            total += done
+        return total
+
+    async def _work(self) -> int:
         async with self._running:
             total = 0
             while done := await self._round():
                 total += done
             return total
+
+    async def send_letters(self) -> int:
+        """Send every letter that is due; how many were looked at. A slow mail server holds up no other work."""
+        total = 0
+        while sent := await self._postman.run():
+            total += sent
+        return total
 
     async def _round(self) -> int:
         done = await intake_workers.handle_waiting(self._context.database, self._context.keyring)
@@ -121,10 +140,24 @@ class Workers:
         except Exception as error:  # the store may be away: the next tick tries again, nothing is lost meanwhile
             log.error("asking stopped for now", error=type(error).__name__)
 
+    async def letters_tick(self) -> None:
+        """One tick of sending: a failure is logged and tried again at the next."""
+        try:
+            await self.send_letters()
+        except Exception as error:  # the store may be away: the next tick tries again, nothing is lost meanwhile
+            log.error("sending stopped for now", error=type(error).__name__)
+
+    async def watch_tick(self) -> None:
+        """Look once for what stands in the way; a failure is logged and tried again at the next tick."""
+        try:
+            await notice_workers.watch(self._context)
+        except Exception as error:  # the store may be away: readiness tells of that, and the next tick tries again
+            log.error("watching stopped for now", error=type(error).__name__)
+
     async def tick(self) -> None:
         """One tick of the scheduler: a failure is logged and tried again at the next."""
         try:
-            await self.drain()
+            await self._work()
         except Exception as error:  # the store may be away: the next tick tries again, nothing is lost meanwhile
             log.error("workers stopped for now", error=type(error).__name__)
 
@@ -134,6 +167,8 @@ def _schedule(context: Context, workers: Workers) -> AsyncIOScheduler:
     options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
     scheduler.add_job(workers.tick, "interval", seconds=context.settings.worker_interval, **options)
     scheduler.add_job(workers.ask_tick, "interval", seconds=context.settings.worker_interval, **options)
+    scheduler.add_job(workers.letters_tick, "interval", seconds=context.settings.worker_interval, **options)
+    scheduler.add_job(workers.watch_tick, "interval", minutes=1, **options)
     scheduler.add_job(workers.sweep, "interval", hours=1, **options)
     return scheduler
 

@@ -6,13 +6,17 @@ from app.connections import models as connections
 from app.damages import models as damages
 from app.incidents import models as incidents
 from app.intake import models as intake
-from app.kit import keyring, outbox
+from app.kit import keyring, letters, outbox
 from app.kit.database import Base
 from app.ledger import models as ledger
 from app.linkage import models as linkage
 from app.members import models as members
+from app.notices import models as notices
 from app.statistics import models as statistics
 
-ROOMS = (keyring, outbox, ledger, access, members, breaches, connections, intake, incidents, linkage, damages, statistics)
+ROOMS = (
+    *(keyring, outbox, letters, ledger, access, members, breaches, connections),
+    *(intake, incidents, linkage, damages, notices, statistics),
+)
 
 metadata = Base.metadata

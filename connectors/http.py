@@ -120,6 +120,7 @@ class _Request:
     content: bytes | None
     may_miss: bool
     repeatable: bool
+    told_only: bool = False
 
 
 class ProviderClient:
@@ -200,6 +201,14 @@ class ProviderClient:
         request = _Request("POST", self._base.target(path), head, content, False, repeatable=signing_in())
         return await self._ask(request, login)
 
+    async def notify(self, body: bytes, *, headers: Mapping[str, str]) -> None:
+        """POST these exact bytes to the base address itself; any 2xx will do, and what it says is not read.
+
+        For messages that carry an id of their own, and may therefore be sent again whenever the answer is lost.
+        """
+        request = _Request("POST", self._base.target(""), _checked(headers), body, False, repeatable=True, told_only=True)
+        await self._repeat(request)
+
     async def _ask(self, request: _Request, login: Login | None) -> Answer:
         if login is None:
             return await self._repeat(request)
@@ -239,7 +248,7 @@ class ProviderClient:
     async def _send(self, request: _Request) -> Answer:
         response = await self._connected(request, await self._addresses())
         try:
-            return await self._read(response, may_miss=request.may_miss)
+            return await self._read(response, request)
         finally:
             await response.aclose()
 
@@ -283,15 +292,17 @@ class ProviderClient:
             extensions={"timeout": self._timeout, "sni_hostname": base.host},
         )
 
-    async def _read(self, response: httpx.Response, *, may_miss: bool) -> Answer:
+    async def _read(self, response: httpx.Response, request: _Request) -> Answer:
         if sum(len(name) + len(value) + len(": \r\n") for name, value in response.headers.raw) > MOST_HEADERS:
             raise UnexpectedAnswer(_TOO_LARGE_HEADERS)
         seconds = patience(response.headers.get_list("retry-after"), response.headers.get("date"), self._now())
-        refused = refusal(response.status_code, seconds, may_miss=may_miss)
+        refused = refusal(response.status_code, seconds, may_miss=request.may_miss)
         if refused is not None:
             if isinstance(refused, TryLater) and seconds:
                 self._pace.hold(seconds)
             raise refused
+        if request.told_only:
+            return Answer(response.status_code, MappingProxyType({}), b"")
         body = Body(response.headers.get_list("content-encoding"))
         async for chunk in response.aiter_raw():
             body.feed(chunk)

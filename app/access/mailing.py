@@ -1,20 +1,27 @@
-"""Sends the one-time links that were asked for. Runs behind the outbox, so that asking takes the same time for everybody."""
+"""Who may be written to, and the letters that bring one-time links. Asking for one takes the same time for everybody."""
 
 import re
 import unicodedata
 from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
 
 import structlog
 
 from app.access import repository, service
 from app.access.models import Account
 from app.access.roles import Role
+from app.kit import letters
 from app.kit.context import Context
 from app.kit.database import Transaction
 from app.kit.keyring import Lane
+from app.kit.letters import Dropped, Kind, Letter, NotSent, Send
 from app.kit.outbox import Consumer, Message
 
 log = structlog.get_logger(__name__)
+
+SIGN_IN_LETTER = "access.sign_in"
+_GOOD_FOR = timedelta(hours=1)
 
 _TEXT = """\
 Somebody, probably you, asked to sign in to Harmline.
@@ -43,30 +50,72 @@ def mailbox(email: str) -> str | None:
     return plain if _PLAIN.fullmatch(plain) else None
 
 
-async def _send(tx: Transaction, context: Context, account: Account, role: Role) -> None:
-    if account.email_sealed is None:
-        return
+async def address_of(tx: Transaction, context: Context, account_id: UUID, role: Role) -> str | Dropped:
+    """The address at which an account may be written to in one role, opened now; or why it may not be.
+
+    Nothing goes to an account that was closed or erased, that lost the role, or to the defendant's domains.
+    """
+    account = await tx.get(Account, account_id, populate_existing=True)
+    if account is None or account.disabled_at is not None or account.email_sealed is None:
+        return Dropped("the account is closed, or has no address")
+    if await repository.live_grant(tx, account.id, role) is None:
+        return Dropped("the account has lost the role")
     where = ("account", "email_sealed", account.id)
     typed = await context.keyring.unseal(tx, account.organization_id, Lane.FACTUAL, account.email_sealed, *where)
     email = mailbox(typed)
     if email is None:
-        log.warning("no link sent: not a plain address", account=str(account.id))
-        return
+        log.warning("nothing sent: not a plain address", account=str(account.id))
+        return Dropped("not a plain address")
     if await repository.is_held(tx, account.organization_id, email.rpartition("@")[2]):
-        log.warning("link held back: the address belongs to the defendant", account=str(account.id))
-        return
-    token = await service.create_link(tx, account.id, role)
-    link = f"{context.settings.origin}/sign-in/{token}"
-    await context.mailer.send(email, "Your sign-in link", _TEXT.format(link=link))
+        log.warning("held back: the address belongs to the defendant", account=str(account.id))
+        return Dropped("the address belongs to the defendant")
+    return email
 
 
-def consumer(context: Context) -> Consumer:
-    """The worker that mails links; nothing is mailed to the defendant's domains."""
+def mail(context: Context, to: str, subject: str, text: str) -> Send:
+    """What sends one mail."""
+
+    async def send() -> None:
+        if not await context.mailer.send(to, subject, text):
+            raise NotSent("there is no mail server")
+
+    return send
+
+
+def require_server(context: Context) -> None:
+    """Raises NotSent without a mail server: no link is made that nobody can bring."""
+    if not context.mailer.ready:
+        log.warning("mail not sent: set HARMLINE_SMTP_URL to a mail server")
+        raise NotSent("there is no mail server")
+
+
+def sign_in_letter(context: Context) -> Kind:
+    """The letter with a one-time link. The link is made when it is about to be sent, and its time counts from then.
+
+    At least once: a second link does no harm, a missing one locks somebody out.
+    """
+
+    async def write(tx: Transaction, letter: Letter) -> Send | Dropped:
+        require_server(context)
+        role = Role(letter.payload["role"])
+        to = await address_of(tx, context, letter.recipient, role)
+        if isinstance(to, Dropped):
+            return to
+        token = await service.create_link(tx, letter.recipient, role)
+        link = f"{context.settings.origin}/sign-in/{token}"
+        return mail(context, to, "Your sign-in link", _TEXT.format(link=link))
+
+    return Kind(SIGN_IN_LETTER, write, _GOOD_FOR)
+
+
+def consumer() -> Consumer:
+    """The worker that posts a letter for every account and role behind an address that asked."""
 
     async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
         for message in messages:
             index = bytes.fromhex(message.payload["email_index"])
             for account, role in await repository.accounts_by_email(tx, index):
-                await _send(tx, context, account, Role(role))
+                about = f"{message.id} {role}"
+                await letters.post(tx, SIGN_IN_LETTER, account.organization_id, account.id, about, {"role": role})
 
     return Consumer("access.links", frozenset({service.SIGN_IN_REQUESTED}), handle)

@@ -7,12 +7,14 @@ from uuid import UUID
 from app.incidents import repository
 from app.incidents.institutions import canonical_institution
 from app.incidents.models import MemberAlert, MemberEvent, Unmatched, UnmatchedReason
+from app.incidents.topics import CONSENT_MISSING
 from app.intake import repository as intake
 from app.intake.models import AlertRow, Event
 from app.intake.sealing import open_event
 from app.kit import clock
 from app.kit.database import Transaction
 from app.kit.keyring import Keyring
+from app.kit.outbox import publish
 from app.ledger.service import Act, append
 from app.members import repository as members
 from app.members.keys import open_key, seal_json
@@ -100,6 +102,8 @@ async def _wait(tx: Transaction, keyring: Keyring, alert: AlertRow, reason: Unma
     await tx.flush()
     if reason is UnmatchedReason.REFUSED:
         await give_up(tx, keyring, row, UnmatchedReason.REFUSED)
+    elif reason is UnmatchedReason.NO_CONSENT and asked is not None:
+        await publish(tx, CONSENT_MISSING, alert.organization_id, member_id=asked, connection_id=alert.connection_id)
 
 
 async def give_up(tx: Transaction, keyring: Keyring, row: Unmatched, reason: UnmatchedReason) -> bool:

@@ -1,17 +1,44 @@
 """Settings, from the environment only. Every name begins with HARMLINE_; an unsafe or empty value stops the start."""
 
+from base64 import b64decode
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, HttpUrl, SecretStr, field_validator
+from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from connectors.asking import NotAllowed
+from connectors.egress import base_of
 
 _DRIVERS = {
     "sqlite://": "sqlite+aiosqlite://",
     "postgres://": "postgresql+asyncpg://",
     "postgresql://": "postgresql+asyncpg://",
 }
+
+_SANDBOX = "http://127.0.0.1:"
+"""Good for a sandbox of this process alone: the outgoing client refuses it otherwise."""
+
+
+def _require_reachable(url: str) -> None:
+    """ValueError for an address that the outgoing client would never connect to."""
+    try:
+        base_of(url)
+    except NotAllowed as error:
+        reason = str(error)
+    else:
+        return
+    raise ValueError(f"HARMLINE_ALARM_WEBHOOK_URL: {reason}")
+
+
+def _is_signing_secret(value: str) -> bool:
+    """Whether this is a secret of Standard Webhooks: whsec_ and 24 to 64 bytes in base64."""
+    try:
+        key = b64decode(value.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        return False
+    return value.startswith("whsec_") and 24 <= len(key) <= 64
 
 
 class Settings(BaseSettings):
@@ -24,6 +51,10 @@ class Settings(BaseSettings):
     base_url: HttpUrl = HttpUrl("http://localhost:8000")
     smtp_url: SecretStr | None = Field(default=None, description="smtp://user:password@host:port, or smtps://")
     mail_from: Annotated[str, Field(min_length=3)] = "harmline@localhost"
+    alarm_webhook_url: SecretStr | None = Field(default=None, description="https:// address that is told of alarms")
+    alarm_webhook_secret: SecretStr | None = Field(
+        default=None, description="whsec_..., by which it knows them (Standard Webhooks)"
+    )
     host: str = "127.0.0.1"
     port: Annotated[int, Field(gt=0, lt=65536)] = 8000
     worker_interval: Annotated[float, Field(gt=0, le=60)] = 0.25
@@ -37,6 +68,17 @@ class Settings(BaseSettings):
         if not value.startswith(("sqlite+aiosqlite://", "postgresql+asyncpg://")):
             raise ValueError("HARMLINE_DATABASE_URL must begin with sqlite:// or postgresql://")
         return value
+
+    @model_validator(mode="after")
+    def _alarms_can_be_sent(self) -> "Settings":
+        url, secret = self.alarm_webhook_url, self.alarm_webhook_secret
+        if (url is None) != (secret is None):
+            raise ValueError("HARMLINE_ALARM_WEBHOOK_URL and HARMLINE_ALARM_WEBHOOK_SECRET stand together")
+        if url is not None and not url.get_secret_value().startswith(_SANDBOX):
+            _require_reachable(url.get_secret_value())
+        if secret is not None and not _is_signing_secret(secret.get_secret_value()):
+            raise ValueError("HARMLINE_ALARM_WEBHOOK_SECRET must be whsec_ and 24 to 64 bytes in base64")
+        return self
 
     @property
     def origin(self) -> str:

@@ -17,6 +17,7 @@ from app.intake.models import LookUp
 from app.kit.database import Database
 from app.kit.migrate import alembic_config, head, upgrade
 from app.kit.outbox import LAST_ATTEMPT, Failure
+from app.notices.models import Alarm, ConsentRequest
 from app.operations import accounts
 from app.statistics.models import StatisticsRelease
 from app.tables import metadata
@@ -58,6 +59,9 @@ async def fill(world: World) -> None:
         await tx.execute(insert(PollSubject).values(**index, asked_at=NOW))
         look = {"reference_index": b"x", "key": b"x", "event_id": NOBODY, "state": "due", "trusted": True, "attempts": 0}
         await tx.execute(insert(LookUp).values(**own, **look))
+        asked = {"member_id": world.union.members["M-1"], "connection_id": own["connection_id"], "asked_at": NOW}
+        await tx.execute(insert(ConsentRequest).values(organization_id=world.union.id, **asked))
+        await tx.execute(insert(Alarm).values(**own, kind="silent", opened_at=NOW, last_seen_at=NOW))
 
 
 async def tables(database: Database) -> set[str]:

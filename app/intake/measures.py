@@ -1,0 +1,85 @@
+"""All SQL of health: what came in over each connection, and what became of it. One query each for any number of connections."""
+
+from collections.abc import Collection
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from app.connections.models import Connection
+from app.intake.models import Event, EventOutcome, LookUp, LookUpState, Receipt, ReceiptState, Refusal
+from app.kit.database import Transaction
+
+Ids = Collection[UUID]
+
+
+def _not_before(moment: datetime) -> UUID:
+    """The least id that can have been made at a moment or later (UUIDv7): what bounds a scan to the newest rows."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
+async def last_received(tx: Transaction, connection_ids: Ids) -> dict[UUID, datetime]:
+    """When anything authentic came in last, the same bytes again included; connections without a receipt are left out."""
+    newest = select(func.max(Receipt.last_received_at)).where(Receipt.connection_id == Connection.id).correlate(Connection)
+    query = select(Connection.id, newest.scalar_subquery()).where(Connection.id.in_(connection_ids))
+    return {row[0]: row[1] for row in (await tx.execute(query)).all() if row[1] is not None}
+
+
+async def unhandled(tx: Transaction, connection_ids: Ids) -> dict[UUID, tuple[int, datetime]]:
+    """Receipts that wait to be handled: `(how many, since when the oldest waits)`."""
+    query = select(Receipt.connection_id, func.count(), func.min(Receipt.received_at)).where(
+        Receipt.state == ReceiptState.STORED, Receipt.connection_id.in_(connection_ids)
+    )
+    return {row[0]: (row[1], row[2]) for row in (await tx.execute(query.group_by(Receipt.connection_id))).all()}
+
+
+async def set_aside(tx: Transaction, organization_id: UUID, since: datetime) -> dict[UUID, int]:
+    """Receipts that are stale or could not be cut up, and came in since a moment."""
+    query = select(Receipt.connection_id, func.count()).where(
+        Receipt.organization_id == organization_id,
+        Receipt.state.in_((ReceiptState.STALE, ReceiptState.UNSPLITTABLE)),
+        Receipt.id >= _not_before(since),
+        Receipt.received_at >= since,
+    )
+    return {row[0]: row[1] for row in (await tx.execute(query.group_by(Receipt.connection_id))).all()}
+
+
+async def events(tx: Transaction, connection_ids: Ids, since: datetime) -> dict[UUID, int]:
+    """Events cut out of what came in since a moment."""
+    query = select(Event.connection_id, func.count()).where(
+        Event.connection_id.in_(connection_ids), Event.id >= _not_before(since), Event.received_at >= since
+    )
+    return {row[0]: row[1] for row in (await tx.execute(query.group_by(Event.connection_id))).all()}
+
+
+async def quarantined(tx: Transaction, organization_id: UUID, since: datetime) -> dict[UUID, dict[str, int]]:
+    """Events of what came in since a moment that are in quarantine now, by reason."""
+    query = select(Event.connection_id, Event.reason, func.count()).where(
+        Event.organization_id == organization_id,
+        Event.outcome == EventOutcome.QUARANTINED,
+        Event.id >= _not_before(since),
+        Event.received_at >= since,
+    )
+    found: dict[UUID, dict[str, int]] = {}
+    for connection_id, reason, count in (await tx.execute(query.group_by(Event.connection_id, Event.reason))).all():
+        found.setdefault(connection_id, {})[reason or ""] = count
+    return found
+
+
+async def refused(tx: Transaction, connection_ids: Ids, day: date) -> dict[UUID, int]:
+    """Deliveries that were refused on a day (UTC)."""
+    query = select(Refusal.connection_id, func.sum(Refusal.count)).where(
+        Refusal.connection_id.in_(connection_ids), Refusal.day == day
+    )
+    return {row[0]: int(row[1]) for row in (await tx.execute(query.group_by(Refusal.connection_id))).all()}
+
+
+async def look_ups(tx: Transaction, organization_id: UUID) -> dict[UUID, dict[str, int]]:
+    """Things to be looked up that nobody agreed to yet, or that the provider does not know, by state."""
+    query = select(LookUp.connection_id, LookUp.state, func.count()).where(
+        LookUp.organization_id == organization_id, LookUp.state.in_((LookUpState.WAITING, LookUpState.UNKNOWN))
+    )
+    found: dict[UUID, dict[str, int]] = {}
+    for connection_id, state, count in (await tx.execute(query.group_by(LookUp.connection_id, LookUp.state))).all():
+        found.setdefault(connection_id, {})[state] = count
+    return found

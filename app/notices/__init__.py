@@ -1,0 +1,1 @@
+"""Who is told of what, once: members of something new, admins of what stands in the way."""

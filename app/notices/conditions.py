@@ -1,0 +1,69 @@
+"""What stands in the way, as rules over measured health. Pure."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from uuid import UUID
+
+from app.intake.health import ConnectionHealth, HealthState
+from app.notices.models import AlarmKind
+
+MOST_FAILURES = 3
+LONGEST_REST = timedelta(minutes=30)
+"""A provider that fails, and will not be asked again within this time, is told of at its first failure."""
+
+LONGEST_UNHANDLED = timedelta(minutes=15)
+DRIFT_SHARE = 0.05
+DRIFT_LEAST = 5
+MOST_REFUSED = 5
+
+Condition = tuple[UUID | None, AlarmKind]
+"""A connection, or None for the whole organization, and what is wrong with it."""
+
+
+def _failing(health: ConnectionHealth) -> bool:
+    if health.failures == 0 or health.state is HealthState.CREDENTIALS:
+        return False
+    rests = health.waits_until is not None and health.waits_until - health.at > LONGEST_REST
+    return rests or health.failures >= MOST_FAILURES or health.state is HealthState.NOT_ALLOWED
+
+
+def _drifting(health: ConnectionHealth) -> bool:
+    """Whether the provider seems to speak another way than its connector knows."""
+    too_many = health.quarantined >= DRIFT_LEAST and health.quarantined > DRIFT_SHARE * health.events
+    return health.unknown_types > 0 or too_many
+
+
+def _all_refused(health: ConnectionHealth) -> bool:
+    """Whether today's deliveries were refused, every one: a changed secret looks like this, and so does a forger."""
+    today = health.at.date()
+    taken_today = health.last_receipt_at is not None and health.last_receipt_at.date() >= today
+    return health.refused_today >= MOST_REFUSED and not taken_today
+
+
+def conditions_of(health: ConnectionHealth) -> frozenset[AlarmKind]:
+    """Everything that stands in the way of one connection. A closed one has nothing left to lose, a paused one is not asked."""
+    if health.state is HealthState.CLOSED:
+        return frozenset()
+    asked = health.state is not HealthState.PAUSED
+    found = {
+        AlarmKind.SILENT: health.silent,
+        AlarmKind.CREDENTIALS: health.state is HealthState.CREDENTIALS,
+        AlarmKind.FAILING: asked and _failing(health),
+        AlarmKind.DRIFT: _drifting(health),
+        AlarmKind.SET_ASIDE: health.set_aside > 0 or health.quarantined > 0,
+        AlarmKind.UNHANDLED: health.oldest_unhandled_at is not None
+        and health.at - health.oldest_unhandled_at >= LONGEST_UNHANDLED,
+        AlarmKind.MADE_UP: asked and health.made_up,
+        AlarmKind.REFUSED: _all_refused(health),
+    }
+    return frozenset(kind for kind, so in found.items() if so)
+
+
+def conditions(healths: Iterable[ConnectionHealth], *, parked: int, stuck_letters: int) -> frozenset[Condition]:
+    """Everything that stands in the way of an organization. `parked`: messages given up; `stuck_letters`: mail not taken."""
+    found: set[Condition] = {(health.connection_id, kind) for health in healths for kind in conditions_of(health)}
+    if parked:
+        found.add((None, AlarmKind.PARKED))
+    if stuck_letters:
+        found.add((None, AlarmKind.MAIL))
+    return frozenset(found)

@@ -1,0 +1,135 @@
+"""Use cases of notices: tell a member of something new, ask for consent, open and close alarms."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from app.access.repository import account_of_member
+from app.incidents.models import Incident
+from app.intake.health import health_of
+from app.kit import clock, letters
+from app.kit.context import Context
+from app.kit.database import Transaction
+from app.members.service import consents_to
+from app.notices import repository
+from app.notices.conditions import Condition, conditions
+from app.notices.models import AlarmKind
+from app.notices.wording import SAID, WHOLE_SERVICE, Change
+
+NEWS = "notices.news"
+LATE_NEWS = "notices.late_news"
+CONSENT = "notices.consent"
+ALARM_MAIL = "notices.alarm_mail"
+ALARM_HOOK = "notices.alarm_hook"
+NOBODY = UUID(int=0)
+"""The recipient of what is not a mail."""
+
+LATE_AFTER = timedelta(days=30)
+GATHERED_FOR = timedelta(hours=1)
+ASK_AGAIN_AFTER = timedelta(days=7)
+OVER_AFTER = timedelta(minutes=10)
+"""How long something must not have been so before its alarm closes: what comes and goes is one alarm, not many."""
+
+
+async def tell_members(tx: Transaction, member_ids: Collection[UUID]) -> int:
+    """Post a letter for each incident that its member was not told of; how many incidents that were.
+
+    What came in more than 30 days ago is told of by one letter for all that comes up within the hour: a replay of old
+    deliveries tells everybody, and floods nobody.
+    """
+    now, told = clock.now(), 0
+    for incident in await repository.untold_incidents(tx, member_ids):
+        if not await repository.take_notice(tx, incident, now):
+            continue
+        told += 1
+        account = await account_of_member(tx, incident.organization_id, incident.member_id)
+        if account is not None:
+            letter_id = await _letter_of(tx, incident, account.id, late=incident.first_received_at <= now - LATE_AFTER)
+            await repository.tell_by(tx, incident, letter_id)
+    return told
+
+
+async def _letter_of(tx: Transaction, incident: Incident, account_id: UUID, *, late: bool) -> UUID:
+    if late and (waiting := await repository.waiting_letter(tx, LATE_NEWS, account_id)) is not None:
+        return waiting
+    kind, after = (LATE_NEWS, GATHERED_FOR) if late else (NEWS, timedelta())
+    posted = await letters.post(tx, kind, incident.organization_id, account_id, str(incident.id), {}, after=after)
+    if posted is None:
+        raise RuntimeError("a letter without its notice")  # both are written in one transaction, or neither is
+    return posted
+
+
+async def ask_for_consent(tx: Transaction, organization_id: UUID, member_id: UUID, connection_id: UUID) -> bool:
+    """Ask a member by mail whether what comes over a connection may be kept, once a week at most; whether it was asked."""
+    now = clock.now()
+    account = await account_of_member(tx, organization_id, member_id)
+    if account is None or await consents_to(tx, member_id, connection_id, now) is not None:
+        return False
+    if not await repository.take_request(tx, organization_id, member_id, connection_id, now, ASK_AGAIN_AFTER):
+        return False
+    ids = {"member_id": member_id, "connection_id": connection_id}
+    about = f"{connection_id} {now:%Y-%m-%dT%H:%M:%S}"
+    return await letters.post(tx, CONSENT, organization_id, account.id, about, ids) is not None
+
+
+async def observed(tx: Transaction, organization_id: UUID) -> frozenset[Condition]:
+    """Everything that stands in the way of an organization now."""
+    healths = await health_of(tx, organization_id)
+    parked = await repository.parked(tx, organization_id)
+    return conditions(healths, parked=parked, stuck_letters=await letters.stuck(tx, organization_id))
+
+
+async def settle(tx: Transaction, context: Context, organization_id: UUID, found: frozenset[Condition]) -> int:
+    """Open, keep and close alarms, and post a letter for each change; how many changed. Two at once change each once."""
+    now, changed = clock.now(), 0
+    rows = {repository.condition_of(row): row for row, _ in await repository.open_rows(tx, organization_id)}
+    for condition in sorted(found - rows.keys(), key=str):
+        alarm_id = await repository.open_alarm(tx, organization_id, condition, now)
+        if alarm_id is not None:
+            await _tell(tx, context, organization_id, alarm_id, Change.OPENED)
+            changed += 1
+    await repository.seen(tx, {row.id for condition, row in rows.items() if condition in found}, now)
+    for condition, row in rows.items():
+        if condition not in found and await repository.close_alarm(tx, row.id, now - OVER_AFTER, now):
+            await _tell(tx, context, organization_id, row.id, Change.CLOSED)
+            changed += 1
+    return changed
+
+
+async def _tell(tx: Transaction, context: Context, organization_id: UUID, alarm_id: UUID, change: Change) -> None:
+    about = f"{alarm_id} {change}"
+    ids: dict[str, UUID | str] = {"alarm_id": alarm_id, "change": change}
+    for account_id in await repository.admins(tx, organization_id):
+        await letters.post(tx, ALARM_MAIL, organization_id, account_id, about, ids)
+    if context.settings.alarm_webhook_url is not None:
+        await letters.post(tx, ALARM_HOOK, organization_id, NOBODY, about, ids)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAlarm:
+    """One alarm that is open, in words for a page. `connection_id` None: the whole service."""
+
+    kind: AlarmKind
+    connection_id: UUID | None
+    title: str
+    what: str
+    to_do: str
+    opened_at: datetime
+    last_seen_at: datetime
+
+
+async def open_alarms(tx: Transaction, organization_id: UUID) -> list[OpenAlarm]:
+    """What stands in the way of an organization, newest first."""
+    return [
+        OpenAlarm(
+            kind=AlarmKind(row.kind),
+            connection_id=row.connection_id,
+            title=title or WHOLE_SERVICE,
+            what=SAID[AlarmKind(row.kind)].what,
+            to_do=SAID[AlarmKind(row.kind)].to_do,
+            opened_at=row.opened_at,
+            last_seen_at=row.last_seen_at,
+        )
+        for row, title in await repository.open_rows(tx, organization_id)
+    ]

@@ -1,0 +1,118 @@
+"""The texts of notices and alarms. Nothing in them says what happened to anybody, or to how many."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from app.notices.models import AlarmKind
+
+NEWS_SUBJECT = "Something new for you"
+NEWS = """\
+There is something new for you on Harmline. To see it, sign in:
+
+{link}
+
+For your safety this mail does not say what it is, and it has no link that signs you in. We never ask for a password or a number.
+"""
+
+CONSENT_SUBJECT = "We need your answer"
+CONSENT = """\
+Something came for you on Harmline, and nobody has looked at it: first you decide whether it may be kept. To answer, sign in:
+
+{link}
+
+Until you answer, it stays locked. If you say no, or do not answer within 90 days, it is destroyed.
+For your safety this mail does not say what it is, and it has no link that signs you in.
+"""
+
+
+class Change(StrEnum):
+    """What an alarm does when somebody is told of it."""
+
+    OPENED = "opened"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is the matter, and what to do."""
+
+    what: str
+    to_do: str
+
+
+SAID = {
+    AlarmKind.SILENT: Said(
+        "Nothing has come in for longer than it should.",
+        "Look at its state and its last success, and ask the provider whether it still sends.",
+    ),
+    AlarmKind.CREDENTIALS: Said(
+        "The provider does not accept our credentials. What it knows does not reach us.",
+        "Check with the provider whether the key was changed or has run out, and enter the new one.",
+    ),
+    AlarmKind.FAILING: Said(
+        "The provider cannot be asked, again and again. We go on trying.",
+        "If this lasts, look at the last error, and ask the provider.",
+    ),
+    AlarmKind.DRIFT: Said(
+        "What comes in no longer looks as the provider documents it. All of it is kept, some of it cannot be read yet.",
+        "Whoever looks after the connector should compare it with the provider's present format, and then replay.",
+    ),
+    AlarmKind.SET_ASIDE: Said(
+        "Something that came in could not be read and was set aside. It is kept.",
+        "A caseworker should look at the queues; after a correction it can be replayed.",
+    ),
+    AlarmKind.UNHANDLED: Said(
+        "What came in has waited too long to be handled. It is kept.",
+        "See whether a worker is running, and look at its log.",
+    ),
+    AlarmKind.MADE_UP: Said(
+        "Many notices speak of things that the provider does not know: somebody may be making them up.",
+        "Make a new webhook address, give it to the provider, and to nobody else.",
+    ),
+    AlarmKind.REFUSED: Said(
+        "Every delivery of today was refused, most likely because it does not prove where it comes from.",
+        "Check with the provider whether its secret was changed. If it was not, somebody else knows the address: make a new one.",
+    ),
+    AlarmKind.PARKED: Said(
+        "Some of the work could not be done after several attempts, and waits.",
+        "Whoever runs the service should look at the log, and then replay.",
+    ),
+    AlarmKind.MAIL: Said(
+        "Mail cannot be sent. Members are not told, and nobody gets a sign-in link.",
+        "Whoever runs the service should look at the settings and the state of the mail server.",
+    ),
+}
+
+WHOLE_SERVICE = "The whole service"
+
+_ALARM = """\
+{title}
+
+{what}
+Since {since} (UTC).
+
+What to do: {to_do}
+
+{link}
+"""
+
+_OVER = """\
+{title}
+
+This is over: {what}
+It lasted from {since} to {until} (UTC).
+
+{link}
+"""
+
+
+def alarm_mail(
+    change: Change, kind: AlarmKind, title: str, opened_at: datetime, closed_at: datetime | None, link: str
+) -> tuple[str, str]:
+    """Subject and text of the mail about an alarm. `title`: the connection's, as the admin wrote it."""
+    said, facts = SAID[kind], {"title": " ".join(title.split()), "link": link, "since": f"{opened_at:%d %B %Y, %H:%M}"}
+    if change is Change.CLOSED and closed_at is not None:
+        until = f"{closed_at:%d %B %Y, %H:%M}"
+        return "Harmline: this is over", _OVER.format(**facts, what=said.what, until=until)
+    return "Harmline: something stands in the way", _ALARM.format(**facts, what=said.what, to_do=said.to_do)

@@ -1,0 +1,60 @@
+"""The workers of notices: tell members, ask for consent, forget who is erased, and look out for what stands in the way."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import structlog
+
+from app.incidents.topics import CONSENT_MISSING, INCIDENTS_CHANGED
+from app.kit.context import Context
+from app.kit.database import Transaction
+from app.kit.outbox import Consumer, Message
+from app.members.service import MEMBER_ERASED
+from app.notices import repository, service
+
+log = structlog.get_logger(__name__)
+
+
+def teller() -> Consumer:
+    """Post letters for new incidents, and for what waits for consent."""
+
+    async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
+        changed = {UUID(told.payload["member_id"]) for told in messages if told.topic == INCIDENTS_CHANGED}
+        await service.tell_members(tx, sorted(changed))
+        for message in messages:
+            if message.topic == CONSENT_MISSING:
+                ids = (UUID(message.payload["member_id"]), UUID(message.payload["connection_id"]))
+                await service.ask_for_consent(tx, message.organization_id, *ids)
+
+    return Consumer("notices.tell", frozenset({INCIDENTS_CHANGED, CONSENT_MISSING}), handle)
+
+
+def eraser() -> Consumer:
+    """Delete what an erased member was told and asked."""
+
+    async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
+        await repository.forget(tx, {UUID(message.payload["member_id"]) for message in messages})
+
+    return Consumer("notices.erase", frozenset({MEMBER_ERASED}), handle)
+
+
+async def watch(context: Context) -> int:
+    """Look at every organization once, and open and close alarms; how many changed. Any number may do so at once."""
+    async with context.database.begin(read_only=True) as tx:
+        organizations = await repository.organizations(tx)
+    changed = 0
+    for organization_id in organizations:
+        try:
+            changed += await _watch_one(context, organization_id)
+        except Exception as error:  # what is wrong with one organization must not keep the others from being told
+            log.error("alarms not looked at", organization=str(organization_id), error=type(error).__name__)
+    return changed
+
+
+async def _watch_one(context: Context, organization_id: UUID) -> int:
+    async with context.database.begin(read_only=True) as tx:
+        found = await service.observed(tx, organization_id)
+        if not found and not await repository.open_rows(tx, organization_id):
+            return 0
+    async with context.database.begin() as tx:
+        return await service.settle(tx, context, organization_id, found)
