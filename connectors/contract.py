@@ -225,7 +225,8 @@ class WebhookPlan:
 class Connector(ABC):
     """Base of every connector. `events` is the provider's whole vocabulary, each with what it stands for.
 
-    `one_shape` says that all its alert types look alike, so that one fixture a family stands for them in the suite.
+    `one_shape` says that all types of one dialect (what stands before the dot in their names, if there is one) look alike, so that
+    one fixture a family stands for them in the suite.
     """
 
     name: ClassVar[str]

@@ -17,6 +17,8 @@ from connectors.verifiers import NotSigned
 GROUP = "harmline.connectors"
 HERE = Path(__file__).parent
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+TOOLS = frozenset({"testing"})
+"""Folders beside this file that are no connectors. No connector may have such a name either."""
 
 
 class RegistryError(Exception):
@@ -33,7 +35,7 @@ def discover(folders: Mapping[str, Callable[[], object]], others: Iterable[Entry
     """Load each once. `folders` maps a name to what loads it; an entry point may not bear a name that is taken."""
     loaders = dict(folders)
     for other in others:
-        if other.name in loaders:
+        if other.name in loaders or other.name in TOOLS:
             raise RegistryError(f"connector {other.name!r}: {other.value} has a name that is already taken")
         loaders[other.name] = other.load
     return MappingProxyType({name: _loaded(name, loaders[name]) for name in sorted(loaders)})
@@ -45,7 +47,7 @@ def folders() -> tuple[str, ...]:
 
 
 def _loaders(path: Path, package: str) -> dict[str, Callable[[], object]]:
-    names = [module.name for module in pkgutil.iter_modules([str(path)]) if module.ispkg]
+    names = [module.name for module in pkgutil.iter_modules([str(path)]) if module.ispkg and module.name not in TOOLS]
     return {name: partial(_from_folder, f"{package}.{name}") for name in names}
 
 

@@ -241,12 +241,21 @@ class _Server(uvicorn.Server):
         yield
 
 
+def _listening(port: int) -> socket.socket:
+    # With its protocol named, asyncio sends without delay: else each answer waits 40 ms for the other side's acknowledgement.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    listener.listen()
+    return listener
+
+
 @asynccontextmanager
 async def serving(sandbox: Sandbox, port: int = 0) -> AsyncIterator[str]:
     """Serve a sandbox on 127.0.0.1; yields its base address, which the outgoing client may reach meanwhile."""
     config = uvicorn.Config(sandbox.app, log_config=None, access_log=False, lifespan="off", date_header=False)
     server = _Server(config)
-    listener = socket.create_server(("127.0.0.1", port))
+    listener = _listening(port)
     base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
