@@ -29,7 +29,7 @@ from tests.support.world import make_world
 
 RESULTS = Path(__file__).parents[2] / "docs" / "campaigns" / "polling.json"
 EMPTY = {"command": "./run campaign polling", "rounds": 0, "polls": 0, "killed": 0, "paused": 0, "overlaps": 0, "missed": 0}
-SECONDS = 30.0
+SECONDS = 30
 
 
 async def one_round(database_url: str, seed: int, results: dict[str, Any]) -> bool:
@@ -41,8 +41,8 @@ async def one_round(database_url: str, seed: int, results: dict[str, Any]) -> bo
         async with make_world(database_url) as world, serving(provider) as base_url:
             await prepare(world, base_url, 20)
             lease = 1.5 if rough else 30
-            with schedulers(world, Path(folder), base_url, 8, every=0.05, lease=lease, seconds=SECONDS) as processes:
-                for second in range(int(SECONDS)):
+            async with schedulers(world, Path(folder), base_url, 8, every=0.05, lease=lease) as processes:
+                for second in range(SECONDS):
                     provider.add(datetime.now(UTC), "ref-nobody", count=dice.randrange(3))
                     await asyncio.sleep(1)
                     if rough and second % 4 == 3:

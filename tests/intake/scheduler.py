@@ -1,10 +1,10 @@
-"""One scheduler process for the tests of leases: asks whoever is due until it is stopped. Real clock, real database."""
+"""One scheduler process for the tests of leases: asks whoever is due until it is killed. Real clock, real database."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
-import time
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
@@ -18,19 +18,18 @@ from connectors.http import sandbox_allowed
 from tests.support.paged import Paged, paged_registered
 
 
-async def main(database_url: str, key_file: str, base_url: str, every: str, lease: str, until: str) -> None:
-    """Ask until the wall clock says `until`."""
+async def main(database_url: str, key_file: str, base_url: str, every: str, lease: str, folder: str) -> None:
+    """Say in `folder` that we are ready, then ask until we are killed."""
     Paged.poll = PollPlan(every=timedelta(seconds=float(every)), requests_per_minute=600_000, overlap=timedelta(hours=1))
     polling.LEASE = timedelta(seconds=float(lease))
     context = open_context(Settings(database_url=database_url, key_file=Path(key_file)))
     asker = Asker(context)
     with sandbox_allowed(base_url), paged_registered():
-        while time.time() < float(until):
+        (Path(folder) / f"ready-{os.getpid()}").touch()
+        while True:
             with suppress(OSError):
                 await asker.run_due()
             await asyncio.sleep(0.01)
-    await asker.close()
-    await context.database.close()
 
 
 if __name__ == "__main__":
