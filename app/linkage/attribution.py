@@ -203,7 +203,10 @@ def _basis_words(breach: BreachSpec, basis: ExposureBasis, known: Sequence[Expos
     words = {
         ExposureBasis.OWN_RECORD_SEEN: (Direction.FOR, f"Your own record was seen in this data: {what}."),
         ExposureBasis.NOTICE_LETTER: (Direction.FOR, f"A notice letter says that your data was there: {what}."),
-        ExposureBasis.HIBP: (Direction.FOR, f"A breach listing names you for this data: {what}."),
+        ExposureBasis.HIBP: (
+            Direction.FOR,
+            f"A listing service names you in this breach, which is said to have held {what}. It does not say which was yours.",
+        ),
         ExposureBasis.REPORTED_POPULATION: (
             Direction.FOR,
             f"It is reported that the data is that of {people}. Your employment dates fall in that time. "

@@ -65,7 +65,7 @@ async def _findings(
 ) -> list[LinkFinding]:
     views = await _views(tx, member_id)
     exposures = await exposures_of(tx, organization_id, member_id)
-    linked = [breach for breach in breaches if breach.breach_id in exposures]
+    linked = [breach for breach in breaches if breach.breach_id in exposures and breach.spec.listing is None]
     return [
         attribute(
             view,

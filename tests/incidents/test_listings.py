@@ -82,6 +82,9 @@ class Listed:
         (incident,) = await self.world.timeline(who)
         async with await self.world.sign_in(Role.MEMBER, who) as browser:
             detail = (await browser.get(f"/v1/incidents/{incident['id']}")).json()
+        assert {link["breach_name"] for link in detail["links"]} & {"InventedPayroll", "Invented Payroll"} == set(), (
+            "a rival only"
+        )
         focal = next(link for link in detail["links"] if link["breach_name"] == "City of Oakland, 2023")
         return {fact["code"]: fact["text"] for fact in focal["facts"] if fact["code"].startswith("competing.")}
 
