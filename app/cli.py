@@ -1,29 +1,19 @@
 """The command line: set-up, imports, replay and releases for whoever runs the service."""
 
-import asyncio
-import json
-import logging
 import os
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 import uvicorn
-from pydantic import ValidationError
 
-from app import operations
+from app import connection_commands, connector_commands, operations
 from app.kit import migrate as schema
-from app.kit.config import Settings, settings
-from app.kit.context import Context, open_context
-from app.kit.errors import Problem
-from app.kit.keyring import KeyFileError, create_key_file
+from app.kit.keyring import create_key_file
 from app.kit.logging import configure
-from connectors.contract import Sender
-
-T = TypeVar("T")
+from app.terminal import OrganizationId, read_settings, run, show
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Harmline, from the command line.")
 intake = typer.Typer(no_args_is_help=True, help="What came in: replay, trace, accounts.")
@@ -34,38 +24,11 @@ cli.add_typer(intake, name="intake")
 cli.add_typer(members, name="members")
 cli.add_typer(statistics, name="statistics")
 cli.add_typer(keys, name="keys")
+cli.add_typer(connection_commands.commands, name="connections")
+cli.add_typer(connector_commands.commands, name="connectors")
 
-OrganizationId = Annotated[UUID, typer.Option("--organization", help="The organization's id.")]
 CsvFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A CSV file, UTF-8.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen and change nothing.")]
-
-
-def _settings() -> Settings:
-    try:
-        return settings()
-    except ValidationError as error:
-        for item in error.errors(include_input=False, include_url=False):
-            name = "HARMLINE_" + "_".join(map(str, item["loc"])).upper()
-            typer.echo(f"{name}: {item['msg'].removeprefix('Value error, ')}", err=True)
-        raise typer.Exit(2) from None
-
-
-async def _with_context(work: Coroutine[Any, Any, T], context: Context) -> T:
-    try:
-        return await work
-    finally:
-        await context.database.close()
-
-
-def _run(make: operations.Operation[T]) -> T:
-    """Run one operation over an open context; a refusal is printed in plain words and ends with 1."""
-    configure(logging.WARNING)
-    try:
-        context = open_context(_settings())
-        return asyncio.run(_with_context(make(context), context))
-    except (Problem, KeyFileError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
 
 
 def _become(module: str, *arguments: str) -> None:
@@ -73,21 +36,17 @@ def _become(module: str, *arguments: str) -> None:
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - our own interpreter and module
 
 
-def _print(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, default=str))
-
-
 @cli.command()
 def migrate() -> None:
     """Bring the database to the newest schema."""
-    schema.upgrade(_settings().database_url)
+    schema.upgrade(read_settings().database_url)
 
 
 @cli.command()
 def serve() -> None:
     """Migrate, then serve the web and work behind it."""
     configure()
-    config = _settings()
+    config = read_settings()
     if not config.key_file.exists():
         if config.https:
             typer.echo(f"{config.key_file} is missing: make one with `harmline keys create`, or restore it", err=True)
@@ -117,7 +76,7 @@ def demo(
 @keys.command("create")
 def keys_create() -> None:
     """Make a new top key file, readable by its owner only. Keep a copy of it somewhere safe."""
-    path = _settings().key_file
+    path = read_settings().key_file
     try:
         create_key_file(path)
     except FileExistsError:
@@ -133,18 +92,16 @@ def organization(
     counsel: Annotated[str | None, typer.Option(help="E-mail address of its first counsel.")] = None,
 ) -> None:
     """Set up an organization; prints one-time links for its first admin and counsel."""
-    _print(_run(lambda context: operations.create_organization(context, name, admin, counsel)))
+    show(run(lambda context: operations.create_organization(context, name, admin, counsel)))
 
 
-@cli.command("connection")
-def connection(
-    organization_id: OrganizationId,
-    title: Annotated[str, typer.Option(help="What people call the sender.")],
-    sender: Annotated[Sender, typer.Option(help="Who stands behind the deliveries.")],
-    connector: Annotated[str, typer.Option(help="The connector's name.")] = "standard",
+@cli.command("sandbox")
+def sandbox(
+    name: Annotated[str, typer.Argument(help="The connector whose fake provider is to be served.")],
+    port: Annotated[int, typer.Option(envvar="PORT", help="Where to serve it, on this machine only.")] = 8100,
 ) -> None:
-    """Set up a connection; prints its webhook address and its secret, once."""
-    _print(_run(lambda context: operations.create_connection(context, organization_id, connector, title, sender)))
+    """Serve a connector's fake provider to play with, until Ctrl-C."""
+    connector_commands.serve_sandbox(name, port)
 
 
 @cli.command("breaches")
@@ -152,7 +109,7 @@ def breaches(
     organization_id: OrganizationId, catalogue: Annotated[str, typer.Argument(help="A catalogue, such as oakland.")]
 ) -> None:
     """Load a catalogue of breaches, or its newer edition, and see anew who was exposed."""
-    _print(_run(lambda context: operations.load_breaches(context, organization_id, catalogue)))
+    show(run(lambda context: operations.load_breaches(context, organization_id, catalogue)))
 
 
 @cli.command("token")
@@ -162,13 +119,13 @@ def token(
     days: Annotated[int, typer.Option(min=1, max=90, help="How long it is good for.")] = 30,
 ) -> None:
     """Make a token by which a program reads one member's own timeline; prints it, once."""
-    _print(_run(lambda context: operations.member_token(context, organization_id, external_id, days)))
+    show(run(lambda context: operations.member_token(context, organization_id, external_id, days)))
 
 
 @members.command("import")
 def members_import(organization_id: OrganizationId, file: CsvFile, dry_run: DryRun = False) -> None:
     """Import a roster; names every bad row, and changes nothing while there is one."""
-    _report(_run(lambda context: operations.import_roster(context, organization_id, file.read_bytes(), dry_run)))
+    _report(run(lambda context: operations.import_roster(context, organization_id, file.read_bytes(), dry_run)))
 
 
 @members.command("enroll")
@@ -180,7 +137,7 @@ def members_enroll(
 ) -> None:
     """Import who is whom at a provider, with their consent."""
     _report(
-        _run(lambda context: operations.import_enrollments(context, organization_id, connection_id, file.read_bytes(), dry_run))
+        run(lambda context: operations.import_enrollments(context, organization_id, connection_id, file.read_bytes(), dry_run))
     )
 
 
@@ -197,20 +154,20 @@ def _report(report: dict[str, Any]) -> None:
 @intake.command("replay")
 def intake_replay(organization_id: OrganizationId) -> None:
     """Handle again whatever was set aside. What was understood before stays as it is."""
-    done = _run(lambda context: operations.replay(context, organization_id))
+    done = run(lambda context: operations.replay(context, organization_id))
     typer.echo(f"{done} receipts looked at again.")
 
 
 @intake.command("trace")
 def intake_trace(receipt_id: Annotated[UUID, typer.Argument(help="The id that the sender got with its 202.")]) -> None:
     """Tell the whole story of one receipt."""
-    _print(_run(lambda context: operations.trace(context, receipt_id)))
+    show(run(lambda context: operations.trace(context, receipt_id)))
 
 
 @intake.command("accounts")
 def intake_accounts(organization_id: OrganizationId) -> None:
     """Print the accounts: every delivery, every event, and where it went."""
-    _print(_run(lambda context: operations.accounts(context, organization_id)))
+    show(run(lambda context: operations.accounts(context, organization_id)))
 
 
 @statistics.command("release")

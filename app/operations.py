@@ -1,8 +1,8 @@
 """What the command line does, each in a transaction of its own: the same use cases as behind the doors, without a session."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from app.access import service as access
@@ -10,14 +10,22 @@ from app.access.policy import scopes_of
 from app.access.repository import account_of_member
 from app.access.roles import Principal, Role
 from app.breaches.service import breach_summary, load_catalogue
+from app.connections import managing
 from app.connections import repository as connection_rows
 from app.connections import service as connections
+from app.connections.models import Connection, Poll
+from app.connections.polls import poll_of
+from app.connections.viewing import connection_view
 from app.incidents.repository import unmatched_counts
 from app.intake import service as intake
 from app.intake import workers as intake_workers
+from app.intake.health import health_of
+from app.intake.repository import receipts_of
+from app.intake.schemas import HealthView
 from app.kit.context import Context
 from app.kit.database import Transaction
 from app.kit.errors import Problem
+from app.kit.keyring import Keyring
 from app.ledger.service import SYSTEM
 from app.main import Workers
 from app.members import repository as member_rows
@@ -29,6 +37,13 @@ T = TypeVar("T")
 Operation = Callable[[Context], Coroutine[Any, Any, T]]
 
 SETUP_LIFETIME = timedelta(days=7)
+
+
+class Act(Protocol):
+    """An act on a connection that needs to be told nothing more: pause, resume, close."""
+
+    def __call__(self, tx: Transaction, keyring: Keyring, organization_id: UUID, connection_id: UUID) -> Awaitable[Connection]:
+        """Do it. Raises a Problem."""
 
 
 async def _known(tx: Transaction, organization_id: UUID) -> None:
@@ -58,16 +73,95 @@ async def create_organization(context: Context, name: str, admin: str, counsel: 
 
 
 async def create_connection(
-    context: Context, organization_id: UUID, connector: str, title: str, sender: Sender
+    context: Context,
+    organization_id: UUID,
+    connector: str,
+    title: str,
+    sender: Sender,
+    settings: Mapping[str, Any] | None = None,
+    secret: str | None = None,
 ) -> dict[str, Any]:
-    """A new connection: its id, its webhook address and its secret."""
+    """A new connection: its id, its webhook address and its secret; empty where it has none. `settings`: secrets in plain."""
     async with context.database.begin() as tx:
         await _known(tx, organization_id)
         made = await connections.create_connection(
-            tx, context.keyring, organization_id, connector=connector, title=title, sender=sender
+            tx,
+            context.keyring,
+            organization_id,
+            connector=connector,
+            title=title,
+            sender=sender,
+            secret=secret,
+            settings=settings,
         )
-        url = context.settings.origin + made.path
+        url = made.path and context.settings.origin + made.path
         return {"connection": made.connection.id, "webhook_url": url, "secret": made.secret}
+
+
+async def _connection(tx: Transaction, connection_id: UUID) -> Connection:
+    found = await connection_rows.connection(tx, connection_id)
+    if found is None:
+        raise Problem(404, "There is no connection with this id.")
+    return found
+
+
+async def act_on_connection(context: Context, connection_id: UUID, act: Act) -> dict[str, Any]:
+    """One act of `app.connections.managing` on a connection; what it is then."""
+    async with context.database.begin() as tx:
+        row = await _connection(tx, connection_id)
+        return connection_view(await act(tx, context.keyring, row.organization_id, row.id)).model_dump(mode="json")
+
+
+async def rotate_secret(context: Context, connection_id: UUID, secret: str | None, overlap_hours: int) -> dict[str, Any]:
+    """A new secret for deliveries, shown once."""
+    async with context.database.begin() as tx:
+        row = await _connection(tx, connection_id)
+        made = await managing.rotate_secret(
+            tx, context.keyring, row.organization_id, row.id, secret=secret, overlap_hours=overlap_hours
+        )
+        return {"secret": made.secret, "hours_the_old_one_is_taken": overlap_hours}
+
+
+async def list_connections(context: Context, organization_id: UUID) -> list[dict[str, Any]]:
+    """Every connection of an organization."""
+    async with context.database.begin(read_only=True) as tx:
+        await _known(tx, organization_id)
+        rows = await connection_rows.connections_of(tx, organization_id)
+        return [connection_view(row).model_dump(mode="json") for row in rows]
+
+
+async def connection_health(context: Context, organization_id: UUID) -> list[dict[str, Any]]:
+    """How every connection of an organization is doing."""
+    async with context.database.begin(read_only=True) as tx:
+        await _known(tx, organization_id)
+        return [HealthView.model_validate(one).model_dump(mode="json") for one in await health_of(tx, organization_id)]
+
+
+def _asked(poll: Poll | None) -> dict[str, Any]:
+    names = ("state", "error", "failures", "last_success_at", "poll_due_at", "look_ups_due_at", "waits_until")
+    return {} if poll is None else {name: getattr(poll, name) for name in names}
+
+
+async def ask_provider(context: Context, connection_id: UUID, *, sweep: bool) -> dict[str, Any]:
+    """Ask one provider now and do all the work behind; what was kept, and how the connection is."""
+    async with context.database.begin() as tx:
+        row = await _connection(tx, connection_id)
+        await managing.ask_now(tx, context.keyring, row.organization_id, row.id, sweep=sweep)
+        before = await receipts_of(tx, connection_id)
+    workers = Workers(context)
+    try:
+        asked = await workers.asker.ask(connection_id)
+        await workers.drain()
+        if asked:  # what it told may have to be looked up
+            await workers.asker.ask(connection_id)
+            await workers.drain()
+    finally:
+        await workers.asker.close()
+    async with context.database.begin(read_only=True) as tx:
+        after = await receipts_of(tx, connection_id)
+        poll = await poll_of(tx, connection_id)
+    kept, again = after[0] - before[0], after[1] - before[1]
+    return {"asked": asked, "new_answers": kept, "answers_seen_before": again, **_asked(poll)}
 
 
 async def load_breaches(context: Context, organization_id: UUID, catalogue: str) -> list[dict[str, Any]]:

@@ -184,13 +184,12 @@ async def change(
     row = await _held(tx, organization_id, connection_id)
     if version is not None and version != version_of(row):
         raise Problem(409, "Somebody has changed this connection meanwhile. Look at it again, then retry.")
-    facts: dict[str, Any] = {}
+    # Settings first: they may be refused, and then nothing else may have changed.
+    facts = await _change_settings(tx, keyring, row, wanted["settings"]) if wanted.get("settings") else {}
     for name in ("title", "fresh_hours"):
         if name in wanted and wanted[name] != getattr(row, name):
             setattr(row, name, wanted[name])
             facts[name] = wanted[name]
-    if wanted.get("settings"):
-        facts |= await _change_settings(tx, keyring, row, wanted["settings"])
     if facts:
         await _note(tx, keyring, row, actor, "changed", **facts)
     return row

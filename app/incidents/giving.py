@@ -20,6 +20,7 @@ async def give(tx: Transaction, keyring: Keyring, organization_id: UUID, alert_i
         raise not_found()
     where = (row.connection_id, row.reference_index)
     member = await enroll_by_index(tx, keyring, organization_id, *where, external_id)
-    facts = {"change": "enrolled from the queue"}
-    ids = {"alert": alert_id, "connection": row.connection_id}
-    await append(tx, keyring, organization_id, Act.ROSTER, facts=facts, actor=actor, member_id=member.id, **ids)
+    facts, ids = {"change": "enrolled from the queue"}, (alert_id, row.connection_id)
+    await append(
+        tx, keyring, organization_id, Act.ROSTER, facts=facts, actor=actor, member_id=member.id, alert=ids[0], connection=ids[1]
+    )

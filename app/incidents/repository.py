@@ -67,11 +67,11 @@ async def breach_records_of(tx: Transaction, organization_id: UUID, member_ids: 
 
 
 async def nobodys(tx: Transaction, organization_id: UUID, alert_id: UUID, *, lock: bool = False) -> Unmatched | None:
-    """One open queue row of an alert under a reference that nobody is enrolled with."""
+    """One open queue row of an alert that is nobody's, or could be two people's."""
     query = select(Unmatched).where(
         Unmatched.organization_id == organization_id,
         Unmatched.alert_id == alert_id,
-        Unmatched.reason == UnmatchedReason.NO_ENROLLMENT,
+        Unmatched.reason.in_((UnmatchedReason.NO_ENROLLMENT, UnmatchedReason.SEVERAL_MEMBERS)),
         Unmatched.closed_at.is_(None),
     )
     return (await tx.execute(query.with_for_update() if lock else query)).scalar_one_or_none()

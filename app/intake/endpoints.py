@@ -14,8 +14,9 @@ from app.access.gate import Caller
 from app.connections import service as connections
 from app.connections.service import Addressed
 from app.intake import receive, repository
+from app.intake.health import health_of
 from app.intake.receive import Arrival
-from app.intake.schemas import Accepted, QuarantinedView, Retried, SetAside
+from app.intake.schemas import Accepted, HealthView, QuarantinedView, Retried, SetAside
 from app.intake.service import try_again
 from app.kit import clock, errors
 from app.kit.context import Context, Ctx, Tx
@@ -149,3 +150,9 @@ async def retry(receipt_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> Retri
     """Try once more to understand a delivery that was set aside, whole or in part. A late one is then taken as it is."""
     left = await try_again(tx, context.keyring, caller.organization_id, receipt_id, caller.actor)
     return Retried(still_aside=left)
+
+
+@router.get("/v1/connections/health")
+async def connection_health(caller: Caller, tx: Tx) -> list[HealthView]:
+    """How each of your organization's connections is doing, oldest first."""
+    return [HealthView.model_validate(one) for one in await health_of(tx, caller.organization_id)]

@@ -3,7 +3,9 @@
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
+
+from app.intake.health import HealthState
 
 
 class Accepted(BaseModel):
@@ -35,6 +37,33 @@ class SetAside(BaseModel):
     reason: str | None
     received_at: datetime
     repeats: int
+
+
+class HealthView(BaseModel):
+    """How one connection is doing. `deadline`: when it is called silent unless something comes; empty: never.
+
+    The counts are of what needs a person, in the last seven days. How much came in for whom is nobody's business here.
+    """
+
+    model_config = ConfigDict(from_attributes=True)
+
+    connection_id: UUID
+    title: str
+    connector: str
+    state: HealthState
+    last_success_at: datetime | None
+    next_due_at: datetime | None
+    waits_until: datetime | None
+    failures: int
+    error: str | None
+    deadline: datetime | None
+    quarantined: int
+    unknown_types: int
+    set_aside: int
+    refused_today: int
+    look_ups_waiting: int
+    look_ups_unknown: int
+    made_up: bool
 
 
 class Retried(BaseModel):

@@ -1,4 +1,4 @@
-"""The admin's page: connections, people and their roles, and the roster import with a dry run."""
+"""The admin's page: how connections are doing, people and their roles, and the roster import with a dry run."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -13,49 +13,40 @@ from app.access import service as access_service
 from app.access.gate import Caller
 from app.access.roles import Principal, Role
 from app.access.schemas import Email
-from app.connections.repository import connections_of
-from app.connections.schemas import NewConnection
-from app.connections.service import create_connection
+from app.intake.health import health_of
 from app.kit.context import Ctx, Tx
 from app.kit.database import Transaction
 from app.kit.errors import Problem
 from app.members.endpoints import csv_text
 from app.members.roster import ROSTER_COLUMNS, parsed, read_roster
 from app.members.service import import_roster
+from app.web.connection_words import STATES
 from app.web.forms import Draft, Form, Posted
 from app.web.labels import ROLES
 from app.web.templating import page
-from connectors.contract import Sender
 from connectors.registry import registry
 
 router = APIRouter()
 
 GRANTED_HERE = tuple(role for role in Role if access_service.may_grant(Role.ADMIN, role))
 _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
-_PERSON_FIELDS, _CONNECTION_FIELDS = ("email", "role"), ("connector", "title", "sender")
-_HELP = {
-    "email": "Write the e-mail address as name@example.org.",
-    "role": "Choose a role.",
-    "connector": "Choose a connector.",
-    "title": "Write a name of at most 120 characters.",
-    "sender": "Choose who sends the alerts.",
-}
+_PERSON_FIELDS = ("email", "role")
+_HELP = {"email": "Write the e-mail address as name@example.org.", "role": "Choose a role."}
 
 
 async def _show(
     request: Request, tx: Transaction, caller: Principal, status: int = 200, draft: Draft | None = None, **shown: Any
 ) -> Response:
-    """The page with what is there now. `shown`: the report of an import, or a connection just made."""
-    values: Mapping[str, Any] = {"report": None, "created": None, "problem": None} | shown
+    """The page with what is there now. `shown`: the report of an import, or what was wrong with it."""
+    values: Mapping[str, Any] = {"report": None, "problem": None} | shown
     return page(
         request,
         "admin.html",
         status,
-        connections=await connections_of(tx, caller.organization_id),
+        connections=[(health, STATES[health.state]) for health in await health_of(tx, caller.organization_id)],
+        titles={name: connector.title for name, connector in registry().items()},
         grants=await access.grants(tx, caller.organization_id),
         roles=[(role, ROLES[role]) for role in GRANTED_HERE],
-        connectors=[(name, connector.title) for name, connector in registry().items()],
-        senders=tuple(Sender),
         columns=ROSTER_COLUMNS,
         draft=draft or Draft(),
         **values,
@@ -105,30 +96,6 @@ async def people(request: Request, form: Form, caller: Caller, context: Ctx, tx:
         return await _show(request, tx, caller, 422, _with_errors(draft, errors))
     await access_service.invite(tx, context, caller, draft.values["email"], Role(draft.values["role"]))
     return RedirectResponse("/admin#people", 303)
-
-
-@router.post("/admin/connections")
-async def connection(request: Request, form: Form, caller: Caller, context: Ctx, tx: Tx) -> Response:
-    """Set up a connection. Its address and secret are on the answer, this once."""
-    draft = _draft(form, _CONNECTION_FIELDS)
-    try:
-        new = NewConnection.model_validate(draft.values)
-        if new.connector not in registry():
-            return await _show(request, tx, caller, 422, _with_errors(draft, {"connector"}))
-    except ValidationError as error:
-        wrong = {str(e["loc"][0]) for e in error.errors(include_input=False, include_url=False)}
-        return await _show(request, tx, caller, 422, _with_errors(draft, wrong))
-    made = await create_connection(
-        tx,
-        context.keyring,
-        caller.organization_id,
-        connector=new.connector,
-        title=new.title,
-        sender=new.sender,
-        actor=caller.actor,
-    )
-    created = {"title": new.title, "url": context.settings.origin + made.path, "secret": made.secret}
-    return await _show(request, tx, caller, created=created)
 
 
 def _draft(form: Posted, names: tuple[str, ...]) -> Draft:

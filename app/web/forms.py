@@ -53,6 +53,10 @@ class Posted:
         """One field, empty when it was not sent."""
         return next(iter(self._fields.get(name, ())), "")
 
+    def names(self) -> list[str]:
+        """The names of all fields that were sent."""
+        return list(self._fields)
+
     def all(self, name: str) -> list[str]:
         """Every value of one name."""
         return list(self._fields.get(name, ()))

@@ -1,16 +1,13 @@
-"""Pages of the office: released statistics, the caseworker's queues, the auditor's ledger."""
+"""Pages of the office: released statistics, the auditor's ledger."""
 
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from app.access.gate import Caller
-from app.connections.repository import connections_of
 from app.evidence.endpoints import entries
-from app.incidents import repository as incidents
-from app.intake import repository as intake
 from app.kit.context import Ctx, Tx
-from app.kit.pagination import Cursor, decode_id_cursor, encode_cursor
+from app.kit.pagination import Cursor
 from app.ledger.service import Act, append
 from app.statistics.release import Release, ReleasedCube
 from app.statistics.service import latest_release
@@ -53,35 +50,6 @@ def _drawn(release: Release) -> list[tuple[ReleasedCube, Shape, Any]]:
             repeated = any((cube.scope, cube.cells) == (before.scope, before.cells) for before, _, _ in drawn)
             drawn.append((cube, shape, None if repeated else _DRAWN[shape](cube.cells)))
     return drawn
-
-
-@router.get("/queues")
-async def queues(
-    request: Request,
-    caller: Caller,
-    tx: Tx,
-    unmatched: Cursor = None,
-    quarantined: Cursor = None,
-    set_aside: Cursor = None,
-) -> Response:
-    """What waits for a person: alerts that are nobody's, events and deliveries that could not be understood. No content."""
-    organization_id = caller.organization_id
-    nobodys = await incidents.unmatched_after(tx, organization_id, decode_id_cursor(unmatched), PAGE + 1)
-    events = await intake.quarantined_after(tx, organization_id, decode_id_cursor(quarantined), PAGE + 1)
-    deliveries = await intake.set_aside_after(tx, organization_id, decode_id_cursor(set_aside), PAGE + 1)
-    return page(
-        request,
-        "queues.html",
-        titles={row.id: row.title for row in await connections_of(tx, organization_id)},
-        unmatched=nobodys[:PAGE],
-        quarantined=events[:PAGE],
-        set_aside=deliveries[:PAGE],
-        more={
-            "unmatched": encode_cursor(nobodys[PAGE - 1].alert_id.hex) if len(nobodys) > PAGE else None,
-            "quarantined": encode_cursor(events[PAGE - 1].id.hex) if len(events) > PAGE else None,
-            "set_aside": encode_cursor(deliveries[PAGE - 1].id.hex) if len(deliveries) > PAGE else None,
-        },
-    )
 
 
 @router.get("/ledger")

@@ -38,6 +38,8 @@ MEMBERS_ONLY = {Role.MEMBER: ("other_member", "other_organization")}
 INCIDENT = {**MEMBERS_ONLY, Role.COUNSEL: ("other_organization",)}
 MATTER = {Role.COUNSEL: ("other_organization",)}
 ADMINS = {Role.ADMIN: ("other_organization",)}
+CASEWORKERS = {Role.CASEWORKER: ("other_organization",)}
+UNMATCHED = ("alert_id", "external_id")
 LOSS = {"head": "oop", "amount": "120.50", "incurred_on": "2023-03-30"}
 
 EXAMPLES: dict[tuple[str, str], Example] = {
@@ -75,6 +77,10 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("GET", "/v1/queues/unmatched"): Example(),
     ("GET", "/v1/queues/quarantined"): Example(),
     ("GET", "/v1/queues/set-aside"): Example(),
+    ("POST", "/v1/queues/unmatched/{alert_id}/member"): Example(
+        204, {"json": {"external_id": "{external_id}"}}, fresh=UNMATCHED, foreign=CASEWORKERS
+    ),
+    ("POST", "/v1/queues/receipts/{receipt_id}/retry"): Example(fresh=("receipt_id",), foreign=CASEWORKERS),
     ("GET", "/v1/members"): Example(),
     ("POST", "/v1/members/import"): Example(send=upload(ROSTER_CSV)),
     ("POST", "/v1/enrollments/import"): Example(
@@ -85,6 +91,17 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("POST", "/v1/connections"): Example(
         201, {"json": {"connector": "standard", "title": "Another Monitor", "sender": "provider"}}
     ),
+    ("GET", "/v1/connections/health"): Example(),
+    ("GET", "/v1/connections/{connection_id}"): Example(foreign=ADMINS),
+    ("PATCH", "/v1/connections/{connection_id}"): Example(send={"json": {"title": "A new name"}}, foreign=ADMINS),
+    ("POST", "/v1/connections/{connection_id}/secret"): Example(send={"json": {}}, fresh=("connection_id",), foreign=ADMINS),
+    ("POST", "/v1/connections/{connection_id}/address"): Example(send={"json": {}}, fresh=("connection_id",), foreign=ADMINS),
+    ("POST", "/v1/connections/{connection_id}/retire"): Example(fresh=("connection_id",), foreign=ADMINS),
+    ("POST", "/v1/connections/{connection_id}/pause"): Example(fresh=("connection_id",), foreign=ADMINS),
+    ("POST", "/v1/connections/{connection_id}/resume"): Example(fresh=("connection_id",), foreign=ADMINS),
+    ("POST", "/v1/connections/{connection_id}/close"): Example(fresh=("connection_id",), foreign=ADMINS),
+    ("POST", "/v1/connections/{connection_id}/poll"): Example(202, {"json": {}}, fresh=("connection_id",), foreign=ADMINS),
+    ("GET", "/v1/connectors"): Example(),
     ("GET", "/v1/accounts"): Example(),
     ("POST", "/v1/accounts"): Example(201, {"json": {"email": "new@example.org", "role": "{role}"}}),
     ("DELETE", "/v1/accounts/{account_id}/roles/{role}"): Example(
@@ -108,7 +125,18 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("GET", "/matters/{matter_id}"): Example(foreign=MATTER),
     ("GET", "/statistics"): Example(),
     ("GET", "/queues"): Example(),
+    ("GET", "/queues/unmatched/{alert_id}"): Example(fresh=UNMATCHED, foreign=CASEWORKERS),
+    ("POST", "/queues/unmatched/{alert_id}"): Example(
+        303, {"data": {"external_id": "{external_id}", "sure": "yes"}}, fresh=UNMATCHED, foreign=CASEWORKERS
+    ),
+    ("POST", "/queues/receipts/{receipt_id}"): Example(303, fresh=("receipt_id",), foreign=CASEWORKERS),
     ("GET", "/admin"): Example(),
+    ("GET", "/admin/connections/new"): Example(query="?connector=standard"),
+    ("GET", "/admin/connections/{connection_id}"): Example(foreign=ADMINS),
+    ("POST", "/admin/connections/{connection_id}"): Example(
+        303, {"data": {"todo": "pause"}}, fresh=("connection_id",), foreign=ADMINS
+    ),
+    ("GET", "/admin/connections/{connection_id}/remove"): Example(foreign=ADMINS),
     ("POST", "/admin/connections"): Example(
         200, {"data": {"connector": "standard", "title": "Another Monitor", "sender": "provider"}}
     ),
@@ -133,7 +161,7 @@ async def ids_for(scene: Scene, role: Role, fresh: tuple[str, ...]) -> dict[str,
     """The ids of the caller's own things; those named in `fresh` are made now."""
     granted = Role.COUNSEL if role is Role.COUNSEL else Role.STAFF
     ids = {**scene.places["own"], "role": granted.value, "path": "app.css", "token": scene.places["own"]["connection_token"]}
-    ids |= {name: str(scene.missing()) for name in ("token_id", "account_id", "hold_id")}
+    ids |= {name: str(scene.missing()) for name in ("token_id", "account_id", "hold_id", "receipt_id")}
     if "token_id" in fresh:
         ids["token_id"] = str((await scene.token(role))[0])
     if "account_id" in fresh:
@@ -144,4 +172,17 @@ async def ids_for(scene: Scene, role: Role, fresh: tuple[str, ...]) -> dict[str,
         ids["member_id"] = str(await scene.another_member())
     if "token" in fresh:
         ids["token"] = await scene.link()
+    return ids | await _queue_ids(scene, fresh)
+
+
+async def _queue_ids(scene: Scene, fresh: tuple[str, ...]) -> dict[str, str]:
+    """A connection, an alert that is nobody's, a member to give it to, a delivery that cannot be understood."""
+    ids = {"external_id": "M-1"}
+    if "connection_id" in fresh:
+        ids["connection_id"] = str(await scene.polled_connection())
+    if "external_id" in fresh:
+        ids["external_id"] = await scene.another_number()
+        ids["alert_id"] = str(await scene.nobodys_alert())
+    if "receipt_id" in fresh:
+        ids["receipt_id"] = str(await scene.unreadable_receipt())
     return ids

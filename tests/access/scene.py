@@ -12,12 +12,15 @@ from app.access import service as access
 from app.access.policy import scopes_of
 from app.access.roles import Principal, Role
 from app.breaches.repository import matters_of
+from app.connections.service import create_connection
 from app.incidents import repository as incidents
+from app.incidents.models import Unmatched
 from app.kit.database import Base
 from app.kit.ids import uuid7
 from app.members import service as members
 from app.members.roster import RosterEntry
 from app.statistics.workers import publish_release
+from connectors.contract import Sender
 from tests.support.world import ROSTER, Tenant, World, alert
 
 BOOKKEEPING = frozenset({"session", "api_token", "sign_in_link"})
@@ -54,13 +57,42 @@ class Scene:
 
     async def another_member(self) -> UUID:
         """One more person on the roster."""
+        context, number = self.world.context, await self.another_number()
+        async with context.database.begin() as tx:
+            found = await members.find_member(tx, context.keyring, self.world.union.id, number)
+            assert found is not None
+        return found.id
+
+    async def another_number(self) -> str:
+        """One more person on the roster, by the organization's own number."""
         context, number = self.world.context, f"X-{uuid7()}"
         entry = RosterEntry(2, number, "Drew Invented", None, set(ROSTER[0].jobs))
         async with context.database.begin() as tx:
             await members.import_roster(tx, context.keyring, self.world.union.id, [entry], [])
-            found = await members.find_member(tx, context.keyring, self.world.union.id, number)
-            assert found is not None
-        return found.id
+        return number
+
+    async def polled_connection(self) -> UUID:
+        """One more connection, whose provider sends signed notices and is asked about them."""
+        context, own = self.world.context, self.world.union.id
+        settings, title = {"api_key": "k", "secret": "s"}, "Credit Watch"
+        async with context.database.begin() as tx:
+            made = await create_connection(
+                tx, context.keyring, own, connector="crs", title=title, sender=Sender.PROVIDER, settings=settings
+            )
+        return made.connection.id
+
+    async def nobodys_alert(self, tenant: Tenant | None = None) -> UUID:
+        """An alert under a reference that nobody is enrolled with."""
+        assert (await self.world.deliver(alert(id=f"n-{uuid7()}", member=f"ref-{uuid7()}"), tenant)).status_code == 202
+        await self.world.workers.drain()
+        async with self.world.context.database.begin(read_only=True) as tx:
+            return (await tx.execute(select(Unmatched.alert_id).order_by(Unmatched.alert_id.desc()).limit(1))).scalar_one()
+
+    async def unreadable_receipt(self, tenant: Tenant | None = None) -> UUID:
+        """A delivery that nothing can be made of."""
+        answer = await self.world.deliver(f"no JSON {uuid7()}".encode(), tenant)
+        await self.world.workers.drain()
+        return UUID(answer.json()["receipt"])
 
     async def hold(self, tenant: Tenant) -> UUID:
         """A legal hold on M-3."""
@@ -126,6 +158,8 @@ async def make_scene(world: World) -> Scene:
     }
     foreign = scene.places["other_organization"]
     foreign["hold_id"] = str(await scene.hold(world.other))
+    foreign["alert_id"] = str(await scene.nobodys_alert(world.other))
+    foreign["receipt_id"] = str(await scene.unreadable_receipt(world.other))
     foreign["account_id"] = str(await scene.staff_account(tenant=world.other))
     other = await scene.token(Role.MEMBER, who="M-2")
     scene.places["other_member"]["token_id"] = str(other[0])

@@ -42,7 +42,7 @@ def test_every_route_has_a_rule_and_every_rule_a_route() -> None:
     routes = served(create_app(work=False))
     assert {route for route in routes if rule_for(*route) is None} == set()
     assert {rule for rule in POLICY if rule not in routes} == set()
-    assert {method for method, _ in routes} <= {"GET", "HEAD", "POST", "DELETE"}
+    assert {method for method, _ in routes} <= {"GET", "HEAD", "POST", "PATCH", "DELETE"}
 
 
 def test_what_needs_no_sign_in_is_reviewed() -> None:
@@ -65,7 +65,7 @@ def test_each_role_has_only_the_scopes_of_its_lane() -> None:
     assert {role: sorted(scopes_of(role)) for role in Role} == {
         Role.MEMBER: ["account", "timeline:read", "timeline:write"],
         Role.STAFF: ["account", "statistics:read"],
-        Role.CASEWORKER: ["account", "queues:read"],
+        Role.CASEWORKER: ["account", "queues:read", "queues:write"],
         Role.COUNSEL: ["account", "holds:write", "matters:read", "roles:write", "statistics:read", "timeline:read"],
         Role.ADMIN: ["account", "connections:write", "roles:write", "roster:write"],
         Role.AUDITOR: ["account", "ledger:read"],

@@ -52,6 +52,7 @@ async def test_nobody_can_tell_whether_m1_has_any_data(world: World) -> None:
     unasked = await connection_without_consent(world)
     for tenant in (world.union, world.other):
         assert (await world.deliver(alert(id="b-1", member="ref-M-2"), tenant)).status_code == 202
+    assert (await world.deliver(alert(id="b-2", member="ref-M-2"), unasked)).status_code == 202, "this one worked before, too"
     await world.workers.drain()
     for tenant in (world.union, world.other):
         async with world.context.database.begin() as tx:
