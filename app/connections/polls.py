@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, case, delete, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, delete, or_, select, update
 
 from app.connections.models import Connection, Poll, PollSubject
 from app.kit.database import Transaction, upsert
@@ -26,19 +26,36 @@ class Turn:
     until: datetime
 
 
-async def claim(tx: Transaction, owner: UUID, now: datetime, until: datetime, only: UUID | None = None) -> Turn | None:
-    """Take the connection that has been due the longest and that nobody asks; `only`: this one, due or not. None: nothing."""
-    live = and_(Connection.id == Poll.connection_id, Connection.closed_at.is_(None), Connection.paused_at.is_(None))
-    free = or_(Poll.lease_until.is_(None), Poll.lease_until <= now)
+def _may_be_asked(now: datetime) -> Select[UUID]:
+    """The connections that are due, rested, and asked by nobody."""
     rested = or_(Poll.waits_until.is_(None), Poll.waits_until <= now)
     is_due = or_(Poll.poll_due_at <= now, Poll.look_ups_due_at <= now)
-    query = select(Poll.connection_id).join(Connection, live).where(free)
-    query = query.where(rested, is_due) if only is None else query.where(Poll.connection_id == only)
+    return _live().where(_free(now), rested, is_due)
+
+
+def _live() -> Select[UUID]:
+    """The connections that are neither paused nor closed."""
+    live = and_(Connection.id == Poll.connection_id, Connection.closed_at.is_(None), Connection.paused_at.is_(None))
+    return select(Poll.connection_id).join(Connection, live)
+
+
+def _free(now: datetime) -> ColumnElement[bool]:
+    return or_(Poll.lease_until.is_(None), Poll.lease_until <= now)
+
+
+async def anything_due(tx: Transaction, now: datetime) -> bool:
+    """Whether `claim` would find something: a look that holds up nobody."""
+    return (await tx.execute(_may_be_asked(now).limit(1))).first() is not None
+
+
+async def claim(tx: Transaction, owner: UUID, now: datetime, until: datetime, only: UUID | None = None) -> Turn | None:
+    """Take the connection that has been due the longest and that nobody asks; `only`: this one, due or not. None: nothing."""
+    query = _may_be_asked(now) if only is None else _live().where(Poll.connection_id == only, _free(now))
     earliest = case((Poll.poll_due_at <= now, Poll.poll_due_at), else_=Poll.look_ups_due_at)
     one = query.order_by(earliest, Poll.connection_id).limit(1).with_for_update(skip_locked=True, of=Poll)
     taken = (
         update(Poll)
-        .where(Poll.connection_id == one.scalar_subquery(), free)
+        .where(Poll.connection_id == one.scalar_subquery(), _free(now))
         .values(lease_owner=owner, lease_until=until, fence=Poll.fence + 1)
         .returning(Poll.connection_id, Poll.fence)
         .execution_options(synchronize_session=False)

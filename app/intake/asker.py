@@ -72,6 +72,10 @@ class Asker:
 
     async def _claim(self, only: UUID | None = None) -> Turn | None:
         now = clock.now()
+        if only is None:
+            async with self._context.database.begin(read_only=True) as tx:
+                if not await polls.anything_due(tx, now):
+                    return None
         async with self._context.database.begin() as tx:
             return await polls.claim(tx, self._owner, now, now + LEASE, only)
 
