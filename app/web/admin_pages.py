@@ -20,6 +20,7 @@ from app.kit.errors import Problem
 from app.members.endpoints import csv_text
 from app.members.roster import ROSTER_COLUMNS, parsed, read_roster
 from app.members.service import import_roster
+from app.notices.service import open_alarms
 from app.web.connection_words import STATES
 from app.web.forms import Draft, Form, Posted
 from app.web.labels import ROLES
@@ -44,6 +45,7 @@ async def _show(
         "admin.html",
         status,
         connections=[(health, STATES[health.state]) for health in await health_of(tx, caller.organization_id)],
+        alarms=await open_alarms(tx, caller.organization_id),
         titles={name: connector.title for name, connector in registry().items()},
         grants=await access.grants(tx, caller.organization_id),
         roles=[(role, ROLES[role]) for role in GRANTED_HERE],

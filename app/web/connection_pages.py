@@ -20,6 +20,7 @@ from app.intake.health import health_of
 from app.kit.context import Context, Ctx, Tx
 from app.kit.database import Transaction
 from app.kit.errors import Problem, not_found
+from app.notices.service import open_alarms
 from app.web.connection_words import SAID, STATES, posted_settings, setting_fields, shown_once, with_errors
 from app.web.forms import Draft, Form, Posted
 from app.web.templating import page
@@ -152,6 +153,7 @@ async def _one_page(
         signed=known is not None and is_signed(known),
         health=health,
         state=STATES[health.state],
+        alarms=[alarm for alarm in await open_alarms(tx, caller.organization_id) if alarm.connection_id == row.id],
         fields=setting_fields(settings, detail.settings, detail.secrets_set, draft),
         overlaps=OVERLAPS,
         draft=draft,
