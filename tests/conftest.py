@@ -21,7 +21,7 @@ import pytest
 from hypothesis import settings
 
 from tests.support.postgres import PostgresServer, fast_folder, named_server, running_server, start_supervised
-from tests.support.world import World, make_world
+from tests.support.world import Filled, World, fill, make_world
 
 SHARED = "HARMLINE_TEST_SHARED"  # the folder that this run's processes share; its name is the run's own
 STOP_TIMEOUT = 30.0
@@ -107,10 +107,17 @@ def sqlite_template(database_prefix: str) -> Path:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, database_prefix: str) -> Iterator[str]:
-    """The SQLAlchemy URL of a migrated, empty database that only this test sees. The test runs once on each kind."""
+def database_kind(request: pytest.FixtureRequest) -> str:
+    """The kind of database: a test that uses one runs once on each. `parametrize("database_kind", …, indirect=True)` chooses."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, database_kind: str, database_prefix: str) -> Iterator[str]:
+    """The SQLAlchemy URL of a migrated, empty database that only this test sees."""
     name = f"{database_prefix}_{next(SERIAL)}"
-    if request.param == "sqlite":
+    if database_kind == "sqlite":
         template_file: Path = request.getfixturevalue("sqlite_template")
         folder = template_file.parents[1] / name
         folder.mkdir()
@@ -132,8 +139,47 @@ def chromium() -> str:
     raise FileNotFoundError("No Chromium on this machine. To install it: apt-get install chromium")
 
 
+@pytest.fixture(scope="session")
+def filled_sqlite(sqlite_template: Path) -> tuple[Path, Filled]:
+    """A SQLite file with the world in it, to copy from: making the world anew for each test would take minutes."""
+    path = sqlite_template.parents[1] / "filled" / sqlite_template.name
+    path.parent.mkdir()
+    shutil.copy(sqlite_template, path)
+    known = run_apart(lambda: fill(f"sqlite+aiosqlite:///{path}"))
+    leftovers = [other.name for other in path.parent.iterdir() if other != path]
+    assert not leftovers, f"filling left connections open: {leftovers}"
+    return path, known
+
+
+@pytest.fixture(scope="session")
+def filled_postgres(postgres: PostgresServer, postgres_template: str) -> Iterator[tuple[str, Filled]]:
+    """The name of a PostgreSQL database with the world in it, to copy from."""
+    name = f"{postgres_template}_filled"
+    url = run_apart(lambda: postgres.create_database(name, template=postgres_template))
+    yield name, run_apart(lambda: fill(url))
+    run_apart(lambda: postgres.drop_database(name))
+
+
 @pytest.fixture
-async def world(database_url: str) -> AsyncIterator[World]:
+def filled_database(request: pytest.FixtureRequest, database_kind: str, database_prefix: str) -> Iterator[tuple[str, Filled]]:
+    """The URL of a database that only this test sees, with the world in it, and what that is."""
+    name = f"{database_prefix}_{next(SERIAL)}"
+    if database_kind == "sqlite":
+        path, known = request.getfixturevalue("filled_sqlite")
+        folder = path.parents[1] / name
+        folder.mkdir()
+        yield f"sqlite+aiosqlite:///{shutil.copy(path, folder)}", known
+        shutil.rmtree(folder)
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    template, known = request.getfixturevalue("filled_postgres")
+    yield run_apart(lambda: server.create_database(name, template=template)), known
+    run_apart(lambda: server.drop_database(name))
+
+
+@pytest.fixture
+async def world(filled_database: tuple[str, Filled]) -> AsyncIterator[World]:
     """Two organizations on a fresh database of either kind, with people in every role and the clock stopped."""
-    async with make_world(database_url) as made:
+    url, known = filled_database
+    async with make_world(url, known) as made:
         yield made

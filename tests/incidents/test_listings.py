@@ -32,7 +32,7 @@ from tests.support.world import World, alert
 
 ADDRESSES = {"M-1": "avery@example.org", "M-2": "Blake@Example.org ", "M-3": "casey@example.org"}
 DAY = date(2021, 2, 3)
-on_one = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+on_one = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 """For what does not depend on the kind of database."""
 
 

@@ -80,7 +80,7 @@ async def played(world: World, deliveries: list[list[dict[str, Any]]], pauses: s
     return await shape(world)
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(items=st.lists(ITEMS, min_size=2, max_size=6), data=st.data())
 async def test_any_order_any_repetition_and_any_packing_give_the_same_timeline(

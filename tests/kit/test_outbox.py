@@ -15,7 +15,7 @@ from app.kit.database import Database, Transaction
 from app.kit.ids import uuid7
 from app.kit.outbox import LAST_ATTEMPT, LEASE, Consumer, ConsumerState, Failure, Message, Worker, publish, sequence
 
-on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite has one writer at a time
+on_postgresql = pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)  # SQLite has one writer at a time
 NOW = datetime(2023, 6, 1, 12, tzinfo=UTC)
 SOMEBODY = UUID(int=7)
 DONE = Table("done", MetaData(), Column("id", Integer, primary_key=True), Column("number", Integer))

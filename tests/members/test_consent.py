@@ -151,7 +151,7 @@ async def test_after_ninety_days_without_an_answer_it_is_gone_and_not_a_day_earl
     assert await contents(world.context.database) == before
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
 async def test_two_sweeps_at_once_give_up_each_thing_once(world: World) -> None:
     await enroll(world)
     await world.deliver(NEW)

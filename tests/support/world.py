@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+from sqlalchemy import update
 
 from app.access import service as access
 from app.access.gate import cookie_name
@@ -25,6 +27,7 @@ from app.kit.context import Context
 from app.kit.database import Database
 from app.kit.keyring import Keyring
 from app.kit.mail import Mailer
+from app.kit.outbox import ConsumerState
 from app.ledger.service import SYSTEM
 from app.main import Workers, create_app
 from app.members import service as members
@@ -145,11 +148,23 @@ async def _tenant(context: Context, name: str) -> Tenant:
     return tenant
 
 
-@asynccontextmanager
-async def make_world(database_url: str, **settings: Any) -> AsyncIterator[World]:
-    """Two organizations with the Oakland breaches, a matter for counsel, and the clock stopped at NOW."""
+@dataclass(frozen=True)
+class Filled:
+    """What a filled database was filled with: the key that opens it, and its two organizations. To be copied, not changed."""
+
+    top_key: bytes
+    tenants: tuple[Tenant, ...]
+
+
+def _context(database_url: str, top_key: bytes, **settings: Any) -> Context:
     config = Settings(database_url=database_url, **settings)
-    context = Context(config, Database(database_url), Keyring(crypto.new_key()), Mailer(config.smtp_url, config.mail_from))
+    return Context(config, Database(database_url), Keyring(top_key), Mailer(config.smtp_url, config.mail_from))
+
+
+async def fill(database_url: str) -> Filled:
+    """Two organizations with the Oakland breaches and a matter for counsel, in an empty, migrated database."""
+    top_key = crypto.new_key()
+    context = _context(database_url, top_key)
     with clock.stopped(NOW):
         tenants = [await _tenant(context, name) for name in ("Union", "Other")]
         for tenant in tenants:
@@ -158,9 +173,22 @@ async def make_world(database_url: str, **settings: Any) -> AsyncIterator[World]
                 await breaches.open_matter(
                     tx, context.keyring, tenant.id, "oakland-2023", "The matter", tenant.accounts[Role.COUNSEL], SYSTEM
                 )
+        await Workers(context).drain()
+        async with context.database.begin() as tx:  # these workers end here; others must not wait for their leases
+            await tx.execute(update(ConsumerState).values(lease_owner=None, lease_until=None))
+        await context.database.close()
+    return Filled(top_key, tuple(tenants))
+
+
+@asynccontextmanager
+async def make_world(database_url: str, filled: Filled | None = None, **settings: Any) -> AsyncIterator[World]:
+    """The world of `fill`, with the clock stopped at NOW; `filled`: what the database was filled with, if it was."""
+    known = filled or await fill(database_url)
+    context = _context(database_url, known.top_key, **settings)
+    tenants = copy.deepcopy(known.tenants)
+    with clock.stopped(NOW):
         app = create_app(context=context, work=False)
         workers: Workers = app.state.workers
-        await workers.drain()
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
             yield World(context, app, workers, client, *tenants)
