@@ -166,6 +166,40 @@ async def test_a_mail_server_that_refuses_loses_no_link(mailed: tuple[World, Pos
         assert (await browser.post(post.link())).status_code == 303
 
 
+async def test_a_link_is_made_when_it_is_sent_and_its_time_counts_from_then(mailed: tuple[World, Post]) -> None:
+    world, post = mailed
+    post.closed = True
+    await ask(world, "blake@example.org")
+    post.closed = False
+    clock.set_to(NOW + timedelta(minutes=20))
+    await world.workers.drain()
+    assert {to[0] for to, _ in post.mails} == {"blake@example.org"}
+    clock.set_to(NOW + timedelta(minutes=34, seconds=59))
+    async with world.browser() as browser:
+        assert (await browser.post(post.link())).status_code == 303
+
+
+async def test_without_a_mail_server_no_link_is_made_that_nobody_can_bring(world: World) -> None:
+    await ask(world, "blake@example.org")
+    async with world.context.database.begin(read_only=True) as tx:
+        assert (await tx.execute(select(func.count()).select_from(SignInLink))).scalar_one() == 0
+
+
+async def test_a_role_that_is_taken_while_the_mail_waits_gets_no_link(mailed: tuple[World, Post]) -> None:
+    world, post = mailed
+    post.closed = True
+    async with world.browser() as browser:
+        await browser.post("/sign-in", data={"email": "staff@union.example"})
+    await world.workers.drain()
+    async with world.context.database.begin() as tx:
+        caller = await Scene(world).principal(Role.ADMIN)
+        await access.revoke_role(tx, world.context.keyring, caller, world.union.accounts[Role.STAFF], Role.STAFF)
+    post.closed = False
+    clock.set_to(NOW + timedelta(minutes=1))
+    await world.workers.drain()
+    assert post.mails == []
+
+
 async def test_a_revoked_role_gets_no_link_and_an_open_link_dies_with_it(world: World) -> None:
     async with world.context.database.begin() as tx:
         account_id = world.union.accounts[Role.STAFF]
