@@ -48,8 +48,8 @@ ROUTERS = (
     access.router,
     members.router,
     breaches.router,
-    intake.router,
     connections.router,
+    intake.router,
     incidents.router,
     damages.router,
     timeline.router,
@@ -62,7 +62,7 @@ ROUTERS = (
 def consumers(context: Context) -> list[Consumer]:
     """Every consumer of the outbox, in the order in which an alert passes them."""
     return [
-        mailing.consumer(),
+        mailing.consumer(context),
         breach_workers.consumer(context),
         intake_workers.waker(context),
         intake_workers.forgetter(context),

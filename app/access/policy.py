@@ -88,7 +88,7 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("POST", "/v1/members/{member_id}/erasure"): _ROSTER,
     ("GET", "/v1/connections"): _CONNECTIONS,
     ("POST", "/v1/connections"): _CONNECTIONS,
-    ("GET", "/v1/connections/health"): _CONNECTIONS,
+    ("GET", "/v1/connection-health"): _CONNECTIONS,
     ("GET", "/v1/connections/{connection_id}"): _CONNECTIONS,
     ("PATCH", "/v1/connections/{connection_id}"): _CONNECTIONS,
     ("POST", "/v1/connections/{connection_id}/secret"): _CONNECTIONS,

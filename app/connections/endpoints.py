@@ -43,7 +43,7 @@ async def list_connectors(caller: Caller) -> list[ConnectorView]:
 
 @router.get("/connections")
 async def list_connections(caller: Caller, tx: Tx) -> list[ConnectionView]:
-    """Your organization's connections, oldest first. How each of them is: /v1/connections/health."""
+    """Your organization's connections, oldest first. How each of them is: /v1/connection-health."""
     return [connection_view(row) for row in await repository.connections_of(tx, caller.organization_id)]
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StringConstraints, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, StrictBool, StringConstraints, WithJsonSchema
 
 from app.connections.managing import LONGEST_OVERLAP_HOURS, OVERLAP_HOURS
 from connectors.contract import Sender
@@ -14,9 +14,12 @@ Word = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"
 
 
 Connector = Annotated[Word, WithJsonSchema({"type": "string", "enum": sorted(registry())})]
-FreshHours = Annotated[int, Field(ge=1, le=366 * 24, description="Hours without anything after which it is called silent.")]
+FreshHours = Annotated[
+    int, Field(strict=True, ge=1, le=366 * 24, description="Hours without anything after which it is called silent.")
+]
 Overlap = Annotated[
-    int, Field(ge=0, le=LONGEST_OVERLAP_HOURS, description="Hours for which the one before is still taken; 0: no more.")
+    int,
+    Field(strict=True, ge=0, le=LONGEST_OVERLAP_HOURS, description="Hours for which the one before is still taken; 0: no more."),
 ]
 Settings = Annotated[
     dict[str, Any], Field(description="The connector's own settings by name, secrets in plain; see /v1/connectors.")
@@ -67,7 +70,7 @@ class NewAddress(Strict):
 class Question(Strict):
     """To ask a provider now; `sweep`: for everything it has, instead of what is new."""
 
-    sweep: bool = False
+    sweep: StrictBool = False
 
 
 class ConnectionView(BaseModel):

@@ -152,7 +152,7 @@ async def retry(receipt_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> Retri
     return Retried(still_aside=left)
 
 
-@router.get("/v1/connections/health")
+@router.get("/v1/connection-health")
 async def connection_health(caller: Caller, tx: Tx) -> list[HealthView]:
     """How each of your organization's connections is doing, oldest first."""
     return [HealthView.model_validate(one) for one in await health_of(tx, caller.organization_id)]

@@ -1,5 +1,6 @@
 """The admin's pages of connections: how each is doing, a new one, and all that can be done with one."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -31,6 +32,7 @@ router = APIRouter()
 
 OVERLAPS = (("24", "for another day"), ("168", "for another week"), ("0", "no longer: it leaked"))
 _TYPED = ("connector", "title", "sender", "fresh_hours")
+_HOURS = re.compile(r"[0-9]{1,6}")
 _HELP = {
     "title": "Write a name of at most 120 characters.",
     "sender": "Choose who sends the alerts.",
@@ -214,9 +216,10 @@ async def _wanted(form: Posted, tx: Transaction, caller: Principal, connection_i
     row, draft = await _row(tx, caller, connection_id), _draft(form)
     known = registry().get(row.connector)
     settings = posted_settings(form, settings_of(known), new=False) if known else {}
-    typed = {"title": draft.values["title"], "fresh_hours": draft.values["fresh_hours"] or None, "settings": settings}
+    hours = draft.values["fresh_hours"]
+    typed = {"title": draft.values["title"], "fresh_hours": int(hours) if _HOURS.fullmatch(hours) else hours or None}
     try:
-        body = ConnectionChange.model_validate(typed)
+        body = ConnectionChange.model_validate({**typed, "settings": settings})
     except ValidationError as error:
         return _explained(draft, error), {}
     return draft, {"title": body.title, "fresh_hours": body.fresh_hours, "settings": body.settings}

@@ -91,7 +91,7 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("POST", "/v1/connections"): Example(
         201, {"json": {"connector": "standard", "title": "Another Monitor", "sender": "provider"}}
     ),
-    ("GET", "/v1/connections/health"): Example(),
+    ("GET", "/v1/connection-health"): Example(),
     ("GET", "/v1/connections/{connection_id}"): Example(foreign=ADMINS),
     ("PATCH", "/v1/connections/{connection_id}"): Example(send={"json": {"title": "A new name"}}, foreign=ADMINS),
     ("POST", "/v1/connections/{connection_id}/secret"): Example(send={"json": {}}, fresh=("connection_id",), foreign=ADMINS),

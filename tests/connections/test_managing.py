@@ -99,7 +99,7 @@ async def test_only_a_secret_that_proves_something_and_is_new_is_taken(world: Wo
     given = StandardWebhooks.new_secret()
     assert (await act(world, "secret", secret=given))["secret"] == given
     await act(world, "secret", status=422, secret=own.secret)
-    for hours in (-1, 10_000, "soon"):
+    for hours in (-1, 10_000, "soon", False, "24"):
         await act(world, "secret", status=422, overlap_hours=hours)
 
 

@@ -231,13 +231,13 @@ async def test_what_a_provider_calls_itself_never_becomes_a_part_of_the_page(wor
 async def test_health_is_told_without_counting_anybodys_alerts(polled: Polled) -> None:
     async with await polled.world.sign_in(Role.ADMIN) as admin:
         await polled.ask()
-        before: Any = (await admin.get("/v1/connections/health")).json()
+        before: Any = (await admin.get("/v1/connection-health")).json()
         polled.provider.add(clock.now())
         await polled.ask()
         async with await polled.world.sign_in(Role.ADMIN) as other:
             await other.post(f"/v1/connections/{polled.connection_id}/poll", json={})
         await polled.ask()
-        after = (await admin.get("/v1/connections/health")).json()
+        after = (await admin.get("/v1/connection-health")).json()
     assert await polled.alerts() == 1
     assert [one["state"] for one in after] == ["never", "ok"]
     assert [{**one, "next_due_at": None} for one in before] == [{**one, "next_due_at": None} for one in after]
