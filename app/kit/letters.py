@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Index, String, UniqueConstraint, func, select, text, update
+from sqlalchemy import Index, String, UniqueConstraint, func, or_, select, text, update
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit import clock
@@ -29,13 +29,14 @@ LEASE = timedelta(minutes=5)
 FIRST_WAIT = timedelta(seconds=5)
 LONGEST_WAIT = timedelta(hours=1)
 STUCK_AFTER = 5
-"""Attempts after which a letter that still waits is a sign that mail does not go out at all: more than a minute."""
+STUCK_FOR = timedelta(minutes=10)
+"""After so many attempts, or so long after it was due, a letter that still waits is a sign that none go out."""
 
 
 class LetterState(StrEnum):
     """How far a letter has come. DROPPED: there is nobody to tell. UNSURE: begun, and nobody knows whether it arrived.
 
-    GIVEN_UP: refused for good, or not taken for as long as its kind is good for.
+    GIVEN_UP: refused for good, or not sent for as long as its kind is good for.
     """
 
     WAITING = "waiting"
@@ -96,13 +97,15 @@ Send = Callable[[], Awaitable[None]]
 class Kind:
     """One kind of letter. `write` opens the address and says what to send, in a short transaction; NotSent: not now.
 
-    `good_for`: after this long, and one attempt at least, it is not tried again.
+    `good_for`: how long after it was posted it is still worth sending. `ready`: whether there is anything to send it by; until
+    there is, such letters wait.
     """
 
     name: str
     write: Callable[[Transaction, Letter], Awaitable[Send | Dropped]]
     good_for: timedelta
     at_most_once: bool = False
+    ready: bool = True
 
 
 async def post(
@@ -134,8 +137,9 @@ async def post(
 
 
 async def stuck(tx: Transaction, organization_id: UUID) -> int:
-    """How many of an organization's letters wait after many attempts."""
-    waiting = (Letter.due_at.is_not(None), Letter.attempts >= STUCK_AFTER, Letter.organization_id == organization_id)
+    """How many of an organization's letters wait after many attempts, or have long been due and nobody takes them."""
+    overdue = or_(Letter.attempts >= STUCK_AFTER, Letter.due_at <= clock.now() - STUCK_FOR)
+    waiting = (Letter.due_at.is_not(None), overdue, Letter.organization_id == organization_id)
     return (await tx.execute(select(func.count()).select_from(Letter).where(*waiting))).scalar_one()
 
 
@@ -149,9 +153,9 @@ class Postman:
     """Sends what is due. Any number of them, in any process, may work at once."""
 
     def __init__(self, database: Database, kinds: Sequence[Kind]) -> None:
-        """`kinds`: what this process knows how to write; letters of others are left alone."""
+        """`kinds`: what this process knows how to write and can send; letters of others are left alone."""
         self._database = database
-        self._kinds = {kind.name: kind for kind in kinds}
+        self._kinds = {kind.name: kind for kind in kinds if kind.ready}
 
     async def run(self) -> int:
         """Send a few of the letters that are due, at once; how many were looked at. Call it until it returns 0."""
@@ -174,8 +178,8 @@ class Postman:
         if letter.state == LetterState.SENDING and kind.at_most_once:
             await _end(tx, letter, letter.attempts, LetterState.UNSURE, "the process ended while it was sent")
             return None
-        if letter.attempts and now - letter.created_at > kind.good_for:
-            await _end(tx, letter, letter.attempts, LetterState.GIVEN_UP, letter.reason)
+        if now - letter.created_at > kind.good_for:
+            await _end(tx, letter, letter.attempts, LetterState.GIVEN_UP, letter.reason or "too old")
             return None
         begun = {"state": LetterState.SENDING, "attempts": letter.attempts + 1, "due_at": now + LEASE}
         await _write(tx, letter, letter.attempts, **begun)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from standardwebhooks import Webhook
 
-from app.access.mailing import address_of, mail, require_server
+from app.access.mailing import address_of, mail
 from app.access.roles import Role
 from app.kit import clock
 from app.kit.context import Context
@@ -22,18 +22,19 @@ from app.notices.wording import NEWS as NEWS_TEXT
 from connectors.asking import ProviderError
 from connectors.http import ProviderClient
 
-_MEMBERS_GOOD_FOR = timedelta(days=7)
+_MEMBERS_GOOD_FOR = timedelta(days=30)
 _ALARMS_GOOD_FOR = timedelta(days=3)
 _PER_MINUTE = 60
 
 
 def kinds(context: Context) -> list[Kind]:
     """Every letter that this room posts. Members' are sent at most once; an alarm rather twice than never."""
+    ready = context.mailer.ready
     return [
-        Kind(NEWS, _News(context), _MEMBERS_GOOD_FOR, at_most_once=True),
-        Kind(LATE_NEWS, _News(context), _MEMBERS_GOOD_FOR, at_most_once=True),
-        Kind(CONSENT, _Consent(context), _MEMBERS_GOOD_FOR, at_most_once=True),
-        Kind(ALARM_MAIL, _AlarmMail(context), _ALARMS_GOOD_FOR),
+        Kind(NEWS, _News(context), _MEMBERS_GOOD_FOR, at_most_once=True, ready=ready),
+        Kind(LATE_NEWS, _News(context), _MEMBERS_GOOD_FOR, at_most_once=True, ready=ready),
+        Kind(CONSENT, _Consent(context), _MEMBERS_GOOD_FOR, at_most_once=True, ready=ready),
+        Kind(ALARM_MAIL, _AlarmMail(context), _ALARMS_GOOD_FOR, ready=ready),
         Kind(ALARM_HOOK, _AlarmHook(context), _ALARMS_GOOD_FOR),
     ]
 
@@ -45,7 +46,6 @@ class _News:
         self._context = context
 
     async def __call__(self, tx: Transaction, letter: Letter) -> Send | Dropped:
-        require_server(self._context)
         if not await repository.tells_of_something(tx, letter.id):
             return Dropped("merged into another, or gone")
         to = await address_of(tx, self._context, letter.recipient, Role.MEMBER)
@@ -61,7 +61,6 @@ class _Consent:
         self._context = context
 
     async def __call__(self, tx: Transaction, letter: Letter) -> Send | Dropped:
-        require_server(self._context)
         member_id, connection_id = UUID(letter.payload["member_id"]), UUID(letter.payload["connection_id"])
         if await consents_to(tx, member_id, connection_id, clock.now()) is not None:
             return Dropped("answered")
@@ -78,7 +77,6 @@ class _AlarmMail:
         self._context = context
 
     async def __call__(self, tx: Transaction, letter: Letter) -> Send | Dropped:
-        require_server(self._context)
         found = await repository.alarm(tx, UUID(letter.payload["alarm_id"]))
         if found is None:
             return Dropped("no such alarm")

@@ -177,15 +177,28 @@ async def test_what_a_failure_means(office: Office, kind: str, error: Exception,
     assert "no" not in (row.reason or "").split()
 
 
-async def test_a_letter_is_given_up_when_it_is_too_old_and_never_without_an_attempt(office: Office) -> None:
+@pytest.mark.parametrize("attempts", [0, 1])
+async def test_a_letter_that_is_too_old_is_not_sent_any_more(office: Office, attempts: int) -> None:
     await office.post("surely")
     office.failing(NotSent("no"))
-    clock.set_to(NOW + 2 * GOOD_FOR)
+    for _ in range(attempts):
+        await office.postman().run()
+    office.on_send = None
+    clock.set_to(NOW + GOOD_FOR + timedelta(seconds=1))
     await office.postman().run()
-    assert (len(office.sent), (await office.row()).state) == (1, LetterState.WAITING)
-    clock.set_to(clock.now() + letters.LONGEST_WAIT)
+    assert (len(office.sent), (await office.row()).state) == (attempts, LetterState.GIVEN_UP)
+
+
+async def test_what_nothing_can_send_waits_and_is_noticed(office: Office) -> None:
+    await office.post("surely")
+    nothing = Postman(office.database, [Kind("surely", office._write, GOOD_FOR, ready=False)])
+    assert await nothing.run() == 0
+    for later, stuck in ((timedelta(), 0), (letters.STUCK_FOR, 1)):
+        clock.set_to(NOW + later)
+        async with office.database.begin(read_only=True) as tx:
+            assert await letters.stuck(tx, HOME) == stuck
     await office.postman().run()
-    assert (len(office.sent), (await office.row()).state) == (1, LetterState.GIVEN_UP)
+    assert (await office.row()).state == LetterState.SENT
 
 
 async def test_the_rests_between_attempts_grow_and_are_bounded(office: Office) -> None:
