@@ -14,9 +14,12 @@ from sqlalchemy import select
 
 from app.access.repository import account_of_member
 from app.access.roles import Role
+from app.incidents import giving
 from app.incidents.models import Unmatched
 from app.kit import clock
+from app.kit.errors import Problem
 from app.ledger.models import LedgerEntry
+from app.ledger.service import SYSTEM
 from app.members import service as members
 from app.members.models import Enrollment
 from app.members.roster import EnrollmentEntry, Job, RosterEntry
@@ -143,14 +146,25 @@ async def test_only_a_sure_answer_with_a_number_of_the_roster_is_taken(world: Wo
 
 
 async def test_two_caseworkers_at_once_give_it_to_one_person(world: World) -> None:
+    """Two alerts under one reference, given to two people while neither has been committed."""
     await newcomer(world)
     await newcomer(world, "M-8")
-    ids = [await lost(world), await lost(world, id="lost-2")]
-    answers = await asyncio.gather(give(world, ids[0], "M-9"), give(world, ids[1], "M-8"))
-    assert sorted(answer.status_code for answer in answers) in ([303, 404], [303, 409])
-    async with world.context.database.begin(read_only=True) as tx:
+    ids, context, own = [await lost(world), await lost(world, id="lost-2")], world.context, world.union.id
+
+    async def second() -> None:
+        async with context.database.begin() as tx:
+            await giving.give(tx, context.keyring, own, ids[1], "M-8", SYSTEM)
+
+    async with context.database.begin() as tx:
+        await giving.give(tx, context.keyring, own, ids[0], "M-9", SYSTEM)
+        other = asyncio.create_task(second())
+        await asyncio.sleep(0.3)
+        assert not other.done(), "it waits for the first"
+    with pytest.raises(Problem, match="belongs to somebody already"):
+        await other
+    async with context.database.begin(read_only=True) as tx:
         given = select(Enrollment.member_id).where(Enrollment.reference_sealed.is_(None))
-        assert len((await tx.execute(given)).scalars().all()) == 1
+        assert (await tx.execute(given)).scalars().all() == [world.union.members["M-9"]]
 
 
 async def test_an_import_completes_what_a_caseworker_began(world: World) -> None:
