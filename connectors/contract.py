@@ -225,7 +225,7 @@ class WebhookPlan:
 class Connector(ABC):
     """Base of every connector. `events` is the provider's whole vocabulary, each with what it stands for.
 
-    `one_shape` says that all types of one dialect (what stands before the dot in their names, if there is one) look alike, so that
+    `one_shape` says that all types of one dialect (what stands before the dot in their names, if one does) look alike, so that
     one fixture a family stands for them in the suite.
     """
 

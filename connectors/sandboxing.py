@@ -10,7 +10,7 @@ import asyncio
 import gzip
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -26,7 +26,7 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from connectors.http import sandbox_allowed
+from connectors.http import client, sandbox_allowed
 from connectors.vocabulary import AlertKind, Bureau
 
 BOMB = gzip.compress(bytes(64 * 1024 * 1024), 9)
@@ -68,6 +68,15 @@ class Manner(StrEnum):
     BACKWARDS = "the last one first"
     FORGED = "made up, and not provable"
 
+    def arranged(self, bodies: Sequence[bytes]) -> list[bytes]:
+        """The same bodies as they are sent in this manner."""
+        match self:
+            case Manner.TWICE:
+                return [body for body in bodies for _ in range(2)]
+            case Manner.BACKWARDS:
+                return list(bodies[::-1])
+        return list(bodies)
+
 
 @dataclass(frozen=True, slots=True)
 class Happening:
@@ -86,12 +95,13 @@ class Happening:
 
 @dataclass(slots=True)
 class _Asked:
-    """A fault that was asked for: how often still, on which paths."""
+    """A fault that was asked for: how many requests it still spares, how many it still meets, on which paths."""
 
     fault: Fault
     times: int
     path: str
     seconds: float
+    after: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +124,13 @@ class Faults:
     def take(self, path: str) -> _Asked | None:
         """The fault that this request meets, if any."""
         for asked in self.waiting:
-            if asked.times > 0 and path.startswith(asked.path):
-                asked.times -= 1
-                return asked
+            if asked.times < 1 or not path.startswith(asked.path):
+                continue
+            if asked.after > 0:
+                asked.after -= 1
+                continue
+            asked.times -= 1
+            return asked
         return None
 
     def wrap(self, app: ASGIApp) -> ASGIApp:
@@ -190,6 +204,7 @@ class Sandbox(ABC):
         self.now = now
         self.seed = seed
         self.faults = Faults(now)
+        self.unsent: list[bytes] = []
 
     @abstractmethod
     def routes(self) -> Sequence[BaseRoute]:
@@ -212,16 +227,37 @@ class Sandbox(ABC):
     def tell(self, happening: Happening) -> str | None:
         """Learn of something: the provider's own id of it. None: this provider does not tell of such things.
 
-        What a provider pushes waits until `push`.
+        What a provider pushes waits in `unsent` until `push`; one that pushes many in one body has a `push` of its own.
         """
 
-    async def push(self, url: str, manner: Manner = Manner.HONEST, count: int = 0) -> list[int]:
-        """Post what waits to a webhook's address: the answers' statuses. `count`: how many are made up when FORGED."""
-        return []
+    def made_up(self, number: int) -> bytes:
+        """A body that somebody invented, as this provider would write it; about nobody whom it knows."""
+        return b"{}"
 
-    def misbehave(self, fault: Fault, *, times: int = 1, path: str = "", seconds: float = 1) -> None:
-        """Meet the next `times` requests whose path begins with `path` with a fault."""
-        self.faults.waiting.append(_Asked(fault, times, path, seconds))
+    def headers(self, body: bytes, *, forged: bool = False) -> Mapping[str, str]:
+        """What goes with a pushed body; `forged`: as somebody would write it who does not know the secret."""
+        return {"content-type": "application/json"}
+
+    async def push(self, url: str, manner: Manner = Manner.HONEST, count: int = 0) -> list[int]:
+        """Post what waits to a webhook's address: the answers' statuses. `count`: how many are made up when FORGED.
+
+        What was answered with 2xx waits no longer. Raises `connectors.http.HttpError` when no answer comes; what was not
+        taken still waits.
+        """
+        forged = manner is Manner.FORGED
+        bodies = [self.made_up(number) for number in range(count)] if forged else manner.arranged(self.unsent)
+        statuses = []
+        async with client() as http:
+            for body in bodies:
+                answer = await http.post(url, content=body, headers=self.headers(body, forged=forged))
+                statuses.append(answer.status_code)
+                if answer.is_success and not forged and body in self.unsent:
+                    self.unsent.remove(body)
+        return statuses
+
+    def misbehave(self, fault: Fault, *, times: int = 1, path: str = "", seconds: float = 1, after: int = 0) -> None:
+        """Meet `times` requests whose path begins with `path` with a fault, the first of them behind `after` that are spared."""
+        self.faults.waiting.append(_Asked(fault, times, path, seconds, after))
 
     def behave(self) -> None:
         """Forget every fault that still waits."""
@@ -253,16 +289,22 @@ def _listening(port: int) -> socket.socket:
 @asynccontextmanager
 async def serving(sandbox: Sandbox, port: int = 0) -> AsyncIterator[str]:
     """Serve a sandbox on 127.0.0.1; yields its base address, which the outgoing client may reach meanwhile."""
-    config = uvicorn.Config(sandbox.app, log_config=None, access_log=False, lifespan="off", date_header=False)
+    async with serving_app(sandbox.app, port) as base_url:
+        with sandbox_allowed(base_url):
+            yield base_url
+
+
+@asynccontextmanager
+async def serving_app(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
+    """Serve any application on 127.0.0.1, for sandboxes to push to; yields its base address. Its lifespan is left alone."""
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", date_header=False)
     server = _Server(config)
     listener = _listening(port)
-    base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         while not server.started and not running.done():  # noqa: ASYNC110 - uvicorn has no event for it
             await asyncio.sleep(0.005)
-        with sandbox_allowed(base_url):
-            yield base_url
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
     finally:
         server.should_exit = server.force_exit = True
         await running

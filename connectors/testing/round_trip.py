@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from connectors.asking import NOTHING_ASKED, Asked, Subject
 from connectors.contract import Alert, BreachRecord, Connector, GoAndLook, RawEvent
 from connectors.http import ProviderClient
-from connectors.sandboxing import Happening, Manner, Sandbox, serving
+from connectors.sandboxing import Happening, Manner, Sandbox, serving, serving_app
 from connectors.verifiers import NotSigned, Outcome, Secret
 from connectors.vocabulary import AlertKind
 
@@ -84,26 +85,15 @@ class _CameIn:
                     self.looks.setdefault(identity, to_ask)
 
 
-class _Inbox(Sandbox):
-    """A receiver of deliveries; it is served the way the providers are."""
+@dataclass
+class _Inbox:
+    """A receiver of deliveries."""
 
-    name = "inbox"
+    got: list[tuple[bytes, dict[str, str]]] = field(default_factory=list)
 
-    def __init__(self, now: Any) -> None:
-        super().__init__(now)
-        self.got: list[tuple[bytes, dict[str, str]]] = []
-
-    def routes(self) -> Sequence[BaseRoute]:
-        return [Route("/webhooks/one/token", self._take, methods=["POST"])]
-
-    def settings(self, base_url: str) -> dict[str, Any]:
-        return {"base_url": base_url}
-
-    def enrol(self, reference: str) -> None:
-        """Nobody is known by name here."""
-
-    def tell(self, happening: Happening) -> str | None:
-        return None
+    @property
+    def app(self) -> Starlette:
+        return Starlette(routes=[Route("/webhooks/one/token", self._take, methods=["POST"])])
 
     async def _take(self, request: Request) -> Response:
         self.got.append((await request.body(), dict(request.headers)))
@@ -131,8 +121,8 @@ async def require_round_trip(connector: Connector, now: datetime) -> None:
 
 async def _pushed(connector: Connector, sandbox: Sandbox, manner: Manner, came_in: _CameIn, now: datetime) -> None:
     assert connector.webhook is not None
-    verifier, inbox = connector.webhook.verifier, _Inbox(lambda: now)
-    async with serving(inbox) as url:
+    verifier, inbox = connector.webhook.verifier, _Inbox()
+    async with serving_app(inbox.app) as url:
         answers = await sandbox.push(f"{url}/webhooks/one/token", manner)
     assert answers, "the fake provider of a connector with a webhook pushes"
     assert set(answers) == {202}

@@ -219,7 +219,7 @@ class ConnectorSuite:
                 assert found[:which] + found[len(found) - len(honest) + which + 1 :] == honest[:which] + honest[which + 1 :]
 
     def test_what_its_fake_provider_tells_comes_in(self) -> None:
-        """Over real HTTP, pushed, looked up and polled: one alert for each thing told, none twice, each about the right person."""
+        """Over real HTTP, pushed, looked up and polled: one alert for each thing told, none twice, and about the right person."""
         asyncio.run(require_round_trip(self.connector, NOW))
 
     @_only_where(_is_signed)

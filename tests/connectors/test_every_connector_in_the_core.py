@@ -1,230 +1,184 @@
-"""One file tests every connector, the database half: over HTTP, through the real core, on both databases.
+"""One file tests every connector, the database half: through the real core, on both databases.
 
-No connector brings test code. A delivery here is a fixture of the connector's folder, signed as its verifier wants it.
+No connector brings test code. What comes in here is a fixture of the connector's folder: signed as its verifier wants it and
+posted, or kept as polling keeps an answer.
 """
 
 from __future__ import annotations
 
 import json
 import random
-from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
-import httpx
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from app.connections import service as connections
-from app.intake.models import Event
-from app.intake.sealing import open_event
-from app.kit import clock
-from app.members import service as members
-from app.members.roster import EnrollmentEntry
-from connectors.contract import Connector, Sender, WebhookPlan
+from app.intake.models import Event, LookUp, LookUpState, Receipt, ReceiptState
+from connectors.contract import Connector
 from connectors.registry import folders, registry
-from connectors.verifiers import NotSigned, Secret
-from tests.connectors.suite import JUNK, Case, batch_place, breakages, cases, retyped, secrets_for, signed, with_neighbours
+from connectors.testing.breaking import JUNK, UNKNOWN, batch_place, breakages, retyped, with_neighbours
+from connectors.testing.cases import PUSHED, Case
+from connectors.testing.drifting import drifts
+from connectors.testing.reading import UNSPLITTABLE, accounted
+from connectors.testing.suite import DRIFTED
+from tests.connectors.desk import Desk, open_desk
+from tests.connectors.suite import cases
 from tests.intake.counting import all_refusals, books
 from tests.support.rows import contents, counts, grown
-from tests.support.world import Tenant, World
+from tests.support.world import World
 
 CONNECTORS = [registry()[name] for name in folders()]
+TOLD = {"alert", "breach_record"}
+UNKNOWN_TYPE = "unknown event type"
+SOME = 60  # bodies of each connector that the quick run tries, others on each database; the slow run tries every one
+LEAST_TELLING = 6
 each_connector = pytest.mark.parametrize("connector", CONNECTORS, ids=lambda connector: connector.name)
-SOME = 120  # broken bodies of each connector that the quick run posts, others on each database; the slow run posts every one
+few_and_all = pytest.mark.parametrize("few", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["some", "all"])
 
 
-@dataclass
-class Desk:
-    """One connection of one connector, with everybody whom its fixtures speak of enrolled as M-1."""
-
-    world: World
-    connector: Connector
-    connection: connections.Created
-    secret: Secret
-    foreign: Secret
-
-    @property
-    def plan(self) -> WebhookPlan:
-        assert self.connector.webhook is not None
-        return self.connector.webhook
-
-    async def post(self, body: bytes, secret: Secret | None = None, **headers: str) -> httpx.Response:
-        proof = {} if isinstance(self.plan.verifier, NotSigned) else self._signed(body, secret or self.secret)
-        sent = {"content-type": min(self.plan.media_types), **proof, **headers}
-        return await self.world.client.post(self.connection.path, content=body, headers=sent)
-
-    def _signed(self, body: bytes, secret: Secret) -> dict[str, str]:
-        assert not isinstance(self.plan.verifier, NotSigned)
-        return signed(self.plan.verifier, secret, body, clock.now())
-
-    async def events(self) -> list[dict[str, Any]]:
-        """Every event of this connection in order: outcome, reason, path, and the alert as it was normalised."""
-        await self.world.workers.drain()
-        async with self.world.context.database.begin() as tx:
-            rows = select(Event).where(Event.connection_id == self.connection.connection.id)
-            found = []
-            for row in (await tx.execute(rows.order_by(Event.receipt_id, Event.position))).scalars():
-                copy = await open_event(tx, self.world.context.keyring, row)
-                said = {"outcome": row.outcome, "reason": row.reason, "path": row.path, "alert_id": row.alert_id}
-                found.append({**said, "alert": _without_nothing(copy["alert"]) if copy else None})
-            return found
-
-
-def _without_nothing(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_nothing(item) for name, item in value.items() if item is not None}
-    return value
-
-
-async def open_desk(world: World, connector: Connector) -> Desk:
-    """Set up a connection and enroll M-1 under every reference that the connector's fixtures name."""
-    assert connector.webhook is not None
-    verifier = connector.webhook.verifier
-    secret, _, foreign = (Secret("none", "x"),) * 3 if isinstance(verifier, NotSigned) else secrets_for(verifier)
-    own: Tenant = world.union
-    async with world.context.database.begin() as tx:
-        made = await connections.create_connection(
-            tx,
-            world.context.keyring,
-            own.id,
-            connector=connector.name,
-            title="Fixtures",
-            sender=Sender.PROVIDER,
-            secret=None if isinstance(verifier, NotSigned) else secret.value,
-        )
-        told = [entry for case in cases(connector.name) for entry in case.expected]
-        references = {value["member_ref"] for entry in told for value in entry.values() if isinstance(value, dict)}
-        entries = [EnrollmentEntry(n, "M-1", reference, True, None, None) for n, reference in enumerate(sorted(references))]
-        await members.import_enrollments(tx, world.context.keyring, own.id, made.connection.id, entries, ())
-    return Desk(world, connector, made, secret, foreign)
+def identities(entries: list[dict[str, Any]], word: str) -> set[str]:
+    return {json.dumps(entry[word]["identity"]) for entry in entries if word in entry}
 
 
 @each_connector
-async def test_good_deliveries_become_what_the_fixtures_say_and_stand_on_the_timeline(world: World, connector: Connector) -> None:
-    desk, expected = await open_desk(world, connector), []
+async def test_what_comes_in_is_what_the_fixtures_say_once_however_often(world: World, connector: Connector) -> None:
+    """Step by step: sealed, understood, on the timeline; then all of it again, beside bad neighbours, and unknown types."""
+    desk = await open_desk(world, connector)
     for case in cases(connector.name):
-        assert (await desk.post(case.body)).status_code == 202, str(case)
-        expected += case.expected
+        assert not await desk.bring(case), str(case)
+    await require_nothing_in_plain(world, connector)
+    await require_as_expected(desk)
+    before_events, before = await desk.events(), await counts(world.context.database)
+    for case in cases(connector.name):
+        assert await desk.bring(case), "the same again is a repeat"
+    assert await desk.events() == before_events
+    assert await counts(world.context.database) == before
+    assert (await books(world))["repeats"] == len(cases(connector.name))
+    await require_no_harm_from_neighbours(desk)
+    await require_unknown_set_aside(desk)
+
+
+async def require_nothing_in_plain(world: World, connector: Connector) -> None:
+    """Nothing of a fixture can be read in the database before somebody's it is known to be."""
+    words: set[str] = set()
+    for case in cases(connector.name):
+        said = [value for entry in case.expected for value in entry.values() if isinstance(value, dict)]
+        words |= {value[name] for value in said for name in ("summary", "member_ref", "title") if value.get(name)}
+        words |= set(case.asked.values())
+    telling = [word for word in words if len(word) >= LEAST_TELLING]
+    assert telling
+    rows = str(await contents(world.context.database))
+    assert [word for word in telling if word in rows] == []
+
+
+async def require_as_expected(desk: Desk) -> None:
+    """Every event as the fixtures say, in order, and every alert on its member's timeline."""
+    expected = [entry for case in cases(desk.connector.name) for entry in case.expected]
     events = await desk.events()
     word = {"new": "alert", "sighting": "alert", "revision": "alert", "breach_record": "breach_record"}
     assert [{word[e["outcome"]]: e["alert"]} for e in events if e["outcome"] in word] == [
-        entry for entry in expected if "not_an_alert" not in entry
+        entry for entry in expected if entry.keys() & TOLD
     ]
     assert {e["outcome"] for e in events} <= {*word, "non_alert"}
-    found = await books(world)
+    assert len(events) == len(expected)
+    found = await books(desk.world)
     assert (found["quarantined"], found["unsplittable"], found["unmatched"]) == (0, 0, {})
-    distinct = {json.dumps(entry["alert"]["identity"]) for entry in expected if "alert" in entry}
-    assert found["alerts"] == len(distinct)
-    assert sum(entry["alerts"] for entry in await world.timeline()) == len(distinct)
+    assert found["alerts"] == len(identities(expected, "alert"))
+    assert sum(entry["alerts"] for entry in await desk.world.timeline()) == found["alerts"]
+    async with desk.world.context.database.begin(read_only=True) as tx:
+        look_ups = (
+            await tx.execute(select(func.count()).select_from(LookUp).where(LookUp.state == LookUpState.DUE))
+        ).scalar_one()
+    assert look_ups == len(identities(expected, "go_and_look"))
 
 
+async def require_no_harm_from_neighbours(desk: Desk) -> None:
+    """Batches with a bad item in them bring what the good items say, and nothing twice."""
+    batches = [case for case in cases(desk.connector.name) if batch_place(case) is not None]
+    before = await books(desk.world)
+    await desk.bring_all((case, body) for case in batches for junk in JUNK for body in with_neighbours(case, junk))
+    expected = [entry for case in cases(desk.connector.name) for entry in case.expected]
+    told = {json.dumps(e["alert"], sort_keys=True) for e in await desk.events() if e["alert"]}
+    assert told == {json.dumps(entry[word], sort_keys=True) for entry in expected for word in entry.keys() & TOLD}
+    after = await books(desk.world)
+    assert (after["unsplittable"], after["alerts"]) == (0, before["alerts"])
+    assert (after["quarantined"] > 0) == bool(batches)
+
+
+async def require_unknown_set_aside(desk: Desk) -> None:
+    """A type that nobody declared waits for a person."""
+    before = len([e for e in await desk.events() if e["reason"] == UNKNOWN_TYPE])
+    known = [(case, retyped(case, UNKNOWN)) for case in cases(desk.connector.name)]
+    for case, new in known:
+        if new is not None:
+            await desk.bring(case, new.body, new.asked)
+    aside = [e for e in await desk.events() if e["reason"] == UNKNOWN_TYPE]
+    assert {(e["outcome"], e["path"]) for e in aside} <= {("quarantined", "type")}
+    assert len(aside) - before >= sum(new is not None for _, new in known)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 @each_connector
-async def test_forged_deliveries_leave_a_count_and_nothing_else(world: World, connector: Connector) -> None:
+async def test_what_comes_in_another_order_tells_the_same(world: World, connector: Connector) -> None:
+    """Forgeries among it leave a count and nothing else."""
     desk = await open_desk(world, connector)
-    if isinstance(desk.plan.verifier, NotSigned):
-        return
-    before = await counts(world.context.database)
-    answers = set()
-    for case in cases(connector.name):
+    if desk.foreign is not None:
+        await require_forgeries_refused(desk)
+    known, dice = cases(connector.name), random.Random(connector.name)
+    for case in dice.sample(known, len(known)):
+        await desk.bring(case)
+        if dice.random() < 0.5:
+            await world.workers.drain()
+    told = {json.dumps(e["alert"], sort_keys=True) for e in await desk.events() if e["alert"]}
+    expected = [entry for case in known for entry in case.expected]
+    assert told == {json.dumps(entry[word], sort_keys=True) for entry in expected for word in entry.keys() & TOLD}
+    assert (await books(world))["alerts"] == len(identities(expected, "alert"))
+
+
+async def require_forgeries_refused(desk: Desk) -> None:
+    """By a foreign secret and by none: one identical answer."""
+    before = await counts(desk.world.context.database)
+    answers, pushed = set(), [case for case in cases(desk.connector.name) if case.way == PUSHED]
+    for case in pushed:
         answers.add((await desk.post(case.body, desk.foreign)).content)
         plain = {"content-type": min(desk.plan.media_types)}
-        answers.add((await world.client.post(desk.connection.path, content=case.body, headers=plain)).content)
+        answers.add((await desk.world.client.post(desk.connection.path, content=case.body, headers=plain)).content)
     assert len(answers) == 1
-    assert set(grown(before, await counts(world.context.database))) == {"refusal"}
-    assert await all_refusals(world) == {"not_authentic": 2 * len(cases(connector.name))}
+    assert set(grown(before, await counts(desk.world.context.database))) == {"refusal"}
+    assert await all_refusals(desk.world) == {"not_authentic": 2 * len(pushed)}
 
 
+@few_and_all
 @each_connector
-async def test_replayed_and_repeated_deliveries_write_nothing_new(world: World, connector: Connector) -> None:
+async def test_what_is_broken_or_has_drifted_is_kept_and_never_an_error(world: World, connector: Connector, few: bool) -> None:
+    """In the slow run every field six ways and 10,000 drifted bodies: none dropped, none a 500, each event with one outcome."""
+    known, seed = cases(connector.name), world.context.database.url[:6]
+    broken = [(case, body) for case in known for _, _, body in breakages(case)]
+    count = (SOME if few else DRIFTED) // len(known) + 1
+    drifted = [(case, body) for case in known for body in drifts(case, count, seed)]
+    some = random.Random(seed).sample(broken, min(SOME, len(broken)))
+    await require_accounted(world, connector, [*(some if few else broken), *drifted])
+
+
+async def require_accounted(world: World, connector: Connector, brought: list[tuple[Case, bytes]]) -> None:
+    """Bring it all in: every receipt is kept, every event that the connector cuts out has one outcome, nothing failed."""
     desk = await open_desk(world, connector)
-    for case in cases(connector.name):
-        await desk.post(case.body)
-    before_events, before = await desk.events(), await counts(world.context.database)
-    for _ in range(2):
-        for case in cases(connector.name):
-            answer = await desk.post(case.body)
-            assert (answer.status_code, answer.json()["repeat"]) == (202, True)
-    assert await desk.events() == before_events
-    assert await counts(world.context.database) == before
-    assert (await books(world))["repeats"] == 2 * len(cases(connector.name))
-
-
-@each_connector
-async def test_deliveries_in_another_order_tell_the_same(world: World, connector: Connector) -> None:
-    desk = await open_desk(world, connector)
-    known = cases(connector.name)
-    for case in random.Random(connector.name).sample(known, len(known)):
-        await desk.post(case.body)
-        if case.event < "m":
-            await world.workers.drain()
-    told = {json.dumps(e["alert"], sort_keys=True) for e in await desk.events() if e["alert"] and "kind" in e["alert"]}
-    assert told == {json.dumps(alert, sort_keys=True) for case in known for alert in case.alerts}
-    assert (await books(world))["alerts"] == len({json.dumps(a["identity"]) for case in known for a in case.alerts})
-
-
-@pytest.mark.parametrize("most", [SOME, pytest.param(None, marks=pytest.mark.slow)], ids=["some", "all"])
-@each_connector
-async def test_every_field_broken_six_ways_is_kept_and_never_an_error(
-    world: World, connector: Connector, most: int | None
-) -> None:
-    """What is broken is an alert still, or set aside with a path; the service answers 202 and works on."""
-    desk = await open_desk(world, connector)
-    broken = [body for case in cases(connector.name) for _, _, body in breakages(case)]
-    bodies = random.Random(world.context.database.url[:6]).sample(broken, min(most or len(broken), len(broken)))
-    assert {(await desk.post(body)).status_code for body in bodies} == {202}
-    events = await desk.events()
-    for event in events:
-        if event["outcome"] == "quarantined":
-            assert event["reason"]
-            assert event["path"]
-            assert not event["reason"].startswith("connector failed"), event
+    repeats = await desk.bring_all(brought)
+    await world.workers.drain()
     found = await books(world)
-    assert found["waiting"] == 0
-    assert found["deliveries"] == len(bodies)
+    assert (found["waiting"], found["deliveries"]) == (0, len(brought))
+    kept = {(case.way, json.dumps(dict(case.asked)), body): (case, body) for case, body in brought}
+    assert repeats.count(False) == found["receipts"] == len(kept)
+    cut = [accounted(case, body) for case, body in kept.values()]
+    unsplittable = [entries for entries in cut if any(UNSPLITTABLE in entry for entry in entries)]
+    assert found["unsplittable"] == len(unsplittable)
+    assert found["events"] == sum(map(len, cut)) - len(unsplittable)
     assert found["quarantined"] + found["unsplittable"] > 0
     async with world.context.database.begin(read_only=True) as tx:
-        assert not (await tx.execute(select(Event).where(Event.reason.like("handling failed%")))).first()
-
-
-@each_connector
-async def test_an_unknown_type_is_set_aside_and_counted(world: World, connector: Connector) -> None:
-    desk = await open_desk(world, connector)
-    for case in cases(connector.name):
-        assert (await desk.post(retyped(case, "never.heard.of"))).status_code == 202
-    events = await desk.events()
-    assert {(e["outcome"], e["reason"], e["path"]) for e in events if e["outcome"] == "quarantined"} == {
-        ("quarantined", "unknown event type", "type")
-    }
-    assert sum(e["outcome"] == "quarantined" for e in events) >= len(cases(connector.name))
-
-
-def batches(connector: Connector) -> list[Case]:
-    return [case for case in cases(connector.name) if batch_place(case)]
-
-
-@pytest.mark.parametrize("connector", [c for c in CONNECTORS if batches(c)], ids=lambda connector: connector.name)
-async def test_a_bad_neighbour_in_a_batch_costs_nothing(world: World, connector: Connector) -> None:
-    desk = await open_desk(world, connector)
-    sent = [body for case in batches(connector) for junk in JUNK for body in with_neighbours(case, junk)]
-    for body in sent:
-        assert (await desk.post(body)).status_code == 202
-    events = await desk.events()
-    expected = {json.dumps(alert, sort_keys=True) for case in batches(connector) for alert in case.alerts}
-    told = {json.dumps(e["alert"], sort_keys=True) for e in events if e["alert"] and "kind" in e["alert"]}
-    assert told == expected
-    ids = {e["alert_id"] for e in events if e["alert_id"]}
-    assert all(isinstance(alert_id, UUID) for alert_id in ids)
-    assert len(ids) == len({json.dumps(alert["identity"]) for case in batches(connector) for alert in case.alerts})
-    assert (await books(world))["unsplittable"] == 0
-
-
-@each_connector
-async def test_nothing_of_a_fixture_stands_in_plain_before_it_is_matched(world: World, connector: Connector) -> None:
-    desk = await open_desk(world, connector)
-    words = set()
-    for case in cases(connector.name):
-        await desk.post(case.body)
-        words |= {alert[name] for alert in case.alerts for name in ("summary", "member_ref") if alert.get(name)}
-    rows = str(await contents(world.context.database))
-    assert [word for word in words if word in rows] == []
+        failed = Receipt.reason.like("handling failed%") | Receipt.reason.like("connector failed%")
+        assert (await tx.execute(select(Receipt.reason).where(failed))).all() == []
+        assert (await tx.execute(select(Event.reason).where(Event.reason.like("connector failed%")))).all() == []
+        aside = (await tx.execute(select(Event).where(Event.outcome == "quarantined"))).scalars()
+        assert all(event.reason and event.path for event in aside)
+        states = set((await tx.execute(select(Receipt.state))).scalars())
+    assert states <= {ReceiptState.HANDLED, ReceiptState.UNSPLITTABLE}

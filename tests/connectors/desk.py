@@ -1,0 +1,130 @@
+"""A connection in the real core for one connector's fixtures: deliveries over HTTP, answers as polling keeps them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from sqlalchemy import select
+
+from app.connections import service as connections
+from app.connections.models import Connection
+from app.intake import receive
+from app.intake.models import Channel, Event
+from app.intake.receive import FETCHED, Arrival
+from app.intake.sealing import open_event
+from app.kit import clock
+from app.members import service as members
+from app.members.roster import EnrollmentEntry
+from connectors.asking import Asked
+from connectors.contract import Connector, Sender, WebhookPlan
+from connectors.testing.cases import PUSHED, Case
+from connectors.testing.round_trip import sandbox_of
+from connectors.testing.signing import secrets_for, signed
+from connectors.verifiers import NotSigned, Secret
+from tests.connectors.suite import cases
+from tests.support.world import World
+
+AT_ONCE = 40
+"""Deliveries in one transaction, or posted together: this is about what they become, not about who comes first."""
+
+
+@dataclass
+class Desk:
+    """One connection of one connector, with everybody whom its fixtures speak of enrolled as M-1."""
+
+    world: World
+    connector: Connector
+    connection: connections.Created
+    secret: Secret | None
+    foreign: Secret | None
+
+    @property
+    def plan(self) -> WebhookPlan:
+        assert self.connector.webhook is not None
+        return self.connector.webhook
+
+    async def post(self, body: bytes, secret: Secret | None = None) -> httpx.Response:
+        """A delivery, proven where the provider proves it; `secret`: by another one than the right."""
+        proof = self.signed(body, secret or self.secret) if self.secret else {}
+        sent = {"content-type": min(self.plan.media_types), **proof}
+        return await self.world.client.post(self.connection.path, content=body, headers=sent)
+
+    def signed(self, body: bytes, secret: Secret | None) -> dict[str, str]:
+        assert not isinstance(self.plan.verifier, NotSigned)
+        assert secret is not None
+        return signed(self.plan.verifier, secret, body, clock.now())
+
+    async def bring(self, case: Case, body: bytes | None = None, asked: Asked | None = None) -> bool:
+        """A fixture, or a changed copy of it, by the way that it comes; whether it was there already."""
+        (repeat,) = await self.bring_all([(case, case.body if body is None else body)], asked)
+        return repeat
+
+    async def bring_all(self, brought: Iterable[tuple[Case, bytes]], asked: Asked | None = None) -> list[bool]:
+        """Many of them: whether each was there already. Fails when a delivery is answered by anything but 202."""
+        pairs, found = list(brought), []
+        for at in range(0, len(pairs), AT_ONCE):
+            part = pairs[at : at + AT_ONCE]
+            posted = await asyncio.gather(*(self.post(body) for case, body in part if case.way == PUSHED))
+            assert {answer.status_code for answer in posted} <= {202}
+            found += [answer.json()["repeat"] for answer in posted]
+            found += await self._fetched([(case, body) for case, body in part if case.way != PUSHED], asked)
+        return found
+
+    async def _fetched(self, pairs: list[tuple[Case, bytes]], asked: Asked | None) -> list[bool]:
+        found, channel = [], Channel.FOLLOW_UP if self.connector.looks_up else Channel.POLL
+        async with self.world.context.database.begin() as tx:
+            row = await tx.get_one(Connection, self.connection.connection.id)
+            for case, body in pairs:
+                arrival = Arrival(body, FETCHED, channel, asked=case.asked if asked is None else asked)
+                found.append((await receive.keep(tx, self.world.context.keyring, row, arrival)).repeat)
+        return found
+
+    async def events(self) -> list[dict[str, Any]]:
+        """Every event of this connection in order: outcome, reason, path, and the alert as it was normalised."""
+        await self.world.workers.drain()
+        async with self.world.context.database.begin() as tx:
+            rows = select(Event).where(Event.connection_id == self.connection.connection.id)
+            found = []
+            for row in (await tx.execute(rows.order_by(Event.receipt_id, Event.position))).scalars():
+                copy = await open_event(tx, self.world.context.keyring, row)
+                said = {"outcome": row.outcome, "reason": row.reason, "path": row.path, "alert_id": row.alert_id}
+                found.append({**said, "alert": _without_nothing(copy["alert"]) if copy else None})
+            return found
+
+
+def _without_nothing(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nothing(item) for name, item in value.items() if item is not None}
+    return value
+
+
+def references(connector: Connector) -> list[str]:
+    """Everybody whom a connector's fixtures speak of."""
+    told = [entry for case in cases(connector.name) for entry in case.expected]
+    named = {value.get("member_ref") for entry in told for value in entry.values() if isinstance(value, dict)}
+    return sorted(reference for reference in named if reference)
+
+
+async def open_desk(world: World, connector: Connector) -> Desk:
+    """Set up a connection and enroll M-1 under every reference that the connector's fixtures name."""
+    verifier = connector.webhook.verifier if connector.webhook else None
+    proves = None if verifier is None or isinstance(verifier, NotSigned) else secrets_for(verifier)
+    nowhere = "https://provider.example"
+    async with world.context.database.begin() as tx:
+        made = await connections.create_connection(
+            tx,
+            world.context.keyring,
+            world.union.id,
+            connector=connector.name,
+            title="Fixtures",
+            sender=Sender.PROVIDER,
+            secret=proves[0].value if proves else None,
+            settings=sandbox_of(connector)(clock.now).settings(nowhere) if connector.config.model_fields else None,
+        )
+        entries = [EnrollmentEntry(n, "M-1", reference, True, None, None) for n, reference in enumerate(references(connector))]
+        await members.import_enrollments(tx, world.context.keyring, world.union.id, made.connection.id, entries, ())
+    return Desk(world, connector, made, proves[0] if proves else None, proves[2] if proves else None)

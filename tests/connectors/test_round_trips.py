@@ -1,0 +1,230 @@
+"""Each connector's fake provider and the real core, over real HTTP: what is told comes in once, whatever goes wrong."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app.connections.models import PollState
+from app.intake import looking_up
+from app.intake.models import AlertRow, Channel
+from app.kit import clock
+from connectors.contract import Connector, GoAndLook, RawEvent
+from connectors.registry import folders, registry
+from connectors.sandboxing import Fault, Manner
+from connectors.testing.round_trip import PEOPLE, PUSHES, Told
+from connectors.verifiers import Grade, NotSigned
+from connectors.vocabulary import AlertKind
+from tests.connectors.elsewhere import LANTERN, installed
+from tests.connectors.stage import AWAITED, WHO, Stage, enroll, fail_at, no_waiting, staged
+from tests.intake.counting import all_refusals, books
+from tests.support.world import World
+
+NAMES = [*folders(), LANTERN]
+ASKING = [name for name in folders() if registry()[name].poll or registry()[name].looks_up]
+BOTH = [name for name in ASKING if registry()[name].webhook]
+UNSIGNED = [name for name in BOTH if isinstance(getattr(registry()[name].webhook, "verifier", None), NotSigned)]
+STATES = {
+    Fault.LIMITED_SECONDS: PollState.UNREACHABLE,
+    Fault.LIMITED_DATE: PollState.UNREACHABLE,
+    Fault.BROKEN: PollState.UNREACHABLE,
+    Fault.AWAY: PollState.UNREACHABLE,
+    Fault.REFUSED: PollState.CREDENTIALS,
+    Fault.HTML: PollState.UNEXPECTED,
+    Fault.NOT_JSON: PollState.UNEXPECTED,
+    Fault.REDIRECT: PollState.UNEXPECTED,
+    Fault.DRIP: PollState.UNREACHABLE,
+    Fault.ENDLESS: PollState.UNEXPECTED,
+    Fault.BOMB: PollState.UNEXPECTED,
+    Fault.CUT: PollState.UNREACHABLE,
+    Fault.HANG: PollState.UNREACHABLE,
+}
+SLOW = {Fault.DRIP, Fault.HANG}
+QUICK = (Fault.REFUSED, Fault.CUT)
+ROUNDS = 10
+FEW = 2
+on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+each_that_asks = pytest.mark.parametrize("connector", [*ASKING, LANTERN], indirect=True)
+
+
+@pytest.fixture
+def connector(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connector]:
+    """One that lives here, or the one of another package as if it were installed."""
+    if request.param != LANTERN:
+        yield registry()[request.param]
+        return
+    with installed(tmp_path, monkeypatch):
+        yield registry()[LANTERN]
+
+
+@pytest.fixture
+def deadlines(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """The provider client waits for no turn; called with seconds, it has those deadlines from now on."""
+    no_waiting(monkeypatch)
+    return lambda **seconds: no_waiting(monkeypatch, **seconds)
+
+
+@pytest.fixture
+async def stage(world: World, connector: Connector, deadlines: object) -> AsyncIterator[Stage]:
+    async with staged(world, connector) as made:
+        yield made
+
+
+def tellable(stage: Stage) -> list[AlertKind]:
+    """Some kinds that this provider can tell, one of a family, as another one like it says."""
+    told = Told(type(stage.sandbox)(clock.now))
+    told.sandbox.enrol(PEOPLE[0])
+    told.tell(PEOPLE[:1], clock.now())
+    return sorted({kind.family: kind for _, kind in told.things.values()}.values())
+
+
+@pytest.mark.parametrize("connector", NAMES, indirect=True)
+async def test_what_a_provider_tells_stands_once_with_whom_it_is_about(stage: Stage) -> None:
+    """One thing of each kind; then, where it pushes, some of them twice and backwards; then all of it asked for anew."""
+    assert stage.tell()
+    for manner in PUSHES if stage.pushes else PUSHES[:1]:
+        if manner is not Manner.HONEST:
+            stage.tell(*tellable(stage)[:FEW])
+        await stage.push(manner)
+        await stage.ask(after=AWAITED)
+        await stage.require_all_once()
+    proven = await stage.receipts()
+    assert set(proven) == ways(stage.connector)
+    if stage.connector.poll is not None:
+        await stage.ask_from_the_beginning()
+        await stage.require_all_once()
+    shown = [entry["alerts"] for who in ("M-1", "M-2") for entry in await stage.world.timeline(who)]
+    assert sum(shown) == (await books(stage.world))["alerts"]
+    if stage.pushes and not isinstance(stage.plan.verifier, NotSigned):
+        before = await stage.events()
+        assert set(await stage.sandbox.push(stage.url, Manner.FORGED, count=3)) == {401}
+        await stage.ask(after=AWAITED)
+        assert await stage.events() == before
+        assert await all_refusals(stage.world) == {"not_authentic": 3}
+
+
+def ways(connector: Connector) -> set[tuple[str, str]]:
+    """By which channels and with which grade a connector's receipts come, by its declaration."""
+    found: set[tuple[str, str]] = set()
+    if connector.webhook is not None:
+        found.add((Channel.WEBHOOK, connector.webhook.verifier.grade))
+    if connector.poll is not None:
+        found.add((Channel.POLL, Grade.FETCHED))
+    if connector.looks_up:
+        found.add((Channel.FOLLOW_UP, Grade.FETCHED))
+    return found
+
+
+@pytest.mark.parametrize("connector", [*BOTH, LANTERN], indirect=True)
+async def test_pushed_and_asked_for_in_any_order_it_is_one(stage: Stage) -> None:
+    """The same things by both ways, in turns of chance."""
+    dice = random.Random(stage.connector.name + stage.world.context.database.url[:6])
+    kinds = tellable(stage)
+    for _ in range(ROUNDS):
+        step = dice.choice(["tell", "push", "push", "ask", "ask", "from the beginning"])
+        if step == "tell":
+            stage.tell(*dice.choices(kinds, k=dice.choice([1, 2, 5])))
+        elif step == "push":
+            await stage.push(dice.choice(PUSHES))
+        elif step == "ask" or stage.connector.poll is None:
+            await stage.ask(after=dice.choice([timedelta(0), timedelta(hours=1), AWAITED]))
+        else:
+            await stage.ask_from_the_beginning()
+    await stage.push()
+    await stage.ask(after=AWAITED)
+    await stage.require_all_once()
+
+
+@on_sqlite
+@pytest.mark.parametrize("requests", [(1, 2), pytest.param(range(1, 99), marks=pytest.mark.slow)], ids=["some", "each"])
+@each_that_asks
+async def test_a_request_that_fails_in_the_middle_loses_nothing(stage: Stage, requests: Sequence[int]) -> None:
+    """One request of a turn and all after it: what came before is kept, what did not come is asked for again, and comes once.
+
+    In the slow run each request of a turn, until there is no such one.
+    """
+    kinds = (tellable(stage) * FEW)[:FEW]
+    stage.tell(*kinds)
+    await stage.push()
+    await stage.ask()
+    failed = 0
+    for nth in requests:
+        stage.tell(*kinds)
+        await stage.push()
+        met = fail_at(stage.sandbox, nth, Fault.BROKEN)
+        await stage.ask(after=AWAITED)
+        if not met():
+            break
+        failed += 1
+        row = await stage.poll()
+        assert (row.state, row.failures) == (PollState.UNREACHABLE, 1)
+        assert await stage.come_in() <= stage.told.by_family
+        await stage.recover()
+        await stage.require_all_once()
+        assert (await stage.poll()).state == PollState.OK
+    assert failed
+    await stage.require_all_once()
+
+
+@on_sqlite
+@pytest.mark.parametrize("faults", [QUICK, pytest.param(tuple(Fault), marks=pytest.mark.slow)], ids=["some", "all"])
+@each_that_asks
+async def test_whatever_a_provider_does_nothing_is_lost(
+    stage: Stage, faults: Sequence[Fault], deadlines: Callable[..., None]
+) -> None:
+    """Every fault in turn: the state says so, nothing comes in that was not told, and afterwards everything does."""
+    kinds = (tellable(stage) * FEW)[:FEW]
+    stage.tell(*kinds)
+    await stage.push()
+    await stage.ask()
+    for fault in faults:
+        await stage.world.workers.asker.close()
+        deadlines(**({"read": 0.4, "total": 0.8} if fault in SLOW else {}))
+        stage.tell(*kinds)
+        await stage.push()
+        stage.sandbox.misbehave(fault, times=1000, seconds=30)
+        await stage.ask(after=AWAITED)
+        row = await stage.poll()
+        assert (row.state, row.failures, bool(row.error)) == (STATES[fault], 1, True), fault
+        assert await stage.come_in() <= stage.told.by_family
+        deadlines()
+        await stage.recover()
+        assert (await stage.poll()).state == PollState.OK, fault
+        await stage.require_all_once()
+
+
+@on_sqlite
+@pytest.mark.parametrize("count", [120, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("connector", UNSIGNED, indirect=True)
+async def test_made_up_notices_create_nothing_and_cost_few_look_ups(stage: Stage, count: int) -> None:
+    """About people who are enrolled and agreed, by somebody who knows the address: what is true comes in all the same."""
+    await enroll_whom_forgers_name(stage, count)
+    await stage.ask()
+    asked = len(stage.sandbox.faults.seen)
+    assert set(await stage.sandbox.push(stage.url, Manner.FORGED, count=count)) == {202}
+    for _ in range(5):
+        await stage.ask(after=timedelta(hours=1))
+    await stage.require_nothing()
+    assert 0 < len(stage.sandbox.faults.seen) - asked <= looking_up.MOST_MISSES
+    stage.tell(*tellable(stage)[:FEW])
+    await stage.push()
+    await stage.ask(after=AWAITED)
+    assert await stage.come_in() == stage.told.by_family
+    assert await stage.count(AlertRow) == len(stage.told.things)
+
+
+async def enroll_whom_forgers_name(stage: Stage, count: int) -> None:
+    """M-3 stands behind every reference that the made-up notices name, unless it is somebody's already."""
+    named = set()
+    for number in range(count):
+        for event in stage.connector.split(stage.sandbox.made_up(number)):
+            assert isinstance(event, RawEvent)
+            look = stage.connector.normalise(event)
+            assert isinstance(look, GoAndLook)
+            named.add(look.member_ref)
+    async with stage.world.context.database.begin() as tx:
+        await enroll(tx, stage.world, stage.connection_id, dict.fromkeys(sorted(named - WHO.keys()), "M-3"))
