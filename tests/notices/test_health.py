@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import event, update
 
-from app.connections.models import Connection, PollState
+from app.connections.models import Connection, Poll, PollState
 from app.intake.health import ConnectionHealth, HealthState, health_of
 from app.kit import clock
 from app.notices.conditions import conditions_of
@@ -59,11 +59,16 @@ async def test_a_connection_that_is_asked(world: World) -> None:
         _, good = await health(world)
         due = NOW + timedelta(hours=1)
         assert (good.state, good.last_success_at, good.next_due_at, good.overdue) == (HealthState.OK, NOW, due, timedelta())
+        async with world.context.database.begin() as tx:
+            this = update(Poll).where(Poll.connection_id == polled.connection_id)
+            await tx.execute(this.values(last_success_at=clock.now()))
+        _, empty = await health(world)
+        assert (empty.last_success_at, empty.last_receipt_at) == (clock.now(), NOW), "an answer that brings nothing is a good one"
         polled.provider.misbehave(Fault.REFUSED)
         clock.set_to(due)
         await polled.ask()
         _, bad = await health(world)
-        assert (bad.state, bad.failures, bad.last_success_at) == (HealthState.CREDENTIALS, 1, NOW)
+        assert (bad.state, bad.failures, bad.last_success_at) == (HealthState.CREDENTIALS, 1, empty.at)
         assert bad.waits_until == bad.next_due_at == due + timedelta(hours=1)
         assert "127.0.0.1" not in (bad.error or "none")
         clock.set_to(due + timedelta(minutes=10))

@@ -94,6 +94,10 @@ async def test_what_a_merge_folded_away_before_sending_is_not_told_of(mailed: Ma
     assert mailed.count == {AVERY: 1}
     states = sorted(letter.state for letter in await mailed.letters())
     assert states == [LetterState.DROPPED, LetterState.SENT]
+    async with world.context.database.begin() as tx:
+        await tx.execute(delete(MemberNotice))
+        await tx.execute(delete(Letter))
+        assert await service.tell_members(tx, [world.union.members["M-1"]]) == 1, "nor is one that was merged before it was seen"
 
 
 @on_sqlite
