@@ -1,7 +1,7 @@
 """The application: routes, workers, and what ties them together. Nothing happens when this module is imported."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import structlog
@@ -133,43 +133,44 @@ class Workers:
                 return turns
             turns += asked
 
-    async def ask_tick(self) -> None:
-        """One tick of asking: a failure is logged and tried again at the next."""
-        try:
-            await self.asker.tick()
-        except Exception as error:  # the store may be away: the next tick tries again, nothing is lost meanwhile
-            log.error("asking stopped for now", error=type(error).__name__)
-
-    async def letters_tick(self) -> None:
-        """One tick of sending: a failure is logged and tried again at the next."""
-        try:
-            await self.send_letters()
-        except Exception as error:  # the store may be away: the next tick tries again, nothing is lost meanwhile
-            log.error("sending stopped for now", error=type(error).__name__)
-
-    async def watch_tick(self) -> None:
-        """Look once for what stands in the way; a failure is logged and tried again at the next tick."""
-        try:
-            await notice_workers.watch(self._context)
-        except Exception as error:  # the store may be away: readiness tells of that, and the next tick tries again
-            log.error("watching stopped for now", error=type(error).__name__)
-
     async def tick(self) -> None:
-        """One tick of the scheduler: a failure is logged and tried again at the next."""
+        """Work behind the doors, once; letters have a tick of their own, so that a slow mail server holds up nothing."""
+        await self._work()
+
+    async def watch(self) -> None:
+        """Look once for what stands in the way."""
+        await notice_workers.watch(self._context)
+
+    def ticks(self) -> dict[str, Callable[[], Awaitable[object]]]:
+        """What is done again and again, by name."""
+        return {
+            "work": self.tick,
+            "asking": self.asker.tick,
+            "letters": self.send_letters,
+            "watching": self.watch,
+            "sweep": self.sweep,
+        }
+
+
+def again_and_again(work: Callable[[], Awaitable[object]], name: str) -> Callable[[], Awaitable[None]]:
+    """One tick of something: a failure is logged and tried again at the next."""
+
+    async def tick() -> None:
         try:
-            await self._work()
+            await work()
         except Exception as error:  # the store may be away: the next tick tries again, nothing is lost meanwhile
-            log.error("workers stopped for now", error=type(error).__name__)
+            log.error("stopped for now", work=name, error=type(error).__name__)
+
+    return tick
 
 
 def _schedule(context: Context, workers: Workers) -> AsyncIOScheduler:
     scheduler = AsyncIOScheduler()
     options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-    scheduler.add_job(workers.tick, "interval", seconds=context.settings.worker_interval, **options)
-    scheduler.add_job(workers.ask_tick, "interval", seconds=context.settings.worker_interval, **options)
-    scheduler.add_job(workers.letters_tick, "interval", seconds=context.settings.worker_interval, **options)
-    scheduler.add_job(workers.watch_tick, "interval", minutes=1, **options)
-    scheduler.add_job(workers.sweep, "interval", hours=1, **options)
+    often, each_minute, each_hour = context.settings.worker_interval, 60.0, 3600.0
+    every = {"work": often, "asking": often, "letters": often, "watching": each_minute, "sweep": each_hour}
+    for name, work in workers.ticks().items():
+        scheduler.add_job(again_and_again(work, name), "interval", seconds=every[name], **options)
     return scheduler
 
 

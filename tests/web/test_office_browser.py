@@ -16,7 +16,7 @@ from tests.support.world import World, alert
 from tests.web.browsing import DESK, PHONE, Site, picture, site
 from tests.web.test_queue_pages import newcomer
 
-pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)]
 
 NARROW = {"width": 320, "height": 640}
 
@@ -84,7 +84,7 @@ async def test_an_admin_sees_what_stands_in_the_way_and_mends_it(served: Site) -
         polled.later(hours=3)
         polled.provider.misbehave(Fault.REFUSED, times=30)
         await polled.ask()
-        await world.workers.watch_tick()
+        await world.workers.watch()
         page = await served.signed_in(Role.ADMIN, device_scale_factor=2)
         await expect(page.get_by_role("heading", name="What stands in the way")).to_be_visible()
         await expect(page.get_by_text("Not let in")).to_be_visible()
