@@ -10,6 +10,13 @@ from connectors.contract import Interval
 
 DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 DATE_TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+OTHER_SPELLINGS = (
+    r"(?P<month>[0-9]{2})/(?P<day>[0-9]{2})/(?P<year>[0-9]{4})",
+    r"(?P<year>[0-9]{4})(?P<month>[0-9]{2})(?P<day>[0-9]{2})",
+    r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})Z",
+)
+"""MM/DD/YYYY, YYYYMMDD and YYYY-MM-DDZ. No text fits two of them, nor one of them and `interval`."""
+
 EASTERNMOST = timezone(timedelta(hours=14))
 WESTERNMOST = timezone(timedelta(hours=-12))
 
@@ -29,6 +36,18 @@ def interval(claim: str | dict[str, Any]) -> Interval:
         earliest=None if earliest is None else _bound(earliest, first=True),
         latest=None if latest is None else _bound(latest, first=False),
     )
+
+
+def bureau_interval(claim: str) -> Interval:
+    """A day as American credit bureaus spell it: MM/DD/YYYY, YYYYMMDD, YYYY-MM-DDZ; or what `interval` reads. ValueError.
+
+    Each is that day anywhere on Earth, also the one with a Z: a creditor who reports a date reports no time zone, and the Z of
+    an XML date is what a program in UTC appends. The day in UTC lies within.
+    """
+    for spelling in OTHER_SPELLINGS:
+        if found := re.fullmatch(spelling, claim):
+            return interval("{year}-{month}-{day}".format_map(found.groupdict()))
+    return interval(claim)
 
 
 def _bound(claim: object, *, first: bool) -> datetime:

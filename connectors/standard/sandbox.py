@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
 from standardwebhooks import Webhook
+from starlette.routing import BaseRoute
 
 from connectors.contract import Malformed
 from connectors.http import Client, client
+from connectors.sandboxing import Happening, Sandbox
 from connectors.strict_json import parse
 from connectors.verifiers import StandardWebhooks
+from connectors.vocabulary import AlertKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,3 +78,72 @@ class StandardSender:
         except Malformed:
             answer = None
         return Delivered(response.status_code, answer)
+
+
+class StandardSandbox(Sandbox):
+    """A provider that writes our schema: one signed body an alert, about people whom it knows and nobody else."""
+
+    name = "standard"
+
+    def __init__(self, now: Any, seed: int = 0) -> None:
+        """See `Sandbox`. The secret depends on the seed alone."""
+        super().__init__(now, seed)
+        self.people: set[str] = set()
+        self._told = 0
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """It only sends, and answers nothing."""
+        return []
+
+    def settings(self, base_url: str) -> dict[str, Any]:
+        """The connector asks for none."""
+        return {}
+
+    @property
+    def webhook_secret(self) -> str:
+        """`whsec_<base64>`."""
+        return "whsec_" + base64.b64encode(hashlib.sha256(f"standard sandbox {self.seed}".encode()).digest()).decode()
+
+    def enrol(self, reference: str) -> None:
+        """Know this person from now on."""
+        self.people.add(reference)
+
+    def tell(self, happening: Happening) -> str | None:
+        """Learn of something of any kind: the alert's id."""
+        if happening.reference not in self.people:
+            return None
+        self._told += 1
+        body = _alert(f"alert-{self.seed}-{self._told}", happening)
+        self.unsent.append(json.dumps(body).encode())
+        return str(body["id"])
+
+    def made_up(self, number: int) -> bytes:
+        """An alert about somebody who does not exist."""
+        invented = Happening(f"nobody-{number}", AlertKind.NEW_ACCOUNT_CREDIT_CARD, self.now())
+        return json.dumps(_alert(f"made-up-{number}", invented)).encode()
+
+    def headers(self, body: bytes, *, forged: bool = False) -> Mapping[str, str]:
+        """Signed as of now, if forged with a secret that nobody knows."""
+        return sign(StandardWebhooks.new_secret() if forged else self.webhook_secret, body, at=self.now())
+
+
+def _alert(alert_id: str, happening: Happening) -> dict[str, Any]:
+    """The happening in our schema; what it does not say is left out. The account's opening is told of new accounts alone."""
+    body = {
+        "id": alert_id,
+        "type": happening.kind.value,
+        "member": happening.reference,
+        "summary": f"Invented: {happening.kind.value}.",
+        "bureau": happening.bureau,
+        "institution": happening.institution,
+        "last_four": happening.last_four,
+        "product": happening.product,
+        "amount": None if happening.amount is None else f"{happening.amount:.2f}",
+        "currency": None if happening.amount is None else "USD",
+        "opened": happening.opened.isoformat() if happening.opened and happening.kind.family == "new_account" else None,
+        "reported": happening.at.isoformat(),
+    }
+    return {name: value for name, value in body.items() if value is not None}
+
+
+sandbox = StandardSandbox
