@@ -252,14 +252,14 @@ class Connector(ABC):
 
         Raises ProviderError; the pages before it are kept.
         """
-        raise NotImplementedError
+        raise TypeError(f"{self.name} is not polled")
 
     async def follow_up(self, http: Http, config: Any, asked: Asked) -> Page | None:
         """Fetch what a GoAndLook spoke of, for a connector that `looks_up`; None: the provider does not know it.
 
         The core keeps the page with the `asked` it was given. Raises ProviderError.
         """
-        raise NotImplementedError
+        raise TypeError(f"{self.name} looks nothing up")
 
 
 def pick(body: object, path: str, kind: type[T]) -> T:

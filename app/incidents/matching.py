@@ -109,8 +109,13 @@ async def _wait(tx: Transaction, keyring: Keyring, alert: AlertRow, reason: Unma
 async def give_up(tx: Transaction, keyring: Keyring, row: Unmatched, reason: UnmatchedReason) -> bool:
     """Destroy what waits without consent; hash and reason remain. False while a legal hold forbids it.
 
-    What the member agreed to at the time, and has, stays theirs.
+    What the member agreed to at the time, and has, stays theirs. What a caseworker gave them goes back to the queue: if it
+    was a mistake, it is somebody else's, and theirs to answer for.
     """
+    if row.member_id is not None and await members.take_back(tx, row.member_id, row.connection_id, row.reference_index):
+        row.reason, row.member_id, row.since = UnmatchedReason.NO_ENROLLMENT, None, clock.now()
+        await tx.flush()
+        return False
     if row.member_id is not None and await members.is_held(tx, row.organization_id, row.member_id):
         return False
     alert = await intake.alert(tx, row.connection_id, row.alert_id)

@@ -129,6 +129,17 @@ async def is_held(tx: Transaction, organization_id: UUID, member_id: UUID) -> bo
     return (await tx.execute(query.limit(1))).first() is not None
 
 
+async def take_back(tx: Transaction, member_id: UUID, connection_id: UUID, reference_index: bytes) -> bool:
+    """Undo what a caseworker said: that a reference is a member's. False for one that a provider or an admin named."""
+    given = delete(Enrollment).where(
+        Enrollment.member_id == member_id,
+        Enrollment.connection_id == connection_id,
+        Enrollment.reference_index == reference_index,
+        Enrollment.reference_sealed.is_(None),
+    )
+    return (await tx.execute(given.returning(Enrollment.id))).first() is not None
+
+
 async def held_references(tx: Transaction, organization_id: UUID, connection_id: UUID) -> frozenset[bytes] | None:
     """The references of one connection whose members a legal hold covers; None: it covers everybody."""
     on = (LegalHold.organization_id == organization_id, LegalHold.released_at.is_(None))

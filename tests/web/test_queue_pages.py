@@ -16,6 +16,7 @@ from app.access.repository import account_of_member
 from app.access.roles import Role
 from app.incidents import giving
 from app.incidents.models import Unmatched
+from app.intake.models import Event
 from app.kit import clock
 from app.kit.errors import Problem
 from app.ledger.models import LedgerEntry
@@ -254,3 +255,32 @@ async def test_every_row_is_reached_by_the_keyboard(world: World) -> None:
     read = text_of(page)
     assert "Nobody’s alerts (1)" in read
     assert "Unknown event type, at type" in read
+
+
+async def test_a_no_to_what_a_caseworker_gave_sends_it_back_to_the_queue(world: World) -> None:
+    """It may be somebody else's: a mistake of ours must not destroy their alert."""
+    await newcomer(world)
+    alert_id = await lost(world)
+    assert (await give(world, alert_id, "M-9")).status_code < 400
+    await agree(world, "M-9", given=False)
+    async with world.context.database.begin(read_only=True) as tx:
+        row = (await tx.execute(select(Unmatched).where(Unmatched.alert_id == alert_id))).scalar_one()
+        assert (row.reason, row.member_id, row.closed_at) == ("no_enrollment", None, None)
+        event = (await tx.execute(select(Event).where(Event.alert_id == alert_id))).scalar_one()
+        assert event.wrapped_key is not None
+    assert await titles(world, "M-9") == []
+    await newcomer(world, "M-8")
+    assert (await give(world, alert_id, "M-8")).status_code < 400
+    await agree(world, "M-8", given=True)
+    assert len(await titles(world, "M-8")) == 1
+
+
+async def test_what_a_caseworker_gave_and_nobody_answered_goes_back_after_ninety_days(world: World) -> None:
+    await newcomer(world)
+    alert_id = await lost(world)
+    await give(world, alert_id, "M-9")
+    clock.set_to(NOW + timedelta(days=91))
+    await world.workers.sweep()
+    assert (await give(world, alert_id, "M-9")).status_code < 400
+    await agree(world, "M-9", given=True)
+    assert len(await titles(world, "M-9")) == 1
