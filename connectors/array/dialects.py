@@ -53,8 +53,8 @@ def _efx_named(body: Fields) -> str | None:
     name = event_type("efx", word or "").partition(".")[2]
     if name == "TradeLineAlert" and (_word(body, "changeType") or "").upper() == "CHANGE":
         return f"{name}.CHANGE"
-    if name == "AccountStatusChangeAlert":
-        told = " ".join(_descriptions(body)).casefold()
+    told = " ".join(_descriptions(body)).casefold()
+    if name == "AccountStatusChangeAlert" and not re.search(r"\b(not|never|no longer|was|were)\b", told):
         if re.search(r"\b(lost|stolen)\b", told):
             return f"{name}.LostOrStolen"
         if re.search(r"\b(past due|days late|delinquent)\b", told):
