@@ -7,7 +7,6 @@ from uuid import UUID
 from app.incidents import repository
 from app.incidents.institutions import canonical_institution
 from app.incidents.models import MemberAlert, MemberEvent, Unmatched, UnmatchedReason
-from app.incidents.topics import CONSENT_MISSING
 from app.intake import repository as intake
 from app.intake.models import AlertRow, Event
 from app.intake.sealing import open_event
@@ -19,7 +18,7 @@ from app.ledger.service import Act, append
 from app.members import repository as members
 from app.members.keys import open_key, seal_json
 from app.members.models import Enrollment, Member
-from app.members.service import consents_to
+from app.members.service import CONSENT_MISSING, consents_to
 from connectors.contract import Alert, Interval
 
 LONGEST_WAIT = timedelta(days=90)

@@ -15,7 +15,7 @@ from app.incidents.models import (
     UnmatchedReason,
     Verdict,
 )
-from app.intake.models import Event, EventOutcome
+from app.intake.models import Event, EventOutcome, LookUp, LookUpState
 from app.kit.database import Transaction
 from app.members.models import Enrollment
 
@@ -95,7 +95,10 @@ async def waiting_for_consent(tx: Transaction, member_id: UUID) -> Sequence[UUID
         Unmatched.reason == UnmatchedReason.NO_CONSENT,
         Unmatched.closed_at.is_(None),
     )
-    return (await tx.execute(query.distinct().order_by(Unmatched.connection_id))).scalars().all()
+    same = (LookUp.connection_id == Enrollment.connection_id) & (LookUp.reference_index == Enrollment.reference_index)
+    noticed = select(LookUp.connection_id).join(Enrollment, same)
+    noticed = noticed.where(Enrollment.member_id == member_id, Enrollment.ended_at.is_(None), LookUp.state == LookUpState.WAITING)
+    return sorted((await tx.execute(query.union(noticed))).scalars())
 
 
 async def to_give_up(tx: Transaction, moment: datetime, after: UUID, limit: int) -> Sequence[Unmatched]:

@@ -13,11 +13,16 @@ from app.members.models import Enrollment
 
 
 async def insert(tx: Transaction, values: dict[str, Any]) -> str:
-    """Insert a look-up; its state. Where it is there already, a notice that proves more than the first has it looked up anew."""
+    """Insert a look-up; its state.
+
+    Where it is there already, it is looked up anew when this notice proves more than the first, or when it was given up, or
+    waited, and its person has agreed since.
+    """
     new = upsert(tx, LookUp).values(**values)
     proves_more = new.excluded.trusted & ~LookUp.trusted & (LookUp.state != LookUpState.DONE)
+    agreed_since = LookUp.state.in_((LookUpState.GIVEN_UP, LookUpState.WAITING)) & (new.excluded.state == LookUpState.DUE)
     fresh = ("state", "due_at", "attempts", "event_id", "trusted")
-    changes = {name: case((proves_more, new.excluded[name]), else_=getattr(LookUp, name)) for name in fresh}
+    changes = {name: case((proves_more | agreed_since, new.excluded[name]), else_=getattr(LookUp, name)) for name in fresh}
     kept = new.on_conflict_do_update(index_elements=["connection_id", "key"], set_=changes).returning(LookUp.state)
     state: str = (await tx.execute(kept)).scalar_one()
     return state

@@ -12,9 +12,10 @@ from app.intake.understanding import identity_bytes
 from app.kit import clock
 from app.kit.database import Transaction
 from app.kit.keyring import Keyring
+from app.kit.outbox import publish
 from app.ledger.service import Act, append
 from app.members import repository as members
-from app.members.service import enrolled_who_agreed
+from app.members.service import CONSENT_MISSING, consents_to, who_agreed
 from connectors.contract import GoAndLook
 from connectors.verifiers import Grade
 
@@ -34,7 +35,7 @@ async def note(tx: Transaction, keyring: Keyring, event: Event, receipt: Receipt
     key = await keyring.index(tx, organization_id, "look_up.identity", identity_bytes(connection_id.bytes, look.identity))
     reference = event.reference_index or b""
     trusted = receipt.grade != Grade.UNVERIFIABLE
-    agreed = await enrolled_who_agreed(tx, keyring, organization_id, connection_id, {reference})
+    agreed = await who_agreed(tx, organization_id, connection_id, {reference})
     values = {
         "connection_id": connection_id,
         "key": key,
@@ -46,20 +47,37 @@ async def note(tx: Transaction, keyring: Keyring, event: Event, receipt: Receipt
         "due_at": clock.now() if agreed else None,
         "attempts": 0,
     }
-    if await look_ups.insert(tx, values) == LookUpState.DUE:
+    state = await look_ups.insert(tx, values)
+    if state == LookUpState.DUE:
         await polls.look_ups_due(tx, connection_id, clock.now())
+    elif state == LookUpState.WAITING:
+        await ask_or_let_go(tx, keyring, await look_ups.row(tx, connection_id, key))
+
+
+async def ask_or_let_go(tx: Transaction, keyring: Keyring, row: LookUp) -> None:
+    """What waits for somebody's consent: they are asked, without content; after a no it is destroyed."""
+    claimed = await members.enrollments_of(tx, row.organization_id, row.connection_id, row.reference_index)
+    answers = {one.member_id: await consents_to(tx, one.member_id, row.connection_id, clock.now()) for one in claimed}
+    for member_id, answer in answers.items():
+        if answer is None:
+            await publish(tx, CONSENT_MISSING, row.organization_id, member_id=member_id, connection_id=row.connection_id)
+    if answers and not any(answer is not False for answer in answers.values()):
+        await _let_go(tx, keyring, row, "refused")
 
 
 async def wake(tx: Transaction, keyring: Keyring, organization_id: UUID, member_ids: Collection[UUID]) -> None:
     """Look up what waited for an enrollment or a consent of these members."""
-    by_connection: dict[UUID, set[bytes]] = {}
-    for row in await look_ups.waiting_for(tx, organization_id, member_ids):
-        by_connection.setdefault(row.connection_id, set()).add(row.reference_index)
-    for connection_id, references in sorted(by_connection.items()):
-        agreed = await enrolled_who_agreed(tx, keyring, organization_id, connection_id, references)
-        if agreed:
-            await look_ups.set_due(tx, connection_id, {one.reference_index for one in agreed}, clock.now())
+    waiting = await look_ups.waiting_for(tx, organization_id, member_ids)
+    for connection_id in sorted({row.connection_id for row in waiting}):
+        here = [row for row in waiting if row.connection_id == connection_id]
+        agreed = await who_agreed(tx, organization_id, connection_id, {row.reference_index for row in here})
+        references = {enrollment.reference_index for enrollment, _ in agreed}
+        if references:
+            await look_ups.set_due(tx, connection_id, references, clock.now())
             await polls.look_ups_due(tx, connection_id, clock.now())
+        for row in here:
+            if row.reference_index not in references:
+                await ask_or_let_go(tx, keyring, row)
 
 
 async def give_up(tx: Transaction, keyring: Keyring) -> int:
@@ -67,12 +85,12 @@ async def give_up(tx: Transaction, keyring: Keyring) -> int:
     given_up, after = 0, b""
     while rows := await look_ups.waiting_since(tx, clock.now() - LONGEST_WAIT, after, PAGE):
         for row in rows:
-            given_up += await _let_go(tx, keyring, row)
+            given_up += await _let_go(tx, keyring, row, "nobody agreed in time")
         after = rows[-1].key
     return given_up
 
 
-async def _let_go(tx: Transaction, keyring: Keyring, row: LookUp) -> bool:
+async def _let_go(tx: Transaction, keyring: Keyring, row: LookUp, reason: str) -> bool:
     claimed = await members.enrollments_of(tx, row.organization_id, row.connection_id, row.reference_index)
     for enrollment in claimed:
         if await members.is_held(tx, row.organization_id, enrollment.member_id):
@@ -81,7 +99,7 @@ async def _let_go(tx: Transaction, keyring: Keyring, row: LookUp) -> bool:
     if event is not None:
         await intake.destroy_keys(tx, row.connection_id, {event.receipt_id}, {event.id})
     row.state, row.due_at = LookUpState.GIVEN_UP, None
-    facts = {"destroyed": "event and receipt keys of a notice", "reason": "nobody agreed in time"}
+    facts = {"destroyed": "event and receipt keys of a notice", "reason": reason}
     await append(tx, keyring, row.organization_id, Act.ERASURE, facts=facts, connection=row.connection_id)
     return True
 

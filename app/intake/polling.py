@@ -7,7 +7,7 @@ the lease changes nothing; a page and the cursor behind it are committed togethe
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,7 +26,7 @@ from app.intake.understanding import as_raw
 from app.kit import clock
 from app.kit.context import Context
 from app.kit.database import Transaction
-from app.members.service import Enrolled, enrolled_who_agreed
+from app.members.service import enrolled_who_agreed, who_agreed
 from connectors.asking import (
     Answer,
     CredentialsRefused,
@@ -236,11 +236,12 @@ class Asking:
                 await self._postpone(row)
                 raise
         async with self.context.database.begin() as tx:
-            missed = look is not None and bool(agreed) and page is None
+            missed = look is not None and agreed and page is None
             await self._write(tx, **(await self._miss_counted(tx, row) if missed else {}))
             held = await look_ups.row(tx, row.connection_id, row.key)
             if not agreed:
                 held.state, held.due_at = LookUpState.WAITING, None
+                await looking_up.ask_or_let_go(tx, self.context.keyring, held)
             elif page is None or page.body is None or look is None:
                 looking_up.after_a_miss(held)
             else:
@@ -258,16 +259,16 @@ class Asking:
             held.attempts += 1
             held.due_at = clock.now() + back_off(held.attempts, 0)
 
-    async def _asked_by(self, row: LookUp) -> tuple[GoAndLook | None, Sequence[Enrolled]]:
+    async def _asked_by(self, row: LookUp) -> tuple[GoAndLook | None, bool]:
         """What the notice asks to look up, and whose it is if they still agree."""
         keyring, organization_id = self.context.keyring, row.organization_id
         async with self.context.database.begin(read_only=True) as tx:
-            agreed = await enrolled_who_agreed(tx, keyring, organization_id, row.connection_id, {row.reference_index})
+            agreed = await who_agreed(tx, organization_id, row.connection_id, {row.reference_index})
             event = await intake.event(tx, row.connection_id, row.event_id)
             copy = await open_event(tx, keyring, event) if event else None
         raw = as_raw(copy) if copy else None
         look = self.connector.normalise(raw) if raw else None
-        return look if isinstance(look, GoAndLook) else None, agreed
+        return look if isinstance(look, GoAndLook) else None, bool(agreed)
 
     async def _miss_counted(self, tx: Transaction, row: LookUp) -> dict[str, Any]:
         if row.trusted:

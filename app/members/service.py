@@ -24,6 +24,8 @@ from app.members.schemas import ImportReport
 ENROLLMENT_CHANGED = "members.enrollment_changed"
 EMPLOYMENT_CHANGED = "members.employment_changed"
 MEMBER_ERASED = "members.erased"
+CONSENT_MISSING = "members.consent_missing"
+"""Topic: something that came over `connection_id` waits until the member `member_id` says whether it may be kept."""
 REFERENCE_FORGOTTEN = "members.reference_forgotten"
 """Topic: nobody is behind `reference_index` (hex) of `connection_id` any more: what was kept under it goes."""
 _EXTERNAL = "member.external_id"
@@ -219,20 +221,30 @@ class Enrolled:
     reference_index: bytes
 
 
-async def enrolled_who_agreed(
-    tx: Transaction, keyring: Keyring, organization_id: UUID, connection_id: UUID, indexes: Collection[bytes] | None = None
-) -> list[Enrolled]:
-    """Whom a provider may be asked about now, by age of enrollment; of `indexes` only, when given.
-
-    An enrollment from before references were kept is left out until it is imported again.
-    """
+async def who_agreed(
+    tx: Transaction, organization_id: UUID, connection_id: UUID, indexes: Collection[bytes] | None = None
+) -> list[tuple[Enrollment, Member]]:
+    """Who is enrolled on a connection and agreed to it for now, by age of enrollment; under `indexes` only, when given."""
     rows = await repository.enrolled_on(tx, organization_id, connection_id, indexes)
     answers = await repository.last_consents(tx, connection_id, {member.id for _, member in rows})
-    now, found = clock.now(), []
-    for enrollment, member in rows:
-        last = answers.get(member.id)
-        if last is None or not last.given or (last.expires_at is not None and last.expires_at <= now):
-            continue
+    return [(enrollment, member) for enrollment, member in rows if _agrees(answers.get(member.id), clock.now())]
+
+
+def _agrees(last: Consent | None, now: datetime) -> bool | None:
+    """What a last answer says for now; None: never asked, or run out."""
+    if last is None or (last.given and last.expires_at is not None and last.expires_at <= now):
+        return None
+    return last.given
+
+
+async def enrolled_who_agreed(tx: Transaction, keyring: Keyring, organization_id: UUID, connection_id: UUID) -> list[Enrolled]:
+    """Whom a provider may be asked about now, with its own reference for them.
+
+    Left out is whose reference only the blind index is known of: a caseworker named them, or they were enrolled long ago. An
+    import completes it.
+    """
+    found = []
+    for enrollment, member in await who_agreed(tx, organization_id, connection_id):
         if enrollment.reference_sealed is not None and member.wrapped_key is not None:
             key = await open_key(tx, keyring, member)
             reference = open_json(key, enrollment.reference_sealed, *_sealed_at(member.id, enrollment.id))
@@ -288,10 +300,7 @@ async def record_consent(
 
 async def consents_to(tx: Transaction, member_id: UUID, connection_id: UUID, now: datetime) -> bool | None:
     """Whether a member agreed, for now, to keeping what comes over a connection; None when never asked or run out."""
-    last = await repository.last_consent(tx, member_id, connection_id)
-    if last is None or (last.given and last.expires_at is not None and last.expires_at <= now):
-        return None
-    return last.given
+    return _agrees(await repository.last_consent(tx, member_id, connection_id), now)
 
 
 async def place_hold(tx: Transaction, keyring: Keyring, caller: Principal, member_id: UUID | None, reason: str) -> LegalHold:

@@ -5,11 +5,11 @@ from uuid import UUID
 
 import structlog
 
-from app.incidents.topics import CONSENT_MISSING, INCIDENTS_CHANGED
+from app.incidents.topics import INCIDENTS_CHANGED
 from app.kit.context import Context
 from app.kit.database import Transaction
 from app.kit.outbox import Consumer, Message
-from app.members.service import MEMBER_ERASED
+from app.members.service import CONSENT_MISSING, MEMBER_ERASED
 from app.notices import repository, service
 
 log = structlog.get_logger(__name__)

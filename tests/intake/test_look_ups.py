@@ -13,6 +13,7 @@ from app.intake import looking_up
 from app.intake.models import Channel, Event, LookUpState
 from app.intake.sealing import open_body, open_event
 from app.kit import clock
+from app.notices.models import ConsentRequest
 from connectors.sandboxing import Fault
 from tests.intake.counting import books, receipts
 from tests.intake.looked_up import LookedUp, looked_up_world
@@ -80,7 +81,32 @@ async def test_a_consent_taken_back_before_the_question_stops_it(crs: LookedUp) 
         body = {"connection_id": str(crs.id), "given": False}
         assert (await browser.post("/v1/me/consents", json=body)).status_code == 204
     await crs.world.workers.ask()
-    assert (crs.details_asked, await crs.states()) == (0, [LookUpState.WAITING])
+    assert (crs.details_asked, await crs.states()) == (0, [LookUpState.GIVEN_UP])
+    (receipt,) = await receipts(crs.world)
+    assert receipt.wrapped_key is None
+
+
+async def test_who_waits_to_be_asked_reads_so_and_a_no_destroys_the_notice_until_they_agree(crs: LookedUp) -> None:
+    await crs.enroll(consent=False)
+    crs.happens()
+    await crs.notices()
+    await crs.world.workers.drain()
+    async with await crs.world.sign_in(Role.MEMBER, "M-1") as browser:
+        asked = {view["connection_id"]: view["waiting"] for view in (await browser.get("/v1/me/consents")).json()}
+        assert asked[str(crs.id)] is True
+        assert (await browser.post("/v1/me/consents", json={"connection_id": str(crs.id), "given": False})).status_code == 204
+        await crs.world.workers.ask()
+        asked = {view["connection_id"]: view["waiting"] for view in (await browser.get("/v1/me/consents")).json()}
+        assert asked[str(crs.id)] is False
+        assert (crs.details_asked, await crs.states()) == (0, [LookUpState.GIVEN_UP])
+        assert (await browser.post("/v1/me/consents", json={"connection_id": str(crs.id), "given": True})).status_code == 204
+    (notice,) = crs.provider.waiting
+    await crs.notices([{**notice, "id": "told-again"}])
+    await crs.world.workers.ask()
+    assert (crs.details_asked, await crs.states()) == (1, [LookUpState.DONE])
+    async with crs.world.context.database.begin(read_only=True) as tx:
+        told = (await tx.execute(select(ConsentRequest.member_id))).scalars().all()
+    assert told == [crs.world.union.members["M-1"]], "asked by mail, once"
 
 
 async def test_what_the_provider_does_not_know_is_asked_a_few_times_and_then_believed(crs: LookedUp) -> None:
