@@ -61,6 +61,7 @@ def serve() -> None:
         access_log=False,
         log_config=None,
         server_header=False,
+        forwarded_allow_ips=config.trusted_proxies,
     )
 
 

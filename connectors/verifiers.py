@@ -285,7 +285,7 @@ class StaticHeader:
 
 
 def new_secret(verifier: Verifier) -> str:
-    """A fresh random secret in the form that a verifier takes. A Basic password has 15 characters: some providers take no more."""
+    """A fresh random secret in the form that a verifier takes. A Basic password has 15 characters: some take no more."""
     if isinstance(verifier, StandardWebhooks):
         return StandardWebhooks.new_secret()
     return f"harmline:{token_urlsafe(12)[:15]}" if isinstance(verifier, Basic) else token_urlsafe(32)

@@ -2,6 +2,7 @@
 
 from base64 import b64decode
 from functools import lru_cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 
@@ -57,7 +58,21 @@ class Settings(BaseSettings):
     )
     host: str = "127.0.0.1"
     port: Annotated[int, Field(gt=0, lt=65536)] = 8000
+    trusted_proxies: str = Field(
+        default="127.0.0.1",
+        description="addresses or networks of the reverse proxies in front, with commas: whom X-Forwarded-For is believed from",
+    )
     worker_interval: Annotated[float, Field(gt=0, le=60)] = 0.25
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _named_proxies(cls, value: str) -> str:
+        try:
+            for part in value.split(","):
+                ip_network(part.strip())
+        except ValueError:
+            raise ValueError("HARMLINE_TRUSTED_PROXIES must be addresses or networks with commas, such as 10.0.0.0/8") from None
+        return value
 
     @field_validator("database_url")
     @classmethod

@@ -47,6 +47,9 @@ class CrsConfig(ConnectorConfig):
         pattern=r"^/[A-Za-z0-9/_.-]*\{alert_id\}[A-Za-z0-9/_.-]*$",
         description="Path of one alert's details. That it takes the id of the notice is inferred, not documented",
     )
+    requests_per_minute: float = Field(
+        default=60, gt=0, le=60_000, description="How often the provider may be asked in a minute: what your contract allows"
+    )
 
 
 class Crs(Connector):

@@ -61,7 +61,7 @@ class CrsSandbox(Sandbox):
 
     def settings(self, base_url: str) -> dict[str, Any]:
         """The connector's settings for this sandbox."""
-        return {"base_url": base_url, "api_key": KEY, "secret": SECRET}
+        return {"base_url": base_url, "api_key": KEY, "secret": SECRET, "requests_per_minute": 60_000}
 
     @property
     def webhook_secret(self) -> str:

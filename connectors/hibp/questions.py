@@ -35,11 +35,11 @@ async def keep_pace(http: Http, key: Mapping[str, str], *, anybody: bool) -> boo
 
 
 def last_added(latest: Answer) -> str:
-    """When the service last added a breach, in its own spelling."""
-    added = _field(latest, "AddedDate")
+    """When the service last added a breach, and which: two may be added at one moment."""
+    added, name = _field(latest, "AddedDate"), _field(latest, "Name")
     if not isinstance(added, str) or not added.strip() or len(added) > LONGEST_CURSOR:
         raise UnexpectedAnswer("the service does not say when it last added a breach")
-    return added
+    return f"{added} {name}"[:LONGEST_CURSOR] if isinstance(name, str) else added
 
 
 def question(reference: str, *, by_range: bool) -> tuple[Asked, str, Mapping[str, str] | None]:

@@ -46,6 +46,9 @@ def test_a_database_address_may_be_written_as_people_write_it(monkeypatch: pytes
         ("worker_interval", "61"),
         ("worker_interval", "-1"),
         ("mail_from", ""),
+        ("trusted_proxies", "*"),
+        ("trusted_proxies", ""),
+        ("trusted_proxies", f"10.0.0.1,{CANARY}"),
     ],
 )
 def test_a_wrong_value_is_refused_named_and_not_repeated(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
