@@ -1,6 +1,6 @@
 """Sets the stage: two organizations with their people, accounts in every role, connections, enrollments, by the real code."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -9,8 +9,9 @@ from app.access.repository import account_of_member
 from app.access.roles import Principal, Role
 from app.connections import service as connections
 from app.connections.service import Created
-from app.demo.enrollment import Book, Enrolled, Service, enrollment_csv
+from app.demo.enrollment import ASKED, Book, Enrolled, Service, enrollment_csv
 from app.demo.population import Person, roster_csv
+from app.demo.providers import Providers
 from app.kit.context import Context
 from app.kit.database import Transaction
 from app.members import service as members
@@ -43,10 +44,24 @@ class Tenant:
         return Principal(self.id, self.accounts[role], role)
 
 
-async def set_up_union(context: Context, people: Sequence[Person], book: Book) -> Tenant:
-    """The union with three services, its whole roster and everybody's enrollment."""
+async def set_up_union(
+    context: Context, people: Sequence[Person], book: Book, providers: Providers, addresses: Mapping[Service, str]
+) -> Tenant:
+    """The union with six services, its whole roster and everybody's enrollment. `addresses`: where `providers` are asked."""
     async with context.database.begin() as tx:
         tenant = await _organization(tx, context, UNION, (Service.WATCH, Service.IDENTITY, Service.DESK), "union.example")
+        for service in ASKED:
+            sandbox = providers.sandboxes[service]
+            tenant.connections[service] = await connections.create_connection(
+                tx,
+                context.keyring,
+                tenant.id,
+                connector=service.connector,
+                title=service.named,
+                sender=service.stands_behind,
+                secret=sandbox.webhook_secret,
+                settings=sandbox.settings(addresses[service]),
+            )
         await _roster(tx, context, tenant, people)
         for service in tenant.connections:
             await _enroll(tx, context, tenant, service, book.enrolled[service])

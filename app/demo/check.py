@@ -1,40 +1,37 @@
 """Compares what the house made of the scenario with the scenario's own truth. Every difference is one line of plain words."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from uuid import UUID
 
 from app.damages.heads import Head
 from app.damages.schemas import LossView
+from app.demo.check_accounts import Books, books_of, check_diary, compare_books
 from app.demo.check_faces import check_faces, visible_cells
 from app.demo.check_links import check_links
 from app.demo.expected import AlertKey, Told
-from app.demo.plan import REFUSED, Way
 from app.demo.play import Played
 from app.demo.reading import Found, describe, found_incidents, links_under, losses_under
 from app.demo.truth import Agreement, TrueIncident
 from app.incidents.identity import Answer
-from app.incidents.repository import unmatched_counts
-from app.intake import service as intake
-from app.intake.endpoints import NOBODY
-from app.intake.schemas import Accounts
 from app.linkage.schemas import CounselLinkView
 from app.statistics.service import latest_release
 
 SILENT = (Agreement.NEVER, Agreement.REFUSED)
 """Those of whom nothing may be read."""
 
-STATUSES = {"not_authentic": 401, "too_large": 413, "wrong_type": 415}
-
 
 @dataclass(frozen=True)
 class Result:
-    """The accounts of both organizations, how well incidents were put together (0 to 1), and every difference."""
+    """The accounts of both organizations, how well incidents were put together (0 to 1), and every difference.
 
-    accounts: Accounts
-    accounts_elsewhere: Accounts
-    astray: int
+    `several`: how many incidents two services told of, and how many three or more. `outage`: see `Diary`.
+    """
+
+    books: Books
+    books_elsewhere: Books
+    several: tuple[int, int]
+    outage: tuple[tuple[int, bool], ...]
     precision: float
     recall: float
     true_incidents: int
@@ -56,8 +53,7 @@ class Seen:
 async def check(played: Played, least_cells: int = 8) -> Result:
     """Compare everything. `least_cells`: how many numbers the last edition of the statistics must show at least."""
     script = played.script
-    ours, astray = await _accounts(played)
-    theirs = await accounts_of(played, played.neighbour.id)
+    ours, theirs = await books_of(played), await books_of(played, elsewhere=True)
     seen = await _seen(played)
     wanted = {frozenset(script.told.incidents[i.key]) for i in script.truth.readable()}
     made = {frozenset(one.found.alerts) for shelf in seen.values() for one in shelf}
@@ -65,17 +61,18 @@ async def check(played: Played, least_cells: int = 8) -> Result:
     async with played.context.database.begin(read_only=True) as tx:
         release = await latest_release(tx, played.union.id)
     differences = [
-        *compare_accounts("the union", script.told, ours),
-        *compare_accounts("the other organization", script.told_elsewhere, theirs),
-        *_answers(played, astray),
+        *compare_books("the union", script.told, ours),
+        *compare_books("the other organization", script.told_elsewhere, theirs),
+        *check_diary(played, ours.astray),
         *compare_incidents(script.told, script.truth.incidents, seen, silent),
         *check_links(script, {member: [(one.found, one.links) for one in shelf] for member, shelf in seen.items()}),
         *await check_faces(played, least_cells),
     ]
     return Result(
-        accounts=ours,
-        accounts_elsewhere=theirs,
-        astray=astray,
+        books=ours,
+        books_elsewhere=theirs,
+        several=_several(made),
+        outage=tuple(played.diary.outage),
         precision=len(wanted & made) / max(1, len(made)),
         recall=len(wanted & made) / max(1, len(wanted)),
         true_incidents=len(wanted),
@@ -86,50 +83,9 @@ async def check(played: Played, least_cells: int = 8) -> Result:
     )
 
 
-async def accounts_of(played: Played, organization_id: UUID) -> Accounts:
-    """The house's own accounts of one organization, with its unmatched alerts."""
-    async with played.context.database.begin(read_only=True) as tx:
-        found = await intake.accounts(tx, organization_id)
-        found.unmatched = await unmatched_counts(tx, organization_id)
-        return found
-
-
-async def _accounts(played: Played) -> tuple[Accounts, int]:
-    """The union's accounts, and how many deliveries went to an address that does not exist."""
-    nobody = await accounts_of(played, NOBODY)
-    return await accounts_of(played, played.union.id), sum(nobody.refused.values())
-
-
-def closes(accounts: Accounts) -> bool:
-    """Whether every delivery and every event is in exactly one place."""
-    events = accounts.new + accounts.sightings + accounts.revisions + accounts.non_alerts
-    return (
-        accounts.deliveries == accounts.receipts + accounts.repeats + sum(accounts.refused.values())
-        and accounts.events == events + accounts.breach_records + accounts.quarantined
-        and accounts.alerts == accounts.new
-        and accounts.waiting == 0
-    )
-
-
-def compare_accounts(whose: str, told: Told, found: Accounts) -> Iterator[str]:
-    """Every column of the accounts against the truth, and whether they close."""
-    if not closes(found):
-        yield f"The accounts of {whose} do not close."
-    for column, wanted in told.accounts().model_dump().items():
-        if wanted != getattr(found, column):
-            yield f"Accounts of {whose}: {column} should be {wanted} and is {getattr(found, column)}."
-
-
-def _answers(played: Played, astray: int) -> Iterator[str]:
-    """The senders' own count of what they were answered, against the plan."""
-    told, elsewhere = played.script.told, played.script.told_elsewhere
-    sent = sum(played.answers.values())
-    if sent != told.deliveries + told.astray + elsewhere.deliveries or astray != told.astray:
-        yield f"The senders made {sent} deliveries, {astray} of them to no address; the plan says otherwise."
-    for (way, status), count in sorted(played.answers.items()):
-        wanted = STATUSES[REFUSED[way]] if way in REFUSED else 202
-        if status != wanted:
-            yield f"{count} deliveries ({Way(way).value}) were answered {status} and not {wanted}."
+def _several(made: Iterable[frozenset[AlertKey]]) -> tuple[int, int]:
+    tellers = [len({service for service, _ in alerts}) for alerts in made]
+    return tellers.count(2), sum(count > 2 for count in tellers)
 
 
 async def _seen(played: Played) -> dict[str, list[Seen]]:

@@ -90,11 +90,11 @@ async def _an_incident(played: Played, member: str) -> UUID:
 
 async def _queues(played: Played, reader: _Reader) -> AsyncIterator[str]:
     """The caseworker's queues hold what nobody could place, and nothing else."""
-    told = played.script.told
+    told, total = played.script.told, played.script.told.total
     wanted = {
         "unmatched": sum(told.unmatched.get(reason, 0) for reason in STRAY_REASONS),
-        "quarantined": told.events["quarantined"],
-        "set-aside": told.stale + told.unsplittable,
+        "quarantined": total.events["quarantined"],
+        "set-aside": total.stale + total.unsplittable,
     }
     for queue, count in wanted.items():
         _, body, _ = await reader.get(played.union.official(Role.CASEWORKER), f"/v1/queues/{queue}")

@@ -2,10 +2,12 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from random import Random
+from uuid import UUID
 
 from app.demo.population import Person, draw_people
 from app.demo.truth import Agreement, Truth
@@ -13,17 +15,25 @@ from connectors.contract import Sender
 
 
 class Service(StrEnum):
-    """One sender of alerts. The last one sends to another organization."""
+    """One source of alerts. The last one sends to another organization."""
 
     WATCH = "watch"
     IDENTITY = "identity"
     DESK = "desk"
+    BUREAUS = "bureaus"
+    NIGHTLY = "nightly"
+    LISTINGS = "listings"
     ELSEWHERE = "elsewhere"
 
     @property
     def named(self) -> str:
         """What people call it."""
         return _TITLES[self]
+
+    @property
+    def connector(self) -> str:
+        """The connector that speaks its format."""
+        return _CONNECTORS.get(self, "standard")
 
     @property
     def stands_behind(self) -> Sender:
@@ -35,8 +45,21 @@ _TITLES = {
     Service.WATCH: "Credit Watch (invented)",
     Service.IDENTITY: "Identity Lookout (invented)",
     Service.DESK: "Reports to our own desk",
+    Service.BUREAUS: "Three Bureaus (invented)",
+    Service.NIGHTLY: "Nightly Notices (invented)",
+    Service.LISTINGS: "Breach Listings (invented)",
     Service.ELSEWHERE: "Credit Watch (invented)",
 }
+_CONNECTORS = {Service.BUREAUS: "array", Service.NIGHTLY: "crs", Service.LISTINGS: "hibp"}
+
+SENDING = (Service.WATCH, Service.IDENTITY, Service.DESK, Service.ELSEWHERE)
+"""Those that send everything themselves, in our own schema."""
+
+ASKED = tuple(_CONNECTORS)
+"""Those that are asked: two of them after a notice that says no more than "go and look", the third on our own initiative."""
+
+AT_BUREAUS, AT_NIGHTLY, AT_LISTINGS = 6, 25, 10
+"""How many members they know. Each question is a real request, and all of it has to fit into a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +110,34 @@ def draw_enrollments(seed: int, people: Sequence[Person], truth: Truth) -> Book:
     neighbours = _neighbours(seed, people, truth)
     known = {e.external_id: e.reference for e in watch}
     elsewhere = tuple(Enrolled(p.external_id, known[p.external_id]) for p in neighbours)
-    enrolled = {Service.WATCH: watch, Service.IDENTITY: identity, Service.DESK: desk, Service.ELSEWHERE: elsewhere}
+    enrolled = {
+        Service.WATCH: watch,
+        Service.IDENTITY: identity,
+        Service.DESK: desk,
+        **_at_the_asked(seed, some, truth),
+        Service.ELSEWHERE: elsewhere,
+    }
     return Book(enrolled, shared, neighbours)
+
+
+def _at_the_asked(seed: int, some: Sequence[Person], truth: Truth) -> dict[Service, tuple[Enrolled, ...]]:
+    """Who is known where: those with most to tell at two services at once, so that one act is told of by both.
+
+    The star is not at Nightly Notices, which names no digits: nobody could tell the star's two cards apart there.
+    """
+    rng = Random(f"{seed}:asked")
+    often = Counter(i.member for i in truth.incidents if i.institution is not None)
+    known = {person.external_id: person for person in some}
+    by_much = sorted(known.keys() - {truth.star}, key=lambda number: (-often[number], number))
+    busiest = by_much[: AT_BUREAUS - 1]
+    others = by_much[AT_BUREAUS - 1 :]
+    nightly = [*busiest, *rng.sample(others, min(len(others), AT_NIGHTLY - len(busiest)))]
+    listed = [truth.star, *rng.sample(by_much, min(len(by_much), AT_LISTINGS - 1))]
+    return {
+        Service.BUREAUS: tuple(Enrolled(number, str(UUID(int=rng.getrandbits(128)))) for number in (truth.star, *busiest)),
+        Service.NIGHTLY: tuple(Enrolled(number, f"user-{rng.getrandbits(48):012x}") for number in nightly),
+        Service.LISTINGS: tuple(Enrolled(number, known[number].email) for number in listed),
+    }
 
 
 def _one_of(person: Person, truth: Truth, every: int) -> bool:

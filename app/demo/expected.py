@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 
 from app.demo.enrollment import Service
@@ -18,22 +18,28 @@ AlertKey = tuple[Service, str]
 
 
 @dataclass
-class Told:
-    """What one organization must have in the end. `incidents`: the alerts of each true incident; `first`: when the first came."""
+class Counted:
+    """What came in, of one service or of several, and what became of it."""
 
     deliveries: int = 0
     receipts: int = 0
     repeats: int = 0
-    astray: int = 0
     refused: Counter[str] = field(default_factory=Counter)
     events: Counter[str] = field(default_factory=Counter)
     stale: int = 0
     unsplittable: int = 0
-    incidents: dict[str, set[AlertKey]] = field(default_factory=lambda: defaultdict(set))
-    first: dict[str, datetime] = field(default_factory=dict)
-    unmatched: dict[str, int] = field(default_factory=dict)
 
-    def accounts(self) -> Accounts:
+    def __add__(self, other: "Counted") -> "Counted":
+        """Both together."""
+        return Counted(**{part.name: getattr(self, part.name) + getattr(other, part.name) for part in fields(self)})
+
+    def keep(self, *, repeat: bool) -> None:
+        """Count one body that is taken."""
+        self.deliveries += 1
+        self.receipts += not repeat
+        self.repeats += repeat
+
+    def accounts(self, unmatched: dict[str, int] | None = None) -> Accounts:
         """The same in the shape of the house's own accounts."""
         names = {"new": "new", "sightings": "sighting", "revisions": "revision", "non_alerts": "non_alert"}
         return Accounts(
@@ -45,12 +51,37 @@ class Told:
             stale=self.stale,
             unsplittable=self.unsplittable,
             events=sum(self.events.values()),
-            breach_records=0,
+            breach_records=self.events["breach_record"],
             quarantined=self.events["quarantined"],
             alerts=self.events["new"],
-            unmatched=self.unmatched,
+            unmatched=unmatched or {},
             **{column: self.events[outcome] for column, outcome in names.items()},
         )
+
+
+@dataclass
+class Told:
+    """What one organization must have in the end. `incidents`: the alerts of each true incident; `first`: when the first came.
+
+    `look_ups`: what was to be looked up, by state. `set_aside`: how many alerts wait for a newer edition of a connector at first.
+    """
+
+    services: dict[Service, Counted] = field(default_factory=lambda: defaultdict(Counted))
+    astray: int = 0
+    incidents: dict[str, set[AlertKey]] = field(default_factory=lambda: defaultdict(set))
+    first: dict[str, datetime] = field(default_factory=dict)
+    unmatched: dict[str, int] = field(default_factory=dict)
+    look_ups: dict[Service, dict[str, int]] = field(default_factory=dict)
+    set_aside: int = 0
+
+    @property
+    def total(self) -> Counted:
+        """Of all services together."""
+        return sum(self.services.values(), Counted())
+
+    def accounts(self) -> Accounts:
+        """The accounts of the whole organization."""
+        return self.total.accounts(self.unmatched)
 
 
 class _Reader:
@@ -67,31 +98,30 @@ class _Reader:
         if delivery.way is Way.NO_ADDRESS:
             self.told.astray += 1
             return
-        self.told.deliveries += 1
+        counted = self.told.services[delivery.service]
         if delivery.way in REFUSED:
-            self.told.refused[REFUSED[delivery.way]] += 1
+            counted.deliveries += 1
+            counted.refused[REFUSED[delivery.way]] += 1
             return
         body = (delivery.service, delivery.body)
+        counted.keep(repeat=body in self._bodies)
         if body in self._bodies:
-            self.told.repeats += 1
             if delivery.way is Way.SIGNED and body in self._waiting:
+                counted.stale -= 1
                 self._understand(delivery, self._waiting.pop(body).at)
             return
         self._bodies.add(body)
-        self.told.receipts += 1
         if delivery.way is Way.STALE:
+            counted.stale += 1
             self._waiting[body] = delivery
         else:
             self._understand(delivery, delivery.at)
 
-    def done(self) -> Told:
-        self.told.stale = len(self._waiting)
-        return self.told
-
     def _understand(self, delivery: Delivery, received: datetime) -> None:
-        self.told.unsplittable += not delivery.splittable
+        counted = self.told.services[delivery.service]
+        counted.unsplittable += not delivery.splittable
         for item in delivery.items:
-            self.told.events[self._outcome(delivery.service, item)] += 1
+            counted.events[self._outcome(delivery.service, item)] += 1
             if item.incident is not None and item.meaning is Meaning.ALERT:
                 self.told.incidents[item.incident].add((delivery.service, item.alert))
                 self.told.first[item.incident] = min(received, self.told.first.get(item.incident, received))
@@ -108,12 +138,12 @@ class _Reader:
 
 
 def expect(deliveries: Iterable[Delivery], truth: Truth, *, elsewhere: bool = False) -> Told:
-    """What the union must have in the end, or with `elsewhere` the other organization."""
+    """What the union must have in the end of what is sent, or with `elsewhere` the other organization."""
     reader = _Reader()
     for delivery in deliveries:
         if (delivery.service is Service.ELSEWHERE) == elsewhere:
             reader.read(delivery)
-    told = reader.done()
+    told = reader.told
     told.unmatched = {} if elsewhere else dict(_unmatched(told, truth))
     return told
 

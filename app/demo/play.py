@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from app.access.roles import Role
@@ -13,28 +13,38 @@ from app.damages.service import enter_loss
 from app.demo.alerts import plan_deliveries
 from app.demo.cast import StageError, Tenant, set_up_neighbour, set_up_union
 from app.demo.draw import draw_truth
+from app.demo.editions import without
 from app.demo.enrollment import Book, Service, draw_enrollments
 from app.demo.expected import Told, expect
+from app.demo.expected_asked import expect_asked
 from app.demo.plan import Delivery, Way
 from app.demo.population import MEMBERS, Person, draw_people
+from app.demo.programme import NEW_WORD, Ask, Doing, Knock, Mend, Outage, Telling, steps, write_programme
+from app.demo.providers import Providers
 from app.demo.reading import Found, found_incidents, holding
 from app.demo.server import Post, Stage, running
 from app.demo.truth import BEGIN, CURRENCY, END, FOCAL_BREACH, KNOWN, Agreement, Cost, Letter, Said, TrueIncident, Truth
 from app.incidents.endpoints import answer_consent, answer_incident
 from app.incidents.schemas import NewVerdict
+from app.intake import service as intake
+from app.intake import workers as intake_workers
 from app.kit import clock
 from app.kit.context import Context
 from app.kit.database import Transaction
+from app.ledger.service import SYSTEM
 from app.members.schemas import ConsentAnswer
 from app.statistics.workers import publish_release
+from connectors.sandboxing import Manner
 
 SEED = 20230206
-STEP = timedelta(days=14)
 SWEEP_EVERY = timedelta(days=28)
 RELEASES = tuple(
     datetime(year, month, 3, 9, tzinfo=UTC) for year, month in ((2023, 4), (2023, 7), (2023, 10), (2024, 1), (2024, 4))
 )
 """Moments of the quarterly editions; the last one is made at the end."""
+
+DETAILS = "/direct/efx-alert"
+"""Where Nightly Notices is asked for details."""
 
 Act = Callable[[Transaction], Awaitable[object]]
 Progress = Callable[[datetime, int], None]
@@ -48,17 +58,34 @@ class Script:
     truth: Truth
     book: Book
     deliveries: tuple[Delivery, ...]
+    programme: tuple[Doing, ...]
     told: Told
     told_elsewhere: Told
 
 
 def write_script(seed: int = SEED, size: int = MEMBERS) -> Script:
-    """Draw the people, the truth, and everything that is sent."""
+    """Draw the people, the truth, and everything that is sent or asked for."""
     people = draw_people(seed, size)
     truth = draw_truth(seed, people)
     book = draw_enrollments(seed, people, truth)
     deliveries = plan_deliveries(seed, truth, book)
-    return Script(people, truth, book, deliveries, expect(deliveries, truth), expect(deliveries, truth, elsewhere=True))
+    programme = write_programme(seed, truth, book)
+    told = expect_asked(expect(deliveries, truth), programme, book)
+    return Script(people, truth, book, deliveries, programme, told, expect(deliveries, truth, elsewhere=True))
+
+
+@dataclass
+class Diary:
+    """What was seen on the way. `answers`: what the senders got; `knocks`: what the providers got, by status.
+
+    `outage`: how often Nightly Notices was asked for details at each of our attempts, and whether we owed it peace.
+    `set_aside`: how many of its alerts waited for the newer edition of the connector, before and after it came.
+    """
+
+    answers: Counter[tuple[Way, int]] = field(default_factory=Counter)
+    knocks: Counter[tuple[Service, Manner, int]] = field(default_factory=Counter)
+    outage: list[tuple[int, bool]] = field(default_factory=list)
+    set_aside: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -70,61 +97,113 @@ class Played:
     stage: Stage
     union: Tenant
     neighbour: Tenant
-    answers: Counter[tuple[Way, int]]
+    providers: Providers
+    diary: Diary
 
 
 @asynccontextmanager
 async def played(context: Context, script: Script, progress: Progress = lambda now, sent: None) -> AsyncIterator[Played]:
     """Play the whole script into an empty, migrated database. Inside the block the clock stands still at the end."""
-    with clock.stopped(BEGIN):
-        union = await set_up_union(context, script.people, script.book)
-        neighbour = await set_up_neighbour(context, script.book)
-        async with running(context) as stage:
-            player = Player(script, context, stage, union, neighbour)
-            await stage.workers.drain()
-            now = BEGIN
-            while now < END:
-                now = min(now + STEP, END)
-                await player.tick(now)
-                progress(now, player.sent)
-            await stage.workers.drain()
-            yield Played(script, context, stage, union, neighbour, player.post.answers)
+    providers = Providers(clock.now, script.book)
+    with clock.stopped(BEGIN), ExitStack() as older:
+        async with providers.serving() as addresses:
+            union = await set_up_union(context, script.people, script.book, providers, addresses)
+            neighbour = await set_up_neighbour(context, script.book)
+            async with running(context) as stage:
+                made = Played(script, context, stage, union, neighbour, providers, Diary())
+                older.enter_context(without(Service.NIGHTLY.connector, NEW_WORD))
+                player = Player(made, older)
+                await stage.workers.drain()
+                for now in steps():
+                    await player.tick(now)
+                    progress(now, player.sent)
+                await stage.workers.drain()
+                yield made
 
 
 class Player:
     """The state of one performance: what is still to be sent and done."""
 
-    def __init__(self, script: Script, context: Context, stage: Stage, union: Tenant, neighbour: Tenant) -> None:
-        """Everything is due in order of time."""
-        self.post = Post(stage)
-        self._script = script
-        self._context = context
-        self._stage = stage
-        self._union = union
-        self._neighbour = neighbour
-        self._to_send = list(reversed(script.deliveries))
+    def __init__(self, made: Played, older: ExitStack) -> None:
+        """Everything is due in order of time. `older`: closed when the older edition of a connector is replaced."""
+        self._script, self._context, self._stage = made.script, made.context, made.stage
+        self._union, self._neighbour, self._providers = made.union, made.neighbour, made.providers
+        self._diary, self._older = made.diary, older
+        self._post = Post(made.stage, made.diary.answers)
+        happens: list[Delivery | Doing] = [*made.script.deliveries, *made.script.programme]
+        self._to_happen = sorted(happens, key=lambda one: one.at)[::-1]
         self._to_do = sorted(self._acts(), key=lambda due: due[0], reverse=True)
         self._swept = BEGIN
-
-    @property
-    def sent(self) -> int:
-        """How many deliveries are posted."""
-        return len(self._script.deliveries) - len(self._to_send)
+        self.sent = 0
 
     async def tick(self, now: datetime) -> None:
-        """Let everything happen that is due by `now`: each delivery at its own moment, then what follows, then what people do."""
-        while self._to_send and self._to_send[-1].at <= now:
-            delivery = self._to_send.pop()
-            clock.set_to(max(delivery.at, clock.now()))
-            tenant = self._neighbour if delivery.service is Service.ELSEWHERE else self._union
-            await self.post.send(tenant.connections[delivery.service], delivery)
+        """Let everything happen that is due by `now`, each at its own moment; then what people do."""
+        one: Delivery | Doing | None = None
+        while self._to_happen and self._to_happen[-1].at <= now:
+            one = self._to_happen.pop()
+            clock.set_to(max(one.at, clock.now()))
+            await self._happen(one)
         clock.set_to(now)
-        await self._stage.workers.drain()
+        if not isinstance(one, Ask):  # who asks has done all other work too
+            await self._stage.workers.drain()
         while self._to_do and self._to_do[-1][0] <= now:
             await self._act(self._to_do.pop()[1])
         if now - self._swept >= SWEEP_EVERY:
             self._swept = now
             await self._stage.workers.sweep()
+
+    async def _happen(self, one: Delivery | Doing) -> None:
+        match one:
+            case Delivery():
+                self.sent += 1
+                tenant = self._neighbour if one.service is Service.ELSEWHERE else self._union
+                await self._post.send(tenant.connections[one.service], one)
+            case Telling():
+                self._tell(one)
+            case Knock():
+                await self._knock(one)
+            case Outage():
+                self._providers.sandboxes[one.service].misbehave(one.fault, times=one.times, path=DETAILS)
+            case Ask():
+                await self._ask(one)
+            case Mend():
+                await self._mend()
+
+    def _tell(self, one: Telling) -> None:
+        alert = self._providers.sandboxes[one.service].tell(one.happening)
+        if alert != one.alert:
+            raise StageError(f"{one.service} gave {alert} another id than in the rehearsal: {one.alert}")
+
+    async def _knock(self, one: Knock) -> None:
+        """What the provider sends, or somebody in its name; it gives up at once what cannot arrive."""
+        sandbox = self._providers.sandboxes[one.service]
+        if one.lost:
+            sandbox.unsent.clear()
+            return
+        url = self._stage.origin + self._union.connections[one.service].path
+        statuses = await sandbox.push(url, one.manner, len(one.made_up))
+        self._diary.knocks.update((one.service, one.manner, status) for status in statuses)
+
+    async def _ask(self, one: Ask) -> None:
+        seen = self._providers.nightly.faults.seen
+        before = len(seen)
+        # Where nothing may happen there is no work to be done first.
+        await (self._stage.workers.asker.run_due() if one.in_peace else self._stage.workers.ask())
+        if one.outage:
+            self._diary.outage.append((sum(request.path.startswith(DETAILS) for request in seen[before:]), one.in_peace))
+
+    async def _mend(self) -> None:
+        """Install the newer edition, and handle again what was set aside."""
+        before = await self._set_aside()
+        self._older.close()
+        await intake_workers.replay(self._context, self._union.id, SYSTEM)
+        await self._stage.workers.drain()
+        self._diary.set_aside = (before, await self._set_aside())
+
+    async def _set_aside(self) -> int:
+        async with self._context.database.begin(read_only=True) as tx:
+            nightly = self._union.connections[Service.NIGHTLY].connection
+            return (await intake.accounts(tx, self._union.id, nightly.id)).quarantined
 
     async def _act(self, act: Act) -> None:
         async with self._context.database.begin() as tx:

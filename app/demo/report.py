@@ -1,73 +1,104 @@
 """Prints what came of the scenario: the accounts in full, and how they compare with the truth."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
 from rich.table import Table
 
-from app.demo.check import Result, closes
+from app.demo.check import Result
+from app.demo.enrollment import Service
 from app.demo.play import Script
+from app.demo.programme import Knock, Telling
 from app.intake.schemas import Accounts
 
+_EVENTS = {
+    "events": "events",
+    "= new": "new",
+    "+ again": "sightings",
+    "+ changed": "revisions",
+    "+ no alert": "non_alerts",
+    "+ breaches": "breach_records",
+    "+ set aside": "quarantined",
+}
 
-def _table(title: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False)
-    table.add_column("")
-    for heading in ("union", "other organization"):
+
+def _table(title: str, headings: Iterator[str] | list[str]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", show_edge=False, pad_edge=False, padding=(0, 0))
+    table.add_column("", no_wrap=True)
+    for heading in headings:
         table.add_column(heading, justify="right")
     return table
 
 
+def _lines(result: Result) -> Iterator[tuple[str, Accounts]]:
+    """Each connection of the union, the union, the other organization."""
+    for service, found in result.books.connections.items():
+        yield service.named.removesuffix(" (invented)"), found
+    yield "the union in all", result.books.total
+    yield "the other organization", result.books_elsewhere.total
+
+
 def accounts_table(result: Result) -> Table:
-    """Deliveries = receipts + repeats + refused, by reason; beside them what waits and what went astray."""
-    ours, theirs = result.accounts, result.accounts_elsewhere
-    table = _table("\nEvery delivery is in one place")
-    _row(table, "deliveries", ours, theirs, "deliveries")
-    _row(table, "  = receipts", ours, theirs, "receipts")
-    _row(table, "  + repeats of the same bytes", ours, theirs, "repeats")
-    for reason in sorted(ours.refused.keys() | theirs.refused.keys()):
-        counts = (str(accounts.refused.get(reason, 0)) for accounts in (ours, theirs))
-        table.add_row(f"  + refused: {reason.replace('_', ' ')}", *counts)
-    table.add_section()
-    _row(table, "receipts that nothing can be cut out of", ours, theirs, "unsplittable")
-    _row(table, "receipts signed too long ago", ours, theirs, "stale")
-    table.add_row("refused at an address that does not exist", str(result.astray), "")
+    """Deliveries = receipts + repeats + refused, for each connection and in all."""
+    table = _table("\nEvery delivery is in one place", ["deliveries", "= receipts", "+ repeats", "+ refused"])
+    for name, found in _lines(result):
+        counts = (found.deliveries, found.receipts, found.repeats, sum(found.refused.values()))
+        table.add_row(name, *map(str, counts))
     return table
 
 
 def events_table(result: Result) -> Table:
-    """Events = new + sighting + revision + known non-alert + breach record + quarantined; beside them unmatched alerts."""
-    ours, theirs = result.accounts, result.accounts_elsewhere
-    table = _table("\nEvery event has one outcome")
-    rows = {
-        "events": "events",
-        "  = new alerts": "new",
-        "  + sightings (the same again)": "sightings",
-        "  + revisions (other content)": "revisions",
-        "  + known, not an alert": "non_alerts",
-        "  + breach records": "breach_records",
-        "  + quarantined": "quarantined",
-    }
-    for label, column in rows.items():
-        _row(table, label, ours, theirs, column)
-    table.add_section()
-    for reason in sorted(ours.unmatched.keys() | theirs.unmatched.keys()):
-        counts = (str(accounts.unmatched.get(reason, 0)) for accounts in (ours, theirs))
-        table.add_row(f"alerts that are nobody's: {reason.replace('_', ' ')}", *counts)
+    """Events = new + sighting + revision + known non-alert + breach record + quarantined, for each connection and in all."""
+    table = _table("\nEvery event has one outcome", list(_EVENTS))
+    for name, found in _lines(result):
+        table.add_row(name, *(str(getattr(found, column)) for column in _EVENTS.values()))
     return table
 
 
-def _row(table: Table, label: str, ours: Accounts, theirs: Accounts, column: str) -> None:
-    table.add_row(label, str(getattr(ours, column)), str(getattr(theirs, column)))
+def notes(script: Script, result: Result) -> Iterator[str]:
+    """What stands beside the accounts: refusals by reason, what waits for a person, what was looked up, what went wrong."""
+    books, total = result.books, result.books.total
+    astray = {"sent to no address": books.astray}
+    yield f"Refused: {_counted({**total.refused, **astray})}."
+    yield f"Set aside: {_counted({'nothing can be cut out of it': total.unsplittable, 'signed too long ago': total.stale})}."
+    yield f"Nobody's: {_counted(total.unmatched)}."
+    for service, states in books.look_ups.items():
+        if states:
+            yield f"Looked up for {service.named.removesuffix(' (invented)')}: {_counted(states)}."
+    lost = _lost(script)
+    yield f"{lost} alerts whose notices were lost in one week came in by the daily list."
+    yield f"{script.told.set_aside} alerts with a new word were set aside, and understood after the connector was mended."
+    requests = [count for count, _ in result.outage]
+    yield f"In an outage of hours the provider was asked {sum(map(bool, requests))} times, and else left alone."
+
+
+def _lost(script: Script) -> int:
+    """The alerts of the week in which no notice came."""
+    waiting = lost = 0
+    for doing in script.programme:
+        if isinstance(doing, Telling) and doing.service is Service.BUREAUS:
+            waiting += 1
+        elif isinstance(doing, Knock) and doing.service is Service.BUREAUS and not doing.made_up:
+            lost, waiting = lost + waiting * doing.lost, 0
+    return lost
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in sorted(Counter(counts).items()) if count) or "none"
 
 
 def verdict(script: Script, result: Result) -> Iterator[str]:
     """How the end compares with the truth, and every difference."""
     yield ""
-    yield f"The accounts close: {'yes' if closes(result.accounts) and closes(result.accounts_elsewhere) else 'NO'}."
+    yield from notes(script, result)
+    yield ""
+    close = result.books.close and result.books_elsewhere.close
+    yield f"The accounts close: {'yes, of each connection and in all' if close else 'NO'}."
     yield (
         f"{result.true_incidents} true incidents of {result.members_hit} members (of {len(script.people)}): "
         f"precision {result.precision:.3f}, recall {result.recall:.3f}. An application and the account it led to are two."
     )
+    yield "{} incidents were told of by two services, {} by three or more.".format(*result.several)
     yield f"The statistics show {result.visible_cells} numbers; the narrowest range of a hidden one: {result.narrowest}."
     if not result.differences:
         yield "Everything is as the truth of the scenario has it."

@@ -24,6 +24,7 @@ from app.access.service import create_link
 from app.demo.cast import StageError, Tenant
 from app.demo.check import Result, check
 from app.demo.play import Played, Script, played, write_script
+from app.demo.providers import Providers
 from app.demo.report import accounts_table, events_table, verdict
 from app.demo.truth import BEGIN, END
 from app.kit import migrate
@@ -78,7 +79,7 @@ def _and_serve(console: Console, port: int) -> int:
     settings = _settings(FOLDER, port)
     socket.create_server((settings.host, port)).close()
     shutil.rmtree(FOLDER, ignore_errors=True)
-    result, (star, union) = _play(console, settings, _whom_to_show)
+    result, (star, union, providers) = _play(console, settings, _what_goes_on)
     links = _apart(lambda: _sign_in_links(settings, union, star))
     console.print(
         f"\nHarmline is at {settings.origin}. Each link signs you in once, within 12 hours:\n", markup=False, soft_wrap=True
@@ -86,7 +87,7 @@ def _and_serve(console: Console, port: int) -> int:
     for role, link in links.items():
         console.print(f"  {role.value:<11} {link}\n              {VISITORS[role]}", markup=False, soft_wrap=True)
     console.print("\nCtrl-C ends it.")
-    _serve(settings)
+    _serve(settings, providers)
     return 1 if result.differences else 0
 
 
@@ -110,8 +111,9 @@ def _no_more(played_out: Played) -> None:
     """Nothing is kept of a scenario that is only checked."""
 
 
-def _whom_to_show(played_out: Played) -> tuple[str, Tenant]:
-    return played_out.script.truth.star, played_out.union
+def _what_goes_on(played_out: Played) -> tuple[str, Tenant, Providers]:
+    """Whom to show, where, and the providers with all they know: they go on being asked."""
+    return played_out.script.truth.star, played_out.union, played_out.providers
 
 
 def _play(console: Console, settings: Settings, keep: Callable[[Played], T]) -> tuple[Result, T]:
@@ -121,7 +123,8 @@ def _play(console: Console, settings: Settings, keep: Callable[[Played], T]) -> 
     script = write_script()
     console.print(
         f"{len(script.people)} invented members, {len(script.truth.incidents)} things that happen to "
-        f"{len({i.member for i in script.truth.incidents})} of them, {len(script.deliveries)} deliveries over HTTP, two years.",
+        f"{len({i.member for i in script.truth.incidents})} of them, {len(script.deliveries)} deliveries over HTTP and three "
+        "providers that are asked, two years.",
         soft_wrap=True,
     )
     return _apart(lambda: _perform(console, settings, script, keep))
@@ -163,13 +166,19 @@ async def _sign_in_links(settings: Settings, union: Tenant, star: str) -> dict[R
         await context.database.close()
 
 
-def _serve(settings: Settings) -> None:
+def _serve(settings: Settings, providers: Providers) -> None:
     try:
-        uvicorn.run(
-            create_app(settings), host=settings.host, port=settings.port, access_log=False, log_config=None, server_header=False
-        )
+        _apart(lambda: _serve_all(settings, providers))
     except KeyboardInterrupt:
         return
+
+
+async def _serve_all(settings: Settings, providers: Providers) -> None:
+    """The application, and the providers where its connections look for them."""
+    app = create_app(settings)
+    config = uvicorn.Config(app, host=settings.host, port=settings.port, access_log=False, log_config=None, server_header=False)
+    async with providers.serving():
+        await uvicorn.Server(config).serve()
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 
 import uvicorn
@@ -55,6 +55,7 @@ async def running(context: Context) -> AsyncIterator[Stage]:
                 raise StageError("the application did not start")
             async with client(base_url=origin) as http:
                 yield Stage(origin, app.state.workers, http)
+            await app.state.workers.asker.close()
         finally:
             server.should_exit = True
             await serving
@@ -62,10 +63,10 @@ async def running(context: Context) -> AsyncIterator[Stage]:
 
 @dataclass
 class Post:
-    """Posts deliveries and keeps its own count of the answers: `(how it was sent, status)`."""
+    """Posts deliveries and counts the answers: `(how it was sent, status)`."""
 
     stage: Stage
-    answers: Counter[tuple[Way, int]] = field(default_factory=Counter)
+    answers: Counter[tuple[Way, int]]
 
     async def send(self, made: Created, delivery: Delivery) -> None:
         """Post one delivery as its way says, now."""

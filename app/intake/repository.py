@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import ColumnElement, case, func, select, update
 
 from app.connections.models import Connection
 from app.intake.models import (
@@ -182,13 +182,18 @@ async def set_aside_after(tx: Transaction, organization_id: UUID, after: UUID, l
     return (await tx.execute(query.order_by(Receipt.id).limit(limit))).scalars().all()
 
 
-async def receipt_counts(tx: Transaction, organization_id: UUID) -> list[tuple[str, int, int]]:
-    """Receipts by state: `(state, receipts, repeats)`."""
-    query = (
-        select(Receipt.state, func.count(), func.coalesce(func.sum(Receipt.repeats), 0))
-        .where(Receipt.organization_id == organization_id)
-        .group_by(Receipt.state)
-    )
+def _of(
+    table: type[Receipt | Event | Refusal | AlertRow], organization_id: UUID, connection_id: UUID | None
+) -> list[ColumnElement[bool]]:
+    """What is an organization's, or, where one is named, one connection's."""
+    ours = [table.organization_id == organization_id]
+    return ours if connection_id is None else [*ours, table.connection_id == connection_id]
+
+
+async def receipt_counts(tx: Transaction, organization_id: UUID, connection_id: UUID | None = None) -> list[tuple[str, int, int]]:
+    """Receipts by state, of all connections or one: `(state, receipts, repeats)`."""
+    query = select(Receipt.state, func.count(), func.coalesce(func.sum(Receipt.repeats), 0))
+    query = query.where(*_of(Receipt, organization_id, connection_id)).group_by(Receipt.state)
     return [(row[0], row[1], int(row[2])) for row in (await tx.execute(query)).all()]
 
 
@@ -199,23 +204,21 @@ async def receipts_of(tx: Transaction, connection_id: UUID) -> tuple[int, int]:
     return row[0], int(row[1])
 
 
-async def event_counts(tx: Transaction, organization_id: UUID) -> dict[str, int]:
-    """Events by outcome."""
-    query = select(Event.outcome, func.count()).where(Event.organization_id == organization_id).group_by(Event.outcome)
-    return {row[0]: row[1] for row in (await tx.execute(query)).all()}
+async def event_counts(tx: Transaction, organization_id: UUID, connection_id: UUID | None = None) -> dict[str, int]:
+    """Events by outcome, of all connections or one."""
+    query = select(Event.outcome, func.count()).where(*_of(Event, organization_id, connection_id))
+    return {row[0]: row[1] for row in (await tx.execute(query.group_by(Event.outcome))).all()}
 
 
-async def refusal_counts(tx: Transaction, organization_id: UUID) -> dict[str, int]:
-    """Refused deliveries by reason."""
-    query = (
-        select(Refusal.reason, func.sum(Refusal.count)).where(Refusal.organization_id == organization_id).group_by(Refusal.reason)
-    )
-    return {row[0]: int(row[1]) for row in (await tx.execute(query)).all()}
+async def refusal_counts(tx: Transaction, organization_id: UUID, connection_id: UUID | None = None) -> dict[str, int]:
+    """Refused deliveries by reason, of all connections or one."""
+    query = select(Refusal.reason, func.sum(Refusal.count)).where(*_of(Refusal, organization_id, connection_id))
+    return {row[0]: int(row[1]) for row in (await tx.execute(query.group_by(Refusal.reason))).all()}
 
 
-async def alert_count(tx: Transaction, organization_id: UUID) -> int:
-    """How many distinct alerts there are."""
-    query = select(func.count()).select_from(AlertRow).where(AlertRow.organization_id == organization_id)
+async def alert_count(tx: Transaction, organization_id: UUID, connection_id: UUID | None = None) -> int:
+    """How many distinct alerts there are, of all connections or one."""
+    query = select(func.count()).select_from(AlertRow).where(*_of(AlertRow, organization_id, connection_id))
     return (await tx.execute(query)).scalar_one()
 
 

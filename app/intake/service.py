@@ -75,11 +75,14 @@ async def _quarantined(tx: Transaction, receipt: Receipt) -> int:
     return sum(event.outcome == EventOutcome.QUARANTINED for event in events)
 
 
-async def accounts(tx: Transaction, organization_id: UUID) -> Accounts:
-    """The accounts of one organization. Refusals without a known connection belong to nobody and are counted apart."""
-    receipts = await repository.receipt_counts(tx, organization_id)
-    events = await repository.event_counts(tx, organization_id)
-    refused = await repository.refusal_counts(tx, organization_id)
+async def accounts(tx: Transaction, organization_id: UUID, connection_id: UUID | None = None) -> Accounts:
+    """The accounts of one organization, or of one of its connections.
+
+    Refusals without a known connection belong to nobody and are counted apart.
+    """
+    receipts = await repository.receipt_counts(tx, organization_id, connection_id)
+    events = await repository.event_counts(tx, organization_id, connection_id)
+    refused = await repository.refusal_counts(tx, organization_id, connection_id)
     by_state = {state: count for state, count, _ in receipts}
     kept, repeats = sum(by_state.values()), sum(count for _, _, count in receipts)
     return Accounts(
@@ -97,5 +100,5 @@ async def accounts(tx: Transaction, organization_id: UUID) -> Accounts:
         non_alerts=events.get(EventOutcome.NON_ALERT, 0),
         breach_records=events.get(EventOutcome.BREACH_RECORD, 0),
         quarantined=events.get(EventOutcome.QUARANTINED, 0),
-        alerts=await repository.alert_count(tx, organization_id),
+        alerts=await repository.alert_count(tx, organization_id, connection_id),
     )

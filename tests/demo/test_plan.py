@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.demo.check_accounts import closes
 from app.demo.draw import draw_truth
-from app.demo.enrollment import Enrolled, Service, draw_enrollments, enrollment_csv
+from app.demo.enrollment import SENDING, Enrolled, Service, draw_enrollments, enrollment_csv
 from app.demo.expected import STRAYS, expect
 from app.demo.plan import Delivery, Item, Meaning, Way, batch, ping, single
 from app.demo.play import Script, write_script
@@ -43,7 +44,7 @@ def test_everything_is_sent_in_order_in_every_way_and_within_the_two_years(seed:
     assert moments == sorted(moments)
     assert BEGIN < moments[0] <= moments[-1] < END
     assert {delivery.way for delivery in script.deliveries} == set(Way)
-    assert {delivery.service for delivery in script.deliveries} == set(Service)
+    assert {delivery.service for delivery in script.deliveries} == set(SENDING)
     for delivery in script.deliveries:
         assert (len(delivery.body) > LARGEST) == (delivery.way is Way.TOO_LARGE)
 
@@ -104,6 +105,7 @@ def test_the_alerts_of_one_act_belong_together_and_of_two_do_not(seed: int) -> N
 def test_what_must_come_of_it_closes_and_has_something_of_everything(seed: int) -> None:
     script = write_script(seed, 60)
     accounts = script.told.accounts()
+    assert all(closes(counted.accounts()) for counted in script.told.services.values())
     assert accounts.deliveries == accounts.receipts + accounts.repeats + sum(accounts.refused.values())
     assert accounts.repeats > 20
     assert set(accounts.refused) == {"not_authentic", "too_large", "wrong_type"}
@@ -128,11 +130,15 @@ def test_expectations_are_counted_by_hand() -> None:
         Delivery(BEGIN, Service.WATCH, b"{", (), splittable=False),
     ]
     told = expect(deliveries, NOTHING)
-    assert (told.deliveries, told.receipts, told.repeats, told.refused, told.astray) == (7, 4, 2, {"not_authentic": 1}, 1)
-    assert told.events == Counter(new=2, sighting=1, revision=1, non_alert=1, quarantined=1)
+    total = told.total
+    assert (total.deliveries, total.receipts, total.repeats, total.refused, told.astray) == (7, 4, 2, {"not_authentic": 1}, 1)
+    assert total.events == Counter(new=2, sighting=1, revision=1, non_alert=1, quarantined=1)
     assert told.incidents == {"T-1": {(Service.WATCH, "a"), (Service.IDENTITY, "a")}}
-    assert (told.stale, told.unsplittable) == (0, 1)
-    assert expect(deliveries, NOTHING, elsewhere=True).events == Counter(new=1)
+    assert (total.stale, total.unsplittable) == (0, 1)
+    watch, identity = told.services[Service.WATCH], told.services[Service.IDENTITY]
+    assert (watch.deliveries, watch.receipts, watch.events["new"]) == (6, 3, 1)
+    assert (identity.deliveries, identity.receipts, identity.events["new"]) == (1, 1, 1)
+    assert expect(deliveries, NOTHING, elsewhere=True).total.events == Counter(new=1)
 
 
 @given(seeds)

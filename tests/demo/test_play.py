@@ -9,8 +9,10 @@ from datetime import datetime
 
 import pytest
 
-from app.demo.check import check, closes
+from app.demo.check import check
+from app.demo.enrollment import Service
 from app.demo.play import Played, Script, played, write_script
+from app.demo.programme import Telling
 from app.demo.truth import END, Agreement, Consent, Phase
 from app.kit import clock, crypto
 from app.kit.config import Settings
@@ -18,6 +20,7 @@ from app.kit.context import Context
 from app.kit.database import Database
 from app.kit.keyring import Keyring
 from app.kit.mail import Mailer
+from connectors.sandboxing import Manner
 from connectors.vocabulary import AlertKind
 
 SIZE = 60
@@ -56,8 +59,15 @@ def tampered(script: Script) -> Script:
     letters = tuple(letter for letter in truth.letters if letter.member != outsider.member)
     told = dict(script.told.incidents)
     told[into.key], told[joined.key] = told[into.key] | told[joined.key], set()
+    services = dict(script.told.services)
+    services[Service.WATCH] = replace(
+        services[Service.WATCH], repeats=services[Service.WATCH].repeats + 1, deliveries=services[Service.WATCH].deliveries + 1
+    )
+    looked_up = {**script.told.look_ups, Service.BUREAUS: {**script.told.look_ups[Service.BUREAUS], "unknown": 1}}
+    listed = next(one for one in script.programme if isinstance(one, Telling) and one.service is Service.LISTINGS)
     return replace(
         script,
+        programme=tuple(one for one in script.programme if one is not listed),
         people=tuple(replace(p, jobs=()) if p.external_id == outsider.member else p for p in script.people),
         truth=replace(
             truth,
@@ -65,7 +75,7 @@ def tampered(script: Script) -> Script:
             letters=letters,
             consents={**truth.consents, hushed.member: Consent(Agreement.NEVER)},
         ),
-        told=replace(script.told, repeats=script.told.repeats + 1, deliveries=script.told.deliveries + 1, incidents=told),
+        told=replace(script.told, services=services, incidents=told, look_ups=looked_up, set_aside=script.told.set_aside + 1),
     )
 
 
@@ -83,6 +93,11 @@ NOTICED = (
     "repeats should be",
     "the plan says otherwise",
     "who never answers, sees",
+    "Look-ups of the union, Three Bureaus",
+    "should not say that Invented Parcel Portal is another breach",
+    "alerts with a new word were set aside",
+    "notices of Three Bureaus",
+    "was asked 5 times when it was to be left alone",
 )
 """What each lie must lead to."""
 
@@ -93,9 +108,13 @@ async def test_a_small_scenario_agrees_with_its_truth_and_with_no_other(database
         assert clock.now() == END
         result = await check(made, least_cells=0)
         assert result.differences == ()
-        assert closes(result.accounts)
-        assert result.accounts == made.script.told.accounts()
+        assert result.books.close
+        assert set(result.books.connections) == set(Service) - {Service.ELSEWHERE}
+        assert result.books.total == made.script.told.accounts()
         assert (result.precision, result.recall) == (1, 1)
+        assert min(result.several) > 0, "one fraud is told of by several services"
+        made.diary.knocks[Service.BUREAUS, Manner.HONEST, 503] += 1
+        made.diary.outage.append((5, True))
         lied = "\n".join((await check(replace(made, script=tampered(made.script)), least_cells=0)).differences)
         assert [text for text in NOTICED if text not in lied] == []
     assert clock.now() >= before, "the wall clock is back"
@@ -106,6 +125,6 @@ def test_the_whole_scenario_agrees_with_its_truth() -> None:
     command = [sys.executable, "-m", "app.demo.run", "--once"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "The accounts close: yes." in done.stdout
+    assert "The accounts close: yes, of each connection and in all." in done.stdout
     assert "Everything is as the truth of the scenario has it." in done.stdout
     assert "714" in done.stdout
