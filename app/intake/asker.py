@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 AT_ONCE = 8
 LOOK_UP_PACE = 60.0
+"""Requests a minute for a connector that only looks things up, where its settings name no `requests_per_minute`."""
 
 
 class Asker:
@@ -114,7 +115,8 @@ class Asker:
             return known[1]
         if known is not None:
             await known[1].aclose()
-        pace = connector.poll.requests_per_minute if connector.poll else LOOK_UP_PACE
+        usual = connector.poll.requests_per_minute if connector.poll else LOOK_UP_PACE
+        pace = getattr(config, "requests_per_minute", usual)
         client = ProviderClient(str(getattr(config, "base_url", "")), requests_per_minute=pace, now=clock.now)
         self._clients[connection.id] = (connection.config_sealed, client)
         return client

@@ -1,0 +1,46 @@
+"""The three providers that are asked, as fakes on real HTTP, made of nothing but a seed and whom they know."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from app.demo.enrollment import ASKED, Book, Service
+from connectors.array.sandbox import ArraySandbox
+from connectors.crs.sandbox import CrsSandbox
+from connectors.hibp.sandbox import HibpSandbox
+from connectors.sandboxing import Sandbox, serving
+
+FAST = 60_000
+"""Requests a minute: the two years must not take two years."""
+
+
+class Providers:
+    """The fakes with everything that they have learnt. Two that learn the same in the same order say the same."""
+
+    def __init__(self, now: Callable[[], datetime], book: Book) -> None:
+        """They know those whom the book has enrolled, and nothing has happened yet. `now`: aware."""
+        self.bureaus, self.nightly, self.listings = ArraySandbox(now, 1), CrsSandbox(now, 2), HibpSandbox(now, 3)
+        # A list that bears no dates says the same until something happens: only what is documented for certain.
+        self.bureaus.dated = False
+        self.listings.requests_per_minute = FAST
+        self.sandboxes: Mapping[Service, Sandbox] = {
+            Service.BUREAUS: self.bureaus,
+            Service.NIGHTLY: self.nightly,
+            Service.LISTINGS: self.listings,
+        }
+        self._ports: dict[Service, int] = {}
+        for service in ASKED:
+            for one in book.enrolled[service]:
+                self.sandboxes[service].enrol(one.reference)
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[Mapping[Service, str]]:
+        """Serve them while the block lasts, each time at the same addresses, which are yielded."""
+        async with AsyncExitStack() as stack:
+            addresses = {}
+            for service in ASKED:
+                address = await stack.enter_async_context(serving(self.sandboxes[service], self._ports.get(service, 0)))
+                addresses[service] = address
+                self._ports[service] = urlsplit(address).port or 0
+            yield addresses
