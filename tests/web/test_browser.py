@@ -16,7 +16,7 @@ from tests.support.world import World, alert
 from tests.web.browsing import DESK, PHONE, Site, picture, site
 from tests.web.fill import answer, fill, publish
 
-pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)]
+pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)]
 
 CARD = "A credit card was opened in your name"
 SEEN_OFTEN = (
