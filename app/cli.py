@@ -166,9 +166,12 @@ def intake_trace(receipt_id: Annotated[UUID, typer.Argument(help="The id that th
 
 
 @intake.command("accounts")
-def intake_accounts(organization_id: OrganizationId) -> None:
+def intake_accounts(
+    organization_id: OrganizationId,
+    connection_id: Annotated[UUID | None, typer.Option("--connection", help="Of this connection only.")] = None,
+) -> None:
     """Print the accounts: every delivery, every event, and where it went."""
-    show(run(lambda context: operations.accounts(context, organization_id)))
+    show(run(lambda context: operations.accounts(context, organization_id, connection_id)))
 
 
 @statistics.command("release")

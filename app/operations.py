@@ -227,10 +227,14 @@ async def trace(context: Context, receipt_id: UUID) -> dict[str, Any]:
     return story
 
 
-async def accounts(context: Context, organization_id: UUID) -> dict[str, Any]:
-    """The accounts of intake, with the alerts that are nobody's."""
+async def accounts(context: Context, organization_id: UUID, connection_id: UUID | None = None) -> dict[str, Any]:
+    """The accounts of intake: of an organization, with the alerts that are nobody's, or of one of its connections."""
     async with context.database.begin(read_only=True) as tx:
         await _known(tx, organization_id)
+        if connection_id is not None:
+            if await connection_rows.connection_of(tx, organization_id, connection_id) is None:
+                raise Problem(404, "This organization has no connection with this id.")
+            return (await intake.accounts(tx, organization_id, connection_id)).model_dump(exclude={"unmatched"})
         found = await intake.accounts(tx, organization_id)
         found.unmatched = await unmatched_counts(tx, organization_id)
         return found.model_dump()

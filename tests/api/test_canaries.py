@@ -115,6 +115,7 @@ def own_words(person: Person) -> set[str]:
     return {value.lower() for value in person.own}
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True)
 async def test_a_thousand_canaries_stay_where_they_belong(filled: Filled) -> None:
     canaries = filled.doors.canaries
     assert len(canaries.given) >= 1000, len(canaries.given)

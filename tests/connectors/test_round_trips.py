@@ -200,7 +200,7 @@ async def test_whatever_a_provider_does_nothing_is_lost(
 
 
 @on_sqlite
-@pytest.mark.parametrize("count", [120, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [40, pytest.param(2000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("connector", UNSIGNED, indirect=True)
 async def test_made_up_notices_create_nothing_and_cost_few_look_ups(stage: Stage, count: int) -> None:
     """About people who are enrolled and agreed, by somebody who knows the address: what is true comes in all the same."""

@@ -1,5 +1,6 @@
 """The scenario, small, on both databases and over real HTTP: it agrees with its truth, and a truth changed by hand does not."""
 
+import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -8,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
+import uvloop
 
 from app.demo.check import check
 from app.demo.enrollment import Service
@@ -102,7 +104,13 @@ NOTICED = (
 """What each lie must lead to."""
 
 
-async def test_a_small_scenario_agrees_with_its_truth_and_with_no_other(database_url: str) -> None:
+@pytest.mark.parametrize("database_kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True)
+def test_a_small_scenario_agrees_with_its_truth_and_with_no_other(database_url: str) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(agrees_with_its_truth_and_with_no_other(database_url))
+
+
+async def agrees_with_its_truth_and_with_no_other(database_url: str) -> None:
     before = datetime.now(END.tzinfo)
     async with small(database_url) as made:
         assert clock.now() == END
