@@ -111,8 +111,10 @@ class Workers:
     async def _round(self) -> int:
         done = await intake_workers.handle_waiting(self._context.database, self._context.keyring)
         done += await outbox.sequence(self._context.database)
+        due = await outbox.behind(self._context.database, [worker.consumer for worker in self._workers])
         for worker in self._workers:
-            done += await worker.run()
+            if worker.consumer.name in due:
+                done += await worker.run()
         return done
 
     async def sweep(self) -> None:

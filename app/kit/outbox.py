@@ -12,7 +12,20 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import BigInteger, Index, String, delete, or_, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    Index,
+    String,
+    delete,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    text,
+    union,
+    update,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit import clock
@@ -107,6 +120,25 @@ async def sequence(database: Database) -> int:
         done: int = (await tx.execute(numbered, {"base": base})).rowcount  # type: ignore[attr-defined]
         await tx.execute(update(ConsumerState).where(ConsumerState.consumer == _SEQUENCER).values(position=base + done))
         return done
+
+
+async def behind(database: Database, consumers: Sequence[Consumer]) -> frozenset[str]:
+    """The names of those that have something to do: one look that holds up nobody, instead of a turn for each."""
+    waiting = [
+        select(literal(consumer.name)).where(
+            exists().where(
+                Message.topic.in_(consumer.topics),
+                Message.position
+                > func.coalesce(
+                    select(ConsumerState.position).where(ConsumerState.consumer == consumer.name).scalar_subquery(), 0
+                ),
+            )
+        )
+        for consumer in consumers
+    ]
+    due = select(Failure.consumer).where(Failure.next_attempt_at <= clock.now())
+    async with database.begin(read_only=True) as tx:
+        return frozenset((await tx.execute(union(due, *waiting))).scalars())
 
 
 class Worker:

@@ -13,7 +13,7 @@ from sqlalchemy import Column, Integer, MetaData, Table, insert, select
 from app.kit import clock, outbox
 from app.kit.database import Database, Transaction
 from app.kit.ids import uuid7
-from app.kit.outbox import LAST_ATTEMPT, LEASE, Consumer, ConsumerState, Failure, Message, Worker, publish, sequence
+from app.kit.outbox import LAST_ATTEMPT, LEASE, Consumer, ConsumerState, Failure, Message, Worker, behind, publish, sequence
 
 on_postgresql = pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)  # SQLite has one writer at a time
 NOW = datetime(2023, 6, 1, 12, tzinfo=UTC)
@@ -336,3 +336,22 @@ async def test_several_workers_sequencers_and_senders_at_once_lose_and_double_no
     for first in range(0, 90, 15):
         own = [number for number in found if first <= number < first + 15]
         assert own == sorted(own), "what one sender said in turn is handled in turn"
+
+
+async def test_who_is_behind_is_told_by_one_look_and_nobody_else_is(database: Database) -> None:
+    def fails(_: Sequence[Message]) -> None:
+        raise ZeroDivisionError
+
+    first, other = consumer(name="first"), consumer(topics=("other",), name="other")
+    broken = consumer(fails, name="broken")
+    everybody = [first, other, broken]
+    assert await behind(database, everybody) == set()
+    await say(database, 1)
+    assert await behind(database, everybody) == set(), "what has no position yet is nobody's turn"
+    await sequence(database)
+    assert await behind(database, everybody) == {"first", "broken"}
+    for one in everybody:
+        await Worker(database, one).run()
+    assert await behind(database, everybody) == set()
+    clock.set_to(NOW + timedelta(seconds=10))
+    assert await behind(database, everybody) == {"broken"}, "the time to try again has come"
