@@ -289,6 +289,8 @@ class Asking:
     async def _finished(self, *, asked: bool) -> None:
         now = clock.now()
         done: dict[str, Any] = {"lease_owner": None, "lease_until": None, "waits_until": None}
+        if self.connector.poll is None:
+            done["poll_due_at"] = None
         if asked:
             done |= {"state": PollState.OK, "error": None, "failures": 0, "last_attempt_at": now, "last_success_at": now}
         async with self.context.database.begin() as tx:

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from app.access.roles import Role
+from app.connections import polls
 from app.intake import looking_up
 from app.intake.models import Channel, Event, LookUpState
 from app.intake.sealing import open_body, open_event
@@ -54,6 +55,13 @@ async def test_the_same_notice_again_asks_nothing(crs: LookedUp) -> None:
     assert await crs.world.workers.ask() == 0
     assert crs.details_asked == 1
     assert (await books(crs.world))["alerts"] == 1
+
+
+async def test_to_ask_now_a_provider_that_has_no_list_is_one_turn_and_no_loop(crs: LookedUp) -> None:
+    async with crs.world.context.database.begin() as tx:
+        await polls.ask_now(tx, crs.id, clock.now(), sweep=True)
+    assert (await crs.world.workers.ask(), await crs.world.workers.ask()) == (1, 0)
+    assert (await crs.row()).poll_due_at is None
 
 
 async def test_nobody_is_asked_about_before_they_are_enrolled_and_agreed(crs: LookedUp) -> None:
