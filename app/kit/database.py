@@ -8,13 +8,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, MetaData, event
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, MetaData
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
+
+from app.kit.sqlite import open_engine
 
 Transaction = AsyncSession
 
@@ -88,23 +90,6 @@ class Base(DeclarativeBase):
     type_annotation_map = {datetime: UtcDateTime(), Decimal: Money()}  # noqa: RUF012 - SQLAlchemy's own way
 
 
-def _tune_sqlite(engine: AsyncEngine) -> None:
-    @event.listens_for(engine.sync_engine, "connect")
-    def _connect(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None
-        cursor = connection.cursor()
-        # recursive_triggers: without it INSERT OR REPLACE deletes rows past the triggers that forbid it
-        pragmas = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000", "recursive_triggers=ON")
-        for pragma in pragmas:
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def _begin(connection: Any) -> None:
-        read_only = connection.get_execution_options().get("read_only")
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
-
-
 class Database:
     """One engine and the only way to a transaction."""
 
@@ -116,8 +101,7 @@ class Database:
         if self.is_sqlite:
             if parsed.database:
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-            self.engine = create_async_engine(url, pool_size=8, max_overflow=8, pool_timeout=60, hide_parameters=True)
-            _tune_sqlite(self.engine)
+            self.engine = open_engine(parsed)
         else:
             options = {"server_settings": {"timezone": "UTC", "synchronous_commit": "on"}}
             self.engine = create_async_engine(url, pool_size=10, max_overflow=10, connect_args=options, hide_parameters=True)
