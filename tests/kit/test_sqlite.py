@@ -54,7 +54,9 @@ async def test_who_gives_up_while_waiting_does_not_keep_the_writer(two: tuple[Da
         waiting = asyncio.create_task(_keep(waiter))
         await asyncio.sleep(0.05)
         waiting.cancel()
+        before = time.perf_counter()
         await asyncio.sleep(0.05)
+        assert time.perf_counter() - before < 5.0, "giving up stood behind the writer, and the loop with it"
     with pytest.raises(asyncio.CancelledError):
         await waiting
     async with asyncio.timeout(5):
