@@ -26,6 +26,7 @@ from app.intake import endpoints as intake
 from app.intake import looking_up
 from app.intake import workers as intake_workers
 from app.intake.asker import Asker
+from app.intake.gateway import Gateway
 from app.kit import errors, health, outbox
 from app.kit.config import Settings, settings
 from app.kit.context import Context, open_context
@@ -39,7 +40,7 @@ from app.notices import writing
 from app.statistics import endpoints as statistics
 from app.timeline import endpoints as timeline
 from app.web import endpoints as web
-from app.web.headers import SECURITY_HEADERS, NoStore
+from app.web.headers import SECURITY_HEADERS, NoStore, always
 
 log = structlog.get_logger(__name__)
 
@@ -180,6 +181,7 @@ def attach(app: FastAPI, context: Context) -> None:
     """Give an application the world it works in."""
     app.state.context = context
     app.state.workers = Workers(context)
+    app.state.intake = intake.open_intake(context)
 
 
 def create_app(config: Settings | None = None, context: Context | None = None, *, work: bool = True) -> FastAPI:
@@ -193,6 +195,7 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
         if scheduler is not None:
             scheduler.start()
         yield
+        await app.state.intake.desk.close()
         if scheduler is not None:
             scheduler.shutdown(wait=False)
             await app.state.workers.asker.close()
@@ -220,5 +223,7 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
         attach(app, context)
     app.add_middleware(Edge)
     app.add_middleware(NoStore)
-    app.add_middleware(SecureASGIMiddleware, secure=Secure(**SECURITY_HEADERS))
+    secure = Secure(**SECURITY_HEADERS)
+    app.add_middleware(SecureASGIMiddleware, secure=secure)
+    app.add_middleware(Gateway, headers=always(secure))
     return app

@@ -1,34 +1,26 @@
 """The one door for pushes. 2xx only after COMMIT; what is not authentic gets one and the same answer."""
 
 from datetime import UTC
-from typing import Any
 from uuid import UUID
 
-import structlog
-from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from fastapi import APIRouter, Request, Response
 
 from app.access.gate import Caller
-from app.connections import service as connections
-from app.connections.service import Addressed
-from app.intake import receive, repository
+from app.connections.doors import Doors
+from app.connections.service import Door
+from app.intake import repository
+from app.intake.desk import Desk
+from app.intake.gateway import Intake, RefusalCounter, answer_of, source_of
 from app.intake.health import health_of
-from app.intake.receive import Arrival
 from app.intake.schemas import Accepted, HealthView, QuarantinedView, Retried, SetAside
 from app.intake.service import try_again
 from app.kit import clock, errors
 from app.kit.context import Context, Ctx, Tx
-from app.kit.errors import Problem
 from app.kit.pagination import Cursor, Limit, Page, decode_id_cursor, encode_cursor
-from connectors.verifiers import Outcome
 
 router = APIRouter(tags=["intake"])
-log = structlog.get_logger(__name__)
 
 NOBODY = UUID(int=0)
-RETRY_SECONDS = "5"
 _ANSWERS = errors.described(
     {
         401: "Not authentic, or no such address: always the same answer.",
@@ -56,75 +48,35 @@ _BODY = {
 """For OpenAPI: what the route reads itself, byte for byte."""
 
 
-def _not_authentic() -> Problem:
-    return Problem(401, "This delivery does not prove that it comes from the sender of this address.")
-
-
-async def _body(request: Request, largest: int) -> bytes:
-    """The exact bytes of a request, never more than `largest`. Raises a 413 Problem."""
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > largest:
-            raise Problem(413, f"The delivery is larger than {largest} bytes: send fewer alerts at a time.")
-        chunks.append(chunk)
-    return b"".join(chunks)
-
-
-def _media_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-async def _admitted(request: Request, context: Context, to: Addressed | None) -> tuple[bytes, Any]:
-    """The body and its verification, or the refusal. Raises a 401, 410, 413 or 415 Problem."""
-    if to is None:
-        raise _not_authentic()
-    if to.connection.closed_at is not None:
-        raise Problem(410, "This connection is closed.")
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise Problem(415, "Send the body as it is, without a content encoding.")
-    if _media_type(request) not in to.plan.media_types:
-        raise Problem(415, f"Send the body as {', '.join(sorted(to.plan.media_types))}.")
-    body = await _body(request, to.plan.largest_body)
-    source = request.client.host if request.client else None
-    verification = receive.verify(to, body, request.headers, source)
-    if verification.outcome is Outcome.REFUSED:
-        raise _not_authentic()
-    return body, verification
-
-
 _REASONS = {401: "not_authentic", 410: "closed", 413: "too_large", 415: "wrong_type"}
 
 
-async def _count_refusal(context: Context, to: Addressed | None, status: int) -> None:
-    organization_id = to.connection.organization_id if to else NOBODY
-    connection_id = to.connection.id if to else NOBODY
-    async with context.database.begin() as tx:
-        await repository.count_refusal(tx, organization_id, connection_id, _REASONS[status], clock.now().astimezone(UTC))
+def refusal_counter(context: Context) -> RefusalCounter:
+    """What counts refused deliveries; nothing of them is kept."""
+
+    async def count(door: Door | None, status: int) -> None:
+        ids = (door.connection.organization_id, door.connection.id) if door else (NOBODY, NOBODY)
+        async with context.database.begin() as tx:
+            await repository.count_refusal(tx, *ids, _REASONS[status], clock.now().astimezone(UTC))
+
+    return count
+
+
+def open_intake(context: Context) -> Intake:
+    """What takes deliveries in, for one process."""
+    desk = Desk(context.database, context.settings.most_waiting)
+    return Intake(Doors(context.database, context.keyring), desk, refusal_counter(context))
 
 
 @router.post(
     "/webhooks/{connection_id}/{token}", status_code=202, response_model=Accepted, responses=_ANSWERS, openapi_extra=_BODY
 )
-async def deliver(connection_id: str, token: str, request: Request, context: Ctx) -> JSONResponse:
+async def deliver(connection_id: str, token: str, request: Request) -> Response:
     """Take in one delivery. 202 says that it is kept, whatever is in it; understanding it is a later step."""
-    try:
-        async with context.database.begin(read_only=True) as tx:
-            to = await connections.addressed(tx, context.keyring, connection_id, token)
-        try:
-            body, verification = await _admitted(request, context, to)
-        except Problem as refusal:
-            await _count_refusal(context, to, refusal.status)
-            raise
-        async with context.database.begin() as tx:
-            assert to is not None  # noqa: S101 - _admitted refuses a delivery that is addressed to nobody
-            read = {name: value for name, value in request.headers.items() if name in to.plan.verifier.headers}
-            arrival = Arrival(body, verification, headers=read)
-            kept = await receive.keep(tx, context.keyring, to.connection, arrival)
-    except (DBAPIError, PoolTimeout, OSError) as error:
-        log.error("store unavailable", error=type(error).__name__)
-        raise Problem(503, "Nothing was kept. Send it again.", headers={"Retry-After": RETRY_SECONDS}) from None
-    return JSONResponse({"receipt": str(kept.receipt_id), "repeat": kept.repeat}, status_code=202)
+    # The gateway answers these before they come here, quicker; this route is how they are described and permitted.
+    intake: Intake = request.app.state.intake
+    kept = await intake.take(connection_id, token, request.headers, source_of(request.scope), request.receive)
+    return Response(answer_of(kept), status_code=202, media_type="application/json")
 
 
 @router.get("/v1/queues/quarantined")

@@ -5,9 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-import rfc8785
-
-from app.kit import clock, crypto
+from app.kit import canonical, clock, crypto
 from app.kit.database import Transaction
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
@@ -53,7 +51,7 @@ SYSTEM = Actor()
 
 def commitment(salt: bytes, facts: dict[str, Any]) -> bytes:
     """SHA-256 over the salt and the facts in canonical form (RFC 8785): binding, and silent without the salt."""
-    return hashlib.sha256(salt + rfc8785.dumps(facts)).digest()
+    return hashlib.sha256(salt + canonical.dumps(facts)).digest()
 
 
 def statement(entry: LedgerEntry, facts: dict[str, Any]) -> dict[str, Any]:
@@ -69,6 +67,32 @@ def statement(entry: LedgerEntry, facts: dict[str, Any]) -> dict[str, Any]:
         "subjects": entry.subjects,
         "facts": facts,
     }
+
+
+def entry(
+    organization_id: UUID,
+    act: Act,
+    *,
+    facts: dict[str, Any],
+    salt: bytes,
+    entry_id: UUID | None = None,
+    actor: Actor = SYSTEM,
+    member_id: UUID | None = None,
+    **subjects: UUID,
+) -> LedgerEntry:
+    """One entry, not yet written. `salt`: 32 bytes."""
+    made = LedgerEntry(
+        id=entry_id or uuid7(),
+        organization_id=organization_id,
+        kind=act,
+        member_id=member_id,
+        actor_id=actor.id,
+        actor_role=actor.role,
+        subjects={name: str(value) for name, value in subjects.items()},
+        at=clock.now(),
+    )
+    made.commitment = commitment(salt, statement(made, facts))
+    return made
 
 
 async def append(
@@ -90,18 +114,7 @@ async def append(
     """
     entry_id = uuid7()
     if salt is None:
-        key = await keyring.organization_key(tx, organization_id)
-        salt = crypto.keyed_hash(crypto.derive(key, "ledger:salt"), entry_id.bytes)
-    entry = LedgerEntry(
-        id=entry_id,
-        organization_id=organization_id,
-        kind=act,
-        member_id=member_id,
-        actor_id=actor.id,
-        actor_role=actor.role,
-        subjects={name: str(value) for name, value in subjects.items()},
-        at=clock.now(),
-    )
-    entry.commitment = commitment(salt, statement(entry, facts))
-    tx.add(entry)
+        salt = crypto.keyed_hash((await keyring.opened(tx, organization_id)).sub_key("ledger:salt"), entry_id.bytes)
+    made = entry(organization_id, act, facts=facts, salt=salt, entry_id=entry_id, actor=actor, member_id=member_id, **subjects)
+    tx.add(made)
     return entry_id

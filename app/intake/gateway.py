@@ -1,0 +1,187 @@
+"""The way past the framework for what comes by the thousand: deliveries. What they are told is the same on either way."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from ipaddress import ip_address
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.connections.doors import Doors
+from app.connections.service import Addressed, Door
+from app.intake import receive as receiving
+from app.intake.desk import Desk, Full
+from app.intake.receive import Arrival, Kept
+from app.kit.errors import RETRY_SECONDS, Problem, problem_response
+from connectors.verifiers import Outcome, Verification
+
+log = structlog.get_logger(__name__)
+
+PREFIX = "/webhooks/"
+_CHECKS = 3
+"""How often a delivery is checked anew because its connection was changed in that very moment."""
+
+RefusalCounter = Callable[[Door | None, int], Awaitable[None]]
+
+
+def not_authentic() -> Problem:
+    """The one answer to whatever does not prove itself, whether or not there is such an address."""
+    return Problem(401, "This delivery does not prove that it comes from the sender of this address.")
+
+
+def try_again(detail: str = "Nothing was kept. Send it again.") -> Problem:
+    """The answer while it cannot be kept; senders take it as a reason to come again."""
+    return Problem(503, detail, headers={"Retry-After": RETRY_SECONDS})
+
+
+class Body:
+    """The exact bytes of a request, read once and never more than its connection takes."""
+
+    def __init__(self, receive: Receive) -> None:
+        """Nothing is read before it is asked for."""
+        self._receive = receive
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._more = True
+
+    async def read(self, largest: int) -> bytes:
+        """All of it. Raises a 413 Problem, and Gone when the sender went away."""
+        while self._more and self._size <= largest:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Gone
+            self._chunks.append(message.get("body", b""))
+            self._size += len(self._chunks[-1])
+            self._more = message.get("more_body", False)
+        if self._size > largest:
+            self._chunks.clear()
+            raise Problem(413, f"The delivery is larger than {largest} bytes: send fewer alerts at a time.")
+        if len(self._chunks) > 1:
+            self._chunks = [b"".join(self._chunks)]
+        return self._chunks[0]
+
+
+class Gone(Exception):
+    """The sender went away before its delivery was whole."""
+
+
+class Intake:
+    """Takes deliveries in: who is it for, does it prove itself, keep it. One for each process."""
+
+    def __init__(self, doors: Doors, desk: Desk, count_refusal: RefusalCounter) -> None:
+        """`count_refusal` is told of the door, if there is one, and the status that a delivery was refused with."""
+        self.desk = desk
+        self._doors = doors
+        self._count_refusal = count_refusal
+
+    async def take(self, connection_id: str, token: str, headers: Headers, source: str | None, receive: Receive) -> Kept:
+        """Keep one delivery. Raises the Problem that is its answer otherwise, and Gone."""
+        try:
+            return await self._take(connection_id, token, headers, source, Body(receive))
+        except Full:
+            raise try_again("Too much is coming in just now. Send it again.") from None
+        except (DBAPIError, PoolTimeout, OSError) as error:
+            log.error("store unavailable", error=type(error).__name__)
+            raise try_again() from None
+
+    async def _take(self, connection_id: str, token: str, headers: Headers, source: str | None, body: Body) -> Kept:
+        door = self._doors.known(connection_id)
+        if door is not None:
+            try:
+                to, proof = await _admitted(door, token, headers, source, body)
+            except Problem:
+                door = None  # what is remembered may be old: nothing is refused by it
+        for _ in range(_CHECKS):
+            if door is None:
+                door = await self._doors.read(connection_id)
+                try:
+                    to, proof = await _admitted(door, token, headers, source, body)
+                except Problem as refusal:
+                    await self._count_refusal(door, refusal.status)
+                    raise
+            read = {name: value for name, value in headers.items() if name in to.plan.verifier.headers}
+            arrival = Arrival(await body.read(to.plan.largest_body), proof, headers=read, source=source)
+            kept = await self.desk.keep(receiving.make_ready(to.keys, to.connection, arrival, to.connection.revision))
+            if kept is not None:
+                return kept
+            door = None
+        raise try_again()
+
+
+async def _admitted(
+    door: Door | None, token: str, headers: Headers, source: str | None, body: Body
+) -> tuple[Addressed, Verification]:
+    """Whom it is addressed to, and its proof. Raises a 401, 410, 413 or 415 Problem."""
+    to = door.addressed(token) if door else None
+    if to is None:
+        raise not_authentic()
+    if to.connection.closed_at is not None:
+        raise Problem(410, "This connection is closed.")
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem(415, "Send the body as it is, without a content encoding.")
+    if headers.get("content-type", "").partition(";")[0].strip().lower() not in to.plan.media_types:
+        raise Problem(415, f"Send the body as {', '.join(sorted(to.plan.media_types))}.")
+    proof = receiving.verify(to, await body.read(to.plan.largest_body), headers, source)
+    if proof.outcome is Outcome.REFUSED:
+        raise not_authentic()
+    return to, proof
+
+
+def source_of(scope: Scope) -> str | None:
+    """The address that a request came from, as its proxy says where one is believed; IPv4 is written as IPv4."""
+    client = scope.get("client")
+    if not client:
+        return None
+    try:
+        address = ip_address(client[0])
+    except ValueError:
+        return None
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+def answer_of(kept: Kept) -> bytes:
+    """The body of a 202."""
+    return b'{"receipt":"%b","repeat":%b}' % (str(kept.receipt_id).encode(), b"true" if kept.repeat else b"false")
+
+
+class Gateway:
+    """ASGI: takes the deliveries, and lets everything else go on to the application."""
+
+    def __init__(self, app: ASGIApp, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """`headers`: those that every answer of the application carries."""
+        self._app = app
+        self._headers = [*headers, (b"content-type", b"application/json")]
+        self._always = list(headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].startswith(PREFIX):
+            await self._app(scope, receive, send)
+            return
+        connection_id, _, token = scope["path"].removeprefix(PREFIX).partition("/")
+        if not connection_id or not token or "/" in token:
+            await self._app(scope, receive, send)
+            return
+        intake: Intake = scope["app"].state.intake
+        try:
+            kept = await intake.take(connection_id, token, Headers(scope=scope), source_of(scope), receive)
+        except Gone:
+            return
+        except Exception as error:  # whatever it is: its text must not reach the server's log
+            await self._refuse(error, scope, receive, send)
+            return
+        body = answer_of(kept)
+        headers = [*self._headers, (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 202, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _refuse(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+        if isinstance(error, Problem):
+            response = problem_response(error)
+        else:
+            response = await scope["app"].exception_handlers[Exception](Request(scope), error)
+        response.raw_headers += self._always
+        await response(scope, receive, send)
