@@ -9,6 +9,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from fastapi import Depends, FastAPI
 from secure import Secure
 from secure.middleware import SecureASGIMiddleware
+from starlette.types import Receive, Scope, Send
 
 from app.access import endpoints as access
 from app.access import mailing
@@ -177,6 +178,16 @@ def _schedule(context: Context, workers: Workers) -> AsyncIOScheduler:
     return scheduler
 
 
+class Service(FastAPI):
+    """The application; deliveries do not go through the framework, which would cost more than keeping them."""
+
+    gateway: Gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (an ASGI call)."""
+        await self.gateway(scope, receive, send)
+
+
 def attach(app: FastAPI, context: Context) -> None:
     """Give an application the world it works in."""
     app.state.context = context
@@ -202,7 +213,7 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
         if context is None:
             await opened.database.close()
 
-    app = FastAPI(
+    app = Service(
         title="Harmline",
         summary="Identity-theft alerts of the people hit by a breach, kept as evidence of damages.",
         version="1",
@@ -225,5 +236,5 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
     app.add_middleware(NoStore)
     secure = Secure(**SECURITY_HEADERS)
     app.add_middleware(SecureASGIMiddleware, secure=secure)
-    app.add_middleware(Gateway, headers=always(secure))
+    app.gateway = Gateway(app, super(Service, app).__call__, always(secure))
     return app

@@ -2,8 +2,10 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address
+from typing import Any
 
 import structlog
+from fastapi import FastAPI
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.datastructures import Headers
@@ -150,38 +152,44 @@ def answer_of(kept: Kept) -> bytes:
 class Gateway:
     """ASGI: takes the deliveries, and lets everything else go on to the application."""
 
-    def __init__(self, app: ASGIApp, headers: Sequence[tuple[bytes, bytes]]) -> None:
-        """`headers`: those that every answer of the application carries."""
+    def __init__(self, app: FastAPI, further: ASGIApp, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """`further`: where other requests go; `headers`: those that every answer of the application carries."""
         self._app = app
-        self._headers = [*headers, (b"content-type", b"application/json")]
-        self._always = list(headers)
+        self._further = further
+        self._headers = list(headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].startswith(PREFIX):
-            await self._app(scope, receive, send)
+        addressed = _addressed(scope)
+        if addressed is None:
+            await self._further(scope, receive, send)
             return
-        connection_id, _, token = scope["path"].removeprefix(PREFIX).partition("/")
-        if not connection_id or not token or "/" in token:
-            await self._app(scope, receive, send)
-            return
-        intake: Intake = scope["app"].state.intake
+        intake: Intake = self._app.state.intake
         try:
-            kept = await intake.take(connection_id, token, Headers(scope=scope), source_of(scope), receive)
+            kept = await intake.take(*addressed, Headers(scope=scope), source_of(scope), receive)
         except Gone:
             return
         except Exception as error:  # whatever it is: its text must not reach the server's log
             await self._refuse(error, scope, receive, send)
             return
         body = answer_of(kept)
-        headers = [*self._headers, (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 202, "headers": headers})
+        said = (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())
+        await send({"type": "http.response.start", "status": 202, "headers": [*self._headers, *said]})
         await send({"type": "http.response.body", "body": body})
 
     async def _refuse(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
         if isinstance(error, Problem):
             response = problem_response(error)
         else:
-            response = await scope["app"].exception_handlers[Exception](Request(scope), error)
-        response.raw_headers += self._always
+            handler: Any = self._app.exception_handlers[Exception]
+            response = await handler(Request(scope), error)
+        response.raw_headers += self._headers
         await response(scope, receive, send)
+
+
+def _addressed(scope: Scope) -> tuple[str, str] | None:
+    """The connection and the token that a delivery is addressed to; None for any other request."""
+    if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].startswith(PREFIX):
+        return None
+    connection_id, _, token = scope["path"].removeprefix(PREFIX).partition("/")
+    return (connection_id, token) if connection_id and token and "/" not in token else None

@@ -51,7 +51,7 @@ class Row:
     """
 
     receipt: Mapping[str, Any]
-    entry: LedgerEntry
+    entry: Mapping[str, Any]
     revision: int | None
 
     @property
@@ -103,7 +103,7 @@ SELECT connection_id, body_hash, id FROM kept
 
 async def _keep_at_once(tx: Transaction, rows: Sequence[Row]) -> dict[tuple[UUID, bytes], UUID]:
     columns: dict[str, list[Any]] = {f"receipt_{name}": [row.receipt[name] for row in rows] for name in _RECEIPT}
-    columns |= {f"entry_{name}": [getattr(row.entry, name) for row in rows] for name in _ENTRY}
+    columns |= {f"entry_{name}": [row.entry[name] for row in rows] for name in _ENTRY}
     for name in ("receipt_verification", "entry_subjects"):
         columns[name] = [json.dumps(value) for value in columns[name]]
     columns["revision"] = [row.revision for row in rows]
@@ -144,7 +144,7 @@ async def _keep_each(tx: Transaction, rows: Sequence[Row]) -> dict[tuple[UUID, b
         {
             "revision": row.revision,
             **{f"receipt_{name}": row.receipt[name] for name in _RECEIPT},
-            **{f"entry_{name}": getattr(row.entry, name) for name in _ENTRY},
+            **{f"entry_{name}": row.entry[name] for name in _ENTRY},
         }
         for row in rows
     ]

@@ -16,7 +16,7 @@ from app.kit import canonical, clock
 from app.kit.database import Transaction
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring, OpenedKeys
-from app.ledger.service import Act, entry
+from app.ledger.service import Act, entry_row
 from connectors.asking import Asked
 from connectors.contract import Sender, grade_of
 from connectors.verifiers import Grade, NotSigned, Outcome, Verification
@@ -121,7 +121,7 @@ def make_ready(keys: OpenedKeys, connection: Connection, arrival: Arrival, revis
     }
     digest, size = hashlib.sha256(arrival.body).hexdigest(), len(arrival.body)
     facts = {"body_sha256": digest, "size": size, "channel": arrival.channel, "proof": proof}
-    noted = entry(organization_id, Act.RECEIPT, facts=facts, salt=sealed.salt, connection=connection.id, receipt=receipt_id)
+    noted = entry_row(organization_id, Act.RECEIPT, facts=facts, salt=sealed.salt, connection=connection.id, receipt=receipt_id)
     return Ready(receipt_id, Row(values, noted, revision))
 
 

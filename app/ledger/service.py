@@ -1,6 +1,7 @@
 """Append to the ledger, in the transaction of the act itself: no act without its entry, no entry without its act."""
 
 import hashlib
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -56,20 +57,27 @@ def commitment(salt: bytes, facts: dict[str, Any]) -> bytes:
 
 def statement(entry: LedgerEntry, facts: dict[str, Any]) -> dict[str, Any]:
     """Everything that an entry's commitment binds: each of its own fields, and the facts that only the act keeps."""
+    return _statement({name: getattr(entry, name) for name in _BOUND}, facts)
+
+
+_BOUND = ("id", "organization_id", "kind", "member_id", "actor_id", "actor_role", "at", "subjects")
+
+
+def _statement(entry: Mapping[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
     return {
-        "entry": str(entry.id),
-        "organization": str(entry.organization_id),
-        "act": str(entry.kind),
-        "member": str(entry.member_id) if entry.member_id else None,
-        "actor": str(entry.actor_id) if entry.actor_id else None,
-        "role": entry.actor_role,
-        "at": entry.at.isoformat(),
-        "subjects": entry.subjects,
+        "entry": str(entry["id"]),
+        "organization": str(entry["organization_id"]),
+        "act": str(entry["kind"]),
+        "member": str(entry["member_id"]) if entry["member_id"] else None,
+        "actor": str(entry["actor_id"]) if entry["actor_id"] else None,
+        "role": entry["actor_role"],
+        "at": entry["at"].isoformat(),
+        "subjects": entry["subjects"],
         "facts": facts,
     }
 
 
-def entry(
+def entry_row(
     organization_id: UUID,
     act: Act,
     *,
@@ -79,20 +87,20 @@ def entry(
     actor: Actor = SYSTEM,
     member_id: UUID | None = None,
     **subjects: UUID,
-) -> LedgerEntry:
-    """One entry, not yet written. `salt`: 32 bytes."""
-    made = LedgerEntry(
-        id=entry_id or uuid7(),
-        organization_id=organization_id,
-        kind=act,
-        member_id=member_id,
-        actor_id=actor.id,
-        actor_role=actor.role,
-        subjects={name: str(value) for name, value in subjects.items()},
-        at=clock.now(),
-    )
-    made.commitment = commitment(salt, statement(made, facts))
-    return made
+) -> dict[str, Any]:
+    """The values of one entry, by column, not yet written. `salt`: 32 bytes."""
+    row: dict[str, Any] = {
+        "id": entry_id or uuid7(),
+        "organization_id": organization_id,
+        "kind": act,
+        "member_id": member_id,
+        "actor_id": actor.id,
+        "actor_role": actor.role,
+        "subjects": {name: str(value) for name, value in subjects.items()},
+        "at": clock.now(),
+    }
+    row["commitment"] = commitment(salt, _statement(row, facts))
+    return row
 
 
 async def append(
@@ -115,6 +123,6 @@ async def append(
     entry_id = uuid7()
     if salt is None:
         salt = crypto.keyed_hash((await keyring.opened(tx, organization_id)).sub_key("ledger:salt"), entry_id.bytes)
-    made = entry(organization_id, act, facts=facts, salt=salt, entry_id=entry_id, actor=actor, member_id=member_id, **subjects)
-    tx.add(made)
+    row = entry_row(organization_id, act, facts=facts, salt=salt, entry_id=entry_id, actor=actor, member_id=member_id, **subjects)
+    tx.add(LedgerEntry(**row))
     return entry_id

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-
 IDLE = -1
 """The number of a connection that waits for no answer."""
 
