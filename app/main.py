@@ -1,6 +1,7 @@
 """The application: routes, workers, and what ties them together. Nothing happens when this module is imported."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -205,6 +206,9 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
         scheduler = _schedule(opened, app.state.workers) if work else None
         if scheduler is not None:
             scheduler.start()
+        if context is None:
+            gc.collect()
+            gc.freeze()  # what was made by now stays to the end: looking through it again and again would hold up deliveries
         yield
         await app.state.intake.desk.close()
         if scheduler is not None:

@@ -1,6 +1,7 @@
 """The way past the framework for what comes by the thousand: deliveries. What they are told is the same on either way."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -8,7 +9,6 @@ import structlog
 from fastapi import FastAPI
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -79,7 +79,9 @@ class Intake:
         self._doors = doors
         self._count_refusal = count_refusal
 
-    async def take(self, connection_id: str, token: str, headers: Headers, source: str | None, receive: Receive) -> Kept:
+    async def take(
+        self, connection_id: str, token: str, headers: Mapping[str, str], source: str | None, receive: Receive
+    ) -> Kept:
         """Keep one delivery. Raises the Problem that is its answer otherwise, and Gone."""
         try:
             return await self._take(connection_id, token, headers, source, Body(receive))
@@ -89,7 +91,7 @@ class Intake:
             log.error("store unavailable", error=type(error).__name__)
             raise try_again() from None
 
-    async def _take(self, connection_id: str, token: str, headers: Headers, source: str | None, body: Body) -> Kept:
+    async def _take(self, connection_id: str, token: str, headers: Mapping[str, str], source: str | None, body: Body) -> Kept:
         door = self._doors.known(connection_id)
         if door is not None:
             try:
@@ -114,7 +116,7 @@ class Intake:
 
 
 async def _admitted(
-    door: Door | None, token: str, headers: Headers, source: str | None, body: Body
+    door: Door | None, token: str, headers: Mapping[str, str], source: str | None, body: Body
 ) -> tuple[Addressed, Verification]:
     """Whom it is addressed to, and its proof. Raises a 401, 410, 413 or 415 Problem."""
     to = door.addressed(token) if door else None
@@ -132,13 +134,41 @@ async def _admitted(
     return to, proof
 
 
+class Given(Mapping[str, str]):
+    """A request's headers, decoded once: lower-case names, in order; one that came twice is in `items` twice."""
+
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+        """`raw`: as ASGI has them."""
+        self._pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
+        self._first = dict(reversed(self._pairs))
+
+    def __getitem__(self, name: str) -> str:
+        """The first of this name."""
+        return self._first[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Each name once."""
+        return iter(self._first)
+
+    def __len__(self) -> int:
+        """How many names there are."""
+        return len(self._first)
+
+    def items(self) -> Any:
+        """Every header, also those that came twice."""
+        return self._pairs
+
+
 def source_of(scope: Scope) -> str | None:
     """The address that a request came from, as its proxy says where one is believed; IPv4 is written as IPv4."""
     client = scope.get("client")
-    if not client:
-        return None
+    return _address(client[0]) if client else None
+
+
+@lru_cache(maxsize=4096)
+def _address(text: str) -> str | None:
     try:
-        address = ip_address(client[0])
+        address = ip_address(text)
     except ValueError:
         return None
     return str(getattr(address, "ipv4_mapped", None) or address)
@@ -166,7 +196,7 @@ class Gateway:
             return
         intake: Intake = self._app.state.intake
         try:
-            kept = await intake.take(*addressed, Headers(scope=scope), source_of(scope), receive)
+            kept = await intake.take(*addressed, Given(scope["headers"]), source_of(scope), receive)
         except Gone:
             return
         except Exception as error:  # whatever it is: its text must not reach the server's log

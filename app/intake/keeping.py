@@ -18,6 +18,7 @@ from app.kit.database import Base, Transaction
 from app.ledger.models import LedgerEntry
 
 _BY_HAND = ("sealed", "wrapped_key", "headers_sealed", "asked_sealed", "about_index", "body_hash", "commitment")
+_written = json.JSONEncoder(check_circular=False).encode
 _TYPES = {
     **dict.fromkeys(("id", "connection_id", "organization_id", "answers_event"), "uuid"),
     **dict.fromkeys(_BY_HAND, "bytea"),
@@ -105,7 +106,7 @@ async def _keep_at_once(tx: Transaction, rows: Sequence[Row]) -> dict[tuple[UUID
     columns: dict[str, list[Any]] = {f"receipt_{name}": [row.receipt[name] for row in rows] for name in _RECEIPT}
     columns |= {f"entry_{name}": [row.entry[name] for row in rows] for name in _ENTRY}
     for name in ("receipt_verification", "entry_subjects"):
-        columns[name] = [json.dumps(value) for value in columns[name]]
+        columns[name] = [_written(value) for value in columns[name]]
     columns["revision"] = [row.revision for row in rows]
     found = await tx.execute(_AT_ONCE, columns)
     return {(connection_id, body_hash): receipt_id for connection_id, body_hash, receipt_id in found}

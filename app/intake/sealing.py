@@ -28,15 +28,14 @@ class SealedReceipt:
 
 def seal_receipt(keys: OpenedKeys, receipt_id: UUID, body: bytes, headers: dict[str, str], asked: Asked) -> SealedReceipt:
     """Seal a delivery under a fresh key, wrapped by the organization's."""
-    key, wrapped = keys.wrap_new("receipt", receipt_id)
-    salt = crypto.new_key()
+    row = str(receipt_id)
+    key, wrapped = keys.wrap_new("receipt", row)
+    salt, sealer = crypto.new_key(), crypto.Sealer(key)
     return SealedReceipt(
         salt=salt,
-        sealed=crypto.seal(key, salt + body, crypto.place("receipt", "sealed", receipt_id)),
-        headers_sealed=crypto.seal(key, json.dumps(headers).encode(), crypto.place("receipt", "headers", receipt_id)),
-        asked_sealed=crypto.seal(key, json.dumps(dict(asked)).encode(), crypto.place("receipt", "asked", receipt_id))
-        if asked
-        else None,
+        sealed=sealer.seal(salt + body, crypto.place("receipt", "sealed", row)),
+        headers_sealed=sealer.seal(json.dumps(headers).encode(), crypto.place("receipt", "headers", row)),
+        asked_sealed=sealer.seal(json.dumps(dict(asked)).encode(), crypto.place("receipt", "asked", row)) if asked else None,
         wrapped_key=wrapped,
     )
 

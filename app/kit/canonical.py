@@ -6,6 +6,7 @@ from typing import Any
 import rfc8785
 
 _LARGEST = 2**53 - 1
+_plain = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False).encode
 
 
 def dumps(value: Any) -> bytes:
@@ -14,18 +15,21 @@ def dumps(value: Any) -> bytes:
     ASCII texts, whole numbers, truth values and null are written by the C encoder, which puts them as RFC 8785 does; tests
     hold the two side by side. Anything else goes to the library.
     """
-    if _is_plain(value):
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode("ascii")
-    return rfc8785.dumps(value)
+    return _plain(value).encode("ascii") if _is_plain(value) else rfc8785.dumps(value)
 
 
 def _is_plain(value: Any) -> bool:
-    if isinstance(value, str):
-        return value.isascii()
-    if value is None or value is True or value is False:
-        return True
-    if isinstance(value, int):
-        return -_LARGEST <= value <= _LARGEST
-    if isinstance(value, dict):
-        return all(isinstance(name, str) and name.isascii() and _is_plain(held) for name, held in value.items())
-    return isinstance(value, list | tuple) and all(map(_is_plain, value))
+    found = [value]
+    for one in found:  # grows while it is read
+        if isinstance(one, str):
+            if not one.isascii():
+                return False
+        elif isinstance(one, dict):
+            if not all(isinstance(name, str) and name.isascii() for name in one):
+                return False
+            found.extend(one.values())
+        elif isinstance(one, list | tuple):
+            found.extend(one)
+        elif not (one is None or (isinstance(one, int) and -_LARGEST <= one <= _LARGEST)):
+            return False
+    return True

@@ -66,9 +66,10 @@ class OpenedKeys:
 
     def __init__(self, organization_id: UUID, key: bytes) -> None:
         """`key`: 32 bytes, unwrapped."""
-        self._organization_id = organization_id
         self.key = key
+        self._organization_id = str(organization_id)
         self._derived: dict[str, bytes] = {}
+        self._wrapping = crypto.Sealer(self.sub_key("wrap"))
 
     def sub_key(self, purpose: str) -> bytes:
         """The key for one purpose."""
@@ -84,7 +85,7 @@ class OpenedKeys:
     def wrap_new(self, *where: object) -> tuple[bytes, bytes]:
         """A fresh key for one row and its wrapped form: `(key, wrapped)`."""
         key = crypto.new_key()
-        return key, crypto.seal(self.sub_key("wrap"), key, crypto.place(self._organization_id, *where))
+        return key, self._wrapping.seal(key, crypto.place(self._organization_id, *where))
 
     def unwrap(self, wrapped: bytes, *where: object) -> bytes:
         """The key that `wrap_new` wrapped for the same row; raises Unreadable otherwise."""
