@@ -18,7 +18,6 @@ from app.kit.config import settings
 from app.kit.logging import configure
 from benchmarks.support.child import end_with_parent, say
 
-
 PLAIN: dict[str, Any] = {"access_log": False, "log_config": None, "server_header": False}
 GUARD = "app.kit.serving"
 """Where Harmline says how it listens; a tree that has no such module listens plainly."""
