@@ -105,8 +105,7 @@ class Measuring:
             for processes in sorted({cell.processes for cell in cells}):
                 for kind in KINDS:
                     target = targets[kind, processes] = self._stage.start(kind, processes)
-                    for child in target.children:
-                        stack.callback(child.stop)
+                    stack.callback(target.stop)
             for (kind, processes), target in targets.items():
                 target.ready()
                 self.once(kind, target, Cell(16, "distinct", processes), WARM_UP)

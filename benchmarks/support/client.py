@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import random
 import sys
 import time
 from collections import Counter
@@ -16,7 +17,7 @@ from typing import Any
 import uvloop
 
 from benchmarks.support.child import say
-from benchmarks.support.wire import IDLE, Wire, alert_body, request
+from benchmarks.support.wire import IDLE, Wire, alert_body, reference, request
 
 REPEATED = 64
 """How many bodies go round when they are repeated."""
@@ -25,12 +26,17 @@ GIVE_UP = 120.0
 
 
 def prepared(job: dict[str, Any]) -> list[bytes]:
-    """Every request of a job. Distinct: as many as can be answered in its time; repeated: a few, to be sent in turn."""
+    """Every request of a job. Distinct: as many as can be answered in its time; repeated: a few, to be sent in turn.
+
+    With `members` each alert is about one of so many who are enrolled, drawn by chance; without it about nobody known.
+    """
     count = REPEATED if job["bodies"] == "repeated" else job["most"]
-    made = []
+    dice, made = random.Random(job["run"]), []
     for number in range(count):
         name = f"{job['run']}-{number}"
-        made.append(request(job["port"], job["path"], job["secret"], f"msg-{name}", alert_body(name, number=number)))
+        about = reference(dice.randrange(job["members"])) if job.get("members") else "ref-nobody"
+        body = alert_body(name, about, dice.randrange(10**9))
+        made.append(request(job["port"], job["path"], job["secret"], f"msg-{name}", body))
     return made
 
 
@@ -58,7 +64,7 @@ class Closed:
         ]
         self._begun = time.perf_counter()
         self._deadline = self._begun + self._job["seconds"]
-        for wire in wires:
+        for wire in wires[: len(self._requests)]:
             self._send(wire)
         await asyncio.wait_for(self._over, self._job["seconds"] + GIVE_UP)
         for wire in wires:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,10 +40,29 @@ class Target:
         for child in self.children:
             child.hear()
 
+    def stop(self) -> None:
+        """End all of it."""
+        for child in self.children:
+            child.stop()
+
     def cpu_seconds(self) -> float | None:
         """Processor time of all its processes so far."""
         times = [child.cpu_seconds() for child in self.children]
         return None if None in times else sum(time for time in times if time is not None)
+
+
+def harmline_environment(database_url: str, key_file: Path) -> dict[str, str]:
+    """What Harmline's own processes are told. All comes from one address on one connection, so rate limits are set aside."""
+    unlimited = {"HARMLINE_CONNECTION_RATE": "0", "HARMLINE_ADDRESS_RATE": "0"}
+    return {**unlimited, "HARMLINE_DATABASE_URL": database_url, "HARMLINE_KEY_FILE": str(key_file)}
+
+
+def start(kind: str, folder: Path, environment: Mapping[str, str], processes: int = 1, path: str = "/") -> Target:
+    """One of `serve`'s applications, with so many processes on one port; `folder` gets its log. Not `ready` yet."""
+    port, log = free_port(), folder / f"{kind}-{processes}.log"
+    told = {**environment, "HARMLINE_BASE_URL": f"http://127.0.0.1:{port}"}
+    children = [Child("benchmarks.support.serve", kind, str(port), log=log, environment=told) for _ in range(processes)]
+    return Target(tuple(children), port, path)
 
 
 @dataclass(frozen=True)
@@ -58,19 +77,12 @@ class Stage:
 
     def start(self, kind: str, processes: int) -> Target:
         """One of the three, with so many processes on one port. Wait until it is `ready` before anything is sent."""
-        port = free_port()
         environment = {
             "BENCH_SECRET": self.secret,
             "BENCH_DATABASE_URL": self.naive_url,
-            "HARMLINE_DATABASE_URL": self.harmline_url,
-            "HARMLINE_KEY_FILE": str(self.folder / "top.key"),
-            "HARMLINE_BASE_URL": f"http://127.0.0.1:{port}",
+            **harmline_environment(self.harmline_url, self.folder / "top.key"),
         }
-        log = self.folder / f"{kind}-{processes}.log"
-        children = tuple(
-            Child("benchmarks.support.serve", kind, str(port), log=log, environment=environment) for _ in range(processes)
-        )
-        return Target(children, port, self.path if kind == HARMLINE else "/")
+        return start(kind, self.folder, environment, processes, self.path if kind == HARMLINE else "/")
 
     async def stored(self) -> dict[str, dict[str, int]]:
         """What stands in the databases: rows, the deliveries they stand for, and ledger entries of receipts."""

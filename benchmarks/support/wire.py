@@ -26,6 +26,8 @@ class Wire(asyncio.Protocol):
         self._answered = answered
         self._lost = lost
         self._rest = b""
+        self.body = b""
+        """What stood in the last answer."""
         self.transport: Any = None
         self.sent_at = 0.0
         self.number = IDLE
@@ -48,7 +50,7 @@ class Wire(asyncio.Protocol):
         if end < 0 or len(data) < (whole := end + 4 + _length(data[:end])):
             self._rest = data
             return
-        self._rest = data[whole:]
+        self._rest, self.body = data[whole:], data[end + 4 : whole]
         self._answered(self, int(data[9:12]), data[:end])
 
     def connection_lost(self, _error: Exception | None) -> None:
@@ -83,6 +85,11 @@ def request(port: int, path: str, secret: str, message_id: str, body: bytes, mom
         f"webhook-signature: {signature(secret, message_id, moment, body)}\r\n\r\n"
     )
     return head.encode() + body
+
+
+def reference(number: int) -> str:
+    """What the provider calls the enrolled person of this number."""
+    return f"ref-M-{number}"
 
 
 def alert_body(name: str, member: str = "ref-nobody", number: int = 0) -> bytes:
