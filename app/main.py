@@ -26,6 +26,8 @@ from app.intake import endpoints as intake
 from app.intake import looking_up
 from app.intake import workers as intake_workers
 from app.intake.asker import Asker
+from app.intake.door import Door
+from app.intake.refusals import Refusals
 from app.kit import errors, health, outbox
 from app.kit.config import Settings, settings
 from app.kit.context import Context, open_context
@@ -79,9 +81,10 @@ def consumers(context: Context) -> list[Consumer]:
 class Workers:
     """The work behind the doors: handle what was received, pass on what happened, until nothing is left to do."""
 
-    def __init__(self, context: Context) -> None:
-        """One set of workers for each process; leases in the database keep the sets apart."""
+    def __init__(self, context: Context, refusals: Refusals | None = None) -> None:
+        """One set of workers for each process; leases in the database keep the sets apart. `refusals`: those of its door."""
         self._context = context
+        self._refusals = refusals or Refusals()
         self.asker = Asker(context)
         self._workers = [outbox.Worker(context.database, consumer) for consumer in consumers(context)]
         self._postman = Postman(context.database, [mailing.sign_in_letter(context), *writing.kinds(context)])
@@ -92,6 +95,7 @@ class Workers:
         total = 0
         while done := await self._work() + await self.send_letters():
             total += done
+        await intake_workers.write_refusals(self._context.database, self._refusals)
         return total
 
     async def _work(self) -> int:
@@ -179,7 +183,8 @@ def _schedule(context: Context, workers: Workers) -> AsyncIOScheduler:
 def attach(app: FastAPI, context: Context) -> None:
     """Give an application the world it works in."""
     app.state.context = context
-    app.state.workers = Workers(context)
+    app.state.door = Door(context.settings)
+    app.state.workers = Workers(context, app.state.door.refusals)
 
 
 def create_app(config: Settings | None = None, context: Context | None = None, *, work: bool = True) -> FastAPI:
@@ -192,7 +197,8 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
         scheduler = _schedule(opened, app.state.workers) if work else None
         if scheduler is not None:
             scheduler.start()
-        yield
+        async with intake_workers.counting(opened.database, app.state.door.refusals):
+            yield
         if scheduler is not None:
             scheduler.shutdown(wait=False)
             await app.state.workers.asker.close()
