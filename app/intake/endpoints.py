@@ -81,14 +81,21 @@ def _in_turn(seconds: float) -> None:
         raise Problem(429, "Too many deliveries at once. Nothing was kept; send it again.", headers=headers)
 
 
+def _too_large(largest: int) -> Problem:
+    return Problem(413, f"The delivery is larger than {largest} bytes: send fewer alerts at a time.")
+
+
 async def _body(request: Request, largest: int) -> bytes:
     """The exact bytes of a request, never more than `largest`. Raises a 408 or 413 Problem."""
     chunks, size = [], 0
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared[:20]) > largest:
+        raise _too_large(largest)
     try:
         async for chunk in request.stream():
             size += len(chunk)
             if size > largest:
-                raise Problem(413, f"The delivery is larger than {largest} bytes: send fewer alerts at a time.")
+                raise _too_large(largest)
             chunks.append(chunk)
     except HTTPException as late:
         headers = dict(late.headers or {})

@@ -101,6 +101,15 @@ class Rude:
         return Said(said, time.monotonic() - self.began)
 
 
+async def raw_post(port: int, path: str, fields: list[tuple[bytes, bytes]], body: bytes) -> Said:
+    """One POST with exactly these header fields, whatever is in them."""
+    fields = [(b"host", b"x"), (b"connection", b"close"), (b"content-length", b"%d" % len(body)), *fields]
+    head = b"POST %s HTTP/1.1\r\n" % path.encode() + b"".join(b"%s: %s\r\n" % field for field in fields) + b"\r\n"
+    async with rude(port) as sender:
+        await sender.say(head + body)
+        return await sender.end()
+
+
 @asynccontextmanager
 async def rude(port: int) -> AsyncIterator[Rude]:
     """A connection to the server."""
