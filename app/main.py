@@ -9,6 +9,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from fastapi import Depends, FastAPI
 from secure import Secure
 from secure.middleware import SecureASGIMiddleware
+from starlette.types import Receive, Scope, Send
 
 from app.access import endpoints as access
 from app.access import mailing
@@ -26,7 +27,7 @@ from app.intake import endpoints as intake
 from app.intake import looking_up
 from app.intake import workers as intake_workers
 from app.intake.asker import Asker
-from app.intake.door import Door
+from app.intake.gateway import Gateway
 from app.intake.refusals import Refusals
 from app.kit import errors, health, outbox
 from app.kit.config import Settings, settings
@@ -41,7 +42,7 @@ from app.notices import writing
 from app.statistics import endpoints as statistics
 from app.timeline import endpoints as timeline
 from app.web import endpoints as web
-from app.web.headers import SECURITY_HEADERS, NoStore
+from app.web.headers import SECURITY_HEADERS, NoStore, always
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +83,7 @@ class Workers:
     """The work behind the doors: handle what was received, pass on what happened, until nothing is left to do."""
 
     def __init__(self, context: Context, refusals: Refusals | None = None) -> None:
-        """One set of workers for each process; leases in the database keep the sets apart. `refusals`: those of its door."""
+        """One set of workers for each process; leases in the database keep the sets apart. `refusals`: those of its intake."""
         self._context = context
         self._refusals = refusals or Refusals()
         self.asker = Asker(context)
@@ -180,11 +181,21 @@ def _schedule(context: Context, workers: Workers) -> AsyncIOScheduler:
     return scheduler
 
 
+class Service(FastAPI):
+    """The application; deliveries do not go through the framework, which would cost more than keeping them."""
+
+    gateway: Gateway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (an ASGI call)."""
+        await self.gateway(scope, receive, send)
+
+
 def attach(app: FastAPI, context: Context) -> None:
     """Give an application the world it works in."""
     app.state.context = context
-    app.state.door = Door(context.settings)
-    app.state.workers = Workers(context, app.state.door.refusals)
+    app.state.intake = intake.open_intake(context)
+    app.state.workers = Workers(context, app.state.intake.refusals)
 
 
 def create_app(config: Settings | None = None, context: Context | None = None, *, work: bool = True) -> FastAPI:
@@ -197,15 +208,16 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
         scheduler = _schedule(opened, app.state.workers) if work else None
         if scheduler is not None:
             scheduler.start()
-        async with intake_workers.counting(opened.database, app.state.door.refusals):
+        async with intake_workers.counting(opened.database, app.state.intake.refusals):
             yield
+        await app.state.intake.desk.close()
         if scheduler is not None:
             scheduler.shutdown(wait=False)
             await app.state.workers.asker.close()
         if context is None:
             await opened.database.close()
 
-    app = FastAPI(
+    app = Service(
         title="Harmline",
         summary="Identity-theft alerts of the people hit by a breach, kept as evidence of damages.",
         version="1",
@@ -226,5 +238,7 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
         attach(app, context)
     app.add_middleware(Edge)
     app.add_middleware(NoStore)
-    app.add_middleware(SecureASGIMiddleware, secure=Secure(**SECURITY_HEADERS))
+    secure = Secure(**SECURITY_HEADERS)
+    app.add_middleware(SecureASGIMiddleware, secure=secure)
+    app.gateway = Gateway(app, super(Service, app).__call__, always(secure))
     return app

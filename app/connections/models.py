@@ -17,6 +17,7 @@ class Connection(Base):
     `config_sealed` holds the connector's settings as JSON. After a new address was made, the token before it is taken until
     `previous_token_until`. A paused connection asks nothing and still takes what is sent; a closed one does neither.
     `fresh_hours`: without anything for this long the connection is silent; None leaves it to the connector's poll plan.
+    `revision` rises with every change of the row or of its secrets: the database sees to that, whoever changes them.
     """
 
     __tablename__ = "connection"
@@ -34,6 +35,7 @@ class Connection(Base):
     created_at: Mapped[datetime]
     paused_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
+    revision: Mapped[int] = mapped_column(server_default="0")
 
 
 class ConnectionSecret(Base):

@@ -1,38 +1,23 @@
 """The one door for pushes. 2xx only after COMMIT; what is not authentic gets one and the same answer."""
 
-import math
-import time
-from datetime import UTC
-from typing import Annotated, Any
 from uuid import UUID
 
-import structlog
-from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from starlette.exceptions import HTTPException
+from fastapi import APIRouter, Request, Response
 
 from app.access.gate import Caller
-from app.connections import service as connections
-from app.connections.service import Addressed
-from app.intake import receive, repository
-from app.intake.door import Door
+from app.connections.doors import Doors
+from app.intake import repository
+from app.intake.desk import Desk
+from app.intake.gateway import Intake, answer_of, source_of
 from app.intake.health import health_of
-from app.intake.receive import Arrival
 from app.intake.schemas import Accepted, HealthView, QuarantinedView, Retried, SetAside
 from app.intake.service import try_again
-from app.kit import clock, errors
-from app.kit.context import Ctx, Tx
-from app.kit.errors import Problem
+from app.kit import errors
+from app.kit.context import Context, Ctx, Tx
 from app.kit.pagination import Cursor, Limit, Page, decode_id_cursor, encode_cursor
-from connectors.verifiers import Outcome
 
 router = APIRouter(tags=["intake"])
-log = structlog.get_logger(__name__)
 
-NOBODY = UUID(int=0)
-RETRY_SECONDS = "5"
 _ANSWERS = errors.described(
     {
         401: "Not authentic, or no such address: always the same answer.",
@@ -62,112 +47,21 @@ _BODY = {
 """For OpenAPI: what the route reads itself, byte for byte."""
 
 
-def _not_authentic() -> Problem:
-    return Problem(401, "This delivery does not prove that it comes from the sender of this address.")
-
-
-def _door(request: Request) -> Door:
-    door: Door = request.app.state.door
-    return door
-
-
-AtTheDoor = Annotated[Door, Depends(_door)]
-
-
-def _in_turn(seconds: float) -> None:
-    """Raises a 429 Problem when there is something to wait for."""
-    if seconds:
-        headers = {"Retry-After": str(math.ceil(seconds))}
-        raise Problem(429, "Too many deliveries at once. Nothing was kept; send it again.", headers=headers)
-
-
-def _too_large(largest: int) -> Problem:
-    return Problem(413, f"The delivery is larger than {largest} bytes: send fewer alerts at a time.")
-
-
-async def _body(request: Request, largest: int) -> bytes:
-    """The exact bytes of a request, never more than `largest`. Raises a 408 or 413 Problem."""
-    chunks, size = [], 0
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared[:20]) > largest:
-        raise _too_large(largest)
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > largest:
-                raise _too_large(largest)
-            chunks.append(chunk)
-    except HTTPException as late:
-        headers = dict(late.headers or {})
-        raise Problem(late.status_code, "The body came too slowly. Send it again.", headers=headers) from None
-    return b"".join(chunks)
-
-
-def _media_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-async def _admitted(request: Request, door: Door, to: Addressed | None) -> tuple[bytes, Any]:
-    """The body and its verification, or the refusal. Raises a 401, 408, 410, 413, 415 or 429 Problem."""
-    source, path = request.client.host if request.client else None, request.scope["path"]
-    if to is None:
-        door.admission.proved_nothing(source, path, time.monotonic())
-        raise _not_authentic()
-    if to.connection.closed_at is not None:
-        raise Problem(410, "This connection is closed.")
-    if request.headers.get("content-encoding", "identity").lower() != "identity":
-        raise Problem(415, "Send the body as it is, without a content encoding.")
-    if _media_type(request) not in to.plan.media_types:
-        raise Problem(415, f"Send the body as {', '.join(sorted(to.plan.media_types))}.")
-    body = await _body(request, to.plan.largest_body)
-    verification = receive.verify(to, body, request.headers, source)
-    if verification.outcome is Outcome.REFUSED:
-        door.admission.proved_nothing(source, path, time.monotonic())
-        raise _not_authentic()
-    _in_turn(door.admission.authentic(to.connection.id, path, time.monotonic()))
-    return body, verification
-
-
-_REASONS = {
-    401: "not_authentic",
-    408: "too_slow",
-    410: "closed",
-    413: "too_large",
-    415: "wrong_type",
-    429: "too_fast",
-}
-
-
-def _count_refusal(door: Door, to: Addressed | None, status: int) -> None:
-    ids = (to.connection.organization_id, to.connection.id) if to else (NOBODY, NOBODY)
-    door.refusals.count(*ids, _REASONS[status], clock.now().astimezone(UTC))
+def open_intake(context: Context) -> Intake:
+    """What takes deliveries in, for one process."""
+    desk = Desk(context.database, context.settings.most_waiting)
+    return Intake(Doors(context.database, context.keyring), desk, context.settings)
 
 
 @router.post(
     "/webhooks/{connection_id}/{token}", status_code=202, response_model=Accepted, responses=_ANSWERS, openapi_extra=_BODY
 )
-async def deliver(connection_id: str, token: str, request: Request, context: Ctx, door: AtTheDoor) -> JSONResponse:
+async def deliver(connection_id: str, token: str, request: Request) -> Response:
     """Take in one delivery. 202 says that it is kept, whatever is in it; understanding it is a later step."""
-    to = None
-    try:
-        source = request.client.host if request.client else None
-        _in_turn(door.admission.knock(source, request.scope["path"], time.monotonic()))
-        async with context.database.begin(read_only=True) as tx:
-            to = await connections.addressed(tx, context.keyring, connection_id, token)
-        body, verification = await _admitted(request, door, to)
-        async with context.database.begin() as tx:
-            assert to is not None  # noqa: S101 - _admitted refuses a delivery that is addressed to nobody
-            read = {name: value for name, value in request.headers.items() if name in to.plan.verifier.headers}
-            arrival = Arrival(body, verification, headers=read)
-            kept = await receive.keep(tx, context.keyring, to.connection, arrival)
-    except Problem as refusal:
-        if refusal.status in _REASONS:
-            _count_refusal(door, to, refusal.status)
-        raise
-    except (DBAPIError, PoolTimeout, OSError) as error:
-        log.error("store unavailable", error=type(error).__name__)
-        raise Problem(503, "Nothing was kept. Send it again.", headers={"Retry-After": RETRY_SECONDS}) from None
-    return JSONResponse({"receipt": str(kept.receipt_id), "repeat": kept.repeat}, status_code=202)
+    # The gateway answers these before they come here, quicker; this route is how they are described and permitted.
+    intake: Intake = request.app.state.intake
+    kept = await intake.take(connection_id, token, request.headers, source_of(request.scope), request.receive)
+    return Response(answer_of(kept), status_code=202, media_type="application/json")
 
 
 @router.get("/v1/queues/quarantined")

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, func, select, update
+from sqlalchemy import ColumnElement, func, select, update
 
 from app.connections.models import Connection
 from app.intake.models import (
@@ -23,26 +23,6 @@ from app.kit.database import Transaction, upsert
 
 _ROWS_AT_ONCE = 500
 _TO_BE_ASKED = (LookUpState.WAITING, LookUpState.DUE)
-
-
-async def keep(tx: Transaction, values: dict[str, Any]) -> UUID:
-    """Insert a receipt, or count a repeat on the one that holds the same bytes; returns the id of the receipt.
-
-    A repeat that is in time wakes a receipt that was set aside as stale.
-    """
-    insert = upsert(tx, Receipt).values(**values)
-    in_time = (Receipt.state == ReceiptState.STALE) & (insert.excluded.state == ReceiptState.STORED)
-    fresh = ("state", "verification", "reason")
-    kept = insert.on_conflict_do_update(
-        index_elements=["connection_id", "body_hash"],
-        set_={
-            "repeats": Receipt.repeats + 1,
-            "last_received_at": insert.excluded.last_received_at,
-            **{name: case((in_time, insert.excluded[name]), else_=getattr(Receipt, name)) for name in fresh},
-        },
-    ).returning(Receipt.id)
-    receipt_id: UUID = (await tx.execute(kept)).scalar_one()
-    return receipt_id
 
 
 async def count_refusals(tx: Transaction, counts: Mapping[Refused, int]) -> None:

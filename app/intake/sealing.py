@@ -9,7 +9,7 @@ from uuid import UUID
 from app.intake.models import Event, Receipt
 from app.kit import crypto
 from app.kit.database import Transaction
-from app.kit.keyring import Keyring, Lane
+from app.kit.keyring import Keyring, Lane, OpenedKeys
 from connectors.asking import Asked
 
 SALT_BYTES = 32
@@ -26,17 +26,9 @@ class SealedReceipt:
     wrapped_key: bytes
 
 
-async def seal_receipt(
-    tx: Transaction,
-    keyring: Keyring,
-    organization_id: UUID,
-    receipt_id: UUID,
-    body: bytes,
-    headers: dict[str, str],
-    asked: Asked,
-) -> SealedReceipt:
+def seal_receipt(keys: OpenedKeys, receipt_id: UUID, body: bytes, headers: dict[str, str], asked: Asked) -> SealedReceipt:
     """Seal a delivery under a fresh key, wrapped by the organization's."""
-    key, wrapped = await keyring.wrap_new(tx, organization_id, "receipt", receipt_id)
+    key, wrapped = keys.wrap_new("receipt", receipt_id)
     salt = crypto.new_key()
     return SealedReceipt(
         salt=salt,

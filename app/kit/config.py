@@ -60,6 +60,9 @@ class Settings(Limits):
         default="127.0.0.1",
         description="addresses or networks of the reverse proxies in front, with commas: whom X-Forwarded-For is believed from",
     )
+    most_waiting: Annotated[int, Field(gt=0)] = Field(
+        default=1000, description="how many deliveries may wait for their COMMIT; more are told to come again (503)"
+    )
     worker_interval: Annotated[float, Field(gt=0, le=60)] = 0.25
 
     @field_validator("trusted_proxies")

@@ -95,7 +95,7 @@ async def test_a_commit_that_fails_is_not_acknowledged(world: World, monkeypatch
     async def fail(*_: object, **__: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("app.intake.receive.append", fail)
+    monkeypatch.setattr("app.intake.keeping.keep", fail)
     assert (await world.deliver(BODY)).status_code == 503
     monkeypatch.undo()
     assert await contents(world.context.database) == before
