@@ -71,8 +71,11 @@ def fuzz(name: str, fuzzed: Fuzzed, seconds: int) -> dict[str, Any]:
     }
 
 
-def add(results: dict[str, Any], name: str, seconds: int, found: dict[str, Any]) -> None:
+def add(name: str, seconds: int, found: dict[str, Any]) -> None:
     """Add one run of one target to what is known of it."""
+    results: dict[str, Any] = {"command": "./run campaign fuzz", "targets": {}}
+    if RESULTS.exists():
+        results = json.loads(RESULTS.read_text())
     known = results["targets"].setdefault(name, {"runs": 0, "seconds": 0, "executions": 0})
     known["runs"] += 1
     known["seconds"] += seconds
@@ -90,15 +93,12 @@ def add(results: dict[str, Any], name: str, seconds: int, found: dict[str, Any])
 def main(seconds: int, only: list[str]) -> int:
     """Fuzz every target, or some, one after the other; the exit code says whether every promise held."""
     install()
-    results: dict[str, Any] = {"command": "./run campaign fuzz", "targets": {}}
-    if RESULTS.exists():
-        results = json.loads(RESULTS.read_text())
     broken = []
     for name, fuzzed in targets().items():
         if only and name not in only:
             continue
         found = fuzz(name, fuzzed, seconds)
-        add(results, name, seconds, found)
+        add(name, seconds, found)
         words = (
             f"{found['executions']} executions, {found['edges']} edges, slowest {found['slowest_ms']} ms, {found['peak_mib']} MiB"
         )
