@@ -11,7 +11,9 @@ import sys
 
 import uvicorn
 
+from app.kit.limits import Limits
 from app.kit.logging import configure
+from app.kit.serving import server_options
 from benchmarks.support.child import end_with_parent, say
 
 
@@ -34,10 +36,8 @@ def main(what: str, port: int) -> None:
     config = uvicorn.Config(
         f"benchmarks.support.{what}:create_app",
         factory=True,
-        access_log=False,
-        log_config=None,
-        server_header=False,
         forwarded_allow_ips="127.0.0.1",
+        **server_options(Limits()),
     )
     Server(config).run(sockets=[listener])
 

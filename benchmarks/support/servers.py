@@ -65,6 +65,8 @@ class Stage:
             "HARMLINE_DATABASE_URL": self.harmline_url,
             "HARMLINE_KEY_FILE": str(self.folder / "top.key"),
             "HARMLINE_BASE_URL": f"http://127.0.0.1:{port}",
+            # All come from one address over one connection, as fast as they can: that is what is measured.
+            **dict.fromkeys(("HARMLINE_CONNECTION_RATE", "HARMLINE_ADDRESS_RATE", "HARMLINE_FORGED_RATE"), "0"),
         }
         log = self.folder / f"{kind}-{processes}.log"
         children = tuple(
