@@ -13,6 +13,7 @@ from app import connection_commands, connector_commands, operations
 from app.kit import migrate as schema
 from app.kit.keyring import create_key_file
 from app.kit.logging import configure
+from app.kit.serving import server_options
 from app.terminal import OrganizationId, read_settings, run, show
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Harmline, from the command line.")
@@ -58,10 +59,8 @@ def serve() -> None:
         factory=True,
         host=config.host,
         port=config.port,
-        access_log=False,
-        log_config=None,
-        server_header=False,
         forwarded_allow_ips=config.trusted_proxies,
+        **server_options(config),
     )
 
 

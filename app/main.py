@@ -29,6 +29,7 @@ from app.intake import looking_up
 from app.intake import workers as intake_workers
 from app.intake.asker import Asker
 from app.intake.gateway import Gateway
+from app.intake.refusals import Refusals
 from app.kit import errors, health, outbox
 from app.kit.config import Settings, settings
 from app.kit.context import Context, open_context
@@ -82,9 +83,10 @@ def consumers(context: Context) -> list[Consumer]:
 class Workers:
     """The work behind the doors: handle what was received, pass on what happened, until nothing is left to do."""
 
-    def __init__(self, context: Context) -> None:
-        """One set of workers for each process; leases in the database keep the sets apart."""
+    def __init__(self, context: Context, refusals: Refusals | None = None) -> None:
+        """One set of workers for each process; leases in the database keep the sets apart. `refusals`: those of its intake."""
         self._context = context
+        self._refusals = refusals or Refusals()
         self.asker = Asker(context)
         self._workers = [outbox.Worker(context.database, consumer) for consumer in consumers(context)]
         self._postman = Postman(context.database, [mailing.sign_in_letter(context), *writing.kinds(context)])
@@ -95,6 +97,7 @@ class Workers:
         total = 0
         while done := await self._work() + await self.send_letters():
             total += done
+        await intake_workers.write_refusals(self._context.database, self._refusals)
         return total
 
     async def _work(self) -> int:
@@ -192,8 +195,8 @@ class Service(FastAPI):
 def attach(app: FastAPI, context: Context) -> None:
     """Give an application the world it works in."""
     app.state.context = context
-    app.state.workers = Workers(context)
     app.state.intake = intake.open_intake(context)
+    app.state.workers = Workers(context, app.state.intake.refusals)
 
 
 def create_app(config: Settings | None = None, context: Context | None = None, *, work: bool = True) -> FastAPI:
@@ -209,7 +212,8 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
         if context is None:
             gc.collect()
             gc.freeze()  # what was made by now stays to the end: looking through it again and again would hold up deliveries
-        yield
+        async with intake_workers.counting(opened.database, app.state.intake.refusals):
+            yield
         await app.state.intake.desk.close()
         if scheduler is not None:
             scheduler.shutdown(wait=False)

@@ -11,7 +11,7 @@ from app.demo.play import Diary, Played
 from app.incidents.repository import unmatched_counts
 from app.intake import look_ups
 from app.intake import service as intake
-from app.intake.endpoints import NOBODY
+from app.intake.gateway import NOBODY
 from app.intake.schemas import Accounts
 from connectors.sandboxing import Manner
 

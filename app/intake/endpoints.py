@@ -1,32 +1,31 @@
 """The one door for pushes. 2xx only after COMMIT; what is not authentic gets one and the same answer."""
 
-from datetime import UTC
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
 from app.access.gate import Caller
 from app.connections.doors import Doors
-from app.connections.service import Door
 from app.intake import repository
 from app.intake.desk import Desk
-from app.intake.gateway import Intake, RefusalCounter, answer_of, source_of
+from app.intake.gateway import Intake, answer_of, source_of
 from app.intake.health import health_of
 from app.intake.schemas import Accepted, HealthView, QuarantinedView, Retried, SetAside
 from app.intake.service import try_again
-from app.kit import clock, errors
+from app.kit import errors
 from app.kit.context import Context, Ctx, Tx
 from app.kit.pagination import Cursor, Limit, Page, decode_id_cursor, encode_cursor
 
 router = APIRouter(tags=["intake"])
 
-NOBODY = UUID(int=0)
 _ANSWERS = errors.described(
     {
         401: "Not authentic, or no such address: always the same answer.",
+        408: "The body came too slowly.",
         410: "This connection is closed.",
         413: "Larger than this connection takes.",
         415: "A media type or content encoding that this connection does not take.",
+        429: "Too many at once. Nothing was kept; send it again after `Retry-After` seconds.",
         503: "Nothing was kept. Send it again after `Retry-After` seconds.",
     }
 )
@@ -48,24 +47,10 @@ _BODY = {
 """For OpenAPI: what the route reads itself, byte for byte."""
 
 
-_REASONS = {401: "not_authentic", 410: "closed", 413: "too_large", 415: "wrong_type"}
-
-
-def refusal_counter(context: Context) -> RefusalCounter:
-    """What counts refused deliveries; nothing of them is kept."""
-
-    async def count(door: Door | None, status: int) -> None:
-        ids = (door.connection.organization_id, door.connection.id) if door else (NOBODY, NOBODY)
-        async with context.database.begin() as tx:
-            await repository.count_refusal(tx, *ids, _REASONS[status], clock.now().astimezone(UTC))
-
-    return count
-
-
 def open_intake(context: Context) -> Intake:
     """What takes deliveries in, for one process."""
     desk = Desk(context.database, context.settings.most_waiting)
-    return Intake(Doors(context.database, context.keyring), desk, refusal_counter(context))
+    return Intake(Doors(context.database, context.keyring), desk, context.settings)
 
 
 @router.post(

@@ -1,23 +1,33 @@
 """The way past the framework for what comes by the thousand: deliveries. What they are told is the same on either way."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
+from uuid import UUID
 
 import structlog
 from fastapi import FastAPI
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.connections.doors import Doors
 from app.connections.service import Addressed, Door
 from app.intake import receive as receiving
 from app.intake.desk import Desk, Full
+from app.intake.limits import Admission
 from app.intake.receive import Arrival, Kept
+from app.intake.refusals import Refusals
+from app.kit import clock
 from app.kit.errors import RETRY_SECONDS, Problem, problem_response
+from app.kit.limits import Limits
+from app.kit.slow import in_time
 from connectors.verifiers import Outcome, Verification
 
 log = structlog.get_logger(__name__)
@@ -26,7 +36,16 @@ PREFIX = "/webhooks/"
 _CHECKS = 3
 """How often a delivery is checked anew because its connection was changed in that very moment."""
 
-RefusalCounter = Callable[[Door | None, int], Awaitable[None]]
+NOBODY = UUID(int=0)
+_REASONS = {
+    401: "not_authentic",
+    408: "too_slow",
+    410: "closed",
+    413: "too_large",
+    415: "wrong_type",
+    429: "too_fast",
+}
+"""What a refusal is counted as; a 503 is none, for the delivery comes again."""
 
 
 def not_authentic() -> Problem:
@@ -39,20 +58,30 @@ def try_again(detail: str = "Nothing was kept. Send it again.") -> Problem:
     return Problem(503, detail, headers={"Retry-After": RETRY_SECONDS})
 
 
+def in_turn(seconds: float) -> None:
+    """Raises a 429 Problem while there is something to wait for."""
+    if seconds:
+        headers = {"Retry-After": str(math.ceil(seconds))}
+        raise Problem(429, "Too many deliveries at once. Nothing was kept; send it again.", headers=headers)
+
+
 class Body:
     """The exact bytes of a request, read once and never more than its connection takes."""
 
-    def __init__(self, receive: Receive) -> None:
-        """Nothing is read before it is asked for."""
+    def __init__(self, receive: Receive, declared: str) -> None:
+        """Nothing is read before it is asked for. `declared`: how long it is said to be."""
         self._receive = receive
+        self._declared = int(declared[:20]) if declared.isdigit() else 0
         self._chunks: list[bytes] = []
         self._size = 0
         self._more = True
 
     async def read(self, largest: int) -> bytes:
-        """All of it. Raises a 413 Problem, and Gone when the sender went away."""
+        """All of it. Raises a 408 or 413 Problem, and Gone when the sender went away."""
+        if self._declared > largest:
+            raise _too_large(largest)
         while self._more and self._size <= largest:
-            message = await self._receive()
+            message = await self._next()
             if message["type"] == "http.disconnect":
                 raise Gone
             self._chunks.append(message.get("body", b""))
@@ -60,10 +89,24 @@ class Body:
             self._more = message.get("more_body", False)
         if self._size > largest:
             self._chunks.clear()
-            raise Problem(413, f"The delivery is larger than {largest} bytes: send fewer alerts at a time.")
+            raise _too_large(largest)
         if len(self._chunks) > 1:
             self._chunks = [b"".join(self._chunks)]
         return self._chunks[0]
+
+    async def _next(self) -> Message:
+        try:
+            return await self._receive()
+        except HTTPException as late:
+            raise Late(408, "The body came too slowly. Send it again.", headers=dict(late.headers or {})) from None
+
+
+def _too_large(largest: int) -> Problem:
+    return Problem(413, f"The delivery is larger than {largest} bytes: send fewer alerts at a time.")
+
+
+class Late(Problem):
+    """The body came too slowly: nothing is gained by asking for it again."""
 
 
 class Gone(Exception):
@@ -73,18 +116,29 @@ class Gone(Exception):
 class Intake:
     """Takes deliveries in: who is it for, does it prove itself, keep it. One for each process."""
 
-    def __init__(self, doors: Doors, desk: Desk, count_refusal: RefusalCounter) -> None:
-        """`count_refusal` is told of the door, if there is one, and the status that a delivery was refused with."""
+    def __init__(self, doors: Doors, desk: Desk, limits: Limits) -> None:
+        """`limits`: how often somebody may knock, and how slowly a body may come."""
         self.desk = desk
+        self.refusals = Refusals()
+        self._admission = Admission(limits)
+        self._limits = limits
         self._doors = doors
-        self._count_refusal = count_refusal
 
     async def take(
         self, connection_id: str, token: str, headers: Mapping[str, str], source: str | None, receive: Receive
     ) -> Kept:
         """Keep one delivery. Raises the Problem that is its answer otherwise, and Gone."""
+        path = f"{connection_id}/{token}"
         try:
-            return await self._take(connection_id, token, headers, source, Body(receive))
+            in_turn(self._admission.knock(source, path, time.monotonic()))
+            body = Body(in_time(receive, self._limits), headers.get("content-length", ""))
+            return await self._take(connection_id, token, headers, source, body)
+        except Problem as refusal:
+            if refusal.status in _REASONS:
+                self._count(self._doors.known(connection_id), refusal.status)
+            if refusal.status == 401:
+                self._admission.proved_nothing(source, path, time.monotonic())
+            raise
         except Full:
             raise try_again("Too much is coming in just now. Send it again.") from None
         except (DBAPIError, PoolTimeout, OSError) as error:
@@ -92,20 +146,21 @@ class Intake:
             raise try_again() from None
 
     async def _take(self, connection_id: str, token: str, headers: Mapping[str, str], source: str | None, body: Body) -> Kept:
-        door = self._doors.known(connection_id)
+        door, its_turn = self._doors.known(connection_id), False
         if door is not None:
             try:
                 to, proof = await _admitted(door, token, headers, source, body)
+            except Late:
+                raise
             except Problem:
                 door = None  # what is remembered may be old: nothing is refused by it
         for _ in range(_CHECKS):
             if door is None:
                 door = await self._doors.read(connection_id)
-                try:
-                    to, proof = await _admitted(door, token, headers, source, body)
-                except Problem as refusal:
-                    await self._count_refusal(door, refusal.status)
-                    raise
+                to, proof = await _admitted(door, token, headers, source, body)
+            if not its_turn:
+                in_turn(self._admission.authentic(to.connection.id, f"{connection_id}/{token}", time.monotonic()))
+                its_turn = True
             read = {name: value for name, value in headers.items() if name in to.plan.verifier.headers}
             arrival = Arrival(await body.read(to.plan.largest_body), proof, headers=read, source=source)
             kept = await self.desk.keep(receiving.make_ready(to.keys, to.connection, arrival, to.connection.revision))
@@ -113,6 +168,10 @@ class Intake:
                 return kept
             door = None
         raise try_again()
+
+    def _count(self, door: Door | None, status: int) -> None:
+        ids = (door.connection.organization_id, door.connection.id) if door else (NOBODY, NOBODY)
+        self.refusals.count(*ids, _REASONS[status], clock.now().astimezone(UTC))
 
 
 async def _admitted(

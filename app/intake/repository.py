@@ -1,6 +1,6 @@
 """All SQL of intake: keep a receipt once, count what is refused, take waiting receipts, write events and alerts once."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,20 +18,29 @@ from app.intake.models import (
     ReceiptState,
     Refusal,
 )
+from app.intake.refusals import Refused
 from app.kit.database import Transaction, upsert
 
+_ROWS_AT_ONCE = 500
 _TO_BE_ASKED = (LookUpState.WAITING, LookUpState.DUE)
 
 
-async def count_refusal(tx: Transaction, organization_id: UUID, connection_id: UUID, reason: str, now: datetime) -> None:
-    """Count one refused delivery; nothing of it is kept."""
-    values = {"connection_id": connection_id, "day": now.date(), "reason": reason, "organization_id": organization_id}
-    counted = (
-        upsert(tx, Refusal)
-        .values(**values, count=1)
-        .on_conflict_do_update(index_elements=["connection_id", "day", "reason"], set_={"count": Refusal.count + 1})
-    )
-    await tx.execute(counted)
+async def count_refusals(tx: Transaction, counts: Mapping[Refused, int]) -> None:
+    """Add to the counts of refused deliveries, in one order, so that no two writers wait for each other in a circle."""
+    rows = [
+        {
+            "connection_id": what.connection_id,
+            "day": what.day,
+            "reason": what.reason,
+            "organization_id": what.organization_id,
+            "count": times,
+        }
+        for what, times in sorted(counts.items(), key=lambda item: (item[0].connection_id, item[0].day, item[0].reason))
+    ]
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        insert = upsert(tx, Refusal).values(rows[start : start + _ROWS_AT_ONCE])
+        keys, more = ["connection_id", "day", "reason"], {"count": Refusal.count + insert.excluded.count}
+        await tx.execute(insert.on_conflict_do_update(index_elements=keys, set_=more))
 
 
 async def take_waiting(tx: Transaction, limit: int) -> Sequence[tuple[Receipt, Connection]]:

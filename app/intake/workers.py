@@ -1,9 +1,14 @@
 """The workers of intake: handle the receipts that wait, and handle again what was set aside."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
+import structlog
+
 from app.intake import handling, looking_up, repository
+from app.intake.refusals import WRITE_EVERY, Refusals
 from app.intake.retention import erase_raw
 from app.kit.context import Context
 from app.kit.database import Database, Transaction
@@ -12,6 +17,8 @@ from app.kit.outbox import Consumer, Message, wake_parked
 from app.ledger.service import Act, Actor, append
 from app.members.service import ENROLLMENT_CHANGED, REFERENCE_FORGOTTEN
 from connectors.registry import registry
+
+log = structlog.get_logger(__name__)
 
 BATCH = 50
 PAGE = 100
@@ -24,6 +31,36 @@ async def handle_waiting(database: Database, keyring: Keyring) -> int:
         for receipt, connection in taken:
             await handling.handle(tx, keyring, receipt, connection)
         return len(taken)
+
+
+async def write_refusals(database: Database, refusals: Refusals) -> None:
+    """Write what was refused since the last time, in one transaction; what cannot be written is kept for the next."""
+    with refusals.taken() as counts:
+        if counts:
+            async with database.begin() as tx:
+                await repository.count_refusals(tx, counts)
+
+
+@asynccontextmanager
+async def counting(database: Database, refusals: Refusals) -> AsyncIterator[None]:
+    """Write what was refused each second while the block lasts, and what is left at its end."""
+
+    async def again_and_again() -> None:
+        while True:
+            await asyncio.sleep(WRITE_EVERY)
+            try:
+                await write_refusals(database, refusals)
+            except Exception as error:  # the store may be away: the counts are kept, and written with the next
+                log.error("refusals are not written yet", error=type(error).__name__)
+
+    writing = asyncio.create_task(again_and_again())
+    try:
+        yield
+    finally:
+        writing.cancel()
+        with suppress(asyncio.CancelledError):
+            await writing
+        await write_refusals(database, refusals)
 
 
 def waker(context: Context) -> Consumer:

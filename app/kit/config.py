@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.kit.limits import Limits
 from connectors.asking import NotAllowed
 from connectors.egress import base_of
 
@@ -42,10 +42,8 @@ def _is_signing_secret(value: str) -> bool:
     return value.startswith("whsec_") and 24 <= len(key) <= 64
 
 
-class Settings(BaseSettings):
+class Settings(Limits):
     """All settings with their defaults: SQLite and keys under `var/`, http://localhost:8000, no mail server."""
-
-    model_config = SettingsConfigDict(env_prefix="HARMLINE_", extra="ignore", hide_input_in_errors=True)
 
     database_url: str = "sqlite+aiosqlite:///var/harmline.db"
     key_file: Path = Path("var/keys/top.key")

@@ -6,29 +6,23 @@ processes may share the port: the system spreads the connections over them.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import socket
 import sys
 from typing import Any
 
 import uvicorn
 
-from app.kit.config import settings
+from app.kit.limits import Limits
 from app.kit.logging import configure
+from app.kit.serving import server_options
 from benchmarks.support.child import end_with_parent, say
 
 PLAIN: dict[str, Any] = {"access_log": False, "log_config": None, "server_header": False}
-GUARD = "app.kit.serving"
-"""Where Harmline says how it listens; a tree that has no such module listens plainly."""
 
 
 def options(what: str) -> dict[str, Any]:
     """How uvicorn is started: Harmline with the guard of its own, so that what it costs is measured too; the others plainly."""
-    if what != "harmline" or importlib.util.find_spec(GUARD) is None:
-        return PLAIN
-    guarded: dict[str, Any] = importlib.import_module(GUARD).server_options(settings())
-    return guarded
+    return server_options(Limits()) if what == "harmline" else PLAIN
 
 
 class Server(uvicorn.Server):

@@ -12,7 +12,7 @@ from sqlalchemy import insert, select, text
 from app.access.roles import Role
 from app.breaches.models import Breach, MemberEvidence
 from app.connections.models import Poll, PollSubject
-from app.intake.endpoints import NOBODY
+from app.intake.gateway import NOBODY
 from app.intake.models import LookUp
 from app.kit.database import Database
 from app.kit.migrate import alembic_config, head, upgrade
