@@ -18,7 +18,7 @@ from app.intake.health import health_of
 from app.intake.receive import Arrival
 from app.intake.schemas import Accepted, HealthView, QuarantinedView, Retried, SetAside
 from app.intake.service import try_again
-from app.kit import clock, errors
+from app.kit import clock, errors, metrics
 from app.kit.context import Context, Ctx, Tx
 from app.kit.errors import Problem
 from app.kit.pagination import Cursor, Limit, Page, decode_id_cursor, encode_cursor
@@ -121,6 +121,7 @@ async def deliver(connection_id: str, token: str, request: Request, context: Ctx
             read = {name: value for name, value in request.headers.items() if name in to.plan.verifier.headers}
             arrival = Arrival(body, verification, headers=read)
             kept = await receive.keep(tx, context.keyring, to.connection, arrival)
+        metrics.committed(1)
     except (DBAPIError, PoolTimeout, OSError) as error:
         log.error("store unavailable", error=type(error).__name__)
         raise Problem(503, "Nothing was kept. Send it again.", headers={"Retry-After": RETRY_SECONDS}) from None

@@ -11,11 +11,11 @@ import rfc8785
 from app.connections.models import Connection
 from app.connections.service import Addressed
 from app.intake import repository
+from app.intake.first_byte import receipt_id
 from app.intake.models import Channel, ReceiptState
 from app.intake.sealing import seal_receipt
 from app.kit import clock
 from app.kit.database import Transaction
-from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
 from app.ledger.service import Act, append
 from connectors.asking import Asked
@@ -29,7 +29,10 @@ FETCHED = Verification(Outcome.AUTHENTIC, "fetched", None, "asked the provider a
 
 @dataclass(frozen=True)
 class Arrival:
-    """What came in, byte for byte, with what proves it. `asked`: what a fetched body was asked with."""
+    """What came in, byte for byte, with what proves it. `asked`: what a fetched body was asked with.
+
+    `receipt_id`: the one that was made at its first byte, for whatever comes in at the door.
+    """
 
     body: bytes = field(repr=False)
     verification: Verification
@@ -38,6 +41,7 @@ class Arrival:
     asked: Asked = field(default_factory=dict, repr=False)
     about_index: bytes | None = None
     answers_event: UUID | None = None
+    receipt_id: UUID = field(default_factory=receipt_id)
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def _is_from(to: Addressed, source: str | None) -> bool:
 
 async def keep(tx: Transaction, keyring: Keyring, connection: Connection, arrival: Arrival) -> Kept:
     """Keep an authentic arrival once. The same bytes again (to the same question) are a repeat and leave no further trace."""
-    now, receipt_id, verification = clock.now(), uuid7(), arrival.verification
+    now, receipt_id, verification = clock.now(), arrival.receipt_id, arrival.verification
     organization_id = connection.organization_id
     sealed = await seal_receipt(tx, keyring, organization_id, receipt_id, arrival.body, dict(arrival.headers), arrival.asked)
     stale = verification.outcome is Outcome.STALE
