@@ -26,10 +26,12 @@ from app.intake import endpoints as intake
 from app.intake import looking_up
 from app.intake import workers as intake_workers
 from app.intake.asker import Asker
-from app.kit import errors, health, outbox
+from app.intake.first_byte import Acknowledged, FirstByte
+from app.kit import errors, health, metrics, outbox
 from app.kit.config import Settings, settings
 from app.kit.context import Context, open_context
 from app.kit.edge import Edge
+from app.kit.health import Readiness
 from app.kit.letters import Postman
 from app.kit.outbox import Consumer
 from app.linkage import workers as linkage_workers
@@ -38,10 +40,15 @@ from app.notices import workers as notice_workers
 from app.notices import writing
 from app.statistics import endpoints as statistics
 from app.timeline import endpoints as timeline
+from app.watch.readiness import checks
+from app.watch.workers import Watcher
 from app.web import endpoints as web
 from app.web.headers import SECURITY_HEADERS, NoStore
 
 log = structlog.get_logger(__name__)
+
+MEASURED_EVERY = 5.0
+"""Seconds between two settings of the gauges that need the database."""
 
 ROUTERS = (
     health.router,
@@ -79,11 +86,17 @@ def consumers(context: Context) -> list[Consumer]:
 class Workers:
     """The work behind the doors: handle what was received, pass on what happened, until nothing is left to do."""
 
-    def __init__(self, context: Context) -> None:
-        """One set of workers for each process; leases in the database keep the sets apart."""
+    def __init__(self, context: Context, acknowledged: Acknowledged | None = None) -> None:
+        """One set of workers for each process; leases in the database keep the sets apart.
+
+        `acknowledged`: what this process answers to senders, if it does.
+        """
         self._context = context
         self.asker = Asker(context)
-        self._workers = [outbox.Worker(context.database, consumer) for consumer in consumers(context)]
+        pulling = consumers(context)
+        self._workers = [outbox.Worker(context.database, consumer) for consumer in pulling]
+        self.readiness = Readiness(context, checks(pulling))
+        self.watcher = Watcher(context, self.readiness, acknowledged or Acknowledged())
         self._postman = Postman(context.database, [mailing.sign_in_letter(context), *writing.kinds(context)])
         self._running = asyncio.Lock()
 
@@ -141,7 +154,7 @@ class Workers:
 
     async def watch(self) -> None:
         """Look once for what stands in the way."""
-        await notice_workers.watch(self._context)
+        await notice_workers.watch(self._context, await self.watcher.signs())
 
     def ticks(self) -> dict[str, Callable[[], Awaitable[object]]]:
         """What is done again and again, by name."""
@@ -150,6 +163,9 @@ class Workers:
             "asking": self.asker.tick,
             "letters": self.send_letters,
             "watching": self.watch,
+            "accounts": self.watcher.check_accounts,
+            "canary": self.watcher.fly,
+            "measuring": self.watcher.measure,
             "sweep": self.sweep,
         }
 
@@ -170,7 +186,8 @@ def _schedule(context: Context, workers: Workers) -> AsyncIOScheduler:
     scheduler = AsyncIOScheduler()
     options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
     often, each_minute, each_hour = context.settings.worker_interval, 60.0, 3600.0
-    every = {"work": often, "asking": often, "letters": often, "watching": each_minute, "sweep": each_hour}
+    every = {"work": often, "asking": often, "letters": often, "measuring": MEASURED_EVERY}
+    every |= {"watching": each_minute, "accounts": each_minute, "canary": each_minute, "sweep": each_hour}
     for name, work in workers.ticks().items():
         scheduler.add_job(again_and_again(work, name), "interval", seconds=every[name], **options)
     return scheduler
@@ -179,7 +196,9 @@ def _schedule(context: Context, workers: Workers) -> AsyncIOScheduler:
 def attach(app: FastAPI, context: Context) -> None:
     """Give an application the world it works in."""
     app.state.context = context
-    app.state.workers = Workers(context)
+    app.state.acknowledged = Acknowledged()
+    app.state.workers = Workers(context, app.state.acknowledged)
+    app.state.readiness = app.state.workers.readiness
 
 
 def create_app(config: Settings | None = None, context: Context | None = None, *, work: bool = True) -> FastAPI:
@@ -192,7 +211,8 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
         scheduler = _schedule(opened, app.state.workers) if work else None
         if scheduler is not None:
             scheduler.start()
-        yield
+        with metrics.served(opened.settings.metrics_host, opened.settings.metrics_port):
+            yield
         if scheduler is not None:
             scheduler.shutdown(wait=False)
             await app.state.workers.asker.close()
@@ -221,4 +241,5 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
     app.add_middleware(Edge)
     app.add_middleware(NoStore)
     app.add_middleware(SecureASGIMiddleware, secure=Secure(**SECURITY_HEADERS))
+    app.add_middleware(FirstByte)
     return app

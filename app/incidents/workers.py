@@ -23,7 +23,9 @@ def matcher(context: Context) -> Consumer:
         alerts.update(dict.fromkeys(await _waiting(tx, messages)))
         organizations = {message.organization_id for message in messages}
         touched: dict[UUID, UUID] = {}
-        receipts = {UUID(message.payload["alert_id"]): receipts_of([message]) for message in messages if message.topic == ALERT_SEEN}
+        receipts = {
+            UUID(message.payload["alert_id"]): receipts_of([message]) for message in messages if message.topic == ALERT_SEEN
+        }
         why: dict[UUID, list[str]] = {}
         for connection_id, alert_id in alerts:
             member_id = await matching.match(tx, context.keyring, connection_id, alert_id)

@@ -7,6 +7,7 @@ what senders were told, whatever the code behind it believes, and the accounts c
 import json
 import time
 from collections import deque
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -21,6 +22,7 @@ log = structlog.get_logger(__name__)
 
 _KEPT_AFTER = metrics.STAGE_LAG.labels("kept")
 _REPEAT = b'"repeat":true'
+_at_the_door: ContextVar[UUID | None] = ContextVar("at_the_door", default=None)
 
 DOOR = "/webhooks/"
 MOST_TO_CHECK = 20_000
@@ -43,18 +45,18 @@ REASONS = {
 }
 
 
-
 def receipt_id() -> UUID:
     """The id of the delivery that is being answered; a new one for what does not come in at the door."""
-    return RECEIPT.get() or uuid7()
+    return _at_the_door.get() or uuid7()
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a sender was told with a 202, as it stands in the answer: connection and receipt, by their ids."""
+    """What a sender was told with a 202, as it stands in the answer: connection and receipt, and whether it was a repeat."""
 
     connection_id: UUID
     receipt_id: UUID
+    repeat: bool = False
 
 
 @dataclass
@@ -77,7 +79,7 @@ class Acknowledged:
 def _read(path: str, body: bytes) -> Told | None:
     """What an answer names; None for one that names no receipt."""
     try:
-        return Told(UUID(path.split("/")[2]), UUID(json.loads(body)["receipt"]))
+        return Told(UUID(path.split("/")[2]), UUID(json.loads(body)["receipt"]), _says_repeat(body))
     except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         return None
 
@@ -107,6 +109,10 @@ class _Answer:
         return "refused" if self.status < 500 else "unavailable" if self.status == 503 else "failed"
 
 
+def _says_repeat(body: bytes) -> bool:
+    return _REPEAT in body.replace(b" ", b"")
+
+
 class FirstByte:
     """Gives each delivery its id, counts what it was answered, and says so in the log. Everything else passes untouched."""
 
@@ -126,12 +132,14 @@ class FirstByte:
             await send(message)
             answer.note(message)
 
-        token = RECEIPT.set(uuid7())
+        made = uuid7()
+        token, for_the_log = _at_the_door.set(made), RECEIPT.set(made)
         try:
             await self._app(scope, receive, noted)
         finally:
             self._count(scope, answer, time.perf_counter() - began)
-            RECEIPT.reset(token)
+            RECEIPT.reset(for_the_log)
+            _at_the_door.reset(token)
 
     def _count(self, scope: Scope, answer: _Answer, seconds: float) -> None:
         outcome, lines = answer.outcome, self._refusals
@@ -139,7 +147,7 @@ class FirstByte:
             _KEPT_AFTER.observe(seconds)
             scope["app"].state.acknowledged.note(scope["path"], answer.body)
             lines = self._lines
-            if _REPEAT in answer.body:
+            if _says_repeat(answer.body):
                 outcome = "repeat"
         elif outcome == "refused":
             metrics.REFUSALS.labels(REASONS.get(answer.status or 0, "other")).inc()

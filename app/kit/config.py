@@ -66,7 +66,9 @@ class Settings(BaseSettings):
     metrics_host: str = Field(default="127.0.0.1", description="where metrics are served; they know no password")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     canary: bool = Field(default=True, description="whether an alert of nobody's goes through the whole path every hour")
-    canary_url: HttpUrl | None = Field(default=None, description="https:// origin it is sent to, instead of this process's own port")
+    canary_url: HttpUrl | None = Field(
+        default=None, description="https:// origin it is sent to, instead of this process's own port"
+    )
     worker_interval: Annotated[float, Field(gt=0, le=60)] = 0.25
 
     @field_validator("trusted_proxies")

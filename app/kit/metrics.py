@@ -10,7 +10,7 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client import start_http_server as _listen
 
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 
@@ -66,7 +66,9 @@ OVERDUE = Gauge(
     ["connector"],
     registry=REGISTRY,
 )
-SILENT = Gauge("harmline_silent_connections", "Connections that have fallen silent, by connector.", ["connector"], registry=REGISTRY)
+SILENT = Gauge(
+    "harmline_silent_connections", "Connections that have fallen silent, by connector.", ["connector"], registry=REGISTRY
+)
 ALARMS = Gauge("harmline_open_alarms", "Alarms that are open, by kind.", ["kind"], registry=REGISTRY)
 OUTBOX_WAITING = Gauge(
     "harmline_outbox_waiting_seconds",
@@ -84,9 +86,14 @@ CLOCK_OFFSET = Gauge(
     registry=REGISTRY,
 )
 ACCOUNTS_AMISS = Gauge(
-    "harmline_accounts_difference", "Rows over which the accounts do not close, by identity; 0 is right.", ["identity"], registry=REGISTRY
+    "harmline_accounts_difference",
+    "Rows over which the accounts do not close, by identity; 0 is right.",
+    ["identity"],
+    registry=REGISTRY,
 )
-ACCOUNTS_CHECKED = Counter("harmline_accounts_checked_receipts", "Receipts over which the accounts were checked.", registry=REGISTRY)
+ACCOUNTS_CHECKED = Counter(
+    "harmline_accounts_checked_receipts", "Receipts over which the accounts were checked.", registry=REGISTRY
+)
 ACCOUNTS_UP_TO = Gauge(
     "harmline_accounts_checked_up_to_timestamp_seconds", "Up to which moment the newest receipts were checked.", registry=REGISTRY
 )

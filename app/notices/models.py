@@ -38,7 +38,7 @@ class ConsentRequest(Base):
 
 
 class AlarmKind(StrEnum):
-    """What stands in the way. The last two are of a whole organization, the others of one connection."""
+    """What stands in the way. From PARKED on they are of a whole organization, or of all; the others of one connection."""
 
     SILENT = "silent"
     CREDENTIALS = "credentials"
@@ -50,6 +50,10 @@ class AlarmKind(StrEnum):
     REFUSED = "refused"
     PARKED = "parked"
     MAIL = "mail"
+    ACCOUNTS = "accounts"
+    CANARY = "canary"
+    CLOCK = "clock"
+    DISK = "disk"
 
 
 class Alarm(Base):

@@ -82,6 +82,22 @@ SAID = {
         "Mail cannot be sent. Members are not told, and nobody gets a sign-in link.",
         "Whoever runs the service should look at the settings and the state of the mail server.",
     ),
+    AlarmKind.ACCOUNTS: Said(
+        "The accounts of what came in do not close: something that was received may be missing.",
+        "Whoever runs the service should look at the log for the receipts that it names, and keep every backup.",
+    ),
+    AlarmKind.CANARY: Said(
+        "A trial alert that is sent through the whole service every hour did not arrive. Real alerts may be held up too.",
+        "Whoever runs the service should see whether web and workers are running, and look at the log.",
+    ),
+    AlarmKind.CLOCK: Said(
+        "The clock of the machine is off by more than a minute. What is signed in time may look late.",
+        "Whoever runs the service should set the clock right, and restart the service.",
+    ),
+    AlarmKind.DISK: Said(
+        "The disk of the database is nearly full. When it is full, nothing can be taken in.",
+        "Whoever runs the service should make room.",
+    ),
 }
 
 WHOLE_SERVICE = "The whole service"
