@@ -93,10 +93,10 @@ async def _gone(tx: Transaction, organization_id: UUID, pairs: Sequence[tuple[UU
     by_connection: dict[UUID, set[UUID]] = {}
     for connection_id, receipt_id in pairs:
         by_connection.setdefault(connection_id, set()).add(receipt_id)
-    found = []
+    found: list[Amiss] = []
     for connection_id, ids in by_connection.items():
-        for receipt_id in sorted(ids - (await repository.present(tx, connection_id, ids)).keys()):
-            found.append(Amiss(Identity.RECEIPTS, organization_id, connection_id, receipt_id))
+        missing = sorted(ids - (await repository.present(tx, connection_id, ids)).keys())
+        found += [Amiss(Identity.RECEIPTS, organization_id, connection_id, receipt_id) for receipt_id in missing]
     return found
 
 
