@@ -21,7 +21,7 @@ from tests.support.rooms import rooms
 from tests.support.scraped import monitor
 from tests.support.world import NOW, World, alert
 
-Usage = namedtuple("Usage", "total used free")  # noqa: PYI024 - as the standard library's own
+Usage = namedtuple("Usage", "total used free")
 
 
 async def test_a_healthy_service_is_ready(world: World) -> None:

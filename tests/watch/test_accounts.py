@@ -182,7 +182,9 @@ async def test_the_ledger_is_not_touched_by_looking(world: World) -> None:
         assert (await tx.execute(select(LedgerEntry.id).order_by(LedgerEntry.id))).scalars().all() == before
 
 
-@given(st.dictionaries(st.sampled_from(["new", "sighting", "revision", "non_alert", "quarantined"]), st.integers(1, 9), max_size=5))
+@given(
+    st.dictionaries(st.sampled_from(["new", "sighting", "revision", "non_alert", "quarantined"]), st.integers(1, 9), max_size=5)
+)
 def test_events_in_a_row_with_known_outcomes_close(outcomes: dict[str, int]) -> None:
     cut = sum(outcomes.values())
     receipt = Held(UUID(int=1), UUID(int=2), "handled", outcomes, cut - 1 if cut else None, in_ledger=True, odd_alerts=0)
