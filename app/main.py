@@ -166,6 +166,7 @@ class Workers:
             "accounts": self.watcher.check_accounts,
             "canary": self.watcher.fly,
             "measuring": self.watcher.measure,
+            "volume": self.watcher.count,
             "sweep": self.sweep,
         }
 
@@ -187,7 +188,7 @@ def _schedule(context: Context, workers: Workers) -> AsyncIOScheduler:
     options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
     often, each_minute, each_hour = context.settings.worker_interval, 60.0, 3600.0
     every = {"work": often, "asking": often, "letters": often, "measuring": MEASURED_EVERY}
-    every |= {"watching": each_minute, "accounts": each_minute, "canary": each_minute, "sweep": each_hour}
+    every |= {"watching": each_minute, "accounts": each_minute, "canary": each_minute, "volume": each_minute, "sweep": each_hour}
     for name, work in workers.ticks().items():
         scheduler.add_job(again_and_again(work, name), "interval", seconds=every[name], **options)
     return scheduler

@@ -48,6 +48,8 @@ class AlarmKind(StrEnum):
     UNHANDLED = "unhandled"
     MADE_UP = "made_up"
     REFUSED = "refused"
+    BURST = "burst"
+    FEWER = "fewer"
     PARKED = "parked"
     MAIL = "mail"
     ACCOUNTS = "accounts"

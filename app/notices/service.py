@@ -88,7 +88,8 @@ async def observed(
     found = conditions(healths, parked=parked, stuck_letters=await letters.stuck(tx, organization_id))
     everywhere = {(None, AlarmKind(word)) for word in signs.everywhere}
     amiss = signs.amiss(organization_id, since=await repository.last_seen(tx, organization_id, AlarmKind.ACCOUNTS))
-    return found | everywhere | ({(None, AlarmKind.ACCOUNTS)} if amiss else set())
+    odd = {(connection_id, AlarmKind(word)) for connection_id, word in signs.odd.get(organization_id, ())}
+    return found | everywhere | odd | ({(None, AlarmKind.ACCOUNTS)} if amiss else set())
 
 
 async def settle(tx: Transaction, context: Context, organization_id: UUID, found: frozenset[Condition]) -> int:

@@ -74,6 +74,14 @@ SAID = {
         "Every delivery of today was refused, most likely because it does not prove where it comes from.",
         "Check with the provider whether its secret was changed. If it was not, somebody else knows the address: make a new one.",
     ),
+    AlarmKind.BURST: Said(
+        "Ten times as much has come in as usual. All of it is kept.",
+        "Ask the provider whether something happened there, and whether all of it is meant for you.",
+    ),
+    AlarmKind.FEWER: Said(
+        "Only a tenth of the usual has come in.",
+        "Ask the provider whether it still sends everything, and whether its settings were changed.",
+    ),
     AlarmKind.PARKED: Said(
         "Some of the work could not be done after several attempts, and waits.",
         "Whoever runs the service should look at the log, and then replay.",

@@ -106,7 +106,7 @@ async def _odd_alerts(tx: Transaction, connection_id: UUID, receipt_ids: Sequenc
     told = select(Event.receipt_id, Event.alert_id).where(
         Event.connection_id == connection_id, Event.receipt_id.in_(receipt_ids), Event.alert_id.is_not(None)
     )
-    pairs = set((await tx.execute(told)).tuples().all())
+    pairs = {(row[0], row[1]) for row in (await tx.execute(told)).all()}
     made = select(Event.alert_id, func.count()).where(
         Event.connection_id == connection_id,
         Event.alert_id.in_({alert_id for _, alert_id in pairs}),

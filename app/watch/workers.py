@@ -3,7 +3,7 @@
 import asyncio
 import time
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -13,9 +13,10 @@ from app.intake.first_byte import Acknowledged
 from app.kit import clock, metrics
 from app.kit.context import Context
 from app.kit.health import CLOCK, DISK, Readiness
-from app.watch import canary, checking, repository
+from app.watch import canary, checking, counting, repository
 from app.watch.accounts import Amiss, Identity
 from app.watch.checking import SETTLED, STEP, Book
+from app.watch.counting import Odd
 from connectors.asking import ProviderError
 from connectors.http import ProviderClient, sandbox_allowed
 
@@ -35,10 +36,11 @@ _LOCAL = "http://127.0.0.1:"
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What stands in the way of the whole service: words of `notices.models.AlarmKind`."""
+    """What stands in the way of the whole service, and what is odd about connections: words of `notices.models.AlarmKind`."""
 
     everywhere: frozenset[str] = frozenset()
     book: Book | None = None
+    odd: Odd = field(default_factory=dict)
 
     def amiss(self, organization_id: UUID, *, since: datetime | None) -> bool:
         """Whether an organization's accounts do not close; `since`: when the open alarm about it was last seen, if one is."""
@@ -56,6 +58,7 @@ class Watcher:
         self.book = Book(acknowledged, self._began)
         self._seen: datetime | None = None
         self._absent = False
+        self._days, self._odd = counting.Days(), dict[UUID, frozenset[tuple[UUID, str]]]()
 
     async def check_accounts(self) -> list[Amiss]:
         """Walk on over the books for a while; what is newly amiss."""
@@ -172,7 +175,12 @@ class Watcher:
             metrics.UNHANDLED.set(await repository.stored(tx, MOST_COUNTED))
         metrics.MEASURED.set(clock.now().timestamp())
 
+    async def count(self) -> None:
+        """See over which connections much more or much less comes in than usual."""
+        async with self._context.database.begin(read_only=True) as tx:
+            self._odd = dict(await counting.all_odd(tx, self._days))
+
     async def signs(self) -> Signs:
         """What stands in the way of the whole service now."""
         reasons = {obstacle.reason for obstacle in await self._readiness.obstacles()} & {DISK, CLOCK}
-        return Signs(frozenset(reasons | ({"canary"} if self._absent else set())), self.book)
+        return Signs(frozenset(reasons | ({"canary"} if self._absent else set())), self.book, self._odd)

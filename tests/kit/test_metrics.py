@@ -23,7 +23,7 @@ def test_without_a_port_nothing_is_served_and_the_default_is_none() -> None:
 
 
 def test_a_port_that_is_taken_stops_the_start() -> None:
-    with monitor() as one, pytest.raises(OSError), metrics.served("127.0.0.1", one.port):
+    with monitor() as one, pytest.raises(OSError, match="in use"), metrics.served("127.0.0.1", one.port):
         pass
 
 
