@@ -8,10 +8,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import structlog
-from alembic.runtime.migration import MigrationContext
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
-from sqlalchemy import func, select, text
+from sqlalchemy import func, inspect, select, text
 from sqlalchemy.engine import make_url
 
 from app.kit import clock, metrics
@@ -92,9 +91,10 @@ class Readiness:
 
 async def _schema(tx: Transaction) -> Obstacle | None:
     connection = await tx.connection()
-    revision = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
-    if revision == head():
-        return None
+    if await connection.run_sync(lambda sync: inspect(sync).has_table("alembic_version")):
+        revisions = (await tx.execute(text("SELECT version_num FROM alembic_version"))).scalars().all()
+        if list(revisions) == [head()]:
+            return None
     return Obstacle(SCHEMA, "The database has another schema than this code: run `harmline migrate`.")
 
 
