@@ -40,7 +40,6 @@ STAGE_LAG = Histogram(
 LEASE_LOSSES = Counter(
     "harmline_lease_losses", "Work rolled back because another process had taken over.", ["lease"], registry=REGISTRY
 )
-EVENTS = Counter("harmline_events", "Events cut out of receipts, by outcome.", ["outcome"], registry=REGISTRY)
 UNHANDLED = Gauge("harmline_unhandled_receipts", "Receipts that wait to be handled.", registry=REGISTRY)
 OLDEST_UNHANDLED = Gauge(
     "harmline_oldest_unhandled_seconds", "How long the oldest receipt that is not handled has waited.", registry=REGISTRY

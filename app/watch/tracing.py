@@ -77,7 +77,7 @@ async def _incidents(tx: Transaction, member_ids: Collection[UUID], alert_ids: C
     query = query.where(IncidentAlert.member_id.in_(member_ids), IncidentAlert.alert_id.in_(alert_ids))
     found: dict[UUID, dict[str, Any]] = {}
     for row, alert_id in (await tx.execute(query.order_by(Incident.id, IncidentAlert.alert_id))).all():
-        told = {"incident": row.id, "member": row.member_id, "alerts": [], "answer": row.answer, "updated_at": row.updated_at}
+        told = {"incident": row.id, "member": row.member_id, "alerts": [], "updated_at": row.updated_at}
         found.setdefault(row.id, told)["alerts"].append(alert_id)
     return list(found.values())
 
