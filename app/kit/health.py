@@ -65,9 +65,18 @@ class Readiness:
         self._database = context.database
         self._checks = [(SCHEMA, _schema), (PARKED, _parked), (OUTBOX, _unsequenced), (CLOCK, _clock), *checks]
         self._reasons = {DATABASE, DISK, *(reason for reason, _ in self._checks)}
+        self._look: asyncio.Task[list[Obstacle]] | None = None
 
     async def obstacles(self) -> list[Obstacle]:
-        """What stands in the way now; nothing when all is well. Never raises, waits for no writer, and never for long."""
+        """What stands in the way now; nothing when all is well. Never raises, waits for no writer, and never for long.
+
+        However many ask at once, one look answers them all.
+        """
+        if self._look is None or self._look.done():
+            self._look = asyncio.create_task(self._obstacles())
+        return await asyncio.shield(self._look)
+
+    async def _obstacles(self) -> list[Obstacle]:
         found: list[Obstacle] = []
         try:
             found += [one for one in (_disk(self._database), _jump()) if one]

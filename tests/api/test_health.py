@@ -134,6 +134,20 @@ async def test_a_database_that_hangs_is_not_waited_for(world: World, monkeypatch
     assert await asyncio.wait_for(refused(world), timeout=10) == "The database does not answer as it should."
 
 
+async def test_many_who_ask_at_once_cost_one_look(world: World) -> None:
+    looks: list[int] = []
+
+    async def count(_tx: Any) -> None:
+        looks.append(1)
+        await asyncio.sleep(0.2)
+
+    readiness = Readiness(world.context, [("counted", count)])
+    assert await asyncio.gather(*(readiness.obstacles() for _ in range(50))) == [[]] * 50
+    assert len(looks) == 1
+    assert await readiness.obstacles() == []
+    assert len(looks) == 2
+
+
 async def test_a_disk_that_is_nearly_full(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(10**12, 10**12 - LEAST_FREE + 1, LEAST_FREE - 1))
     if world.context.database.is_sqlite:
