@@ -1,5 +1,6 @@
 """The command line: set-up, imports, replay and releases for whoever runs the service."""
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -46,8 +47,8 @@ def migrate() -> None:
 @cli.command()
 def serve() -> None:
     """Migrate, then serve the web and work behind it."""
-    configure()
     config = read_settings()
+    configure(logging.getLevelNamesMapping()[config.log_level])
     if not config.key_file.exists():
         if config.https:
             typer.echo(f"{config.key_file} is missing: make one with `harmline keys create`, or restore it", err=True)

@@ -10,7 +10,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from fastapi import Depends, FastAPI
 from secure import Secure
 from secure.middleware import SecureASGIMiddleware
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access import endpoints as access
 from app.access import mailing
@@ -28,12 +28,14 @@ from app.intake import endpoints as intake
 from app.intake import looking_up
 from app.intake import workers as intake_workers
 from app.intake.asker import Asker
+from app.intake.first_byte import Acknowledged, FirstByte
 from app.intake.gateway import Gateway
 from app.intake.refusals import Refusals
-from app.kit import errors, health, outbox
+from app.kit import errors, health, metrics, outbox
 from app.kit.config import Settings, settings
 from app.kit.context import Context, open_context
 from app.kit.edge import Edge
+from app.kit.health import Readiness
 from app.kit.letters import Postman
 from app.kit.outbox import Consumer
 from app.linkage import workers as linkage_workers
@@ -42,10 +44,15 @@ from app.notices import workers as notice_workers
 from app.notices import writing
 from app.statistics import endpoints as statistics
 from app.timeline import endpoints as timeline
+from app.watch.readiness import checks
+from app.watch.workers import Watcher
 from app.web import endpoints as web
 from app.web.headers import SECURITY_HEADERS, NoStore, always
 
 log = structlog.get_logger(__name__)
+
+MEASURED_EVERY = 5.0
+"""Seconds between two settings of the gauges that need the database."""
 
 ROUTERS = (
     health.router,
@@ -83,12 +90,18 @@ def consumers(context: Context) -> list[Consumer]:
 class Workers:
     """The work behind the doors: handle what was received, pass on what happened, until nothing is left to do."""
 
-    def __init__(self, context: Context, refusals: Refusals | None = None) -> None:
-        """One set of workers for each process; leases in the database keep the sets apart. `refusals`: those of its intake."""
+    def __init__(self, context: Context, refusals: Refusals | None = None, acknowledged: Acknowledged | None = None) -> None:
+        """One set of workers for each process; leases in the database keep the sets apart.
+
+        `refusals`: those of its intake; `acknowledged`: what this process answers to senders, if it does.
+        """
         self._context = context
         self._refusals = refusals or Refusals()
         self.asker = Asker(context)
-        self._workers = [outbox.Worker(context.database, consumer) for consumer in consumers(context)]
+        pulling = consumers(context)
+        self._workers = [outbox.Worker(context.database, consumer) for consumer in pulling]
+        self.readiness = Readiness(context, checks(pulling))
+        self.watcher = Watcher(context, self.readiness, acknowledged or Acknowledged())
         self._postman = Postman(context.database, [mailing.sign_in_letter(context), *writing.kinds(context)])
         self._running = asyncio.Lock()
 
@@ -147,7 +160,7 @@ class Workers:
 
     async def watch(self) -> None:
         """Look once for what stands in the way."""
-        await notice_workers.watch(self._context)
+        await notice_workers.watch(self._context, await self.watcher.signs())
 
     def ticks(self) -> dict[str, Callable[[], Awaitable[object]]]:
         """What is done again and again, by name."""
@@ -156,6 +169,10 @@ class Workers:
             "asking": self.asker.tick,
             "letters": self.send_letters,
             "watching": self.watch,
+            "accounts": self.watcher.check_accounts,
+            "canary": self.watcher.fly,
+            "measuring": self.watcher.measure,
+            "volume": self.watcher.count,
             "sweep": self.sweep,
         }
 
@@ -176,7 +193,8 @@ def _schedule(context: Context, workers: Workers) -> AsyncIOScheduler:
     scheduler = AsyncIOScheduler()
     options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
     often, each_minute, each_hour = context.settings.worker_interval, 60.0, 3600.0
-    every = {"work": often, "asking": often, "letters": often, "watching": each_minute, "sweep": each_hour}
+    every = {"work": often, "asking": often, "letters": often, "measuring": MEASURED_EVERY}
+    every |= {"watching": each_minute, "accounts": each_minute, "canary": each_minute, "volume": each_minute, "sweep": each_hour}
     for name, work in workers.ticks().items():
         scheduler.add_job(again_and_again(work, name), "interval", seconds=every[name], **options)
     return scheduler
@@ -185,18 +203,21 @@ def _schedule(context: Context, workers: Workers) -> AsyncIOScheduler:
 class Service(FastAPI):
     """The application; deliveries do not go through the framework, which would cost more than keeping them."""
 
-    gateway: Gateway
+    front: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (an ASGI call)."""
-        await self.gateway(scope, receive, send)
+        scope["app"] = self
+        await self.front(scope, receive, send)
 
 
 def attach(app: FastAPI, context: Context) -> None:
     """Give an application the world it works in."""
     app.state.context = context
+    app.state.acknowledged = Acknowledged()
     app.state.intake = intake.open_intake(context)
-    app.state.workers = Workers(context, app.state.intake.refusals)
+    app.state.workers = Workers(context, app.state.intake.refusals, app.state.acknowledged)
+    app.state.readiness = app.state.workers.readiness
 
 
 def create_app(config: Settings | None = None, context: Context | None = None, *, work: bool = True) -> FastAPI:
@@ -212,8 +233,10 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
         if context is None:
             gc.collect()
             gc.freeze()  # what was made by now stays to the end: looking through it again and again would hold up deliveries
+        listening = metrics.served(opened.settings.metrics_host, opened.settings.metrics_port)
         async with intake_workers.counting(opened.database, app.state.intake.refusals):
-            yield
+            with listening:
+                yield
         await app.state.intake.desk.close()
         if scheduler is not None:
             scheduler.shutdown(wait=False)
@@ -244,5 +267,5 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
     app.add_middleware(NoStore)
     secure = Secure(**SECURITY_HEADERS)
     app.add_middleware(SecureASGIMiddleware, secure=secure)
-    app.gateway = Gateway(app, super(Service, app).__call__, always(secure))
+    app.front = FirstByte(Gateway(app, super(Service, app).__call__, always(secure)))
     return app

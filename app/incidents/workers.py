@@ -10,7 +10,7 @@ from app.intake.models import Event
 from app.intake.retention import RAW_ERASED
 from app.kit.context import Context
 from app.kit.database import Transaction
-from app.kit.outbox import Consumer, Message
+from app.kit.outbox import Consumer, Message, because_of, receipts_of
 from app.members.service import ENROLLMENT_CHANGED, MEMBER_ERASED
 
 
@@ -23,13 +23,19 @@ def matcher(context: Context) -> Consumer:
         alerts.update(dict.fromkeys(await _waiting(tx, messages)))
         organizations = {message.organization_id for message in messages}
         touched: dict[UUID, UUID] = {}
+        receipts = {
+            UUID(message.payload["alert_id"]): receipts_of([message]) for message in messages if message.topic == ALERT_SEEN
+        }
+        why: dict[UUID, list[str]] = {}
         for connection_id, alert_id in alerts:
             member_id = await matching.match(tx, context.keyring, connection_id, alert_id)
             row = await repository.match_of(tx, connection_id, alert_id) if member_id else None
             if row is not None and row.organization_id in organizations:
                 touched[row.member_id] = row.organization_id
+                why.setdefault(row.member_id, []).extend(receipts.get(alert_id, ()))
         for member_id, organization_id in sorted(touched.items()):
-            await service.recompute(tx, context.keyring, organization_id, member_id)
+            with because_of(why.get(member_id, ())):
+                await service.recompute(tx, context.keyring, organization_id, member_id)
 
     return Consumer("incidents.match", frozenset({ALERT_SEEN, ENROLLMENT_CHANGED}), handle)
 

@@ -11,7 +11,7 @@ from app.connections.models import Connection
 from app.connections.polls import Fenced, Turn
 from app.connections.settings import open_settings
 from app.intake.polling import LEASE, Asking, write_failure
-from app.kit import clock
+from app.kit import clock, metrics
 from app.kit.context import Context
 from app.kit.errors import Problem
 from app.kit.ids import uuid7
@@ -95,6 +95,7 @@ class Asker:
             else:
                 await asking.run(poll)
         except Fenced:
+            metrics.LEASE_LOSSES.labels("poll").inc()
             log.warning("another process asks now", connection=str(turn.connection_id))
             return False
         return True

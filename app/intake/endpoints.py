@@ -12,7 +12,7 @@ from app.intake.gateway import Intake, answer_of, source_of
 from app.intake.health import health_of
 from app.intake.schemas import Accepted, HealthView, QuarantinedView, Retried, SetAside
 from app.intake.service import try_again
-from app.kit import errors
+from app.kit import errors, metrics
 from app.kit.context import Context, Ctx, Tx
 from app.kit.pagination import Cursor, Limit, Page, decode_id_cursor, encode_cursor
 
@@ -49,7 +49,7 @@ _BODY = {
 
 def open_intake(context: Context) -> Intake:
     """What takes deliveries in, for one process."""
-    desk = Desk(context.database, context.settings.most_waiting)
+    desk = Desk(context.database, context.settings.most_waiting, metrics.committed)
     return Intake(Doors(context.database, context.keyring), desk, context.settings)
 
 

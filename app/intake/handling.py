@@ -25,7 +25,7 @@ from app.kit import clock
 from app.kit.database import Transaction
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
-from app.kit.outbox import publish
+from app.kit.outbox import RECEIPTS, publish
 from app.ledger.service import Act, append
 from app.members.service import reference_index
 from connectors.contract import Alert, BrokenEvent, Connector, RawEvent
@@ -135,7 +135,7 @@ class _Job:
 
     async def _pass_on(self, event: Event, understood: Understood) -> None:
         """Tell the rooms that care: an alert, a breach record, something to look up."""
-        ids = {"connection_id": event.connection_id, "event_id": event.id}
+        ids = {"connection_id": event.connection_id, "event_id": event.id, RECEIPTS: event.receipt_id}
         if event.alert_id is not None:
             await publish(self.tx, ALERT_SEEN, event.organization_id, **ids, alert_id=event.alert_id)
         if event.outcome == EventOutcome.BREACH_RECORD:

@@ -9,12 +9,12 @@ from uuid import UUID
 from app.connections.models import Connection
 from app.connections.service import Addressed
 from app.intake import keeping
+from app.intake.first_byte import receipt_id as id_at_the_door
 from app.intake.keeping import Row
 from app.intake.models import Channel, ReceiptState
 from app.intake.sealing import seal_receipt
 from app.kit import canonical, clock
 from app.kit.database import Transaction
-from app.kit.ids import uuid7
 from app.kit.keyring import Keyring, OpenedKeys
 from app.ledger.service import Act, entry_row
 from connectors.asking import Asked
@@ -30,7 +30,8 @@ FETCHED = Verification(Outcome.AUTHENTIC, "fetched", None, "asked the provider a
 class Arrival:
     """What came in, byte for byte, with what proves it. `asked`: what a fetched body was asked with.
 
-    `source`: the address that a delivery came from.
+    `source`: the address that a delivery came from. `receipt_id`: the one that was made at its first byte, for whatever comes in
+    at the door.
     """
 
     body: bytes = field(repr=False)
@@ -41,6 +42,7 @@ class Arrival:
     source: str | None = None
     about_index: bytes | None = None
     answers_event: UUID | None = None
+    receipt_id: UUID = field(default_factory=id_at_the_door)
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def make_ready(keys: OpenedKeys, connection: Connection, arrival: Arrival, revis
 
     `revision`: the state of the connection that it was checked against.
     """
-    now, receipt_id, verification = clock.now(), uuid7(), arrival.verification
+    now, receipt_id, verification = clock.now(), arrival.receipt_id, arrival.verification
     organization_id = connection.organization_id
     sealed = seal_receipt(keys, receipt_id, arrival.body, dict(arrival.headers), arrival.asked)
     stale = verification.outcome is Outcome.STALE

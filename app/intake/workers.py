@@ -8,11 +8,14 @@ from uuid import UUID
 import structlog
 
 from app.intake import handling, looking_up, repository
+from app.intake.models import Receipt
 from app.intake.refusals import WRITE_EVERY, Refusals
 from app.intake.retention import erase_raw
+from app.kit import clock, metrics
 from app.kit.context import Context
 from app.kit.database import Database, Transaction
 from app.kit.keyring import Keyring
+from app.kit.logging import about_receipt
 from app.kit.outbox import Consumer, Message, wake_parked
 from app.ledger.service import Act, Actor, append
 from app.members.service import ENROLLMENT_CHANGED, REFERENCE_FORGOTTEN
@@ -29,8 +32,19 @@ async def handle_waiting(database: Database, keyring: Keyring) -> int:
     async with database.begin() as tx:
         taken = await repository.take_waiting(tx, BATCH)
         for receipt, connection in taken:
-            await handling.handle(tx, keyring, receipt, connection)
-        return len(taken)
+            with about_receipt(receipt.id):
+                await handling.handle(tx, keyring, receipt, connection)
+    _tell([receipt for receipt, _ in taken])
+    return len(taken)
+
+
+def _tell(handled: Sequence[Receipt]) -> None:
+    """Say that these receipts are handled, now that they are."""
+    now = clock.now()
+    for receipt in handled:
+        metrics.lag("handled", receipt.received_at, now)
+    if handled:
+        log.info("receipts handled", receipts=[str(receipt.id) for receipt in handled])
 
 
 async def write_refusals(database: Database, refusals: Refusals) -> None:
@@ -126,6 +140,7 @@ async def _replay_one(tx: Transaction, context: Context, receipt_id: UUID, actor
         return
     receipt, connection = found
     before = receipt.state
-    await handling.handle(tx, context.keyring, receipt, connection)
+    with about_receipt(receipt.id):
+        await handling.handle(tx, context.keyring, receipt, connection)
     facts = {"before": before, "after": receipt.state}
     await append(tx, context.keyring, receipt.organization_id, Act.REPLAY, facts=facts, actor=actor, receipt=receipt.id)

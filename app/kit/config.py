@@ -4,7 +4,7 @@ from base64 import b64decode
 from functools import lru_cache
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
 
@@ -22,7 +22,7 @@ _SANDBOX = "http://127.0.0.1:"
 """Good for a sandbox of this process alone: the outgoing client refuses it otherwise."""
 
 
-def _require_reachable(url: str) -> None:
+def _require_reachable(setting: str, url: str) -> None:
     """ValueError for an address that the outgoing client would never connect to."""
     try:
         base_of(url)
@@ -30,7 +30,7 @@ def _require_reachable(url: str) -> None:
         reason = str(error)
     else:
         return
-    raise ValueError(f"HARMLINE_ALARM_WEBHOOK_URL: {reason}")
+    raise ValueError(f"{setting}: {reason}")
 
 
 def _is_signing_secret(value: str) -> bool:
@@ -63,6 +63,13 @@ class Settings(Limits):
     most_waiting: Annotated[int, Field(gt=0)] = Field(
         default=1000, description="how many deliveries may wait for their COMMIT; more are told to come again (503)"
     )
+    metrics_port: Annotated[int | None, Field(gt=0, lt=65536)] = Field(default=None, description="none: no metrics are served")
+    metrics_host: str = Field(default="127.0.0.1", description="where metrics are served; they know no password")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    canary: bool = Field(default=True, description="whether an alert of nobody's goes through the whole path every hour")
+    canary_url: HttpUrl | None = Field(
+        default=None, description="https:// origin it is sent to, instead of this process's own port"
+    )
     worker_interval: Annotated[float, Field(gt=0, le=60)] = 0.25
 
     @field_validator("trusted_proxies")
@@ -73,6 +80,13 @@ class Settings(Limits):
                 ip_network(part.strip())
         except ValueError:
             raise ValueError("HARMLINE_TRUSTED_PROXIES must be addresses or networks with commas, such as 10.0.0.0/8") from None
+        return value
+
+    @field_validator("canary_url")
+    @classmethod
+    def _canary_can_be_sent(cls, value: HttpUrl | None) -> HttpUrl | None:
+        if value is not None:
+            _require_reachable("HARMLINE_CANARY_URL", str(value))
         return value
 
     @field_validator("database_url")
@@ -91,7 +105,7 @@ class Settings(Limits):
         if (url is None) != (secret is None):
             raise ValueError("HARMLINE_ALARM_WEBHOOK_URL and HARMLINE_ALARM_WEBHOOK_SECRET stand together")
         if url is not None and not url.get_secret_value().startswith(_SANDBOX):
-            _require_reachable(url.get_secret_value())
+            _require_reachable("HARMLINE_ALARM_WEBHOOK_URL", url.get_secret_value())
         if secret is not None and not _is_signing_secret(secret.get_secret_value()):
             raise ValueError("HARMLINE_ALARM_WEBHOOK_SECRET must be whsec_ and 24 to 64 bytes in base64")
         return self

@@ -5,7 +5,9 @@ transaction was still open. A consumer holds a lease with a fence: a holder that
 A message that cannot be handled is set aside with a time to try again, and never holds up the ones behind it.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -27,8 +29,9 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.orm import Mapped, mapped_column
+from structlog.contextvars import bound_contextvars
 
-from app.kit import clock
+from app.kit import clock, metrics
 from app.kit.database import Base, Database, PortableJson, Transaction, upsert
 from app.kit.ids import uuid7
 
@@ -38,6 +41,8 @@ LEASE = timedelta(seconds=30)
 BATCH = 200
 LAST_ATTEMPT = 8
 _SEQUENCER = "sequencer"
+RECEIPTS = "receipt_ids"
+"""In a payload: the receipts that a message comes from, with blanks between them."""
 
 
 class Message(Base):
@@ -94,9 +99,36 @@ class Fenced(Exception):
     """Another worker has taken over: what this one did is rolled back."""
 
 
+_cause: ContextVar[str] = ContextVar("cause", default="")
+_MOST_NAMED = 50
+
+
+def receipts_of(messages: Sequence[Message]) -> list[str]:
+    """The receipts that messages come from, as far as they know, each once."""
+    return list(dict.fromkeys(one for message in messages for one in message.payload.get(RECEIPTS, "").split()))
+
+
+def about(messages: Sequence[Message]) -> dict[str, list[str]]:
+    """The same for the log; empty when they know of none."""
+    named = receipts_of(messages)
+    return {"receipts": named} if named else {}
+
+
+@contextmanager
+def because_of(receipt_ids: Iterable[str]) -> Iterator[None]:
+    """What is published inside says that it comes from these receipts, so that the log can be followed to the timeline."""
+    token = _cause.set(" ".join(list(dict.fromkeys(receipt_ids))[:_MOST_NAMED]))
+    try:
+        yield
+    finally:
+        _cause.reset(token)
+
+
 async def publish(tx: Transaction, topic: str, organization_id: UUID, **payload: UUID | str | int) -> None:
     """Write a message in the act's own transaction. Payload values are ids and words, never personal data."""
     plain = {name: str(value) if isinstance(value, UUID) else value for name, value in payload.items()}
+    if cause := _cause.get():
+        plain.setdefault(RECEIPTS, cause)
     tx.add(Message(topic=topic, organization_id=organization_id, payload=plain, created_at=clock.now()))
 
 
@@ -141,6 +173,19 @@ async def behind(database: Database, consumers: Sequence[Consumer]) -> frozenset
         return frozenset((await tx.execute(union(due, *waiting))).scalars())
 
 
+async def oldest_waiting(tx: Transaction, consumers: Sequence[Consumer]) -> dict[str, datetime]:
+    """Since when the oldest message waits that a consumer has not handled, for those that are behind. One cheap look each."""
+    found: dict[str, datetime] = {}
+    for consumer in consumers:
+        here = select(ConsumerState.position).where(ConsumerState.consumer == consumer.name).scalar_subquery()
+        for topic in sorted(consumer.topics):
+            waiting = select(Message.created_at).where(Message.topic == topic, Message.position > func.coalesce(here, 0))
+            since = (await tx.execute(waiting.order_by(Message.position).limit(1))).scalar_one_or_none()
+            if since is not None:
+                found[consumer.name] = min(since, found.get(consumer.name, since))
+    return found
+
+
 class Worker:
     """One worker's hold on one consumer. `run` handles one batch; call it until it returns 0."""
 
@@ -159,6 +204,8 @@ class Worker:
         try:
             return await self._next_batch() + await self._retry_due()
         except Fenced:
+            metrics.LEASE_LOSSES.labels("outbox").inc()
+            log.warning("another worker has taken over", consumer=self.consumer.name)
             self._lease_until = None
             return 0
 
@@ -219,9 +266,19 @@ class Worker:
         async with self._database.begin() as tx:
             messages = await self._messages(tx, limit)
             if messages:
-                await self.consumer.handle(tx, messages)
+                with bound_contextvars(consumer=self.consumer.name, **about(messages)):
+                    await self.consumer.handle(tx, messages)
                 await self._move(tx, messages[-1].position or 0)
-            return len(messages)
+        self._tell(messages)
+        return len(messages)
+
+    def _tell(self, messages: Sequence[Message]) -> None:
+        """Say that these messages are handled, now that they are."""
+        now = clock.now()
+        for message in messages:
+            metrics.lag(self.consumer.name, message.created_at, now)
+        if messages:
+            log.info("messages handled", consumer=self.consumer.name, messages=len(messages), **about(messages))
 
     async def _one_by_one(self) -> int:
         for handled in range(BATCH):
@@ -254,9 +311,11 @@ class Worker:
         try:
             async with self._database.begin() as tx:
                 message = await tx.get_one(Message, failure.message_id)
-                await self.consumer.handle(tx, [message])
+                with bound_contextvars(consumer=self.consumer.name, **about([message])):
+                    await self.consumer.handle(tx, [message])
                 await tx.execute(delete(Failure).where(*this))
                 await self._still_ours(tx)
+            self._tell([message])
         except Fenced:
             raise
         except Exception as error:  # still failing: wait longer, in the end keep it and alarm

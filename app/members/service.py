@@ -35,9 +35,9 @@ OWN_ANSWER = "member"
 """The source of a consent that the member gave in person: no file speaks over it."""
 
 
-async def create_organization(tx: Transaction, keyring: Keyring, name: str) -> Organization:
-    """A new tenant with keys of its own."""
-    row = Organization(id=uuid7(), name=name, created_at=clock.now())
+async def create_organization(tx: Transaction, keyring: Keyring, name: str, organization_id: UUID | None = None) -> Organization:
+    """A new tenant with keys of its own. `organization_id`: for the one whose id is known beforehand, the canary's."""
+    row = Organization(id=organization_id or uuid7(), name=name, created_at=clock.now())
     tx.add(row)
     await tx.flush()
     await keyring.create_organization(tx, row.id)

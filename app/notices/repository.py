@@ -16,6 +16,7 @@ from app.kit.outbox import Failure, Message
 from app.members.models import Organization
 from app.notices.conditions import Condition
 from app.notices.models import Alarm, AlarmKind, ConsentRequest, MemberNotice
+from app.watch.canary import ORGANIZATION as CANARY
 
 
 async def untold_incidents(tx: Transaction, member_ids: Collection[UUID]) -> Sequence[Incident]:
@@ -85,8 +86,9 @@ async def forget(tx: Transaction, member_ids: Collection[UUID]) -> None:
 
 
 async def organizations(tx: Transaction) -> Sequence[UUID]:
-    """Every organization."""
-    return (await tx.execute(select(Organization.id).order_by(Organization.id))).scalars().all()
+    """Every organization but the canary's, which nobody looks after."""
+    query = select(Organization.id).where(Organization.id != CANARY).order_by(Organization.id)
+    return (await tx.execute(query)).scalars().all()
 
 
 async def admins(tx: Transaction, organization_id: UUID) -> Sequence[UUID]:
@@ -110,6 +112,19 @@ async def open_rows(tx: Transaction, organization_id: UUID) -> Sequence[tuple[Al
     query = select(Alarm, Connection.title).outerjoin(Connection, Connection.id == Alarm.connection_id)
     query = query.where(Alarm.organization_id == organization_id, Alarm.closed_at.is_(None))
     return [(row[0], row[1]) for row in (await tx.execute(query.order_by(Alarm.id.desc()))).all()]
+
+
+async def open_counts(tx: Transaction) -> dict[str, int]:
+    """How many alarms of each kind are open, of all organizations; 0 for a kind without."""
+    query = select(Alarm.kind, func.count()).where(Alarm.closed_at.is_(None)).group_by(Alarm.kind)
+    counted = {row[0]: row[1] for row in (await tx.execute(query)).all()}
+    return {kind.value: counted.get(kind, 0) for kind in AlarmKind}
+
+
+async def last_seen(tx: Transaction, organization_id: UUID, kind: AlarmKind) -> datetime | None:
+    """When the open alarm of a kind about a whole organization was last found to be so; None: none is open."""
+    open_one = (Alarm.organization_id == organization_id, Alarm.kind == kind, Alarm.closed_at.is_(None))
+    return (await tx.execute(select(Alarm.last_seen_at).where(*open_one).limit(1))).scalar_one_or_none()
 
 
 async def open_alarm(tx: Transaction, organization_id: UUID, condition: Condition, now: datetime) -> UUID | None:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from app.access.repository import account_of_member
 from app.incidents.models import Incident
-from app.intake.health import health_of
+from app.intake.health import ConnectionHealth, health_of
 from app.kit import clock, letters
 from app.kit.context import Context
 from app.kit.database import Transaction
@@ -16,12 +16,16 @@ from app.notices import repository
 from app.notices.conditions import Condition, conditions
 from app.notices.models import AlarmKind
 from app.notices.wording import SAID, WHOLE_SERVICE, Change
+from app.watch.workers import Signs
 
 NEWS = "notices.news"
 LATE_NEWS = "notices.late_news"
 CONSENT = "notices.consent"
 ALARM_MAIL = "notices.alarm_mail"
 ALARM_HOOK = "notices.alarm_hook"
+QUIET = Signs()
+"""Nothing is known beside the database."""
+
 NOBODY = UUID(int=0)
 """The recipient of what is not a mail."""
 
@@ -73,11 +77,19 @@ async def ask_for_consent(tx: Transaction, organization_id: UUID, member_id: UUI
     return await letters.post(tx, CONSENT, organization_id, account.id, about, ids) is not None
 
 
-async def observed(tx: Transaction, organization_id: UUID) -> frozenset[Condition]:
-    """Everything that stands in the way of an organization now."""
+async def observed(
+    tx: Transaction, organization_id: UUID, signs: Signs = QUIET, seen: list[ConnectionHealth] | None = None
+) -> frozenset[Condition]:
+    """Everything that stands in the way of an organization now. `seen` is given what was measured on the way."""
     healths = await health_of(tx, organization_id)
+    if seen is not None:
+        seen += healths
     parked = await repository.parked(tx, organization_id)
-    return conditions(healths, parked=parked, stuck_letters=await letters.stuck(tx, organization_id))
+    found = conditions(healths, parked=parked, stuck_letters=await letters.stuck(tx, organization_id))
+    everywhere = {(None, AlarmKind(word)) for word in signs.everywhere}
+    amiss = signs.amiss(organization_id, since=await repository.last_seen(tx, organization_id, AlarmKind.ACCOUNTS))
+    odd = {(connection_id, AlarmKind(word)) for connection_id, word in signs.odd.get(organization_id, ())}
+    return found | everywhere | odd | ({(None, AlarmKind.ACCOUNTS)} if amiss else set())
 
 
 async def settle(tx: Transaction, context: Context, organization_id: UUID, found: frozenset[Condition]) -> int:

@@ -74,6 +74,14 @@ SAID = {
         "Every delivery of today was refused, most likely because it does not prove where it comes from.",
         "Check with the provider whether its secret was changed. If it was not, somebody else knows the address: make a new one.",
     ),
+    AlarmKind.BURST: Said(
+        "Ten times as much has come in as usual. All of it is kept.",
+        "Ask the provider whether something happened there, and whether all of it is meant for you.",
+    ),
+    AlarmKind.FEWER: Said(
+        "Only a tenth of the usual has come in.",
+        "Ask the provider whether it still sends everything, and whether its settings were changed.",
+    ),
     AlarmKind.PARKED: Said(
         "Some of the work could not be done after several attempts, and waits.",
         "Whoever runs the service should look at the log, and then replay.",
@@ -81,6 +89,22 @@ SAID = {
     AlarmKind.MAIL: Said(
         "Mail cannot be sent. Members are not told, and nobody gets a sign-in link.",
         "Whoever runs the service should look at the settings and the state of the mail server.",
+    ),
+    AlarmKind.ACCOUNTS: Said(
+        "The accounts of what came in do not close: something that was received may be missing.",
+        "Whoever runs the service should look at the log for the receipts that it names, and keep every backup.",
+    ),
+    AlarmKind.CANARY: Said(
+        "A trial alert that is sent through the whole service every hour did not arrive. Real alerts may be held up too.",
+        "Whoever runs the service should see whether web and workers are running, and look at the log.",
+    ),
+    AlarmKind.CLOCK: Said(
+        "The clock of the machine is off by more than a minute. What is signed in time may look late.",
+        "Whoever runs the service should set the clock right, and restart the service.",
+    ),
+    AlarmKind.DISK: Said(
+        "The disk of the database is nearly full. When it is full, nothing can be taken in.",
+        "Whoever runs the service should make room.",
     ),
 }
 

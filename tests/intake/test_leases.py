@@ -30,6 +30,7 @@ from connectors.sandboxing import serving
 from tests.intake.counting import books, receipts
 from tests.intake.polled import Polled, connect, polled_world
 from tests.support.paged import PagedSandbox, paged_registered
+from tests.support.scraped import monitor
 from tests.support.world import NOW, World
 
 MOMENTS = st.timedeltas(timedelta(0), timedelta(days=7000)).map(lambda since: NOW + since)
@@ -153,6 +154,18 @@ async def checked(world: World, provider: PagedSandbox) -> int:
         assert kept >= len(covered)
         total += row.polls
     return total
+
+
+async def test_a_turn_that_another_took_over_is_counted(polled: Polled) -> None:
+    asker = polled.world.workers.asker
+    turn = await asker._claim(polled.connection_id)
+    assert turn is not None
+    async with polled.world.context.database.begin() as tx:
+        await tx.execute(update(Poll).where(Poll.connection_id == polled.connection_id).values(fence=Poll.fence + 1))
+    with monitor() as one:
+        before = one.value("harmline_lease_losses_total", lease="poll")
+        assert not await asker._take(turn)
+        assert one.value("harmline_lease_losses_total", lease="poll") == before + 1
 
 
 async def kept_by_connection(world: World) -> list[tuple[Poll, int]]:

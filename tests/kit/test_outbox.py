@@ -14,6 +14,7 @@ from app.kit import clock, outbox
 from app.kit.database import Database, Transaction
 from app.kit.ids import uuid7
 from app.kit.outbox import LAST_ATTEMPT, LEASE, Consumer, ConsumerState, Failure, Message, Worker, behind, publish, sequence
+from tests.support.scraped import monitor
 
 on_postgresql = pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)  # SQLite has one writer at a time
 NOW = datetime(2023, 6, 1, 12, tzinfo=UTC)
@@ -207,7 +208,10 @@ async def test_a_holder_that_slept_inside_its_handler_commits_nothing(database: 
 
     await say(database, 1, 2)
     await sequence(database)
-    assert await Worker(database, consumer(sleep)).run() == 0
+    with monitor() as one:
+        before = one.value("harmline_lease_losses_total", lease="outbox")
+        assert await Worker(database, consumer(sleep)).run() == 0
+        assert one.value("harmline_lease_losses_total", lease="outbox") == before + 1
     assert await noted(database) == [1, 2]
     assert await failures(database) == []
 

@@ -294,10 +294,10 @@ async def test_the_trouble_of_one_organization_keeps_no_other_from_being_told(
 ) -> None:
     world, real = mailed.world, service.observed
 
-    async def observed(tx: Any, organization_id: Any) -> Any:
+    async def observed(tx: Any, organization_id: Any, *more: Any) -> Any:
         if organization_id == world.union.id:
             raise ValueError("broken")
-        return await real(tx, organization_id)
+        return await real(tx, organization_id, *more)
 
     monkeypatch.setattr(service, "observed", observed)
     await world.deliver(b"junk", world.other)
