@@ -65,7 +65,7 @@ def understand(connector: Connector, event: RawEvent | BrokenEvent) -> Understoo
         return Understood(EventOutcome.NON_ALERT, reason="known, not an alert")
     try:
         meaning = connector.normalise(event)
-        content = rfc8785.dumps(dict(event.body))
+        content = canonical.dumps(dict(event.body))
     except Malformed as error:
         return _quarantined("malformed field", str(error))
     except rfc8785.CanonicalizationError:

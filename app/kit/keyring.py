@@ -62,12 +62,13 @@ def create_key_file(path: Path) -> None:
 
 
 class Keyring:
-    """Opens and makes wrapped keys. Holds the top key and the organization keys it has opened, in memory only."""
+    """Opens and makes wrapped keys. Holds the top key, and the organization keys it has opened, in memory only."""
 
     def __init__(self, top_key: bytes) -> None:
         """`top_key`: 32 bytes."""
         self._top = top_key
         self._opened: dict[tuple[UUID, Lane], bytes] = {}
+        self._derived: dict[tuple[UUID, Lane, str], bytes] = {}
 
     def system_index(self, field: str, value: str) -> bytes:
         """A blind index over all organizations (a sign-in address, before the organization is known)."""
@@ -92,29 +93,36 @@ class Keyring:
             self._opened[organization_id, lane] = crypto.unseal(self._top, wrapped, where)
         return self._opened[organization_id, lane]
 
+    async def derived_key(self, tx: Transaction, organization_id: UUID, purpose: str, lane: Lane = Lane.FACTUAL) -> bytes:
+        """An organization's sub-key for one purpose; derived once, then held in memory like the key that it comes from."""
+        known = self._derived.get((organization_id, lane, purpose))
+        if known is None:
+            known = crypto.derive(await self.organization_key(tx, organization_id, lane), purpose)
+            self._derived[organization_id, lane, purpose] = known
+        return known
+
     async def index(self, tx: Transaction, organization_id: UUID, field: str, value: bytes | str) -> bytes:
         """A blind index within one organization: equal values of one field give equal 32 bytes, and nothing else."""
         raw = value.encode() if isinstance(value, str) else value
-        key = await self.organization_key(tx, organization_id)
-        return crypto.keyed_hash(crypto.derive(key, f"index:{field}"), raw)
+        return crypto.keyed_hash(await self.derived_key(tx, organization_id, f"index:{field}"), raw)
 
     async def wrap_new(self, tx: Transaction, organization_id: UUID, *where: object) -> tuple[bytes, bytes]:
         """A fresh key for one row and its wrapped form: `(key, wrapped)`."""
         key = crypto.new_key()
-        organization = await self.organization_key(tx, organization_id)
-        return key, crypto.seal(crypto.derive(organization, "wrap"), key, crypto.place(organization_id, *where))
+        wrapping = await self.derived_key(tx, organization_id, "wrap")
+        return key, crypto.seal(wrapping, key, crypto.place(organization_id, *where))
 
     async def unwrap(self, tx: Transaction, organization_id: UUID, wrapped: bytes, *where: object) -> bytes:
         """The key that `wrap_new` wrapped for the same row; raises Unreadable otherwise."""
-        organization = await self.organization_key(tx, organization_id)
-        return crypto.unseal(crypto.derive(organization, "wrap"), wrapped, crypto.place(organization_id, *where))
+        wrapping = await self.derived_key(tx, organization_id, "wrap")
+        return crypto.unseal(wrapping, wrapped, crypto.place(organization_id, *where))
 
     async def seal(self, tx: Transaction, organization_id: UUID, lane: Lane, text: str, *where: object) -> bytes:
         """Seal a text directly under an organization's key of one lane, bound to its place."""
-        key = crypto.derive(await self.organization_key(tx, organization_id, lane), "seal")
+        key = await self.derived_key(tx, organization_id, "seal", lane)
         return crypto.seal(key, text.encode(), crypto.place(organization_id, *where))
 
     async def unseal(self, tx: Transaction, organization_id: UUID, lane: Lane, sealed: bytes, *where: object) -> str:
         """Open what `seal` made for the same organization, lane and place."""
-        key = crypto.derive(await self.organization_key(tx, organization_id, lane), "seal")
+        key = await self.derived_key(tx, organization_id, "seal", lane)
         return crypto.unseal(key, sealed, crypto.place(organization_id, *where)).decode()

@@ -29,7 +29,7 @@ def from_json(data: Mapping[str, Any]) -> LinkFinding:
 
 def digest(data: Mapping[str, Any]) -> str:
     """SHA-256 of a stored finding in canonical form (RFC 8785), in hex."""
-    return hashlib.sha256(rfc8785.dumps(dict(data))).hexdigest()
+    return hashlib.sha256(canonical.dumps(dict(data))).hexdigest()
 
 
 def _plain(value: Any) -> Any:
