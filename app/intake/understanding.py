@@ -6,6 +6,7 @@ from typing import Any
 import rfc8785
 
 from app.intake.models import EventOutcome
+from app.kit import canonical
 from connectors.asking import NOTHING_ASKED, Asked
 from connectors.contract import (
     Alert,

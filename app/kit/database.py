@@ -103,7 +103,9 @@ class Database:
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
             self.engine = open_engine(parsed)
         else:
-            options = {"server_settings": {"timezone": "UTC", "synchronous_commit": "on"}}
+            # A plan for any values, made while a table was small, would stay when it is large, and use no partial index.
+            settings = {"timezone": "UTC", "synchronous_commit": "on", "plan_cache_mode": "force_custom_plan"}
+            options = {"server_settings": settings}
             self.engine = create_async_engine(url, pool_size=10, max_overflow=10, connect_args=options, hide_parameters=True)
         self._one_writer = asyncio.Lock()
 

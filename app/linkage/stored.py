@@ -8,9 +8,9 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
-import rfc8785
 from pydantic import BaseModel, TypeAdapter
 
+from app.kit import canonical
 from app.linkage.findings import LinkFinding
 
 _FINDING = TypeAdapter(LinkFinding)

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import delete, or_, select, update
 
 from app.kit.database import Transaction
+from app.kit.rows import among
 from app.members.models import Consent, Employment, Enrollment, LegalHold, Member, Organization
 
 
@@ -91,8 +92,8 @@ async def enrolled_on(
 
 async def last_consents(tx: Transaction, connection_id: UUID, member_ids: Collection[UUID]) -> dict[UUID, Consent]:
     """Each member's latest answer for one connection, by member."""
-    query = select(Consent).where(Consent.connection_id == connection_id).order_by(Consent.id)
-    return {row.member_id: row for row in (await tx.execute(query)).scalars() if row.member_id in member_ids}
+    query = select(Consent).where(Consent.connection_id == connection_id, among(tx, Consent.member_id, member_ids))
+    return {row.member_id: row for row in (await tx.execute(query.order_by(Consent.id))).scalars()}
 
 
 async def enrollments_of_member(tx: Transaction, member_id: UUID) -> Sequence[Enrollment]:
