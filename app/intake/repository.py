@@ -109,6 +109,44 @@ async def events_of_receipts(tx: Transaction, receipts: Sequence[Receipt]) -> Se
     return (await tx.execute(query.order_by(Event.receipt_id, Event.position))).scalars().all()
 
 
+class Readable(NamedTuple):
+    """One event of an alert that can still be opened, with the grade of the receipt that brought it."""
+
+    connection_id: UUID
+    id: UUID
+    organization_id: UUID
+    receipt_id: UUID
+    alert_id: UUID
+    outcome: str
+    received_at: datetime
+    sealed: bytes | None
+    wrapped_key: bytes | None
+    grade: str
+
+
+async def readable_events(tx: Transaction, alerts: Collection[tuple[UUID, UUID]]) -> Sequence[Readable]:
+    """The events of some alerts, `(connection, id)`, that can still be opened, in order of arrival."""
+    columns: list[Any] = [getattr(Event, name) for name in Readable._fields[:-1]]
+    query = (
+        select(*columns, Receipt.grade)
+        .join(Receipt, (Receipt.connection_id == Event.connection_id) & (Receipt.id == Event.receipt_id))
+        .where(
+            among(tx, Event.connection_id, {alert[0] for alert in alerts}),
+            among(tx, Event.alert_id, [alert[1] for alert in alerts]),
+            Event.wrapped_key.is_not(None),
+        )
+    )
+    return [Readable._make(row) for row in (await tx.execute(query.order_by(Event.id))).all()]
+
+
+async def alerts(tx: Transaction, wanted: Collection[tuple[UUID, UUID]]) -> Sequence[AlertRow]:
+    """Some alerts by `(connection, id)`, in order of their ids."""
+    query = select(AlertRow).where(
+        among(tx, AlertRow.connection_id, {alert[0] for alert in wanted}), among(tx, AlertRow.id, [alert[1] for alert in wanted])
+    )
+    return (await tx.execute(query.order_by(AlertRow.id))).scalars().all()
+
+
 async def insert_events(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
     """Write new events."""
     await insert_rows(tx, Event, rows)
@@ -174,7 +212,7 @@ async def contents_of(
         among(tx, Event.alert_id, [alert[1] for alert in alerts]),
         among(tx, Event.content_hash, hashes),
     )
-    return {(row[0], row[1]) for row in (await tx.execute(query.distinct())).all()}
+    return {(row[0], row[1]) for row in (await tx.execute(query.distinct())).all() if row[0] and row[1]}
 
 
 async def destroy_keys(tx: Transaction, connection_id: UUID, receipt_ids: set[UUID], event_ids: set[UUID]) -> None:

@@ -26,7 +26,7 @@ def _plain(value: Any) -> bool:
     if kind is str or value is None or kind is bool:
         return True
     if kind is int:
-        return -_LARGEST <= value <= _LARGEST
+        return abs(int(value)) <= _LARGEST
     if kind is dict:
         return all(type(name) is str and name.isascii() and _plain(item) for name, item in value.items())
     if kind is list or kind is tuple:

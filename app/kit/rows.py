@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, Table, Text, any_, bindparam, literal, text
+from sqlalchemy import ColumnElement, Executable, Table, Text, TextClause, any_, bindparam, literal, select, text, tuple_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import JSON
@@ -44,6 +44,24 @@ async def insert_rows(tx: Transaction, table: type[Base], rows: Sequence[Row], *
         await connection.execute(_unnested(into, columns, unless_there), _arrays(into, columns, rows))
     else:
         await connection.execute(_one_by_one(into, columns, unless_there), rows)
+
+
+async def insert_missing(tx: Transaction, table: type[Base], rows: Sequence[Row]) -> list[Row]:
+    """Write those rows whose primary key is not there yet, and say which; of two that do so at once only one is told."""
+    if not rows:
+        return []
+    await tx.flush()
+    into, columns = _table(table), tuple(rows[0])
+    connection, keys = await tx.connection(), list(into.primary_key)
+    if on_postgresql(tx):
+        written = await connection.execute(_unnested(into, columns, True, True), _arrays(into, columns, rows))
+        new = {tuple(row) for row in written.all()}
+        return [row for row in rows if tuple(row[key.name] for key in keys) in new]
+    named = [tuple(row[key.name] for key in keys) for row in rows]
+    there = {tuple(row) for row in (await connection.execute(select(*keys).where(tuple_(*keys).in_(named)))).all()}
+    missing = [row for row, key in zip(rows, named, strict=True) if key not in there]
+    await insert_rows(tx, table, missing)
+    return missing
 
 
 async def update_rows(tx: Transaction, table: type[Base], rows: Sequence[Row]) -> None:
@@ -93,20 +111,23 @@ def _given(table: Table, name: str) -> str:
     return f"CAST(given.{name} AS jsonb)" if _is_json(table, name) else f"given.{name}"
 
 
-def _bound(table: Table, columns: Sequence[str], statement: str) -> Executable:
+def _bound(table: Table, columns: Sequence[str], statement: str) -> TextClause:
     kinds = {name: Text() if _is_json(table, name) else table.c[name].type for name in columns}
     return text(statement).bindparams(*(bindparam(name, type_=ARRAY(kind)) for name, kind in kinds.items()))
 
 
 @lru_cache(maxsize=256)
-def _unnested(table: Table, columns: tuple[str, ...], unless_there: bool) -> Executable:
+def _unnested(table: Table, columns: tuple[str, ...], unless_there: bool, returning: bool = False) -> Executable:
     given = ", ".join(_given(table, name) for name in columns)
-    conflict = " ON CONFLICT DO NOTHING" if unless_there else ""
-    return _bound(
-        table,
-        columns,
-        f"INSERT INTO {table.name} ({', '.join(columns)}) SELECT {given} FROM {_unnest(table, columns)}{conflict}",
-    )
+    end = " ON CONFLICT DO NOTHING" if unless_there else ""
+    if returning:
+        end += f" RETURNING {', '.join(column.name for column in table.primary_key)}"
+    into = f"INSERT INTO {table.name} ({', '.join(columns)})"
+    return _with_columns(_bound(table, columns, f"{into} SELECT {given} FROM {_unnest(table, columns)}{end}"), table, returning)
+
+
+def _with_columns(statement: TextClause, table: Table, returning: bool) -> Executable:
+    return statement.columns(*table.primary_key) if returning else statement
 
 
 @lru_cache(maxsize=256)

@@ -1,26 +1,37 @@
 """All SQL of links. Every query is scoped by organization, and by member but for counsel's list."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy import and_, delete, or_, select
 
 from app.breaches.models import Breach
 from app.kit.database import Transaction
+from app.kit.rows import among, insert_rows, update_rows
 from app.linkage.models import Link
 
 
-async def present(tx: Transaction, organization_id: UUID, member_id: UUID) -> Sequence[Link]:
-    """A member's present links."""
-    query = select(Link).where(Link.organization_id == organization_id, Link.member_id == member_id, Link.superseded_at.is_(None))
-    return (await tx.execute(query.order_by(Link.id))).scalars().all()
+async def present(tx: Transaction, organization_id: UUID, member_ids: Collection[UUID]) -> dict[UUID, list[Link]]:
+    """Some members' present links, by member."""
+    query = select(Link).where(
+        among(tx, Link.member_id, member_ids), Link.organization_id == organization_id, Link.superseded_at.is_(None)
+    )
+    found: dict[UUID, list[Link]] = {}
+    for row in (await tx.execute(query.order_by(Link.id))).scalars():
+        found.setdefault(row.member_id, []).append(row)
+    return found
 
 
-async def supersede(tx: Transaction, organization_id: UUID, member_id: UUID, link_id: UUID, now: datetime) -> None:
-    """Stamp one link as no longer the present one; the row stays."""
-    query = update(Link).where(Link.organization_id == organization_id, Link.member_id == member_id, Link.id == link_id)
-    await tx.execute(query.values(superseded_at=now))
+async def supersede(tx: Transaction, links: Sequence[tuple[UUID, UUID]], now: datetime) -> None:
+    """Stamp links, `(member, id)`, as no longer the present ones; the rows stay."""
+    await update_rows(tx, Link, [{"member_id": link[0], "id": link[1], "superseded_at": now} for link in links])
+
+
+async def insert(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
+    """Write new links."""
+    await insert_rows(tx, Link, rows)
 
 
 async def forget(tx: Transaction, organization_id: UUID, member_id: UUID) -> None:
