@@ -32,6 +32,7 @@ from app.kit.context import Context, open_context
 from app.kit.edge import Edge
 from app.kit.letters import Postman
 from app.kit.outbox import Consumer
+from app.kit.wakeup import Wakeups
 from app.linkage import workers as linkage_workers
 from app.members import endpoints as members
 from app.notices import workers as notice_workers
@@ -83,7 +84,8 @@ class Workers:
         """One set of workers for each process; leases in the database keep the sets apart."""
         self._context = context
         self.asker = Asker(context)
-        self._workers = [outbox.Worker(context.database, consumer) for consumer in consumers(context)]
+        self._consumers = consumers(context)
+        self._workers = [outbox.Worker(context.database, consumer) for consumer in self._consumers]
         self._postman = Postman(context.database, [mailing.sign_in_letter(context), *writing.kinds(context)])
         self._running = asyncio.Lock()
 
@@ -109,21 +111,30 @@ class Workers:
         return total
 
     async def _round(self) -> int:
-        done = await intake_workers.handle_waiting(self._context.database, self._context.keyring)
-        done += await outbox.sequence(self._context.database)
-        due = await outbox.behind(self._context.database, [worker.consumer for worker in self._workers])
+        """One look at what there is to do, in one transaction that holds up nobody; then the work itself."""
+        database, done = self._context.database, 0
+        async with database.begin(read_only=True) as tx:
+            received = await intake_workers.anything_waits(tx)
+            unplaced = await outbox.anything_new(tx)
+            due = await outbox.who_is_behind(tx, self._consumers)
+        if received:
+            done += await intake_workers.handle_waiting(database, self._context.keyring)
+        if received or unplaced:
+            done += await outbox.sequence(database)
+            due = await outbox.behind(database, self._consumers)
         for worker in self._workers:
             if worker.consumer.name in due:
                 done += await worker.run()
         return done
 
     async def sweep(self) -> None:
-        """What is due by the calendar: give up on what has waited too long for consent."""
+        """What is due by the calendar: give up on what has waited too long for consent, forget what everybody has handled."""
         async with self._context.database.begin() as tx:
             await matching.expire(tx, self._context.keyring)
         async with self._context.database.begin() as tx:
             await looking_up.give_up(tx, self._context.keyring)
         await intake_workers.erase_by_contract(self._context.database, self._context.keyring)
+        await outbox.forget_handled(self._context.database, self._consumers)
 
     async def ask(self) -> int:
         """Ask every provider that is due, and work until nothing is left to do; returns how many turns that took."""
@@ -176,6 +187,21 @@ def _schedule(context: Context, workers: Workers) -> AsyncIOScheduler:
     return scheduler
 
 
+@asynccontextmanager
+async def working(context: Context, workers: Workers) -> AsyncIterator[None]:
+    """While this is open the workers work: by the clock, and whenever work is announced."""
+    scheduler = _schedule(context, workers)
+    scheduler.start()
+    woken = asyncio.create_task(Wakeups(context.database, again_and_again(workers.tick, "work")).run())
+    try:
+        yield
+    finally:
+        woken.cancel()
+        await asyncio.gather(woken, return_exceptions=True)
+        scheduler.shutdown(wait=False)
+        await workers.asker.close()
+
+
 def attach(app: FastAPI, context: Context) -> None:
     """Give an application the world it works in."""
     app.state.context = context
@@ -189,13 +215,11 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         opened = context or open_context(config or settings())
         attach(app, opened)
-        scheduler = _schedule(opened, app.state.workers) if work else None
-        if scheduler is not None:
-            scheduler.start()
-        yield
-        if scheduler is not None:
-            scheduler.shutdown(wait=False)
-            await app.state.workers.asker.close()
+        if work:
+            async with working(opened, app.state.workers):
+                yield
+        else:
+            yield
         if context is None:
             await opened.database.close()
 

@@ -139,8 +139,8 @@ async def accounts_of_members(tx: Transaction, whose: Collection[tuple[UUID, UUI
     query = select(Account.organization_id, Account.member_id, Account.id).where(
         among(tx, Account.organization_id, {one[0] for one in whose}), among(tx, Account.member_id, {one[1] for one in whose})
     )
-    found = ((row[0], row[1], row[2]) for row in (await tx.execute(query)).all())
-    return {member_id: account_id for owner, member_id, account_id in found if (owner, member_id) in whose}
+    found = (await tx.execute(query)).all()
+    return {row[1]: row[2] for row in found if row[1] is not None and (row[0], row[1]) in whose}
 
 
 async def live_grant(tx: Transaction, account_id: UUID, role: Role) -> RoleGrant | None:

@@ -6,7 +6,7 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, func, select, update
+from sqlalchemy import ColumnElement, case, func, select, text, update
 
 from app.connections.models import Connection
 from app.intake.models import (
@@ -54,6 +54,14 @@ async def count_refusal(tx: Transaction, organization_id: UUID, connection_id: U
         .on_conflict_do_update(index_elements=["connection_id", "day", "reason"], set_={"count": Refusal.count + 1})
     )
     await tx.execute(counted)
+
+
+_WAITING = text("SELECT 1 FROM receipt WHERE state = 'stored' LIMIT 1")
+
+
+async def anything_waits(tx: Transaction) -> bool:
+    """Whether any receipt is to be handled."""
+    return (await tx.execute(_WAITING)).first() is not None
 
 
 async def take_waiting(tx: Transaction, limit: int, most_bytes: int) -> Sequence[tuple[Receipt, Connection]]:

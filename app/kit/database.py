@@ -108,6 +108,8 @@ class Database:
             options = {"server_settings": settings}
             self.engine = create_async_engine(url, pool_size=10, max_overflow=10, connect_args=options, hide_parameters=True)
         self._one_writer = asyncio.Lock()
+        self.announced = asyncio.Event()
+        """SQLite only: set when a transaction that announced work has committed (`kit/wakeup`)."""
 
     @asynccontextmanager
     async def begin(self, *, read_only: bool = False) -> AsyncIterator[Transaction]:
@@ -122,7 +124,7 @@ class Database:
     @asynccontextmanager
     async def _session(self, read_only: bool) -> AsyncIterator[Transaction]:
         bind = self.engine.execution_options(read_only=True) if read_only else self.engine
-        async with AsyncSession(bind, expire_on_commit=False) as tx, tx.begin():
+        async with AsyncSession(bind, expire_on_commit=False, info={"database": self}) as tx, tx.begin():
             yield tx
 
     async def close(self) -> None:

@@ -1,6 +1,7 @@
 """Use cases of links: find them again for a member, and show them."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 from uuid import UUID
@@ -8,7 +9,7 @@ from uuid import UUID
 from app.breaches.catalogue import spec_of
 from app.breaches.exposure import Exposure
 from app.breaches.models import Breach
-from app.breaches.nexus import Nexus
+from app.breaches.nexus import Nexus, load_matrix
 from app.breaches.service import StoredBreach, all_exposures_of, breaches_of
 from app.incidents import repository as incidents
 from app.incidents.identity import Answer
@@ -20,6 +21,7 @@ from app.kit.keyring import Keyring
 from app.ledger.service import Act, Entry, append_many
 from app.linkage import repository
 from app.linkage.attribution import attribute
+from app.linkage.basis import basis
 from app.linkage.findings import (
     AlertView,
     BreachView,
@@ -31,6 +33,7 @@ from app.linkage.findings import (
     WaveFinding,
 )
 from app.linkage.models import Link
+from app.linkage.repository import PresentLink
 from app.linkage.schemas import CounselLinkView, FactView, LinkView, NexusView, WaveView
 from app.linkage.stored import digest, from_json, to_json
 from app.linkage.wording import in_order
@@ -40,6 +43,8 @@ from connectors.vocabulary import AlertKind
 
 RULES = "links-1"
 """Version of the rules of attribution; it rises when the same facts lead to another finding."""
+
+Place = tuple[UUID, UUID, UUID]
 
 
 async def relink(tx: Transaction, keyring: Keyring, organization_id: UUID, member_ids: Iterable[UUID]) -> int:
@@ -61,26 +66,56 @@ async def relink(tx: Transaction, keyring: Keyring, organization_id: UUID, membe
     rows = await incidents.incidents_of_members(tx, present)
     keys = {breach.breach_id: breach.spec.key for breach in breaches}
     exposures = await all_exposures_of(tx, organization_id, present, keys)
-    findings = {
-        one: _findings(_views(rows.get(one, ()), held.get(one, {}), events.get(one, ())), exposures[one], breaches)
+    questions = [
+        asked
         for one in present
-    }
-    return await _store(tx, keyring, organization_id, findings)
+        for asked in _questions(one, _views(rows.get(one, ()), held.get(one, {}), events.get(one, ())), exposures[one], breaches)
+    ]
+    return await _store(tx, keyring, organization_id, present, questions)
 
 
-def _findings(
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """One incident of a member and one breach, with all that bears on whether and how they are linked."""
+
+    member_id: UUID
+    incident: IncidentView
+    breach: BreachView
+    exposures: tuple[Exposure, ...]
+    history: History
+    competing: tuple[CompetingBreach, ...]
+
+    @property
+    def place(self) -> Place:
+        """What is linked: member, incident, breach."""
+        return self.member_id, self.incident.incident_id, self.breach.breach_id
+
+    def find(self) -> LinkFinding:
+        """The answer."""
+        return attribute(self.incident, self.breach, self.exposures, self.history, self.competing)
+
+    def basis(self) -> bytes:
+        """What the answer is based on."""
+        rules = f"{RULES}/{load_matrix().version}"
+        return basis(rules, self.incident, self.breach, self.exposures, self.history, self.competing)
+
+
+def _questions(
+    member_id: UUID,
     views: Sequence[tuple[IncidentRow, IncidentView]],
     exposures: Mapping[UUID, tuple[Exposure, ...]],
     breaches: Sequence[StoredBreach],
-) -> list[LinkFinding]:
+) -> list[_Question]:
     linked = [breach for breach in breaches if breach.breach_id in exposures and breach.spec.listing is None]
     competing = {breach.breach_id: _competing(breach, breaches, exposures) for breach in linked}
+    histories = {incident.id: _history(views, incident.id) for incident, _ in views}
     return [
-        attribute(
+        _Question(
+            member_id,
             view,
             BreachView(breach.breach_id, breach.spec),
             exposures[breach.breach_id],
-            _history(views, incident.id),
+            histories[incident.id],
             competing[breach.breach_id],
         )
         for (incident, view), breach in product(views, linked)
@@ -126,39 +161,50 @@ def _competing(
     )
 
 
-async def _store(tx: Transaction, keyring: Keyring, organization_id: UUID, findings: Mapping[UUID, Sequence[LinkFinding]]) -> int:
-    """Write what differs from the present links of the members that are the keys; how many links are new."""
-    stored = await repository.present(tx, organization_id, findings)
-    new: list[dict[str, Any]] = []
-    old: list[tuple[UUID, UUID]] = []
-    entries: list[Entry] = []
-    for member_id, found in findings.items():
-        wanted = {(one.incident_id, one.breach_id): (one, to_json(one)) for one in found}
-        for link in stored.get(member_id, ()):
-            place = (link.incident_id, link.breach_id)
-            rules = _rules(wanted[place][0]) if place in wanted else None
-            if rules == link.rules_version and wanted[place][1] == link.finding:
-                del wanted[place]
-                continue
-            old.append((member_id, link.id))
-            if place not in wanted:
-                entries.append(_entry(organization_id, member_id, link.id, place, {"change": "withdrawn"}))
-        for place, (one, data) in wanted.items():
-            row = _row(organization_id, member_id, one, data)
-            new.append(row)
-            facts = {"change": "found", "time_order": row["time_order"], "rules": row["rules_version"], "sha256": digest(data)}
-            entries.append(_entry(organization_id, member_id, row["id"], place, facts))
+async def _store(
+    tx: Transaction, keyring: Keyring, organization_id: UUID, member_ids: Collection[UUID], questions: Sequence[_Question]
+) -> int:
+    """Answer what is not answered yet, or on another basis, and write what differs; how many links are new."""
+    wanted = {asked.place: (asked, asked.basis()) for asked in questions}
+    present = await repository.present(tx, organization_id, member_ids)
+    changed = [link for link in present if _place(link) in wanted and wanted[_place(link)][1] != link.based_on]
+    said = await repository.findings_of(tx, changed)
+    same = [link for link in present if _place(link) in wanted and link.id not in said]
+    old = [link for link in present if _place(link) not in wanted]
+    entries = [_entry(organization_id, link.member_id, link.id, _place(link), {"change": "withdrawn"}) for link in old]
+    rebased, new = [], []
+    for link in same:
+        del wanted[_place(link)]
+    before = {_place(link): link for link in changed}
+    for place, (asked, based_on) in wanted.items():
+        found = asked.find()
+        data = to_json(found)
+        earlier = before.get(place)
+        if earlier is not None and said[earlier.id] == (_rules(found), data):
+            rebased.append((earlier, based_on))
+            continue
+        if earlier is not None:
+            old.append(earlier)
+        row = _row(organization_id, place[0], found, data, based_on)
+        new.append(row)
+        facts = {"change": "found", "time_order": row["time_order"], "rules": row["rules_version"], "sha256": digest(data)}
+        entries.append(_entry(organization_id, place[0], row["id"], place, facts))
+    await repository.rebase(tx, rebased)
     await repository.supersede(tx, old, clock.now())
     await repository.insert(tx, new)
     await append_many(tx, keyring, entries)
     return len(new)
 
 
+def _place(link: PresentLink) -> Place:
+    return link.member_id, link.incident_id, link.breach_id
+
+
 def _rules(found: LinkFinding) -> str:
     return f"{RULES}/{found.matrix_version}"
 
 
-def _row(organization_id: UUID, member_id: UUID, found: LinkFinding, data: dict[str, Any]) -> dict[str, Any]:
+def _row(organization_id: UUID, member_id: UUID, found: LinkFinding, data: dict[str, Any], based_on: bytes) -> dict[str, Any]:
     return {
         "member_id": member_id,
         "id": uuid7(),
@@ -169,12 +215,13 @@ def _row(organization_id: UUID, member_id: UUID, found: LinkFinding, data: dict[
         "excluded_by_time": found.excluded_by_time,
         "finding": data,
         "rules_version": _rules(found),
+        "based_on": based_on,
         "found_at": clock.now(),
     }
 
 
-def _entry(organization_id: UUID, member_id: UUID, link_id: UUID, place: tuple[UUID, UUID], facts: dict[str, Any]) -> Entry:
-    incident_id, breach_id = place
+def _entry(organization_id: UUID, member_id: UUID, link_id: UUID, place: Place, facts: dict[str, Any]) -> Entry:
+    _, incident_id, breach_id = place
     said = facts | {"incident": str(incident_id), "breach": str(breach_id)}
     ids = {"link": link_id, "incident": incident_id, "breach": breach_id}
     return Entry(organization_id, Act.LINK, said, ids, member_id=member_id)

@@ -33,18 +33,35 @@ def digest(data: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
+        return value
+    if kind is tuple:
+        return [_plain(item) for item in value]
+    names = _names_of(kind)
+    if names is not None:
+        return {name: _plain(getattr(value, name)) for name in names}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Fraction | UUID):
         return str(value)
-    if isinstance(value, BaseModel):
-        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, frozenset):
         return sorted(_plain(item) for item in value)
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    if value is None or isinstance(value, str | int):
+    if isinstance(value, str | int):
         return value
-    raise TypeError(f"a finding does not hold a {type(value).__name__}")
+    raise TypeError(f"a finding does not hold a {kind.__name__}")
+
+
+_NAMES: dict[type, tuple[str, ...] | None] = {}
+
+
+def _names_of(kind: type) -> tuple[str, ...] | None:
+    """The fields of a class that has them; each class is asked once."""
+    if kind not in _NAMES:
+        if issubclass(kind, BaseModel):
+            _NAMES[kind] = tuple(kind.model_fields)
+        else:
+            _NAMES[kind] = tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None
+    return _NAMES[kind]
