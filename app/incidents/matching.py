@@ -160,7 +160,7 @@ async def _wait_all(tx: Transaction, keyring: Keyring, batch: _Batch, answers: M
             continue
         _queue(tx, batch, place, answer)
         if answer.reason is UnmatchedReason.NO_CONSENT and answer.asked is not None:
-            to_ask.append((batch.alerts[place].organization_id, {"member_id": answer.asked, "connection_id": place[0]}))
+            to_ask.append(_to_ask(batch, place, answer.asked))
     await tx.flush()
     await publish_many(tx, CONSENT_MISSING, to_ask)
     for place in refused:
@@ -169,6 +169,12 @@ async def _wait_all(tx: Transaction, keyring: Keyring, batch: _Batch, answers: M
         await tx.flush()
         if answer.reason is UnmatchedReason.REFUSED:
             await give_up(tx, keyring, row, UnmatchedReason.REFUSED)
+        elif answer.reason is UnmatchedReason.NO_CONSENT and answer.asked is not None:
+            await publish_many(tx, CONSENT_MISSING, [_to_ask(batch, place, answer.asked)])
+
+
+def _to_ask(batch: _Batch, place: Place, member_id: UUID) -> tuple[UUID, dict[str, UUID]]:
+    return batch.alerts[place].organization_id, {"member_id": member_id, "connection_id": place[0]}
 
 
 def _queue(tx: Transaction, batch: _Batch, place: Place, answer: _Answer) -> Unmatched:

@@ -20,6 +20,11 @@ def dumps(value: Any) -> bytes:
     return rfc8785.dumps(value)
 
 
+def dumps_simple(value: Any) -> bytes:
+    """`dumps` for a value that is known to hold no fraction, no large number, and ASCII names only."""
+    return _encode(value).encode()
+
+
 def _plain(value: Any) -> bool:
     """Whether the C encoder writes a value as RFC 8785 does: no fraction, no other class, names sorted the same either way."""
     kind = type(value)

@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 import structlog
 from sqlalchemy import event, text
-from sqlalchemy.engine import make_url
 
 from app.kit.database import Database, Transaction
 from app.kit.rows import on_postgresql
@@ -23,6 +22,8 @@ STILL_THERE_AFTER = 30.0
 
 _NOTIFY = text(f"NOTIFY {CHANNEL}")
 _WOKEN = "wakeup"
+_NOT_ASYNCPGS = frozenset({"async_fallback", "prepared_statement_cache_size", "prepared_statement_name_func"})
+"""What an address may say to SQLAlchemy that asyncpg itself does not know."""
 
 
 async def announce(tx: Transaction) -> None:
@@ -51,7 +52,7 @@ class Listener:
         while True:
             try:
                 await (self._here() if self._database.is_sqlite else self._there())
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            except Exception as error:  # whatever it was: the interval tick goes on working, and we listen again
                 log.warning("not listening, working by the clock", error=type(error).__name__, again_in=wait)
             wait = FIRST_WAIT if self.connected.is_set() else min(wait * 2, LONGEST_WAIT)
             self.connected.clear()
@@ -65,8 +66,9 @@ class Listener:
             self._woken()
 
     async def _there(self) -> None:
-        url = make_url(self._database.url).set(drivername="postgresql")
-        connection = await asyncpg.connect(url.render_as_string(hide_password=False), timeout=LONGEST_WAIT)
+        engine = self._database.engine
+        options = {**engine.dialect.create_connect_args(engine.url)[1], "timeout": LONGEST_WAIT}
+        connection = await asyncpg.connect(**{name: value for name, value in options.items() if name not in _NOT_ASYNCPGS})
         try:
             ended = asyncio.Event()
             connection.add_termination_listener(lambda _: ended.set())

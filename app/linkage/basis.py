@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from app.breaches.catalogue import BreachSpec
 from app.breaches.exposure import Exposure
+from app.kit.memo import by_identity
 from app.linkage.attribution import priors
 from app.linkage.chronology import theft
 from app.linkage.findings import BreachView, CompetingBreach, History, IncidentView
@@ -47,15 +48,6 @@ def _all(exposures: tuple[Exposure, ...]) -> str:
     return repr(exposures)
 
 
-_SPECS: dict[int, tuple[BreachSpec, str]] = {}
-"""A spec never changes and is one object for each content (`spec_of`). To hash it each time would cost more than a link."""
-
-
+@by_identity
 def _spec(spec: BreachSpec) -> str:
-    known = _SPECS.get(id(spec))
-    if known is None or known[0] is not spec:
-        if len(_SPECS) > 4096:
-            _SPECS.clear()
-        known = (spec, hashlib.sha256(spec.model_dump_json(by_alias=True).encode()).hexdigest())
-        _SPECS[id(spec)] = known
-    return known[1]
+    return hashlib.sha256(spec.model_dump_json(by_alias=True).encode()).hexdigest()

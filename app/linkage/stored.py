@@ -10,7 +10,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, TypeAdapter
 
+from app.breaches.nexus import Nexus
 from app.kit import canonical
+from app.kit.memo import by_identity
 from app.linkage.findings import LinkFinding
 
 _FINDING = TypeAdapter(LinkFinding)
@@ -29,7 +31,7 @@ def from_json(data: Mapping[str, Any]) -> LinkFinding:
 
 def digest(data: Mapping[str, Any]) -> str:
     """SHA-256 of a stored finding in canonical form (RFC 8785), in hex."""
-    return hashlib.sha256(canonical.dumps(dict(data))).hexdigest()
+    return hashlib.sha256(canonical.dumps_simple(dict(data))).hexdigest()
 
 
 def _plain(value: Any) -> Any:
@@ -38,6 +40,8 @@ def _plain(value: Any) -> Any:
         return value
     if kind is tuple:
         return [_plain(item) for item in value]
+    if kind is Nexus:
+        return _nexus(value)
     names = _names_of(kind)
     if names is not None:
         return {name: _plain(getattr(value, name)) for name in names}
@@ -52,6 +56,12 @@ def _plain(value: Any) -> Any:
     if isinstance(value, str | int):
         return value
     raise TypeError(f"a finding does not hold a {kind.__name__}")
+
+
+@by_identity
+def _nexus(value: Nexus) -> Any:
+    """The same few answers stand in most findings (`nexus.assess`)."""
+    return {name: _plain(getattr(value, name)) for name in _names_of(Nexus) or ()}
 
 
 _NAMES: dict[type, tuple[str, ...] | None] = {}
