@@ -25,7 +25,7 @@ class Word(StrEnum):
 def by(dumps: Any, value: Any) -> Any:
     try:
         return dumps(value)
-    except rfc8785.CanonicalizationError as error:
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
         return type(error)
 
 
