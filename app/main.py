@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -38,6 +38,7 @@ from app.kit.edge import Edge
 from app.kit.health import Readiness
 from app.kit.letters import Postman
 from app.kit.outbox import Consumer
+from app.kit.wakeup import Wakeups
 from app.linkage import workers as linkage_workers
 from app.members import endpoints as members
 from app.notices import workers as notice_workers
@@ -98,9 +99,9 @@ class Workers:
         self._context = context
         self._refusals = refusals or Refusals()
         self.asker = Asker(context)
-        pulling = consumers(context)
-        self._workers = [outbox.Worker(context.database, consumer) for consumer in pulling]
-        self.readiness = Readiness(context, checks(pulling))
+        self._consumers = consumers(context)
+        self._workers = [outbox.Worker(context.database, consumer) for consumer in self._consumers]
+        self.readiness = Readiness(context, checks(self._consumers))
         self.watcher = Watcher(context, self.readiness, acknowledged or Acknowledged())
         self._postman = Postman(context.database, [mailing.sign_in_letter(context), *writing.kinds(context)])
         self._running = asyncio.Lock()
@@ -128,21 +129,30 @@ class Workers:
         return total
 
     async def _round(self) -> int:
-        done = await intake_workers.handle_waiting(self._context.database, self._context.keyring)
-        done += await outbox.sequence(self._context.database)
-        due = await outbox.behind(self._context.database, [worker.consumer for worker in self._workers])
+        """One look at what there is to do, in one transaction that holds up nobody; then the work itself."""
+        database, done = self._context.database, 0
+        async with database.begin(read_only=True) as tx:
+            received = await intake_workers.anything_waits(tx)
+            unplaced = await outbox.anything_new(tx)
+            due = await outbox.who_is_behind(tx, self._consumers)
+        if received:
+            done += await intake_workers.handle_waiting(database, self._context.keyring)
+        if received or unplaced:
+            done += await outbox.sequence(database)
+            due = await outbox.behind(database, self._consumers)
         for worker in self._workers:
             if worker.consumer.name in due:
                 done += await worker.run()
         return done
 
     async def sweep(self) -> None:
-        """What is due by the calendar: give up on what has waited too long for consent."""
+        """What is due by the calendar: give up on what has waited too long for consent, forget what everybody has handled."""
         async with self._context.database.begin() as tx:
             await matching.expire(tx, self._context.keyring)
         async with self._context.database.begin() as tx:
             await looking_up.give_up(tx, self._context.keyring)
         await intake_workers.erase_by_contract(self._context.database, self._context.keyring)
+        await outbox.forget_handled(self._context.database, self._consumers)
 
     async def ask(self) -> int:
         """Ask every provider that is due, and work until nothing is left to do; returns how many turns that took."""
@@ -211,6 +221,21 @@ class Service(FastAPI):
         await self.front(scope, receive, send)
 
 
+@asynccontextmanager
+async def working(context: Context, workers: Workers) -> AsyncIterator[None]:
+    """While this is open the workers work: by the clock, and whenever work is announced."""
+    scheduler = _schedule(context, workers)
+    scheduler.start()
+    woken = asyncio.create_task(Wakeups(context.database, again_and_again(workers.tick, "work")).run())
+    try:
+        yield
+    finally:
+        woken.cancel()
+        await asyncio.gather(woken, return_exceptions=True)
+        scheduler.shutdown(wait=False)
+        await workers.asker.close()
+
+
 def attach(app: FastAPI, context: Context) -> None:
     """Give an application the world it works in."""
     app.state.context = context
@@ -227,20 +252,16 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         opened = context or open_context(config or settings())
         attach(app, opened)
-        scheduler = _schedule(opened, app.state.workers) if work else None
-        if scheduler is not None:
-            scheduler.start()
-        if context is None:
-            gc.collect()
-            gc.freeze()  # what was made by now stays to the end: looking through it again and again would hold up deliveries
-        listening = metrics.served(opened.settings.metrics_host, opened.settings.metrics_port)
-        async with intake_workers.counting(opened.database, app.state.intake.refusals):
-            with listening:
-                yield
-        await app.state.intake.desk.close()
-        if scheduler is not None:
-            scheduler.shutdown(wait=False)
-            await app.state.workers.asker.close()
+        async with AsyncExitStack() as doing:
+            if work:
+                await doing.enter_async_context(working(opened, app.state.workers))
+            doing.enter_context(metrics.served(opened.settings.metrics_host, opened.settings.metrics_port))
+            await doing.enter_async_context(intake_workers.counting(opened.database, app.state.intake.refusals))
+            doing.push_async_callback(app.state.intake.desk.close)
+            if context is None:
+                gc.collect()
+                gc.freeze()  # what was made by now stays to the end: looking through it again and again would hold up deliveries
+            yield
         if context is None:
             await opened.database.close()
 

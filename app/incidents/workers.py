@@ -21,21 +21,13 @@ def matcher(context: Context) -> Consumer:
         seen = [message.payload for message in messages if message.topic == ALERT_SEEN]
         alerts = dict.fromkeys((UUID(told["connection_id"]), UUID(told["alert_id"])) for told in seen)
         alerts.update(dict.fromkeys(await _waiting(tx, messages)))
+        if not alerts:
+            return
         organizations = {message.organization_id for message in messages}
-        touched: dict[UUID, UUID] = {}
-        receipts = {
-            UUID(message.payload["alert_id"]): receipts_of([message]) for message in messages if message.topic == ALERT_SEEN
-        }
-        why: dict[UUID, list[str]] = {}
-        for connection_id, alert_id in alerts:
-            member_id = await matching.match(tx, context.keyring, connection_id, alert_id)
-            row = await repository.match_of(tx, connection_id, alert_id) if member_id else None
-            if row is not None and row.organization_id in organizations:
-                touched[row.member_id] = row.organization_id
-                why.setdefault(row.member_id, []).extend(receipts.get(alert_id, ()))
-        for member_id, organization_id in sorted(touched.items()):
-            with because_of(why.get(member_id, ())):
-                await service.recompute(tx, context.keyring, organization_id, member_id)
+        matched = await matching.match_all(tx, context.keyring, list(alerts))
+        touched = {member_id: owner for member_id, owner in matched.items() if owner in organizations}
+        with because_of(receipts_of(messages)):
+            await service.recompute_all(tx, context.keyring, touched)
 
     return Consumer("incidents.match", frozenset({ALERT_SEEN, ENROLLMENT_CHANGED}), handle)
 

@@ -5,6 +5,7 @@ take its neighbours with it: each is then tried alone. Somebody who goes away be
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,8 +14,9 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 
 from app.intake.receive import Kept, Ready, keep_all
-from app.kit.database import Database
+from app.kit.database import Database, Transaction
 from app.kit.errors import STORE_AWAY
+from app.kit.wakeup import announce
 
 log = structlog.get_logger(__name__)
 
@@ -24,6 +26,9 @@ LARGEST_AT_ONCE = 8 * 1024 * 1024
 
 HANDS = {True: 1, False: 2}
 """How many batches are under way at once, by whether it is SQLite: while one is flushed, the next is prepared."""
+
+ANNOUNCED_EVERY = 0.05
+"""Seconds between two wake-ups of the workers."""
 
 _AWAY = (*STORE_AWAY, OSError)
 
@@ -47,6 +52,7 @@ class Desk:
         self._most_waiting = most_waiting
         self._kept = kept
         self._lying: deque[_Waiting] = deque()
+        self._announced = -ANNOUNCED_EVERY
         self._at_work = 0
         self._hands: set[asyncio.Task[None]] = set()
 
@@ -91,6 +97,7 @@ class Desk:
         try:
             async with self._database.begin() as tx:
                 kept = await keep_all(tx, [one.ready for one in batch])
+                await self._announce(tx)
         except Exception as error:  # whatever it was: each of them is told, or tried alone
             await self._failed(batch, error)
             return
@@ -98,6 +105,13 @@ class Desk:
         for one, result in zip(batch, kept, strict=True):
             if not one.answer.done():
                 one.answer.set_result(result)
+
+    async def _announce(self, tx: Transaction) -> None:
+        """Wake the workers; not with every batch of a crowd, whose rest they find at their next look."""
+        now = time.monotonic()
+        if now - self._announced >= ANNOUNCED_EVERY:
+            self._announced = now
+            await announce(tx)
 
     async def _failed(self, batch: Sequence[_Waiting], error: Exception) -> None:
         away = isinstance(error, _AWAY) or (isinstance(error, DBAPIError) and error.connection_invalidated)

@@ -7,7 +7,7 @@ from uuid import UUID
 from app.connections import polls
 from app.intake import look_ups
 from app.intake import repository as intake
-from app.intake.models import Event, LookUp, LookUpState, Receipt
+from app.intake.models import LookUp, LookUpState, Receipt
 from app.intake.understanding import identity_bytes
 from app.kit import clock
 from app.kit.database import Transaction
@@ -29,18 +29,20 @@ MISSES_WITHIN = timedelta(days=1)
 """How many look-ups of unproven notices may come back empty in a day: more, and somebody makes them up."""
 
 
-async def note(tx: Transaction, keyring: Keyring, event: Event, receipt: Receipt, look: GoAndLook) -> None:
+async def note(
+    tx: Transaction, keyring: Keyring, receipt: Receipt, event_id: UUID, reference_index: bytes | None, look: GoAndLook
+) -> None:
     """Write down what a notice speaks of, once. Another notice of it changes nothing, unless it proves more than the first."""
-    organization_id, connection_id = event.organization_id, event.connection_id
+    organization_id, connection_id = receipt.organization_id, receipt.connection_id
     key = await keyring.index(tx, organization_id, "look_up.identity", identity_bytes(connection_id.bytes, look.identity))
-    reference = event.reference_index or b""
+    reference = reference_index or b""
     trusted = receipt.grade != Grade.UNVERIFIABLE
     agreed = await who_agreed(tx, organization_id, connection_id, {reference})
     values = {
         "connection_id": connection_id,
         "key": key,
         "organization_id": organization_id,
-        "event_id": event.id,
+        "event_id": event_id,
         "reference_index": reference,
         "state": LookUpState.DUE if agreed else LookUpState.WAITING,
         "trusted": trusted,

@@ -15,8 +15,9 @@ from app.intake.models import Channel, ReceiptState
 from app.intake.sealing import seal_receipt
 from app.kit import canonical, clock
 from app.kit.database import Transaction
+from app.kit.ids import uuid7
 from app.kit.keyring import Keyring, OpenedKeys
-from app.ledger.service import Act, entry_row
+from app.ledger.service import Act, Entry, entry_row
 from connectors.asking import Asked
 from connectors.contract import Sender, grade_of
 from connectors.verifiers import Grade, NotSigned, Outcome, Verification
@@ -123,7 +124,8 @@ def make_ready(keys: OpenedKeys, connection: Connection, arrival: Arrival, revis
     }
     digest, size = hashlib.sha256(arrival.body).hexdigest(), len(arrival.body)
     facts = {"body_sha256": digest, "size": size, "channel": arrival.channel, "proof": proof}
-    noted = entry_row(organization_id, Act.RECEIPT, facts=facts, salt=sealed.salt, connection=connection.id, receipt=receipt_id)
+    ids = {"connection": connection.id, "receipt": receipt_id}
+    noted = entry_row(Entry(organization_id, Act.RECEIPT, facts, ids), uuid7(), sealed.salt)
     return Ready(receipt_id, Row(values, noted, revision))
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from app.intake.models import Event, Receipt
@@ -112,7 +112,27 @@ async def seal_event(tx: Transaction, keyring: Keyring, organization_id: UUID, e
     return crypto.seal(key, json.dumps(value).encode(), crypto.place("event", "sealed", event_id)), wrapped
 
 
-async def open_event(tx: Transaction, keyring: Keyring, event: Event) -> dict[str, Any] | None:
+class SealedItem(Protocol):
+    """What of an event is needed to open it."""
+
+    @property
+    def id(self) -> UUID:
+        """The event's id."""
+
+    @property
+    def organization_id(self) -> UUID:
+        """Whose key wraps the event's."""
+
+    @property
+    def sealed(self) -> bytes | None:
+        """The item; None when nothing of it is kept."""
+
+    @property
+    def wrapped_key(self) -> bytes | None:
+        """The event's key; None when it is destroyed."""
+
+
+async def open_event(tx: Transaction, keyring: Keyring, event: Event | SealedItem) -> dict[str, Any] | None:
     """What an event holds (`type`, `id`, `body`, `alert`); None when its key is destroyed."""
     if event.wrapped_key is None or event.sealed is None:
         return None

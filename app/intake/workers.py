@@ -23,17 +23,23 @@ from connectors.registry import registry
 
 log = structlog.get_logger(__name__)
 
-BATCH = 50
+BATCH = 500
+MOST_BYTES = 16 * 2**20
+"""How many receipts are handled in one transaction, and how much of bodies is held in memory for it."""
+ERASED_AT_ONCE = 50
 PAGE = 100
+
+
+async def anything_waits(tx: Transaction) -> bool:
+    """Whether any receipt is to be handled: a look that holds up nobody."""
+    return await repository.anything_waits(tx)
 
 
 async def handle_waiting(database: Database, keyring: Keyring) -> int:
     """Handle the oldest receipts that wait, one transaction a batch; returns how many were taken."""
     async with database.begin() as tx:
-        taken = await repository.take_waiting(tx, BATCH)
-        for receipt, connection in taken:
-            with about_receipt(receipt.id):
-                await handling.handle(tx, keyring, receipt, connection)
+        taken = await repository.take_waiting(tx, BATCH, MOST_BYTES)
+        await handling.handle_all(tx, keyring, taken)
     _tell([receipt for receipt, _ in taken])
     return len(taken)
 
@@ -109,7 +115,7 @@ async def erase_by_contract(database: Database, keyring: Keyring) -> int:
         after: UUID | None = UUID(int=0)
         while connector.retention is not None and after is not None:
             async with database.begin() as tx:
-                after, erased = await erase_raw(tx, keyring, connector.name, connector.retention.raw, after, BATCH)
+                after, erased = await erase_raw(tx, keyring, connector.name, connector.retention.raw, after, ERASED_AT_ONCE)
             total += erased
     return total
 

@@ -18,6 +18,11 @@ def dumps(value: Any) -> bytes:
     return _plain(value).encode("ascii") if _is_plain(value) else rfc8785.dumps(value)
 
 
+def dumps_simple(value: Any) -> bytes:
+    """`dumps` for a value that is known to hold no fraction, no large number, and ASCII names only."""
+    return _plain(value).encode()
+
+
 def _is_plain(value: Any) -> bool:
     found = [value]
     for one in found:  # grows while it is read

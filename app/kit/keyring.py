@@ -93,7 +93,7 @@ class OpenedKeys:
 
 
 class Keyring:
-    """Opens and makes wrapped keys. Holds the top key and the organization keys it has opened, in memory only."""
+    """Opens and makes wrapped keys. Holds the top key, and the organization keys it has opened, in memory only."""
 
     def __init__(self, top_key: bytes) -> None:
         """`top_key`: 32 bytes."""

@@ -1,7 +1,8 @@
 """Append to the ledger, in the transaction of the act itself: no act without its entry, no entry without its act."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,7 @@ from app.kit import canonical, clock, crypto
 from app.kit.database import Transaction
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
+from app.kit.rows import insert_rows
 from app.ledger.models import LedgerEntry
 
 
@@ -48,6 +50,7 @@ class Actor:
 
 
 SYSTEM = Actor()
+_COLUMNS = ("id", "organization_id", "kind", "member_id", "actor_id", "actor_role", "at", "subjects")
 
 
 def commitment(salt: bytes, facts: dict[str, Any]) -> bytes:
@@ -57,50 +60,38 @@ def commitment(salt: bytes, facts: dict[str, Any]) -> bytes:
 
 def statement(entry: LedgerEntry, facts: dict[str, Any]) -> dict[str, Any]:
     """Everything that an entry's commitment binds: each of its own fields, and the facts that only the act keeps."""
-    return _statement({name: getattr(entry, name) for name in _BOUND}, facts)
+    return _stated({name: getattr(entry, name) for name in _COLUMNS}, facts)
 
 
-_BOUND = ("id", "organization_id", "kind", "member_id", "actor_id", "actor_role", "at", "subjects")
-
-
-def _statement(entry: Mapping[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
+def _stated(row: Mapping[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
     return {
-        "entry": str(entry["id"]),
-        "organization": str(entry["organization_id"]),
-        "act": str(entry["kind"]),
-        "member": str(entry["member_id"]) if entry["member_id"] else None,
-        "actor": str(entry["actor_id"]) if entry["actor_id"] else None,
-        "role": entry["actor_role"],
-        "at": entry["at"].isoformat(),
-        "subjects": entry["subjects"],
+        "entry": str(row["id"]),
+        "organization": str(row["organization_id"]),
+        "act": str(row["kind"]),
+        "member": str(row["member_id"]) if row["member_id"] else None,
+        "actor": str(row["actor_id"]) if row["actor_id"] else None,
+        "role": row["actor_role"],
+        "at": row["at"].isoformat(),
+        "subjects": row["subjects"],
         "facts": facts,
     }
 
 
-def entry_row(
-    organization_id: UUID,
-    act: Act,
-    *,
-    facts: dict[str, Any],
-    salt: bytes,
-    entry_id: UUID | None = None,
-    actor: Actor = SYSTEM,
-    member_id: UUID | None = None,
-    **subjects: UUID,
-) -> dict[str, Any]:
-    """The values of one entry, by column, not yet written. `salt`: 32 bytes."""
-    row: dict[str, Any] = {
-        "id": entry_id or uuid7(),
-        "organization_id": organization_id,
-        "kind": act,
-        "member_id": member_id,
-        "actor_id": actor.id,
-        "actor_role": actor.role,
-        "subjects": {name: str(value) for name, value in subjects.items()},
-        "at": clock.now(),
-    }
-    row["commitment"] = commitment(salt, _statement(row, facts))
-    return row
+@dataclass(frozen=True)
+class Entry:
+    """One act that is to be written down.
+
+    `facts`: JSON values that the commitment binds; `subjects`: ids, kept in plain. `salt`: 32 bytes kept by the act itself
+    (sealed with what it proves, so that erasure takes it along); without it the salt is derived from the organization's key.
+    """
+
+    organization_id: UUID
+    act: Act
+    facts: dict[str, Any]
+    subjects: Mapping[str, UUID] = field(default_factory=dict)
+    actor: Actor = SYSTEM
+    member_id: UUID | None = None
+    salt: bytes | None = None
 
 
 async def append(
@@ -115,14 +106,36 @@ async def append(
     salt: bytes | None = None,
     **subjects: UUID,
 ) -> UUID:
-    """Write one entry and return its id.
-
-    `facts`: JSON values that the commitment binds; `subjects`: ids, kept in plain. `salt`: 32 bytes kept by the act itself
-    (sealed with what it proves, so that erasure takes it along); without it the salt is derived from the organization's key.
-    """
-    entry_id = uuid7()
-    if salt is None:
-        salt = crypto.keyed_hash((await keyring.opened(tx, organization_id)).sub_key("ledger:salt"), entry_id.bytes)
-    row = entry_row(organization_id, act, facts=facts, salt=salt, entry_id=entry_id, actor=actor, member_id=member_id, **subjects)
+    """Write one entry and return its id; what goes into it is told at `Entry`."""
+    row = await _row(tx, keyring, Entry(organization_id, act, facts, subjects, actor, member_id, salt))
     tx.add(LedgerEntry(**row))
+    entry_id: UUID = row["id"]
     return entry_id
+
+
+async def append_many(tx: Transaction, keyring: Keyring, entries: Sequence[Entry]) -> None:
+    """Write all entries of a batch of acts by one statement."""
+    await insert_rows(tx, LedgerEntry, [await _row(tx, keyring, entry) for entry in entries])
+
+
+async def _row(tx: Transaction, keyring: Keyring, entry: Entry) -> dict[str, Any]:
+    if entry.salt is not None:
+        return entry_row(entry, uuid7(), entry.salt)
+    entry_id, keys = uuid7(), await keyring.opened(tx, entry.organization_id)
+    return entry_row(entry, entry_id, crypto.keyed_hash(keys.sub_key("ledger:salt"), entry_id.bytes))
+
+
+def entry_row(entry: Entry, entry_id: UUID, salt: bytes) -> dict[str, Any]:
+    """The values of one entry by column, now. `salt`: 32 bytes."""
+    row = {
+        "id": entry_id,
+        "organization_id": entry.organization_id,
+        "kind": entry.act,
+        "member_id": entry.member_id,
+        "actor_id": entry.actor.id,
+        "actor_role": entry.actor.role,
+        "subjects": {name: str(value) for name, value in entry.subjects.items()},
+        "at": clock.now(),
+    }
+    row["commitment"] = commitment(salt, _stated(row, entry.facts))
+    return row

@@ -303,6 +303,14 @@ async def consents_to(tx: Transaction, member_id: UUID, connection_id: UUID, now
     return _agrees(await repository.last_consent(tx, member_id, connection_id), now)
 
 
+async def all_consents_to(
+    tx: Transaction, wanted: Collection[tuple[UUID, UUID]], now: datetime
+) -> dict[tuple[UUID, UUID], bool | None]:
+    """`consents_to` for many at once, by `(member, connection)`."""
+    last = await repository.last_consents_of(tx, wanted)
+    return {one: _agrees(last.get(one), now) for one in wanted}
+
+
 async def place_hold(tx: Transaction, keyring: Keyring, caller: Principal, member_id: UUID | None, reason: str) -> LegalHold:
     """Counsel's order to keep everything of one member, or of all. Raises a 404 Problem."""
     if member_id is not None and await repository.member(tx, caller.organization_id, member_id) is None:

@@ -1,52 +1,50 @@
-"""The quick way to canonical JSON gives the library's bytes, or leaves it to the library."""
+"""Canonical JSON: the fast way writes the very bytes of the slow one, or leaves it to the slow one."""
 
 from __future__ import annotations
 
-import math
 from enum import StrEnum
 from typing import Any
 
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.kit import canonical
 
-SCALARS = (
-    st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats() | st.text() | st.text(st.characters(max_codepoint=127))
-)
+SCALARS = st.none() | st.booleans() | st.integers(-(2**54), 2**54) | st.floats() | st.text()
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
 
 
 class Word(StrEnum):
-    """A word of ours, as ledger facts hold them."""
+    """A word of ours."""
 
-    RECEIPT = "receipt"
-
-
-PLAIN = [{"b": 1, "a": Word.RECEIPT}, ("x", True), {"\x7f": '\x00\x1f"\\/\n\t\b\f\r'}, -0.0, 2**53 - 1]
+    ONE = "one"
 
 
-def _either(dumps: Any, value: Any) -> bytes | type[Exception]:
+def by(dumps: Any, value: Any) -> Any:
     try:
-        written: bytes = dumps(value)
+        return dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as error:
         return type(error)
-    return written
 
 
 @given(VALUES)
-def test_the_same_bytes_or_the_same_refusal(value: Any) -> None:
-    assert _either(canonical.dumps, value) == _either(rfc8785.dumps, value)
+@example({"\U0001f600": 1, "\ue000": 2})
+@example({"b": [1, {"\x7f": "\x00\x1f\u2028</script>"}], "a": "é"})
+@example(["\ud800"])
+@example({"\ud800": 1})
+@example(2**53)
+@example(-(2**53) + 1)
+@example(1.0)
+@example((1, True, None))
+@example({"word": Word.ONE})
+def test_the_bytes_are_those_of_rfc_8785_and_so_are_the_refusals(value: Any) -> None:
+    assert by(canonical.dumps, value) == by(rfc8785.dumps, value)
 
 
-@pytest.mark.parametrize("value", [{"b": 1, "a": Word.RECEIPT}, ("x", True), {"\x7f": '\x00\x1f"\\/\n\t\b\f\r'}, -0.0, 2**53 - 1])
-def test_what_the_ledger_writes(value: Any) -> None:
-    assert canonical.dumps(value) == rfc8785.dumps(value)
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf, 2**53, "\ud800", {"\udfff": 1}])
-def test_what_has_no_canonical_form_is_refused(value: Any) -> None:
-    with pytest.raises((rfc8785.CanonicalizationError, UnicodeEncodeError)):
-        canonical.dumps(value)
+def test_what_is_no_json_is_refused() -> None:
+    with pytest.raises(rfc8785.CanonicalizationError):
+        canonical.dumps({"a": object()})
+    with pytest.raises(rfc8785.CanonicalizationError):
+        canonical.dumps({1: "a"})
