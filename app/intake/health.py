@@ -10,13 +10,15 @@ from app.connections import polls
 from app.connections import repository as connections
 from app.connections.models import Connection, Poll, PollState
 from app.intake import looking_up, measures
-from app.intake.models import LookUpState
 from app.kit import clock
 from app.kit.database import Transaction
 from connectors.contract import Connector
 from connectors.registry import registry
 
 LOOKS_BACK = timedelta(days=7)
+NOT_FOUND_AFTER = len(looking_up.AGAIN_AFTER) + 2
+"""Empty answers about a notice that proves itself, after which a person is told: about seven hours."""
+
 UNKNOWN_TYPE = "unknown event type"
 """The reason that `intake.understanding` gives for an event type that its connector does not declare."""
 
@@ -66,6 +68,7 @@ class ConnectionHealth:
     refused_today: int
     look_ups_waiting: int
     look_ups_unknown: int
+    look_ups_not_found: int
     made_up: bool
     fresh_within: timedelta | None
     deadline: datetime | None
@@ -154,7 +157,7 @@ class _Signs:
     events: Mapping[UUID, int]
     quarantined: Mapping[UUID, Mapping[str, int]]
     refused: Mapping[UUID, int]
-    look_ups: Mapping[UUID, Mapping[str, int]]
+    look_ups: Mapping[UUID, measures.LookUps]
 
 
 async def health_of(tx: Transaction, organization_id: UUID) -> list[ConnectionHealth]:
@@ -170,7 +173,7 @@ async def health_of(tx: Transaction, organization_id: UUID) -> list[ConnectionHe
         events=await measures.events(tx, ids, now - LOOKS_BACK),
         quarantined=await measures.quarantined(tx, organization_id, now - LOOKS_BACK),
         refused=await measures.refused(tx, ids, now.date()),
-        look_ups=await measures.look_ups(tx, organization_id),
+        look_ups=await measures.look_ups(tx, organization_id, NOT_FOUND_AFTER),
     )
     return [_health(row, signs) for row in rows]
 
@@ -179,7 +182,7 @@ def _health(row: Connection, signs: _Signs) -> ConnectionHealth:
     poll, now = signs.polls.get(row.id), signs.at
     times = _times(row, registry().get(row.connector), poll, signs.received.get(row.id))
     silent = times.deadline is not None and now >= times.deadline
-    reasons, looked = signs.quarantined.get(row.id, {}), signs.look_ups.get(row.id, {})
+    reasons, looked = signs.quarantined.get(row.id, {}), signs.look_ups.get(row.id, measures.LookUps())
     unhandled, oldest = signs.unhandled.get(row.id, (0, None))
     return ConnectionHealth(
         connection_id=row.id,
@@ -201,8 +204,9 @@ def _health(row: Connection, signs: _Signs) -> ConnectionHealth:
         unhandled=unhandled,
         oldest_unhandled_at=oldest,
         refused_today=signs.refused.get(row.id, 0),
-        look_ups_waiting=looked.get(LookUpState.WAITING, 0),
-        look_ups_unknown=looked.get(LookUpState.UNKNOWN, 0),
+        look_ups_waiting=looked.waiting,
+        look_ups_unknown=looked.unknown,
+        look_ups_not_found=looked.not_found,
         made_up=_made_up(poll, now),
         fresh_within=times.fresh,
         deadline=times.deadline,

@@ -11,9 +11,10 @@ from app.intake.models import Event, LookUp, LookUpState, Receipt
 from app.intake.understanding import identity_bytes
 from app.kit import clock
 from app.kit.database import Transaction
+from app.kit.errors import not_found
 from app.kit.keyring import Keyring
 from app.kit.outbox import publish
-from app.ledger.service import Act, append
+from app.ledger.service import Act, Actor, append
 from app.members import repository as members
 from app.members.service import CONSENT_MISSING, consents_to, who_agreed
 from connectors.contract import GoAndLook
@@ -21,6 +22,9 @@ from connectors.verifiers import Grade
 
 AGAIN_AFTER = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
 """A notice may come before the provider's own store knows the alert: then we ask again, this often and this late."""
+
+LATER_STILL = tuple(timedelta(days=days) for days in (0.25, 1, 3, 7, 14, 30))
+"""And then still, where the notice proves itself: the alert is real, and whoever believes the provider too soon loses it."""
 
 LONGEST_WAIT = timedelta(days=90)
 PAGE = 100
@@ -47,7 +51,7 @@ async def note(tx: Transaction, keyring: Keyring, event: Event, receipt: Receipt
         "due_at": clock.now() if agreed else None,
         "attempts": 0,
     }
-    state = await look_ups.insert(tx, values)
+    state = await look_ups.insert(tx, values, late=len(AGAIN_AFTER))
     if state == LookUpState.DUE:
         await polls.look_ups_due(tx, connection_id, clock.now())
     elif state == LookUpState.WAITING:
@@ -115,9 +119,37 @@ async def forget(tx: Transaction, keyring: Keyring, organization_id: UUID, conne
 
 
 def after_a_miss(row: LookUp) -> None:
-    """The provider does not know it: ask again later, and in the end believe it."""
-    row.attempts, row.asked_at = row.attempts + 1, clock.now()
-    if row.attempts <= len(AGAIN_AFTER):
-        row.due_at = clock.now() + AGAIN_AFTER[row.attempts - 1]
+    """The provider does not know it: ask again later, and in the end let a person see it, where the notice proves itself."""
+    waits = AGAIN_AFTER + LATER_STILL if row.trusted else AGAIN_AFTER
+    row.attempts, row.failures, row.asked_at = row.attempts + 1, 0, clock.now()
+    if row.attempts <= len(waits):
+        row.due_at = clock.now() + waits[row.attempts - 1]
     else:
         row.state, row.due_at = LookUpState.UNKNOWN, None
+
+
+async def ask_again(tx: Transaction, keyring: Keyring, organization_id: UUID, event_id: UUID, actor: Actor) -> None:
+    """A person lets a notice be looked up again that the provider did not know. Raises a 404 Problem."""
+    row = await _not_found(tx, organization_id, event_id)
+    row.state, row.due_at, row.attempts = LookUpState.DUE, clock.now(), 0
+    await polls.look_ups_due(tx, row.connection_id, clock.now())
+    await _noted(tx, keyring, row, actor, "asked for again")
+
+
+async def leave(tx: Transaction, keyring: Keyring, organization_id: UUID, event_id: UUID, actor: Actor) -> None:
+    """A person decides that nothing comes of a notice; it is kept, and looked up when it is told again. Raises a 404 Problem."""
+    row = await _not_found(tx, organization_id, event_id)
+    row.state, row.due_at = LookUpState.LEFT, None
+    await _noted(tx, keyring, row, actor, "left as it is")
+
+
+async def _not_found(tx: Transaction, organization_id: UUID, event_id: UUID) -> LookUp:
+    row = await look_ups.not_found(tx, organization_id, event_id)
+    if row is None:
+        raise not_found()
+    return row
+
+
+async def _noted(tx: Transaction, keyring: Keyring, row: LookUp, actor: Actor, change: str) -> None:
+    facts, ids = {"notice": change}, {"event": row.event_id, "connection": row.connection_id}
+    await append(tx, keyring, row.organization_id, Act.REPLAY, facts=facts, actor=actor, **ids)

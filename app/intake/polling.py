@@ -133,6 +133,8 @@ class Asking:
     async def run(self, poll: Poll) -> None:
         """Do what is due. Raises Fenced; a provider's failure is written down and decides when it is asked again."""
         try:
+            if self.connector.poll is None and poll.sweep_due_at is not None and poll.sweep_due_at <= clock.now():
+                await self._revive()
             looked = await self._look_up(poll)
             polled = await self._poll(poll)
         except (ProviderError, TimeoutError) as error:
@@ -171,6 +173,8 @@ class Asking:
         if plan is None or poll.poll_due_at is None or poll.poll_due_at > now:
             return False
         sweep = poll.sweep_due_at is not None and poll.sweep_due_at <= now
+        if sweep:
+            await self._revive()
         subjects, indexes = await self._subjects(anew=sweep)
         asked = self.connector.pages(_Held(self), self.config, None if sweep else poll.cursor, subjects)
         async for page in asked:
@@ -178,6 +182,12 @@ class Asking:
             await self._keep_page(page, indexes)
         await self._polled(poll, plan, now, sweep=sweep)
         return True
+
+    async def _revive(self) -> None:
+        """What a sweep asks for beside the lists: things of which the provider told us, and then knew nothing."""
+        async with self.context.database.begin() as tx:
+            await self._write(tx)
+            await look_ups.ask_for_unknown(tx, self.connection.id, clock.now())
 
     async def _polled(self, poll: Poll, plan: PollPlan, started: datetime, *, sweep: bool) -> None:
         due = next_on_the_grid(poll.poll_due_at or started, plan.every, clock.now())
@@ -256,8 +266,8 @@ class Asking:
         async with self.context.database.begin() as tx:
             await self._write(tx)
             held = await look_ups.row(tx, row.connection_id, row.key)
-            held.attempts += 1
-            held.due_at = clock.now() + back_off(held.attempts, 0)
+            held.failures += 1
+            held.due_at = clock.now() + back_off(held.failures, 0)
 
     async def _asked_by(self, row: LookUp) -> tuple[GoAndLook | None, bool]:
         """What the notice asks to look up, and whose it is if they still agree."""
@@ -290,7 +300,7 @@ class Asking:
         now = clock.now()
         done: dict[str, Any] = {"lease_owner": None, "lease_until": None, "waits_until": None}
         if self.connector.poll is None:
-            done["poll_due_at"] = None
+            done |= {"poll_due_at": None, "sweep_due_at": None}
         if asked:
             done |= {"state": PollState.OK, "error": None, "failures": 0, "last_attempt_at": now, "last_success_at": now}
         async with self.context.database.begin() as tx:

@@ -20,7 +20,8 @@ from app.intake.models import (
 )
 from app.kit.database import Transaction, upsert
 
-_TO_BE_ASKED = (LookUpState.WAITING, LookUpState.DUE)
+_TO_BE_ASKED = LookUp.state.in_((LookUpState.WAITING, LookUpState.DUE)) | ((LookUp.state == LookUpState.UNKNOWN) & LookUp.trusted)
+"""Notices whose alert may still come: of those that prove themselves, also what the provider did not know so far."""
 
 
 async def keep(tx: Transaction, values: dict[str, Any]) -> UUID:
@@ -146,7 +147,7 @@ async def raw_older_than(tx: Transaction, connector: str, before: datetime, afte
     unfinished = select(Event.receipt_id).where(
         Event.connection_id == Receipt.connection_id,
         Event.receipt_id == Receipt.id,
-        (Event.outcome == EventOutcome.QUARANTINED) | Event.id.in_(select(LookUp.event_id).where(LookUp.state.in_(_TO_BE_ASKED))),
+        (Event.outcome == EventOutcome.QUARANTINED) | Event.id.in_(select(LookUp.event_id).where(_TO_BE_ASKED)),
     )
     query = (
         select(Receipt)

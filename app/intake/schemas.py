@@ -63,7 +63,17 @@ class HealthView(BaseModel):
     refused_today: int
     look_ups_waiting: int
     look_ups_unknown: int
+    look_ups_not_found: int
     made_up: bool
+
+
+class NotFoundView(BaseModel):
+    """One notice that proves itself, and of which the provider knows nothing. `id`: by which it is asked for again."""
+
+    id: UUID
+    connection_id: UUID
+    received_at: datetime
+    attempts: int
 
 
 class Retried(BaseModel):

@@ -54,6 +54,7 @@ def conditions_of(health: ConnectionHealth) -> frozenset[AlarmKind]:
         AlarmKind.UNHANDLED: health.oldest_unhandled_at is not None
         and health.at - health.oldest_unhandled_at >= LONGEST_UNHANDLED,
         AlarmKind.MADE_UP: asked and health.made_up,
+        AlarmKind.NOT_FOUND: health.look_ups_not_found > 0,
         AlarmKind.REFUSED: _all_refused(health),
     }
     return frozenset(kind for kind, so in found.items() if so)

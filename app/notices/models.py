@@ -47,6 +47,7 @@ class AlarmKind(StrEnum):
     SET_ASIDE = "set_aside"
     UNHANDLED = "unhandled"
     MADE_UP = "made_up"
+    NOT_FOUND = "not_found"
     REFUSED = "refused"
     PARKED = "parked"
     MAIL = "mail"

@@ -70,6 +70,10 @@ SAID = {
         "Many notices speak of things that the provider does not know: somebody may be making them up.",
         "Make a new webhook address, give it to the provider, and to nobody else.",
     ),
+    AlarmKind.NOT_FOUND: Said(
+        "The provider told us of something that it does not know when it is asked. The notice is kept.",
+        "Ask the provider where it went, and see whether the settings fit. A caseworker can let it be asked for again.",
+    ),
     AlarmKind.REFUSED: Said(
         "Every delivery of today was refused, most likely because it does not prove where it comes from.",
         "Check with the provider whether its secret was changed. If it was not, somebody else knows the address: make a new one.",

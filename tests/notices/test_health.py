@@ -132,6 +132,7 @@ def healths(draw: st.DrawFn) -> ConnectionHealth:
         refused_today=draw(small),
         look_ups_waiting=draw(small),
         look_ups_unknown=draw(small),
+        look_ups_not_found=draw(small),
         made_up=draw(st.booleans()),
         fresh_within=None,
         deadline=deadline,
@@ -146,6 +147,7 @@ def test_worse_is_never_fewer_alarms(one: ConnectionHealth) -> None:
         replace(one, unknown_types=one.unknown_types + 1),
         replace(one, refused_today=one.refused_today + 1),
         replace(one, made_up=True),
+        replace(one, look_ups_not_found=one.look_ups_not_found + 1),
         replace(one, events=one.events + 1, quarantined=one.quarantined + 1),
     ]
     assert all(conditions_of(one) <= conditions_of(other) for other in worse)
