@@ -69,6 +69,8 @@ class ConnectionHealth:
     look_ups_waiting: int
     look_ups_unknown: int
     look_ups_not_found: int
+    look_ups_nobodys: int
+    nobodys_since: datetime | None
     made_up: bool
     fresh_within: timedelta | None
     deadline: datetime | None
@@ -207,6 +209,8 @@ def _health(row: Connection, signs: _Signs) -> ConnectionHealth:
         look_ups_waiting=looked.waiting,
         look_ups_unknown=looked.unknown,
         look_ups_not_found=looked.not_found,
+        look_ups_nobodys=looked.nobodys,
+        nobodys_since=looked.nobodys_since,
         made_up=_made_up(poll, now),
         fresh_within=times.fresh,
         deadline=times.deadline,

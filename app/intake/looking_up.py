@@ -65,8 +65,20 @@ async def ask_or_let_go(tx: Transaction, keyring: Keyring, row: LookUp) -> None:
     for member_id, answer in answers.items():
         if answer is None:
             await publish(tx, CONSENT_MISSING, row.organization_id, member_id=member_id, connection_id=row.connection_id)
-    if answers and not any(answer is not False for answer in answers.values()):
+    refused = answers and not any(answer is not False for answer in answers.values())
+    if refused and not await _taken_back(tx, row):
         await _let_go(tx, keyring, row, "refused")
+
+
+async def _taken_back(tx: Transaction, row: LookUp) -> bool:
+    """Whether only a caseworker had said whose it is: it may be somebody else's, and goes back to the queue for as long again."""
+    claimed = await members.enrollments_of(tx, row.organization_id, row.connection_id, row.reference_index)
+    where = (row.connection_id, row.reference_index)
+    taken = [await members.take_back(tx, enrollment.member_id, *where) for enrollment in claimed]
+    if not any(taken):
+        return False
+    await look_ups.wait_anew(tx, *where, clock.now())
+    return True
 
 
 async def wake(tx: Transaction, keyring: Keyring, organization_id: UUID, member_ids: Collection[UUID]) -> None:
@@ -87,8 +99,13 @@ async def wake(tx: Transaction, keyring: Keyring, organization_id: UUID, member_
 async def give_up(tx: Transaction, keyring: Keyring) -> int:
     """Destroy the notices that have waited 90 days for an enrollment or a consent; hash and reason stay. How many it were."""
     given_up, after = 0, b""
+    returned: set[tuple[UUID, bytes]] = set()
     while rows := await look_ups.waiting_since(tx, clock.now() - LONGEST_WAIT, after, PAGE):
         for row in rows:
+            where = (row.connection_id, row.reference_index)
+            if where in returned or await _taken_back(tx, row):
+                returned.add(where)
+                continue
             given_up += await _let_go(tx, keyring, row, "nobody agreed in time")
         after = rows[-1].key
     return given_up

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, case, func, select
 
 from app.connections.models import Connection
+from app.intake.look_ups import nobodys
 from app.intake.models import Event, EventOutcome, LookUp, LookUpState, Receipt, ReceiptState, Refusal
 from app.kit.database import Transaction
 
@@ -80,24 +81,34 @@ class LookUps:
     """How many notices of one connection wait for an enrollment or a consent, or speak of what the provider does not know.
 
     `not_found`: those that prove themselves, of the second sort, and those that are still asked about after the first hours.
+    `nobodys`: those of the first sort whose person is not enrolled; `nobodys_since`: when the oldest of them came in.
     """
 
     waiting: int = 0
     unknown: int = 0
     not_found: int = 0
+    nobodys: int = 0
+    nobodys_since: datetime | None = None
 
 
 async def look_ups(tx: Transaction, organization_id: UUID, late: int) -> dict[UUID, LookUps]:
     """The notices that did not lead to anything yet; `late`: from how many empty answers on a proven one is not found."""
     unknown = LookUp.state == LookUpState.UNKNOWN
     missed = LookUp.trusted & (unknown | ((LookUp.state == LookUpState.DUE) & (LookUp.attempts >= late)))
-    query = select(
-        LookUp.connection_id,
-        _how_many(LookUp.state == LookUpState.WAITING),
-        _how_many(unknown),
-        _how_many(missed),
-    ).where(
-        LookUp.organization_id == organization_id, LookUp.state.in_((LookUpState.WAITING, LookUpState.UNKNOWN, LookUpState.DUE))
+    query = (
+        select(
+            LookUp.connection_id,
+            _how_many(LookUp.state == LookUpState.WAITING),
+            _how_many(unknown),
+            _how_many(missed),
+            _how_many(nobodys()),
+            func.min(case((nobodys(), func.coalesce(LookUp.asked_at, Event.received_at)))),
+        )
+        .outerjoin(Event, (Event.connection_id == LookUp.connection_id) & (Event.id == LookUp.event_id))
+        .where(
+            LookUp.organization_id == organization_id,
+            LookUp.state.in_((LookUpState.WAITING, LookUpState.UNKNOWN, LookUpState.DUE)),
+        )
     )
     return {row[0]: LookUps(*row[1:]) for row in (await tx.execute(query.group_by(LookUp.connection_id))).all()}
 

@@ -64,6 +64,7 @@ class HealthView(BaseModel):
     look_ups_waiting: int
     look_ups_unknown: int
     look_ups_not_found: int
+    look_ups_nobodys: int
     made_up: bool
 
 
@@ -83,7 +84,10 @@ class Retried(BaseModel):
 
 
 class Accounts(BaseModel):
-    """The accounts of intake. They close: deliveries = receipts + repeats + refused, and every event has one outcome."""
+    """The accounts of intake. They close: deliveries = receipts + repeats + refused, and every event has one outcome.
+
+    `look_ups`: what notices spoke of, each thing once, by how far it has come.
+    """
 
     deliveries: int
     receipts: int
@@ -101,3 +105,4 @@ class Accounts(BaseModel):
     quarantined: int
     alerts: int
     unmatched: dict[str, int] = {}
+    look_ups: dict[str, int] = {}

@@ -48,6 +48,7 @@ class AlarmKind(StrEnum):
     UNHANDLED = "unhandled"
     MADE_UP = "made_up"
     NOT_FOUND = "not_found"
+    EXPIRING = "expiring"
     REFUSED = "refused"
     PARKED = "parked"
     MAIL = "mail"

@@ -70,6 +70,10 @@ SAID = {
         "Many notices speak of things that the provider does not know: somebody may be making them up.",
         "Make a new webhook address, give it to the provider, and to nobody else.",
     ),
+    AlarmKind.EXPIRING: Said(
+        "Something has waited for two months because nobody is enrolled under the number that it names. In 30 days it is destroyed.",
+        "Import who has which number at the service, or let a caseworker say whose it is, in the queue of nobody's alerts.",
+    ),
     AlarmKind.NOT_FOUND: Said(
         "The provider told us of something that it does not know when it is asked. The notice is kept.",
         "Ask the provider where it went, and see whether the settings fit. A caseworker can let it be asked for again.",

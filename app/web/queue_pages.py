@@ -10,7 +10,6 @@ from app.access.gate import Caller
 from app.access.roles import Principal
 from app.connections.repository import connection_of, connections_of
 from app.incidents import giving
-from app.incidents import repository as incidents
 from app.incidents.models import UnmatchedReason
 from app.incidents.schemas import Whose
 from app.intake import look_ups, looking_up
@@ -50,7 +49,7 @@ async def queues(
 ) -> Response:
     """What waits for a person: alerts that are nobody's, events and deliveries that could not be understood. No content."""
     organization_id = caller.organization_id
-    nobodys = await incidents.unmatched_after(tx, organization_id, decode_id_cursor(unmatched), PAGE + 1)
+    nobodys = await giving.nobodys_after(tx, organization_id, decode_id_cursor(unmatched), PAGE + 1)
     events = await intake.quarantined_after(tx, organization_id, decode_id_cursor(quarantined), PAGE + 1)
     deliveries = await intake.set_aside_after(tx, organization_id, decode_id_cursor(set_aside), PAGE + 1)
     lost = await look_ups.not_found_after(tx, organization_id, decode_id_cursor(not_found), PAGE + 1)
@@ -62,6 +61,7 @@ async def queues(
         quarantined=events[:PAGE],
         set_aside=deliveries[:PAGE],
         not_found=lost[:PAGE],
+        keeps=looking_up.LONGEST_WAIT,
         more={
             "unmatched": encode_cursor(nobodys[PAGE - 1].alert_id.hex) if len(nobodys) > PAGE else None,
             "quarantined": encode_cursor(events[PAGE - 1].id.hex) if len(events) > PAGE else None,
@@ -87,7 +87,7 @@ async def _whose_page(
     status: int = 200,
     problem: str | None = None,
 ) -> Response:
-    row = await incidents.nobodys(tx, caller.organization_id, alert_id)
+    row = await giving.nobodys(tx, caller.organization_id, alert_id)
     if row is None:
         raise not_found()
     connection = await connection_of(tx, caller.organization_id, row.connection_id)
@@ -97,6 +97,7 @@ async def _whose_page(
         status,
         row=row,
         title=connection.title if connection else "",
+        keeps=looking_up.LONGEST_WAIT,
         open_to_all=row.reason == UnmatchedReason.NO_ENROLLMENT,
         draft=draft,
         problem=problem,

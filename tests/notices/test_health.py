@@ -133,6 +133,8 @@ def healths(draw: st.DrawFn) -> ConnectionHealth:
         look_ups_waiting=draw(small),
         look_ups_unknown=draw(small),
         look_ups_not_found=draw(small),
+        look_ups_nobodys=draw(small),
+        nobodys_since=draw(moments),
         made_up=draw(st.booleans()),
         fresh_within=None,
         deadline=deadline,
