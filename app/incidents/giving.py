@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from app.incidents import repository
@@ -64,6 +65,9 @@ async def give(tx: Transaction, keyring: Keyring, organization_id: UUID, alert_i
         raise not_found()
     where = (row.connection_id, row.reference_index)
     member = await enroll_by_index(tx, keyring, organization_id, *where, external_id)
-    facts, ids = {"change": "enrolled from the queue"}, {"connection": row.connection_id}
-    ids["event" if row.notice else "alert"] = alert_id
-    await append(tx, keyring, organization_id, Act.ROSTER, facts=facts, actor=actor, member_id=member.id, **ids)
+    facts = {"change": "enrolled from the queue"}
+    noting = partial(append, tx, keyring, organization_id, Act.ROSTER, facts=facts, actor=actor, member_id=member.id)
+    if row.notice:
+        await noting(event=alert_id, connection=row.connection_id)
+    else:
+        await noting(alert=alert_id, connection=row.connection_id)

@@ -24,7 +24,10 @@ UNKNOWN_TYPE = "unknown event type"
 
 
 class HealthState(StrEnum):
-    """One word for a connection. Closed and paused come first, then a failure, then silence; NEVER: nothing came in yet."""
+    """One word for a connection. Closed and paused come first, then a failure, then silence, then what is only missing in part.
+
+    NEVER: nothing came in yet.
+    """
 
     CLOSED = "closed"
     PAUSED = "paused"
@@ -34,6 +37,7 @@ class HealthState(StrEnum):
     NOT_ALLOWED = "not_allowed"
     FAILED = "failed"
     SILENT = "silent"
+    PARTLY = "partly"
     NEVER = "never"
     OK = "ok"
 
@@ -44,7 +48,8 @@ class ConnectionHealth:
 
     `last_success_at`: the last good answer of a provider that is asked, else `last_receipt_at`, the last authentic delivery.
     `overdue`: how long the oldest thing that should be done by now has waited. `deadline`: when it falls silent; None: never.
-    `error`: for people, without address or secret.
+    `error`: for people, without address or secret. `people_failing`: about how many the last question had no answer, and
+    about how many it will not have one soon.
     """
 
     connection_id: UUID
@@ -71,6 +76,9 @@ class ConnectionHealth:
     look_ups_not_found: int
     look_ups_nobodys: int
     nobodys_since: datetime | None
+    look_ups_failing: int
+    people_failing: int
+    people_failing_long: int
     made_up: bool
     fresh_within: timedelta | None
     deadline: datetime | None
@@ -112,8 +120,8 @@ def _times(connection: Connection, connector: Connector | None, poll: Poll | Non
     return _Times(success, receipt, fresh, (success or connection.created_at) + fresh if fresh else None)
 
 
-def state_of(connection: Connection, poll: Poll | None, *, silent: bool, worked: bool) -> HealthState:
-    """The one word for a connection. `worked`: it ever brought anything."""
+def state_of(connection: Connection, poll: Poll | None, *, silent: bool, worked: bool, partly: bool) -> HealthState:
+    """The one word for a connection. `worked`: it ever brought anything. `partly`: some of what was asked had no answer."""
     if connection.closed_at is not None:
         return HealthState.CLOSED
     if connection.paused_at is not None:
@@ -122,6 +130,8 @@ def state_of(connection: Connection, poll: Poll | None, *, silent: bool, worked:
         return HealthState(poll.state)
     if silent:
         return HealthState.SILENT
+    if partly:
+        return HealthState.PARTLY
     return HealthState.OK if worked else HealthState.NEVER
 
 
@@ -160,6 +170,7 @@ class _Signs:
     quarantined: Mapping[UUID, Mapping[str, int]]
     refused: Mapping[UUID, int]
     look_ups: Mapping[UUID, measures.LookUps]
+    failing: Mapping[UUID, tuple[int, int]]
 
 
 async def health_of(tx: Transaction, organization_id: UUID) -> list[ConnectionHealth]:
@@ -175,6 +186,7 @@ async def health_of(tx: Transaction, organization_id: UUID) -> list[ConnectionHe
         events=await measures.events(tx, ids, now - LOOKS_BACK),
         quarantined=await measures.quarantined(tx, organization_id, now - LOOKS_BACK),
         refused=await measures.refused(tx, ids, now.date()),
+        failing=await polls.failing_of(tx, organization_id),
         look_ups=await measures.look_ups(tx, organization_id, NOT_FOUND_AFTER),
     )
     return [_health(row, signs) for row in rows]
@@ -185,12 +197,13 @@ def _health(row: Connection, signs: _Signs) -> ConnectionHealth:
     times = _times(row, registry().get(row.connector), poll, signs.received.get(row.id))
     silent = times.deadline is not None and now >= times.deadline
     reasons, looked = signs.quarantined.get(row.id, {}), signs.look_ups.get(row.id, measures.LookUps())
+    failing, long = signs.failing.get(row.id, (0, 0))
     unhandled, oldest = signs.unhandled.get(row.id, (0, None))
     return ConnectionHealth(
         connection_id=row.id,
         title=row.title,
         connector=row.connector,
-        state=state_of(row, poll, silent=silent, worked=times.success is not None),
+        state=state_of(row, poll, silent=silent, worked=times.success is not None, partly=bool(failing or looked.failing)),
         at=now,
         last_success_at=times.success,
         last_receipt_at=times.receipt,
@@ -211,6 +224,9 @@ def _health(row: Connection, signs: _Signs) -> ConnectionHealth:
         look_ups_not_found=looked.not_found,
         look_ups_nobodys=looked.nobodys,
         nobodys_since=looked.nobodys_since,
+        look_ups_failing=looked.failing,
+        people_failing=failing,
+        people_failing_long=long,
         made_up=_made_up(poll, now),
         fresh_within=times.fresh,
         deadline=times.deadline,

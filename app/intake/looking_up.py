@@ -82,7 +82,9 @@ async def _taken_back(tx: Transaction, row: LookUp) -> bool:
 
 
 async def wake(tx: Transaction, keyring: Keyring, organization_id: UUID, member_ids: Collection[UUID]) -> None:
-    """Look up what waited for an enrollment or a consent of these members."""
+    """Look up what waited for an enrollment or a consent of these members; who said no is asked about no further."""
+    for connection_id in await _refused(tx, member_ids):
+        await polls.end_turn(tx, connection_id)
     waiting = await look_ups.waiting_for(tx, organization_id, member_ids)
     for connection_id in sorted({row.connection_id for row in waiting}):
         here = [row for row in waiting if row.connection_id == connection_id]
@@ -94,6 +96,16 @@ async def wake(tx: Transaction, keyring: Keyring, organization_id: UUID, member_
         for row in here:
             if row.reference_index not in references:
                 await ask_or_let_go(tx, keyring, row)
+
+
+async def _refused(tx: Transaction, member_ids: Collection[UUID]) -> list[UUID]:
+    """The connections for which one of these members said no."""
+    known = {
+        (enrollment.member_id, enrollment.connection_id)
+        for member_id in member_ids
+        for enrollment in await members.enrollments_of_member(tx, member_id)
+    }
+    return sorted({where for who, where in known if await consents_to(tx, who, where, clock.now()) is False})
 
 
 async def give_up(tx: Transaction, keyring: Keyring) -> int:
@@ -131,6 +143,7 @@ async def forget(tx: Transaction, keyring: Keyring, organization_id: UUID, conne
     await intake.destroy_keys(tx, connection_id, receipts, events)
     await look_ups.forget(tx, connection_id, reference)
     await polls.forget_subjects(tx, connection_id, [reference])
+    await polls.end_turn(tx, connection_id)
     facts = {"destroyed": "receipt and event keys of a reference", "receipts": len(receipts), "events": len(events)}
     await append(tx, keyring, organization_id, Act.ERASURE, facts=facts, connection=connection_id)
 
@@ -168,5 +181,5 @@ async def _not_found(tx: Transaction, organization_id: UUID, event_id: UUID) -> 
 
 
 async def _noted(tx: Transaction, keyring: Keyring, row: LookUp, actor: Actor, change: str) -> None:
-    facts, ids = {"notice": change}, {"event": row.event_id, "connection": row.connection_id}
-    await append(tx, keyring, row.organization_id, Act.REPLAY, facts=facts, actor=actor, **ids)
+    where = (row.organization_id, Act.REPLAY)
+    await append(tx, keyring, *where, facts={"notice": change}, actor=actor, event=row.event_id, connection=row.connection_id)

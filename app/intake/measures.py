@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, case, func, select
 
 from app.connections.models import Connection
+from app.connections.polls import RETRIES
 from app.intake.look_ups import nobodys
 from app.intake.models import Event, EventOutcome, LookUp, LookUpState, Receipt, ReceiptState, Refusal
 from app.kit.database import Transaction
@@ -81,7 +82,8 @@ class LookUps:
     """How many notices of one connection wait for an enrollment or a consent, or speak of what the provider does not know.
 
     `not_found`: those that prove themselves, of the second sort, and those that are still asked about after the first hours.
-    `nobodys`: those of the first sort whose person is not enrolled; `nobodys_since`: when the oldest of them came in.
+    `nobodys`: those of the first sort whose person is not enrolled; `nobodys_since`: since when the oldest of them waits.
+    `failing`: those that had no answer at all, several times in a row.
     """
 
     waiting: int = 0
@@ -89,6 +91,7 @@ class LookUps:
     not_found: int = 0
     nobodys: int = 0
     nobodys_since: datetime | None = None
+    failing: int = 0
 
 
 async def look_ups(tx: Transaction, organization_id: UUID, late: int) -> dict[UUID, LookUps]:
@@ -103,6 +106,7 @@ async def look_ups(tx: Transaction, organization_id: UUID, late: int) -> dict[UU
             _how_many(missed),
             _how_many(nobodys()),
             func.min(case((nobodys(), func.coalesce(LookUp.asked_at, Event.received_at)))),
+            _how_many((LookUp.state == LookUpState.DUE) & (LookUp.failures > RETRIES)),
         )
         .outerjoin(Event, (Event.connection_id == LookUp.connection_id) & (Event.id == LookUp.event_id))
         .where(

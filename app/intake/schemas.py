@@ -65,6 +65,8 @@ class HealthView(BaseModel):
     look_ups_unknown: int
     look_ups_not_found: int
     look_ups_nobodys: int
+    look_ups_failing: int
+    people_failing: int
     made_up: bool
 
 

@@ -57,6 +57,7 @@ def conditions_of(health: ConnectionHealth) -> frozenset[AlarmKind]:
         AlarmKind.UNHANDLED: health.oldest_unhandled_at is not None
         and health.at - health.oldest_unhandled_at >= LONGEST_UNHANDLED,
         AlarmKind.MADE_UP: asked and health.made_up,
+        AlarmKind.PARTLY: asked and (health.people_failing_long > 0 or health.look_ups_failing > 0),
         AlarmKind.EXPIRING: health.nobodys_since is not None and health.at - health.nobodys_since >= LONGEST_WAIT - NOTICE_BEFORE,
         AlarmKind.NOT_FOUND: health.look_ups_not_found > 0,
         AlarmKind.REFUSED: _all_refused(health),

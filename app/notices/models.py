@@ -49,6 +49,7 @@ class AlarmKind(StrEnum):
     MADE_UP = "made_up"
     NOT_FOUND = "not_found"
     EXPIRING = "expiring"
+    PARTLY = "partly"
     REFUSED = "refused"
     PARKED = "parked"
     MAIL = "mail"

@@ -70,8 +70,12 @@ SAID = {
         "Many notices speak of things that the provider does not know: somebody may be making them up.",
         "Make a new webhook address, give it to the provider, and to nobody else.",
     ),
+    AlarmKind.PARTLY: Said(
+        "The provider answers, but not about everybody or everything that it is asked about. The others are not held up.",
+        "Look at the last error on the connection's page: a reference may be wrong, or the provider has trouble with one thing.",
+    ),
     AlarmKind.EXPIRING: Said(
-        "Something has waited for two months because nobody is enrolled under the number that it names. In 30 days it is destroyed.",
+        "Something has waited for two months because nobody has the number that it names. In 30 days it is destroyed.",
         "Import who has which number at the service, or let a caseworker say whose it is, in the queue of nobody's alerts.",
     ),
     AlarmKind.NOT_FOUND: Said(

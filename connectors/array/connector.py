@@ -89,11 +89,9 @@ class Array(Connector):
         self, http: Http, config: ArrayConfig, cursor: str | None, subjects: Sequence[Subject]
     ) -> AsyncIterator[Page]:
         """Every list of everybody, each person with a cursor of their own."""
-        reading = lists.Reading(http, config)
         for subject in subjects:
-            async for page in reading.about(subject, self.poll.overlap):
+            async for page in lists.about(http, config, subject, self.poll.overlap):
                 yield page
-        reading.finish(anybody=bool(subjects))
 
     async def follow_up(self, http: Http, config: ArrayConfig, asked: Asked) -> Page | None:
         """The details of one alert; None where it is not in the list of whom the notice names, or has no details."""

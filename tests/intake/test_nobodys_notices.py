@@ -1,4 +1,4 @@
-"""A thin notice about somebody who is not enrolled reaches a person: in the queue, in the accounts, by an alarm before its end."""
+"""A thin notice about somebody who is not enrolled reaches a person: by the queue, the accounts, an alarm before its end."""
 
 from __future__ import annotations
 
