@@ -82,6 +82,7 @@ class Round:
     _current: bytes | None = None
     _answered: set[bytes] = field(default_factory=set)
     _in_a_row: int = 0
+    _began_at: str | None = None
     _heard: bool = False
     _to_the_end: bool = False
     _failed: dict[bytes, ProviderError] = field(default_factory=dict)
@@ -97,6 +98,7 @@ class Round:
         if self._kind is not RoundKind.AGAIN or subjects:
             cursor = None if self._is_new and self._kind is RoundKind.SWEEP else self.poll.cursor
             asked = self.asking.connector.pages(self.asking.held, self.asking.config, cursor, subjects)
+            self._began_at = cursor
             if not await self._through(asked):
                 return True  # it goes on in its next turn: others are due too
         await self._close(plan, started)
@@ -203,7 +205,8 @@ class Round:
                 self._current, self._in_a_row, self._heard = about, 0, True
                 if page.body is None:
                     ended = await self._end_of(tx, None)
-        return ended or bool(cursor)
+        # A poll goes back by its overlap first: with the cursor where it was, nothing would be gained by the next turn.
+        return ended or (bool(cursor) and page.cursor != self._began_at)
 
     async def _end_of(self, tx: Transaction, but: bytes | None) -> bool:
         """The provider has told all about whom it told of last, unless that is `but`."""
