@@ -34,11 +34,15 @@ KNOWN_TO_FAIL = 3
 
 @dataclass
 class Following:
-    """What notices spoke of, looked up under the turn of `asking`. `answered`: whether anything was; `stopped`: why no more."""
+    """What notices spoke of, looked up under the turn of `asking`. `answered`: whether anything was; `stopped`: why no more.
+
+    `itself`: something fails so often that it says nothing about the provider.
+    """
 
     asking: "Asking"
     answered: bool = False
     stopped: ProviderError | None = None
+    itself: bool = False
 
     async def run(self, poll: Poll, until: datetime) -> None:
         """Look up what is due, proven notices first, until `until`. Raises Fenced; a provider's failure is in `stopped`."""
@@ -58,7 +62,8 @@ class Following:
                 if isinstance(error, CredentialsRefused) or not may_be_one_questions(error) or in_a_row >= IN_A_ROW:
                     self.stopped = error
                     return
-                alone = error if row.failures < KNOWN_TO_FAIL else alone
+                known = row.failures >= KNOWN_TO_FAIL
+                alone, self.itself = (alone, True) if known else (error, self.itself)
             else:
                 self.answered, in_a_row = True, 0
         if not self.answered:

@@ -140,8 +140,8 @@ class Asking:
         done: dict[str, Any] = {"lease_owner": None, "lease_until": None, "waits_until": None, "last_attempt_at": now}
         if self.connector.poll is None:
             done |= {"poll_due_at": None, "sweep_due_at": None}
-        if asked:
-            done |= {"state": PollState.OK, "failures": 0, "last_success_at": now}
+        if asked or following.itself:
+            done |= {"state": PollState.OK, "failures": 0, **({"last_success_at": now} if asked else {})}
             if rounding.closed or poll.state != PollState.OK:
                 done["error"] = rounding.partly
         async with self.context.database.begin() as tx:
