@@ -58,7 +58,7 @@ class ArrayConfig(ConnectorConfig):
         description="Path of one alert's details; may hold {bureau} too. Not confirmed: ask the provider",
     )
     requests_per_minute: float = Field(
-        default=60, gt=0, le=60_000, description="How often the provider may be asked in a minute: what your contract allows"
+        default=60, ge=1, le=60_000, description="How often the provider may be asked in a minute: what your contract allows"
     )
     sources: tuple[IPv4Network | IPv6Network, ...] = Field(
         default=(IPv4Network("104.197.162.196/32"), IPv4Network("34.150.251.245/32")),
