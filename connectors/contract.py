@@ -250,7 +250,8 @@ class Connector(ABC):
     def pages(self, http: Http, config: Any, cursor: str | None, subjects: Sequence[Subject]) -> AsyncIterator[Page]:
         """Ask for what is new, page by page, for a connector with a `poll` plan. `cursor` None: from the beginning.
 
-        Raises ProviderError; the pages before it are kept.
+        Raises ProviderError; the pages before it are kept. Where the question about one subject fails, hand it on as a
+        `Page.error` and go on, if `asking.may_be_one_questions` says so.
         """
         raise TypeError(f"{self.name} is not polled")
 

@@ -65,11 +65,21 @@ class PollState(StrEnum):
     FAILED = "failed"
 
 
+class RoundKind(StrEnum):
+    """What an open round still has to do: ask what is new about everybody, or everything (SWEEP), or only those who failed."""
+
+    POLL = "poll"
+    SWEEP = "sweep"
+    AGAIN = "again"
+
+
 class Poll(Base):
     """How far one connection's provider has been asked, and who may ask next: `fence` rises with every change of hands.
 
     `poll_due_at` is the next regular question, `look_ups_due_at` the next notice to be looked up, `waits_until` the breaker:
     before it nobody asks. `misses` counts look-ups of things that the provider does not know, since `misses_since`.
+    A round asks about everybody once, in as many turns as that takes: `round` is its number, `round_due_at` when it was due;
+    `round_kind` None: none is open. `paced_until`: before it no question may leave, whichever process asks.
     """
 
     __tablename__ = "poll"
@@ -92,10 +102,17 @@ class Poll(Base):
     lease_owner: Mapped[UUID | None]
     lease_until: Mapped[datetime | None]
     fence: Mapped[int] = mapped_column(BigInteger, default=0)
+    round: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    round_kind: Mapped[str | None] = mapped_column(String(10))
+    round_due_at: Mapped[datetime | None]
+    paced_until: Mapped[datetime | None]
 
 
 class PollSubject(Base):
-    """How far a provider has been asked about one enrollment."""
+    """How far a provider has been asked about one enrollment, when and in which round last.
+
+    `failures`: how often in a row the question about this one failed; 0: it was answered.
+    """
 
     __tablename__ = "poll_subject"
 
@@ -103,3 +120,5 @@ class PollSubject(Base):
     reference_index: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     cursor: Mapped[str | None] = mapped_column(String(500))
     asked_at: Mapped[datetime]
+    round: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    failures: Mapped[int] = mapped_column(default=0, server_default="0")

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Request, Response
 
 from app.access.gate import Caller
 from app.connections.doors import Doors
-from app.intake import repository
+from app.intake import look_ups, looking_up, repository
 from app.intake.desk import Desk
 from app.intake.gateway import Intake, answer_of, source_of
 from app.intake.health import health_of
-from app.intake.schemas import Accepted, HealthView, QuarantinedView, Retried, SetAside
+from app.intake.schemas import Accepted, HealthView, NotFoundView, QuarantinedView, Retried, SetAside
 from app.intake.service import try_again
 from app.kit import errors, metrics
 from app.kit.context import Context, Ctx, Tx
@@ -87,6 +87,29 @@ async def retry(receipt_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> Retri
     """Try once more to understand a delivery that was set aside, whole or in part. A late one is then taken as it is."""
     left = await try_again(tx, context.keyring, caller.organization_id, receipt_id, caller.actor)
     return Retried(still_aside=left)
+
+
+@router.get("/v1/queues/not-found")
+async def not_found(caller: Caller, tx: Tx, cursor: Cursor = None, limit: Limit = 50) -> Page[NotFoundView]:
+    """Notices that prove themselves and of which their provider knows nothing, oldest first. No content."""
+    rows = await look_ups.not_found_after(tx, caller.organization_id, decode_id_cursor(cursor), limit + 1)
+    items = [
+        NotFoundView(id=row.event_id, connection_id=row.connection_id, received_at=received_at, attempts=row.attempts)
+        for row, received_at in rows[:limit]
+    ]
+    return Page(items=items, next=encode_cursor(items[-1].id.hex) if len(rows) > limit else None)
+
+
+@router.post("/v1/queues/not-found/{event_id}/retry", status_code=204)
+async def ask_again(event_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> None:
+    """Let the provider be asked once more for what it did not know."""
+    await looking_up.ask_again(tx, context.keyring, caller.organization_id, event_id, caller.actor)
+
+
+@router.post("/v1/queues/not-found/{event_id}/leave", status_code=204)
+async def leave(event_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> None:
+    """Decide that nothing comes of it. The notice is kept, and looked up when the provider tells of it again."""
+    await looking_up.leave(tx, context.keyring, caller.organization_id, event_id, caller.actor)
 
 
 @router.get("/v1/connection-health")

@@ -10,19 +10,24 @@ from app.connections import polls
 from app.connections import repository as connections
 from app.connections.models import Connection, Poll, PollState
 from app.intake import looking_up, measures
-from app.intake.models import LookUpState
 from app.kit import clock
 from app.kit.database import Transaction
 from connectors.contract import Connector
 from connectors.registry import registry
 
 LOOKS_BACK = timedelta(days=7)
+NOT_FOUND_AFTER = len(looking_up.AGAIN_AFTER) + 2
+"""Empty answers about a notice that proves itself, after which a person is told: about seven hours."""
+
 UNKNOWN_TYPE = "unknown event type"
 """The reason that `intake.understanding` gives for an event type that its connector does not declare."""
 
 
 class HealthState(StrEnum):
-    """One word for a connection. Closed and paused come first, then a failure, then silence; NEVER: nothing came in yet."""
+    """One word for a connection. Closed and paused come first, then a failure, then silence, then what is only missing in part.
+
+    NEVER: nothing came in yet.
+    """
 
     CLOSED = "closed"
     PAUSED = "paused"
@@ -32,6 +37,7 @@ class HealthState(StrEnum):
     NOT_ALLOWED = "not_allowed"
     FAILED = "failed"
     SILENT = "silent"
+    PARTLY = "partly"
     NEVER = "never"
     OK = "ok"
 
@@ -42,7 +48,8 @@ class ConnectionHealth:
 
     `last_success_at`: the last good answer of a provider that is asked, else `last_receipt_at`, the last authentic delivery.
     `overdue`: how long the oldest thing that should be done by now has waited. `deadline`: when it falls silent; None: never.
-    `error`: for people, without address or secret.
+    `error`: for people, without address or secret. `people_failing`: about how many the last question had no answer, and
+    about how many it will not have one soon.
     """
 
     connection_id: UUID
@@ -66,6 +73,12 @@ class ConnectionHealth:
     refused_today: int
     look_ups_waiting: int
     look_ups_unknown: int
+    look_ups_not_found: int
+    look_ups_nobodys: int
+    nobodys_since: datetime | None
+    look_ups_failing: int
+    people_failing: int
+    people_failing_long: int
     made_up: bool
     fresh_within: timedelta | None
     deadline: datetime | None
@@ -107,8 +120,8 @@ def _times(connection: Connection, connector: Connector | None, poll: Poll | Non
     return _Times(success, receipt, fresh, (success or connection.created_at) + fresh if fresh else None)
 
 
-def state_of(connection: Connection, poll: Poll | None, *, silent: bool, worked: bool) -> HealthState:
-    """The one word for a connection. `worked`: it ever brought anything."""
+def state_of(connection: Connection, poll: Poll | None, *, silent: bool, worked: bool, partly: bool) -> HealthState:
+    """The one word for a connection. `worked`: it ever brought anything. `partly`: some of what was asked had no answer."""
     if connection.closed_at is not None:
         return HealthState.CLOSED
     if connection.paused_at is not None:
@@ -117,6 +130,8 @@ def state_of(connection: Connection, poll: Poll | None, *, silent: bool, worked:
         return HealthState(poll.state)
     if silent:
         return HealthState.SILENT
+    if partly:
+        return HealthState.PARTLY
     return HealthState.OK if worked else HealthState.NEVER
 
 
@@ -154,7 +169,8 @@ class _Signs:
     events: Mapping[UUID, int]
     quarantined: Mapping[UUID, Mapping[str, int]]
     refused: Mapping[UUID, int]
-    look_ups: Mapping[UUID, Mapping[str, int]]
+    look_ups: Mapping[UUID, measures.LookUps]
+    failing: Mapping[UUID, tuple[int, int]]
 
 
 async def health_of(tx: Transaction, organization_id: UUID) -> list[ConnectionHealth]:
@@ -170,7 +186,8 @@ async def health_of(tx: Transaction, organization_id: UUID) -> list[ConnectionHe
         events=await measures.events(tx, ids, now - LOOKS_BACK),
         quarantined=await measures.quarantined(tx, organization_id, now - LOOKS_BACK),
         refused=await measures.refused(tx, ids, now.date()),
-        look_ups=await measures.look_ups(tx, organization_id),
+        failing=await polls.failing_of(tx, organization_id),
+        look_ups=await measures.look_ups(tx, organization_id, NOT_FOUND_AFTER),
     )
     return [_health(row, signs) for row in rows]
 
@@ -179,13 +196,14 @@ def _health(row: Connection, signs: _Signs) -> ConnectionHealth:
     poll, now = signs.polls.get(row.id), signs.at
     times = _times(row, registry().get(row.connector), poll, signs.received.get(row.id))
     silent = times.deadline is not None and now >= times.deadline
-    reasons, looked = signs.quarantined.get(row.id, {}), signs.look_ups.get(row.id, {})
+    reasons, looked = signs.quarantined.get(row.id, {}), signs.look_ups.get(row.id, measures.LookUps())
+    failing, long = signs.failing.get(row.id, (0, 0))
     unhandled, oldest = signs.unhandled.get(row.id, (0, None))
     return ConnectionHealth(
         connection_id=row.id,
         title=row.title,
         connector=row.connector,
-        state=state_of(row, poll, silent=silent, worked=times.success is not None),
+        state=state_of(row, poll, silent=silent, worked=times.success is not None, partly=bool(failing or looked.failing)),
         at=now,
         last_success_at=times.success,
         last_receipt_at=times.receipt,
@@ -201,8 +219,14 @@ def _health(row: Connection, signs: _Signs) -> ConnectionHealth:
         unhandled=unhandled,
         oldest_unhandled_at=oldest,
         refused_today=signs.refused.get(row.id, 0),
-        look_ups_waiting=looked.get(LookUpState.WAITING, 0),
-        look_ups_unknown=looked.get(LookUpState.UNKNOWN, 0),
+        look_ups_waiting=looked.waiting,
+        look_ups_unknown=looked.unknown,
+        look_ups_not_found=looked.not_found,
+        look_ups_nobodys=looked.nobodys,
+        nobodys_since=looked.nobodys_since,
+        look_ups_failing=looked.failing,
+        people_failing=failing,
+        people_failing_long=long,
         made_up=_made_up(poll, now),
         fresh_within=times.fresh,
         deadline=times.deadline,

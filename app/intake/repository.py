@@ -24,7 +24,8 @@ from app.kit.database import Transaction, upsert
 from app.kit.rows import among, insert_rows
 
 _ROWS_AT_ONCE = 500
-_TO_BE_ASKED = (LookUpState.WAITING, LookUpState.DUE)
+_TO_BE_ASKED = LookUp.state.in_((LookUpState.WAITING, LookUpState.DUE)) | ((LookUp.state == LookUpState.UNKNOWN) & LookUp.trusted)
+"""Notices whose alert may still come: of those that prove themselves, also what the provider did not know so far."""
 
 
 async def count_refusals(tx: Transaction, counts: Mapping[Refused, int]) -> None:
@@ -241,7 +242,7 @@ async def raw_older_than(tx: Transaction, connector: str, before: datetime, afte
     unfinished = select(Event.receipt_id).where(
         Event.connection_id == Receipt.connection_id,
         Event.receipt_id == Receipt.id,
-        (Event.outcome == EventOutcome.QUARANTINED) | Event.id.in_(select(LookUp.event_id).where(LookUp.state.in_(_TO_BE_ASKED))),
+        (Event.outcome == EventOutcome.QUARANTINED) | Event.id.in_(select(LookUp.event_id).where(_TO_BE_ASKED)),
     )
     query = (
         select(Receipt)

@@ -230,6 +230,14 @@ async def who_agreed(
     return [(enrollment, member) for enrollment, member in rows if _agrees(answers.get(member.id), clock.now())]
 
 
+async def still_agreed(tx: Transaction, organization_id: UUID, connection_id: UUID, index: bytes) -> bool:
+    """Whether somebody behind a reference agrees now. They are held for this transaction: a no or an erasure comes before it,
+    and is seen here, or behind it, and finds what was written."""
+    for _, member in await repository.enrolled_on(tx, organization_id, connection_id, {index}):
+        await repository.member(tx, organization_id, member.id, lock=True)
+    return bool(await who_agreed(tx, organization_id, connection_id, {index}))
+
+
 def _agrees(last: Consent | None, now: datetime) -> bool | None:
     """What a last answer says for now; None: never asked, or run out."""
     if last is None or (last.given and last.expires_at is not None and last.expires_at <= now):

@@ -70,6 +70,18 @@ SAID = {
         "Many notices speak of things that the provider does not know: somebody may be making them up.",
         "Make a new webhook address, give it to the provider, and to nobody else.",
     ),
+    AlarmKind.PARTLY: Said(
+        "The provider answers, but not about everybody or everything that it is asked about. The others are not held up.",
+        "Look at the last error on the connection's page: a reference may be wrong, or the provider has trouble with one thing.",
+    ),
+    AlarmKind.EXPIRING: Said(
+        "Something has waited for two months because nobody has the number that it names. In 30 days it is destroyed.",
+        "Import who has which number at the service, or let a caseworker say whose it is, in the queue of nobody's alerts.",
+    ),
+    AlarmKind.NOT_FOUND: Said(
+        "The provider told us of something that it does not know when it is asked. The notice is kept.",
+        "Ask the provider where it went, and see whether the settings fit. A caseworker can let it be asked for again.",
+    ),
     AlarmKind.REFUSED: Said(
         "Every delivery of today was refused, most likely because it does not prove where it comes from.",
         "Check with the provider whether its secret was changed. If it was not, somebody else knows the address: make a new one.",

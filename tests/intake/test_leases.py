@@ -21,7 +21,7 @@ from sqlalchemy import func, select, update
 from app.connections.models import Poll
 from app.intake.asker import Asker
 from app.intake.models import AlertRow
-from app.intake.polling import LONGEST_WAIT, back_off, next_on_the_grid, waits_until
+from app.intake.patience import LONGEST_WAIT, back_off, next_on_the_grid, waits_until
 from app.kit import clock
 from app.kit.context import Context
 from app.kit.database import Database
