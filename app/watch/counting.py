@@ -32,17 +32,22 @@ class Days:
         """Nothing is counted yet."""
         self._counts: dict[tuple[UUID, datetime], int] = {}
 
-    async def of(self, tx: Transaction, connection_id: UUID, first: datetime, midnight: datetime) -> list[int]:
-        """The counts of each whole day before `midnight`, from the one of `first` on, the oldest first."""
-        day, counts = max(first.replace(hour=0, minute=0, second=0, microsecond=0), midnight - DAYS * _DAY), []
-        while day < midnight:
+    async def of(self, tx: Transaction, connection_id: UUID, first: datetime, until: datetime) -> list[int]:
+        """The counts of the whole days before the midnight `until`, from the one of `first` on, the oldest first."""
+        day, counts = max(_midnight(first), until - DAYS * _DAY), []
+        while day < until:
             key = (connection_id, day)
             if key not in self._counts:
                 self._counts[key] = await _count(tx, connection_id, day, day + _DAY)
             counts.append(self._counts[key])
             day += _DAY
-        self._counts = {key: count for key, count in self._counts.items() if key[1] >= midnight - DAYS * _DAY}
+        for key in [key for key in self._counts if key[0] == connection_id and key[1] < until - DAYS * _DAY]:
+            del self._counts[key]
         return counts
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 async def _count(tx: Transaction, connection_id: UUID, since: datetime, until: datetime) -> int:
@@ -59,8 +64,7 @@ async def _first(tx: Transaction, connection_id: UUID) -> datetime | None:
 
 async def all_odd(tx: Transaction, days: Days) -> Odd:
     """What is not as usual, of every connection that is sent to, open and not paused."""
-    now = clock.now().astimezone(UTC)
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    now = clock.now()
     query = select(Connection).where(
         Connection.closed_at.is_(None), Connection.paused_at.is_(None), Connection.organization_id != ORGANIZATION
     )
@@ -71,10 +75,11 @@ async def all_odd(tx: Transaction, days: Days) -> Odd:
         first = await _first(tx, row.id)
         if first is None:
             continue
-        deadline = fresh_within(row, registry().get(row.connector))
-        whole = await days.of(tx, row.id, first.astimezone(UTC), midnight)
+        deadline, newest = fresh_within(row, registry().get(row.connector)), last.get(row.id, first)
+        # What is usual is learnt from the time before a silence, however long that lasts.
+        whole = await days.of(tx, row.id, first, min(_midnight(now), _midnight(newest) + _DAY))
         today = await _count(tx, row.id, now - _DAY, now + _DAY)
-        signs = odd(Volume(whole, today, now - last.get(row.id, first), may_be_silent=deadline is None))
+        signs = odd(Volume(whole, today, now - newest, may_be_silent=deadline is None))
         ours = {(row.id, word) for word in signs}
         found[row.organization_id] = found.get(row.organization_id, frozenset()) | ours
     return found

@@ -2,7 +2,8 @@
 
 Learnt from nothing but how many receipts came on each of the last days, so it is simple to say and to check by hand:
 
-- usual: the median of the last 28 whole days (UTC); nothing is said before there are 14 since the first receipt.
+- usual: the median of 28 whole days (UTC), of which the last is one on which something came, or yesterday; so a silence is
+  never learnt as usual. Nothing is said before there are 14 such days since the first receipt.
 - burst: in the last 24 hours ten times the usual or more, more than twice the busiest of those days, and 50 at least.
 - fewer: a tenth of the usual or less, fewer than half of the quietest of those days, where the usual is 20 at least. Who never
   sends on Sundays has days without anything, and is judged by the next rule alone.
@@ -28,7 +29,7 @@ BURST, FEWER, SILENT = "burst", "fewer", "silent"
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """What came over one connection: on each whole day, the oldest first, from its first receipt on; and since then.
+    """What came over one connection: on each whole day that is learnt from, the oldest first; and in the last 24 hours.
 
     `quiet_for`: since when nothing came, until now. `may_be_silent`: it has no deadline of its own.
     """

@@ -103,5 +103,6 @@ async def test_a_sender_that_sends_ten_times_as_much_and_one_that_stops(world: W
         await world.deliver(alert(id=f"b-{number}"))
     await world.workers.drain()
     assert await alarms(world) == {(connection, "burst")}
-    clock.set_to(NOW + timedelta(days=3, hours=1))
-    assert (connection, "silent") in await alarms(world)
+    for days in (3, 10, 40, 400):
+        clock.set_to(NOW + timedelta(days=days, hours=1))
+        assert (connection, "silent") in await alarms(world), "a silence never becomes the usual"
