@@ -1,6 +1,6 @@
 """How each connection is doing: when it last worked, what is due, what went wrong, and whether it has fallen silent."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -41,6 +41,7 @@ class ConnectionHealth:
     """One connection at the moment `at`. Counts of events and of what was set aside are those of the last seven days.
 
     `last_success_at`: the last good answer of a provider that is asked, else `last_receipt_at`, the last authentic delivery.
+    `pushed_today`: it was sent something authentic since midnight, UTC; what we fetched ourselves does not count.
     `overdue`: how long the oldest thing that should be done by now has waited. `deadline`: when it falls silent; None: never.
     `error`: for people, without address or secret.
     """
@@ -64,6 +65,7 @@ class ConnectionHealth:
     unhandled: int
     oldest_unhandled_at: datetime | None
     refused_today: int
+    pushed_today: bool
     look_ups_waiting: int
     look_ups_unknown: int
     made_up: bool
@@ -154,6 +156,7 @@ class _Signs:
     events: Mapping[UUID, int]
     quarantined: Mapping[UUID, Mapping[str, int]]
     refused: Mapping[UUID, int]
+    pushed: Set[UUID]
     look_ups: Mapping[UUID, Mapping[str, int]]
 
 
@@ -170,6 +173,7 @@ async def health_of(tx: Transaction, organization_id: UUID) -> list[ConnectionHe
         events=await measures.events(tx, ids, now - LOOKS_BACK),
         quarantined=await measures.quarantined(tx, organization_id, now - LOOKS_BACK),
         refused=await measures.refused(tx, ids, now.date()),
+        pushed=await measures.pushed(tx, ids, now.replace(hour=0, minute=0, second=0, microsecond=0)),
         look_ups=await measures.look_ups(tx, organization_id),
     )
     return [_health(row, signs) for row in rows]
@@ -201,6 +205,7 @@ def _health(row: Connection, signs: _Signs) -> ConnectionHealth:
         unhandled=unhandled,
         oldest_unhandled_at=oldest,
         refused_today=signs.refused.get(row.id, 0),
+        pushed_today=row.id in signs.pushed,
         look_ups_waiting=looked.get(LookUpState.WAITING, 0),
         look_ups_unknown=looked.get(LookUpState.UNKNOWN, 0),
         made_up=_made_up(poll, now),

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from app.connections.models import Connection
-from app.intake.models import Event, EventOutcome, LookUp, LookUpState, Receipt, ReceiptState, Refusal
+from app.intake.models import Channel, Event, EventOutcome, LookUp, LookUpState, Receipt, ReceiptState, Refusal
 from app.kit.database import Transaction
 
 Ids = Collection[UUID]
@@ -72,6 +72,14 @@ async def refused(tx: Transaction, connection_ids: Ids, day: date) -> dict[UUID,
         Refusal.connection_id.in_(connection_ids), Refusal.day == day
     )
     return {row[0]: int(row[1]) for row in (await tx.execute(query.group_by(Refusal.connection_id))).all()}
+
+
+async def pushed(tx: Transaction, connection_ids: Ids, since: datetime) -> set[UUID]:
+    """The connections to which something authentic was sent since a moment, the same bytes again included."""
+    query = select(Receipt.connection_id).where(
+        Receipt.connection_id.in_(connection_ids), Receipt.last_received_at >= since, Receipt.channel == Channel.WEBHOOK
+    )
+    return set((await tx.execute(query.distinct())).scalars())
 
 
 async def look_ups(tx: Transaction, organization_id: UUID) -> dict[UUID, dict[str, int]]:

@@ -17,16 +17,18 @@ from app.access import service as access
 from app.access.roles import Role
 from app.connections.models import Connection, Poll, PollState
 from app.intake import looking_up
+from app.intake.models import LookUpState
 from app.kit import clock
 from app.kit.outbox import LAST_ATTEMPT, Failure, Message
 from app.notices import service, workers
-from app.notices.conditions import MOST_FAILURES, Condition
+from app.notices.conditions import MOST_FAILURES, MOST_REFUSED, Condition
 from app.notices.models import AlarmKind
 from app.notices.service import OVER_AFTER
 from app.operations import replay
 from connectors.http import sandbox_allowed
 from connectors.sandboxing import Fault, serving
 from connectors.standard.connector import Standard
+from tests.intake.looked_up import looked_up_world
 from tests.intake.polled import Polled, connect
 from tests.notices.mailed import ADMIN, Mailed, mailed_world, on_sqlite
 from tests.support.paged import PagedSandbox, paged_registered
@@ -197,6 +199,28 @@ async def test_deliveries_that_are_refused_one_and_all(mailed: Mailed) -> None:
     await world.deliver({"alerts": []})
     await world.workers.drain()
     assert await mailed.watch(minutes=11) == set()
+
+
+async def test_what_we_fetch_ourselves_does_not_hide_that_every_delivery_is_refused(mailed: Mailed) -> None:
+    """A new secret on their side: the notices of the night are refused, and yesterday's are still being looked up."""
+    async with looked_up_world(mailed.world) as crs:
+        await crs.enroll()
+        clock.set_to(NOW - timedelta(days=1))
+        crs.happens()
+        assert (await crs.notices()).status_code == 202
+        clock.set_to(NOW)
+        await crs.world.workers.ask()
+        assert await crs.states() == [LookUpState.DONE]
+        for _ in range(MOST_REFUSED):
+            answer = await crs.world.client.post(
+                crs.connection.path,
+                content=b"[]",
+                headers={"content-type": "application/json", "authorization": "Basic bmV3OnNlY3JldA=="},
+            )
+            assert answer.status_code == 401
+        assert await mailed.watch() == {AlarmKind.REFUSED}
+        assert (await crs.notices()).status_code == 202
+        assert await mailed.watch(minutes=11) == set(), "the same notices again, and accepted, are a sign of life"
 
 
 @on_sqlite

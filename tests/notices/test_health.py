@@ -99,7 +99,7 @@ async def test_the_number_of_queries_does_not_grow_with_the_connections(world: W
                 for number in range(5):
                     row = {"connector": "standard", "title": str(number), "sender": "provider", "token_hash": b"x"}
                     tx.add(Connection(organization_id=world.union.id, created_at=NOW, **row))
-    assert counts[0] == counts[1] <= 11
+    assert counts[0] == counts[1] <= 12
 
 
 moments = st.one_of(st.none(), st.timedeltas(timedelta(days=-40), timedelta(days=1)).map(lambda by: NOW + by))
@@ -130,6 +130,7 @@ def healths(draw: st.DrawFn) -> ConnectionHealth:
         unhandled=draw(small),
         oldest_unhandled_at=oldest,
         refused_today=draw(small),
+        pushed_today=draw(st.booleans()),
         look_ups_waiting=draw(small),
         look_ups_unknown=draw(small),
         made_up=draw(st.booleans()),
