@@ -94,10 +94,14 @@ class _Times:
 
 
 def fresh_within(connection: Connection, connector: Connector | None) -> timedelta | None:
-    """How long a connection may bring nothing: its own setting, else its connector's poll plan, else for ever."""
+    """How long a connection may bring nothing: its own setting, else its connector's poll or webhook plan, else for ever."""
     if connection.fresh_hours is not None:
         return timedelta(hours=connection.fresh_hours)
-    return connector.poll.freshness if connector is not None and connector.poll is not None else None
+    if connector is None:
+        return None
+    if connector.poll is not None:
+        return connector.poll.freshness
+    return connector.webhook.fresh_within if connector.webhook is not None else None
 
 
 def _times(connection: Connection, connector: Connector | None, poll: Poll | None, receipt: datetime | None) -> _Times:

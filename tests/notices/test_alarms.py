@@ -144,6 +144,21 @@ async def test_a_sender_that_falls_silent(mailed: Mailed) -> None:
     assert await mailed.watch(hours=20) == set(), "the same bytes again are a sign of life too"
 
 
+@on_sqlite
+async def test_a_batch_of_the_night_that_stays_away_is_an_alarm_though_nobody_asked_for_one(mailed: Mailed) -> None:
+    async with looked_up_world(mailed.world) as crs:
+        assert (await crs.notices()).status_code == 202
+        await mailed.world.workers.drain()
+        assert await mailed.watch(days=2) == set(), (
+            "a quiet night or two"
+        )
+        assert await mailed.watch(days=1) == {AlarmKind.SILENT}
+        assert [alarm.title for alarm in await mailed.open()] == ["Nightly"]
+        async with mailed.world.context.database.begin() as tx:
+            await tx.execute(update(Connection).where(Connection.id == crs.id).values(fresh_hours=24 * 30))
+        assert await mailed.watch(minutes=11) == set(), "the connection's own word comes first"
+
+
 async def test_what_is_set_aside_and_what_is_of_an_unknown_type(mailed: Mailed, monkeypatch: pytest.MonkeyPatch) -> None:
     world = mailed.world
     await world.deliver({"alerts": [alert(), {**alert(id="a-2"), "amount": 7}]})
