@@ -149,9 +149,7 @@ async def test_a_batch_of_the_night_that_stays_away_is_an_alarm_though_nobody_as
     async with looked_up_world(mailed.world) as crs:
         assert (await crs.notices()).status_code == 202
         await mailed.world.workers.drain()
-        assert await mailed.watch(days=2) == set(), (
-            "a quiet night or two"
-        )
+        assert await mailed.watch(days=2) == set(), "a quiet night or two"
         assert await mailed.watch(days=1) == {AlarmKind.SILENT}
         assert [alarm.title for alarm in await mailed.open()] == ["Nightly"]
         async with mailed.world.context.database.begin() as tx:
