@@ -26,6 +26,8 @@ from connectors.docs import (
 from connectors.registry import folders, registry
 from connectors.verifiers import Grade
 
+MOST_LINES = 120
+
 
 def test_the_pages_are_fresh() -> None:
     stale = [path.name for path, text in pages().items() if path.read_text(encoding="utf-8") != text]
@@ -97,3 +99,10 @@ def test_when_a_connector_is_called_silent_is_what_health_goes_by() -> None:
     assert called_silent(registry()["crs"]) == "after 3 days without anything"
     assert called_silent(registry()["standard"]) == "never, unless the connection says when"
     assert called_silent(registry()["hibp"]) == "after 2 hours without anything"
+
+
+@pytest.mark.parametrize("name", folders())
+def test_what_a_connector_says_for_itself_is_short(name: str) -> None:
+    """Decision 0020: connector.py without its imports; the provider's own tables may be as long as its vocabulary."""
+    code, imports, _ = sizes_of(registry()[name])
+    assert code - imports <= MOST_LINES
