@@ -98,7 +98,7 @@ async def schedulers(
     """So many scheduler processes, all at work; their ids. They are killed at the end, whatever they are doing."""
     started = start(world, folder, base_url, count, [f"{every}", f"{lease}", str(folder)])
     try:
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(600):
             while ready(folder) < count:  # noqa: ASYNC110 - another process tells by a file
                 await asyncio.sleep(0.05)
         yield started
