@@ -103,6 +103,8 @@ NOTICED = (
     "alerts with a new word were set aside",
     "notices of Three Bureaus",
     "was asked 5 times when it was to be left alone",
+    "was down and in the end its connection was unreachable, ok, ok",
+    "Edition 1: ",
 )
 """What each lie must lead to."""
 
@@ -126,6 +128,8 @@ async def agrees_with_its_truth_and_with_no_other(database_url: str) -> None:
         assert min(result.several) > 0, "one fraud is told of by several services"
         made.diary.knocks[Service.BUREAUS, Manner.HONEST, 503] += 1
         made.diary.outage.append((5, True))
+        assert made.diary.down == ["unreachable", "ok"]
+        made.diary.down.append("ok")
         lied = "\n".join((await check(replace(made, script=tampered(made.script)), least_cells=0)).differences)
         assert [text for text in NOTICED if text not in lied] == []
     assert clock.now() >= before, "the wall clock is back"
