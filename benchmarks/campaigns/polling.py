@@ -41,6 +41,7 @@ async def one_round(database_url: str, seed: int, results: dict[str, Any]) -> bo
     dice, rough = random.Random(seed), seed % 2 == 1
     provider = PagedSandbox(lambda: datetime.now(UTC))
     provider.seconds, paused = 0.002, 0
+    provider.add(datetime.now(UTC), "ref-nobody")
     with tempfile.TemporaryDirectory() as folder, paged_registered():
         async with make_world(database_url) as world, serving(provider) as base_url:
             await prepare(world, base_url, 20)
