@@ -16,7 +16,7 @@ class Connection(Base):
 
     `config_sealed` holds the connector's settings as JSON. After a new address was made, the token before it is taken until
     `previous_token_until`. A paused connection asks nothing and still takes what is sent; a closed one does neither.
-    `fresh_hours`: without anything for this long the connection is silent; None leaves it to the connector's poll plan.
+    `fresh_hours`: without anything for this long the connection is silent; None leaves it to the connector's plan.
     `revision` rises with every change of the row or of its secrets: the database sees to that, whoever changes them.
     """
 

@@ -1,6 +1,6 @@
 """How each connection is doing: when it last worked, what is due, what went wrong, and whether it has fallen silent."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -47,6 +47,7 @@ class ConnectionHealth:
     """One connection at the moment `at`. Counts of events and of what was set aside are those of the last seven days.
 
     `last_success_at`: the last good answer of a provider that is asked, else `last_receipt_at`, the last authentic delivery.
+    `pushed_today`: it was sent something authentic since midnight, UTC; what we fetched ourselves does not count.
     `overdue`: how long the oldest thing that should be done by now has waited. `deadline`: when it falls silent; None: never.
     `error`: for people, without address or secret. `people_failing`: about how many the last question had no answer, and
     about how many it will not have one soon.
@@ -71,6 +72,7 @@ class ConnectionHealth:
     unhandled: int
     oldest_unhandled_at: datetime | None
     refused_today: int
+    pushed_today: bool
     look_ups_waiting: int
     look_ups_unknown: int
     look_ups_not_found: int
@@ -105,10 +107,14 @@ class _Times:
 
 
 def fresh_within(connection: Connection, connector: Connector | None) -> timedelta | None:
-    """How long a connection may bring nothing: its own setting, else its connector's poll plan, else for ever."""
+    """How long a connection may bring nothing: its own setting, else its connector's poll or webhook plan, else for ever."""
     if connection.fresh_hours is not None:
         return timedelta(hours=connection.fresh_hours)
-    return connector.poll.freshness if connector is not None and connector.poll is not None else None
+    if connector is None:
+        return None
+    if connector.poll is not None:
+        return connector.poll.freshness
+    return connector.webhook.fresh_within if connector.webhook is not None else None
 
 
 def _times(connection: Connection, connector: Connector | None, poll: Poll | None, receipt: datetime | None) -> _Times:
@@ -169,6 +175,7 @@ class _Signs:
     events: Mapping[UUID, int]
     quarantined: Mapping[UUID, Mapping[str, int]]
     refused: Mapping[UUID, int]
+    pushed: Set[UUID]
     look_ups: Mapping[UUID, measures.LookUps]
     failing: Mapping[UUID, tuple[int, int]]
 
@@ -186,6 +193,7 @@ async def health_of(tx: Transaction, organization_id: UUID) -> list[ConnectionHe
         events=await measures.events(tx, ids, now - LOOKS_BACK),
         quarantined=await measures.quarantined(tx, organization_id, now - LOOKS_BACK),
         refused=await measures.refused(tx, ids, now.date()),
+        pushed=await measures.pushed(tx, ids, now.replace(hour=0, minute=0, second=0, microsecond=0)),
         failing=await polls.failing_of(tx, organization_id),
         look_ups=await measures.look_ups(tx, organization_id, NOT_FOUND_AFTER),
     )
@@ -219,6 +227,7 @@ def _health(row: Connection, signs: _Signs) -> ConnectionHealth:
         unhandled=unhandled,
         oldest_unhandled_at=oldest,
         refused_today=signs.refused.get(row.id, 0),
+        pushed_today=row.id in signs.pushed,
         look_ups_waiting=looked.waiting,
         look_ups_unknown=looked.unknown,
         look_ups_not_found=looked.not_found,

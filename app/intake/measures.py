@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, case, func, select
 from app.connections.models import Connection
 from app.connections.polls import RETRIES
 from app.intake.look_ups import nobodys
-from app.intake.models import Event, EventOutcome, LookUp, LookUpState, Receipt, ReceiptState, Refusal
+from app.intake.models import Channel, Event, EventOutcome, LookUp, LookUpState, Receipt, ReceiptState, Refusal
 from app.kit.database import Transaction
 
 Ids = Collection[UUID]
@@ -75,6 +75,14 @@ async def refused(tx: Transaction, connection_ids: Ids, day: date) -> dict[UUID,
         Refusal.connection_id.in_(connection_ids), Refusal.day == day
     )
     return {row[0]: int(row[1]) for row in (await tx.execute(query.group_by(Refusal.connection_id))).all()}
+
+
+async def pushed(tx: Transaction, connection_ids: Ids, since: datetime) -> set[UUID]:
+    """The connections to which something authentic was sent since a moment, the same bytes again included."""
+    query = select(Receipt.connection_id).where(
+        Receipt.connection_id.in_(connection_ids), Receipt.last_received_at >= since, Receipt.channel == Channel.WEBHOOK
+    )
+    return set((await tx.execute(query.distinct())).scalars())
 
 
 @dataclass(frozen=True, slots=True)

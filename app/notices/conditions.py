@@ -37,10 +37,11 @@ def _drifting(health: ConnectionHealth) -> bool:
 
 
 def _all_refused(health: ConnectionHealth) -> bool:
-    """Whether today's deliveries were refused, every one: a changed secret looks like this, and so does a forger."""
-    today = health.at.date()
-    taken_today = health.last_receipt_at is not None and health.last_receipt_at.date() >= today
-    return health.refused_today >= MOST_REFUSED and not taken_today
+    """Whether today's deliveries were refused, every one: a changed secret looks like this, and so does a forger.
+
+    What we asked for ourselves proves nothing about the secret that deliveries are signed with.
+    """
+    return health.refused_today >= MOST_REFUSED and not health.pushed_today
 
 
 def conditions_of(health: ConnectionHealth) -> frozenset[AlarmKind]:

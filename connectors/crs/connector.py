@@ -58,7 +58,7 @@ class Crs(Connector):
     name = "crs"
     title = "CRS Credit API"
     config = CrsConfig
-    webhook = WebhookPlan(Basic(), largest_body=64 * 1024 * 1024)
+    webhook = WebhookPlan(Basic(), largest_body=64 * 1024 * 1024, fresh_within=timedelta(days=3))
     looks_up = True
     one_shape = True
     retention = Retention(

@@ -130,6 +130,7 @@ def healths(draw: st.DrawFn) -> ConnectionHealth:
         unhandled=draw(small),
         oldest_unhandled_at=oldest,
         refused_today=draw(small),
+        pushed_today=draw(st.booleans()),
         look_ups_waiting=draw(small),
         look_ups_unknown=draw(small),
         look_ups_not_found=draw(small),
