@@ -8,11 +8,13 @@ from uuid import UUID
 
 import typer
 import uvicorn
+import uvloop
 
 from app import connection_commands, connector_commands, operations
 from app.kit import migrate as schema
 from app.kit.keyring import create_key_file
 from app.kit.logging import configure
+from app.main import work_until_stopped
 from app.terminal import OrganizationId, read_settings, run, show
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Harmline, from the command line.")
@@ -43,7 +45,9 @@ def migrate() -> None:
 
 
 @cli.command()
-def serve() -> None:
+def serve(
+    no_work: Annotated[bool, typer.Option("--no-work", help="The web alone; `harmline work` does the rest elsewhere.")] = False,
+) -> None:
     """Migrate, then serve the web and work behind it."""
     configure()
     config = read_settings()
@@ -54,7 +58,7 @@ def serve() -> None:
         create_key_file(config.key_file)
     schema.upgrade(config.database_url)
     uvicorn.run(
-        "app.main:create_app",
+        "app.main:create_web" if no_work else "app.main:create_app",
         factory=True,
         host=config.host,
         port=config.port,
@@ -63,6 +67,13 @@ def serve() -> None:
         server_header=False,
         forwarded_allow_ips=config.trusted_proxies,
     )
+
+
+@cli.command()
+def work() -> None:
+    """Work behind the doors without the web, beside processes that `serve --no-work`; any number of them, on PostgreSQL."""
+    configure()
+    uvloop.run(work_until_stopped(read_settings()))
 
 
 @cli.command()

@@ -1,6 +1,7 @@
 """The application: routes, workers, and what ties them together. Nothing happens when this module is imported."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -176,6 +177,23 @@ def _schedule(context: Context, workers: Workers) -> AsyncIOScheduler:
     return scheduler
 
 
+async def work_until_stopped(config: Settings) -> None:
+    """Work behind the doors, in a process without the web, until SIGTERM or SIGINT. What was committed by then stays."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    context = open_context(config)
+    workers = Workers(context)
+    scheduler = _schedule(context, workers)
+    scheduler.start()
+    try:
+        await stopped.wait()
+    finally:
+        scheduler.shutdown(wait=False)
+        await workers.asker.close()
+        await context.database.close()
+
+
 def attach(app: FastAPI, context: Context) -> None:
     """Give an application the world it works in."""
     app.state.context = context
@@ -222,3 +240,8 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
     app.add_middleware(NoStore)
     app.add_middleware(SecureASGIMiddleware, secure=Secure(**SECURITY_HEADERS))
     return app
+
+
+def create_web() -> FastAPI:
+    """The service's routes alone: the work behind them is done by `harmline work` in processes of its own."""
+    return create_app(work=False)

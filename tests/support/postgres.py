@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -170,9 +171,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def launch(binaries: Path, home: Path, port: int) -> subprocess.Popen[bytes]:
+def launch(binaries: Path, home: Path, port: int, settings: Mapping[str, str] = SETTINGS) -> subprocess.Popen[bytes]:
     """Start the server of `home` on `port`, wait until it answers. Raises PostgresUnavailable, leaving none behind."""
-    options = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     command = [str(binaries / "postgres"), "-D", str(home / "data"), "-p", str(port), *options]
     with (home / "log").open("ab") as log:
         process = subprocess.Popen(command, cwd=home, env=_environment(), stdout=log, stderr=log, **_as_whom())

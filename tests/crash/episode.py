@@ -1,0 +1,228 @@
+"""One episode: the system at work, deliveries coming in, and a nemesis that does what its seed says. Then the checker."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from app.kit.migrate import upgrade
+from connectors.sandboxing import serving
+from tests.crash.checker import Found, check, settled
+from tests.crash.cluster import Cluster
+from tests.crash.deliveries import Script
+from tests.crash.failpoints import WEB, WORK
+from tests.crash.proxy import Proxy, Weather
+from tests.crash.system import Part, System, Zygote
+from tests.support.paged import PagedSandbox, paged_registered
+
+POINT_SECONDS = 12.0
+REACHED_BY = 5
+
+
+@dataclass
+class Outcome:
+    """What was done in an episode, by kind, and what was found after it."""
+
+    found: Found
+    kills: Counter[str]
+    faults: Counter[str]
+    statuses: Counter[str]
+
+
+@dataclass
+class Nemesis:
+    """Does one bad thing after another to a system; every choice comes from the dice."""
+
+    system: System
+    dice: random.Random
+    cluster: Cluster | None
+    proxies: dict[str, Proxy]
+    kills: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+
+    async def kill_at_random(self, part: Part | None = None) -> None:
+        """kill -9 of any part at any moment; a little later it is started again."""
+        part = part or self.dice.choice(self.system.parts)
+        await asyncio.sleep(self.dice.uniform(0.0, 0.25))
+        if part.signal(signal.SIGKILL):
+            self.kills[f"{part.role} at random"] += 1
+        await self.back_again()
+
+    async def kill_at(self, point: str) -> None:
+        """Start a part so that it kills itself at a named point, and wait for it; a part that never comes there dies anyway."""
+        fitting = self.system.webs if point in WEB else self.system.workers
+        part = self.dice.choice(fitting)
+        if part.signal(signal.SIGKILL):
+            self.kills[f"{part.role} at random"] += 1
+        await gone(part)
+        part.hurt = {"die_at": (point, self.dice.randint(1, REACHED_BY))}
+        await self.back_again()
+        deadline = time.monotonic() + POINT_SECONDS
+        while part.alive and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        if part.signal(signal.SIGKILL):
+            self.kills[f"{part.role} at random"] += 1
+        await gone(part)
+        if self.system.died_at().get(part.pid) == point:
+            self.kills[f"at {point}"] += 1
+        await self.back_again()
+
+    async def database(self, way: str) -> None:
+        """Kill PostgreSQL, or stop it at once; wait, start it again. Nobody touches the servers."""
+        assert self.cluster is not None
+        end = {
+            "postmaster": self.cluster.kill_postmaster,
+            "all of it": self.cluster.kill_all,
+            "stop -m immediate": self.cluster.stop_immediately,
+        }[way]
+        await asyncio.sleep(self.dice.uniform(0.0, 0.3))
+        await asyncio.to_thread(end)
+        self.kills[f"PostgreSQL: {way}"] += 1
+        await asyncio.sleep(self.dice.uniform(0.1, 0.8))
+        await self.cluster.start()
+        await self.back_again()
+
+    async def weather(self, where: str, weather: Weather) -> None:
+        """Bad weather on one line for a while."""
+        self.proxies[where].become(weather)
+        await asyncio.sleep(self.dice.uniform(0.5, 2.0))
+        self.proxies[where].become(Weather.FAIR)
+        self.faults[f"{where} line {weather}"] += 1
+
+    async def stop_past_the_lease(self, part: Part) -> None:
+        """SIGSTOP for longer than any lease lasts, then SIGCONT: it goes on with what it believed to be its own."""
+        if part.signal(signal.SIGSTOP):
+            await asyncio.sleep(self.dice.uniform(2.5, 3.5))
+            part.signal(signal.SIGCONT)
+            self.faults[f"{part.role} stopped past its lease"] += 1
+
+    async def clock_jumps(self, part: Part, seconds: float) -> None:
+        """A part is killed and comes back with a clock that is wrong; after a while it is killed again, and right."""
+        for off in (seconds, 0.0):
+            if part.signal(signal.SIGKILL):
+                self.kills[f"{part.role} at random"] += 1
+            await gone(part)
+            part.hurt = {"clock_off": off} if off else {}
+            await self.back_again()
+            await asyncio.sleep(self.dice.uniform(0.5, 1.5))
+        self.faults[f"clock of {part.role} wrong"] += 1
+
+    async def disk_full(self) -> None:
+        """An SQLite database that cannot grow for a while."""
+        self.system.full.touch()
+        await asyncio.sleep(self.dice.uniform(0.5, 1.5))
+        self.system.full.unlink()
+        self.faults["disk full"] += 1
+
+    async def back_again(self) -> None:
+        """Start what is dead, and let it do some work."""
+        await self.system.until_ready()
+        await asyncio.sleep(self.dice.uniform(0.05, 0.3))
+
+
+async def gone(part: Part) -> None:
+    """Wait until a killed process is no more."""
+    while part.alive:  # noqa: ASYNC110 - another process's end, which tells nobody
+        await asyncio.sleep(0.005)
+
+
+Act = Callable[[Nemesis], Awaitable[None]]
+
+
+def _point(name: str) -> Act:
+    return lambda nemesis: nemesis.kill_at(name)
+
+
+def _database(way: str) -> Act:
+    return lambda nemesis: nemesis.database(way)
+
+
+async def _at_random(nemesis: Nemesis) -> None:
+    await nemesis.kill_at_random()
+
+
+EVERY_POINT: tuple[Act, ...] = tuple(_point(name) for name in dict.fromkeys((*WEB, *WORK)))
+EVERY_WAY: tuple[Act, ...] = tuple(_database(way) for way in ("postmaster", "all of it", "stop -m immediate"))
+AT_RANDOM: Act = _at_random
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to happen: so many connections send, and these acts are done in an order that the seed decides."""
+
+    seed: int
+    acts: tuple[Act, ...]
+    script: Script
+    connections: int = 16
+    enough: int = 0
+
+
+async def play(plan: Plan, zygote: Zygote, folder: Path, database_url: str, cluster: Cluster | None) -> Outcome:
+    """Play one episode over an empty database, and check it. Raises AssertionError naming the seed."""
+    await asyncio.to_thread(upgrade, database_url)
+    provider = PagedSandbox(lambda: datetime.now(UTC))
+    with paged_registered():
+        async with serving(provider) as base_url:
+            async with System(zygote, folder, database_url, base_url, plan.script) as system:
+                try:
+                    return await _played(plan, system, provider, cluster)
+                except AssertionError as error:
+                    raise AssertionError(f"seed {plan.seed}: {error}") from error
+
+
+async def _played(plan: Plan, system: System, provider: PagedSandbox, cluster: Cluster | None) -> Outcome:
+    dice = random.Random(plan.seed)
+    nemesis = Nemesis(system, dice, cluster, await _lines(system, cluster))
+    await system.until_ready()
+    to_sender = [nemesis.proxies["sender"].port, *(part.port for part in system.webs[1:])]
+    print(time.monotonic(), "ready", flush=True)
+    system.send(plan.connections, ports=to_sender)
+    feeding = asyncio.create_task(_feed(provider, random.Random(plan.seed)))
+    try:
+        acts = list(plan.acts)
+        dice.shuffle(acts)
+        for act in acts:
+            t = time.monotonic()
+            await act(nemesis)
+            print("act", act, time.monotonic() - t, nemesis.kills, system.acknowledged(), flush=True)
+        while system.acknowledged() < plan.enough:
+            await asyncio.sleep(0.5)
+    finally:
+        feeding.cancel()
+    await system.until_ready()
+    print(time.monotonic(), "stop", system.acknowledged(), nemesis.kills)
+    statuses = Counter(await system.stop_sending())
+    print(time.monotonic(), "settle")
+    await settled(system, provider)
+    print(time.monotonic(), "check")
+    found = await check(system, provider)
+    print(time.monotonic(), "done")
+    for proxy in nemesis.proxies.values():
+        await proxy.close()
+    return Outcome(found, nemesis.kills, nemesis.faults, statuses)
+
+
+async def _lines(system: System, cluster: Cluster | None) -> dict[str, Proxy]:
+    """The proxies of an episode: before the first web, and, with PostgreSQL, between every server and the database."""
+    lines = {"sender": Proxy(system.webs[0].port)}
+    if cluster is not None:
+        lines["database"] = Proxy(cluster.port)
+    for proxy in lines.values():
+        await proxy.start()
+    if cluster is not None:
+        system.served_url = system.database_url.replace(f":{cluster.port}/", f":{lines['database'].port}/")
+    return lines
+
+
+async def _feed(provider: PagedSandbox, dice: random.Random) -> None:
+    """The provider learns of something new, a few times a second."""
+    while True:
+        provider.add(datetime.now(UTC), "ref-nobody", count=dice.randrange(1, 3))
+        await asyncio.sleep(0.3)
