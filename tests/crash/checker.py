@@ -42,7 +42,7 @@ class Found:
     polled: int
 
 
-async def settled(system: System, provider: PagedSandbox, seconds: float = 300.0) -> None:
+async def settled(system: System, provider: PagedSandbox, seconds: float = 180.0) -> None:
     """Wait until nothing is left to do: every receipt handled, every message passed on, every row asked for."""
     database, everyone = system.context.database, consumers(system.context)
     deadline, quiet = time.monotonic() + seconds, 0

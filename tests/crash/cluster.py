@@ -55,7 +55,9 @@ class Cluster:
     def kill_all(self) -> None:
         """kill -9 of the postmaster and of every process under it, at once."""
         assert self._process is not None
-        listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self._process.pid)], capture_output=True, text=True, check=False)
+        listed = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(self._process.pid)], capture_output=True, text=True, check=False
+        )
         self._end(signal.SIGKILL)
         for child in listed.stdout.split():
             try:

@@ -7,7 +7,8 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,6 +47,10 @@ class Nemesis:
     proxies: dict[str, Proxy]
     kills: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
+
+    def one_of(self, role: str) -> Part:
+        """Any part of a role."""
+        return self.dice.choice([part for part in self.system.parts if part.role == role])
 
     async def kill_at_random(self, part: Part | None = None) -> None:
         """kill -9 of any part at any moment; a little later it is started again."""
@@ -153,6 +158,36 @@ EVERY_WAY: tuple[Act, ...] = tuple(_database(way) for way in ("postmaster", "all
 AT_RANDOM: Act = _at_random
 
 
+def _weather(where: str, weather: Weather) -> Act:
+    return lambda nemesis: nemesis.weather(where, weather)
+
+
+def _clock(role: str, seconds: float) -> Act:
+    return lambda nemesis: nemesis.clock_jumps(nemesis.one_of(role), seconds)
+
+
+def _stopped(role: str) -> Act:
+    return lambda nemesis: nemesis.stop_past_the_lease(nemesis.one_of(role))
+
+
+def _disk(nemesis: Nemesis) -> Awaitable[None]:
+    return nemesis.disk_full()
+
+
+BAD_LINES: tuple[Act, ...] = tuple(_weather("sender", weather) for weather in (Weather.SLOW, Weather.DEAF, Weather.CUT))
+ON_SQLITE: tuple[Act, ...] = (*BAD_LINES, _stopped("all"), _clock("all", 200), _clock("all", -200), _disk)
+ON_POSTGRESQL: tuple[Act, ...] = (
+    *BAD_LINES,
+    *(_weather("database", weather) for weather in (Weather.SLOW, Weather.DEAF, Weather.CUT)),
+    _stopped("worker"),
+    _stopped("web"),
+    _clock("worker", 3600),
+    _clock("worker", -3600),
+    _clock("web", 200),
+)
+"""A web's clock goes wrong by less than signatures may be late: what is later is kept, and waits for a person."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """What is to happen: so many connections send, and these acts are done in an order that the seed decides."""
@@ -169,47 +204,36 @@ async def play(plan: Plan, zygote: Zygote, folder: Path, database_url: str, clus
     await asyncio.to_thread(upgrade, database_url)
     provider = PagedSandbox(lambda: datetime.now(UTC))
     with paged_registered():
-        async with serving(provider) as base_url:
-            async with System(zygote, folder, database_url, base_url, plan.script) as system:
-                try:
-                    return await _played(plan, system, provider, cluster)
-                except AssertionError as error:
-                    raise AssertionError(f"seed {plan.seed}: {error}") from error
+        async with serving(provider) as base_url, System(zygote, folder, database_url, base_url, plan.script) as system:
+            try:
+                return await _played(plan, system, provider, cluster)
+            except AssertionError as error:
+                raise AssertionError(f"seed {plan.seed}: {error}") from error
 
 
 async def _played(plan: Plan, system: System, provider: PagedSandbox, cluster: Cluster | None) -> Outcome:
     dice = random.Random(plan.seed)
-    nemesis = Nemesis(system, dice, cluster, await _lines(system, cluster))
-    await system.until_ready()
-    to_sender = [nemesis.proxies["sender"].port, *(part.port for part in system.webs[1:])]
-    print(time.monotonic(), "ready", flush=True)
-    system.send(plan.connections, ports=to_sender)
-    feeding = asyncio.create_task(_feed(provider, random.Random(plan.seed)))
-    try:
-        acts = list(plan.acts)
-        dice.shuffle(acts)
-        for act in acts:
-            t = time.monotonic()
-            await act(nemesis)
-            print("act", act, time.monotonic() - t, nemesis.kills, system.acknowledged(), flush=True)
-        while system.acknowledged() < plan.enough:
-            await asyncio.sleep(0.5)
-    finally:
-        feeding.cancel()
-    await system.until_ready()
-    print(time.monotonic(), "stop", system.acknowledged(), nemesis.kills)
-    statuses = Counter(await system.stop_sending())
-    print(time.monotonic(), "settle")
-    await settled(system, provider)
-    print(time.monotonic(), "check")
-    found = await check(system, provider)
-    print(time.monotonic(), "done")
-    for proxy in nemesis.proxies.values():
-        await proxy.close()
+    async with _lines(system, cluster) as proxies:
+        nemesis = Nemesis(system, dice, cluster, proxies)
+        await system.until_ready()
+        system.send(plan.connections, ports=[proxies["sender"].port, *(part.port for part in system.webs[1:])])
+        feeding = asyncio.create_task(_feed(provider, random.Random(plan.seed)))
+        try:
+            for act in dice.sample(plan.acts, len(plan.acts)):
+                await act(nemesis)
+            while system.acknowledged() < plan.enough:
+                await asyncio.sleep(0.5)
+        finally:
+            feeding.cancel()
+        await system.until_ready()
+        statuses = Counter(await system.stop_sending())
+        await settled(system, provider)
+        found = await check(system, provider)
     return Outcome(found, nemesis.kills, nemesis.faults, statuses)
 
 
-async def _lines(system: System, cluster: Cluster | None) -> dict[str, Proxy]:
+@asynccontextmanager
+async def _lines(system: System, cluster: Cluster | None) -> AsyncIterator[dict[str, Proxy]]:
     """The proxies of an episode: before the first web, and, with PostgreSQL, between every server and the database."""
     lines = {"sender": Proxy(system.webs[0].port)}
     if cluster is not None:
@@ -218,7 +242,11 @@ async def _lines(system: System, cluster: Cluster | None) -> dict[str, Proxy]:
         await proxy.start()
     if cluster is not None:
         system.served_url = system.database_url.replace(f":{cluster.port}/", f":{lines['database'].port}/")
-    return lines
+    try:
+        yield lines
+    finally:
+        for proxy in lines.values():
+            await proxy.close()
 
 
 async def _feed(provider: PagedSandbox, dice: random.Random) -> None:

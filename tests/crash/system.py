@@ -140,9 +140,7 @@ class System:
         }
         full = str(self.full) if self.database_url.startswith("sqlite") else None
         log, deaths = str(self.folder / f"{part.name}.log"), str(self.deaths)
-        part.pid = self.zygote.fork(
-            Order(part.role, environment, log, deaths, full=full, provider=self.provider, **part.hurt)
-        )
+        part.pid = self.zygote.fork(Order(part.role, environment, log, deaths, full=full, provider=self.provider, **part.hurt))
         part.hurt = {}
 
     def start_the_dead(self) -> None:
