@@ -2,7 +2,8 @@
 
 `./run campaign crash [--kills 300] [--acknowledged 100000]` plays episodes on SQLite and PostgreSQL in turn, adds each to
 docs/campaigns/crash.json, and can be stopped at any time: what is not checked is not counted, and its seed is played again.
-It stops by itself at the first episode that breaks a promise and names the seed; `--seed N` plays one episode again and writes nothing.
+It stops by itself at the first episode that breaks a promise and names the seed; `--seed N` plays one episode again and
+writes nothing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The sender of the crash rig, outside of everything that is killed: it writes down what it sent and what was acknowledged.
 
 `python -m tests.crash.sender` reads its orders as one JSON line and goes on until its input ends; then every delivery under
-way is tried until it is acknowledged. The ledger is a text file, flushed to the disk: `s 17` before delivery 17 leaves for the first
-time, `a 17` when a 2xx for it has been read. Whatever is not acknowledged is sent again; so is one in ten that is.
+way is tried until it is acknowledged. The ledger is a text file, flushed to the disk: `s 17` before delivery 17 leaves for the
+first time, `a 17` when a 2xx for it has been read. Whatever is not acknowledged is sent again; so is one in ten that is.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ class Sender:
         proof = hmac.digest(self._key, f"{name}.{moment}.".encode() + body, "sha256")
         head = (
             f"POST {self.path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-            f"webhook-id: {name}\r\nwebhook-timestamp: {moment}\r\nwebhook-signature: v1,{base64.b64encode(proof).decode()}\r\n\r\n"
+            f"webhook-id: {name}\r\nwebhook-timestamp: {moment}\r\n"
+            f"webhook-signature: v1,{base64.b64encode(proof).decode()}\r\n\r\n"
         )
         return head.encode() + body
 

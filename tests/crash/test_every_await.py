@@ -1,6 +1,7 @@
 """Whatever step fails, and however: nothing is half done, and to do it again brings it to its end, once (A6).
 
-The n-th call of the database fails before or after it was done, or the n-th await is cancelled; n goes from 1 until nothing fails.
+The n-th call of the database fails before or after it was done, or the n-th await is cancelled; n goes from 1 until
+nothing fails.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from tests.support.world import World, alert
 
 MOST_STEPS = 400
 FAILED: tuple[type[BaseException], ...] = (OperationalError, OSError, asyncio.CancelledError)
+pytestmark = pytest.mark.slow
 every_way = pytest.mark.parametrize("way", list(Way))
 
 

@@ -183,6 +183,7 @@ def _is_a_proof(node: ast.expr) -> bool:
 def secrets_are_compared_in_constant_time(file: File) -> Iterator[str]:
     """What proves somebody's origin is compared by `hmac.compare_digest`: `==` tells by its time how much of it was right."""
     for node in ast.walk(file.tree):
-        if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.NotEq):
-            if _is_a_proof(node.left) and isinstance(node.comparators[0], ast.Name | ast.Attribute):
-                yield f"{node.lineno}: {ast.unparse(node)}"
+        if not isinstance(node, ast.Compare) or not isinstance(node.ops[0], ast.Eq | ast.NotEq):
+            continue
+        if _is_a_proof(node.left) and isinstance(node.comparators[0], ast.Name | ast.Attribute):
+            yield f"{node.lineno}: {ast.unparse(node)}"
