@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app import operations
 from app.incidents.models import Incident, IncidentAlert
-from app.intake.models import AlertRow, Receipt
+from app.intake.models import AlertRow, Receipt, ReceiptState
 from app.intake.sealing import open_body
 from app.intake.understanding import identity_bytes
 from app.kit import outbox
@@ -42,32 +42,36 @@ class Found:
     polled: int
 
 
-async def settled(system: System, provider: PagedSandbox, seconds: float = 180.0) -> None:
+async def settled(system: System, provider: PagedSandbox, seconds: float = 300.0) -> None:
     """Wait until nothing is left to do: every receipt handled, every message passed on, every row asked for."""
-    database, everyone = system.context.database, consumers(system.context)
     deadline, quiet = time.monotonic() + seconds, 0
+    left: object = None
     while quiet < 2:
         if time.monotonic() > deadline:
-            raise AssertionError(f"it never comes to rest: {await _waiting(system)}\n{system.log()}")
+            raise AssertionError(f"it never comes to rest: {left}\n{system.log()}")
         system.start_the_dead()
         try:
-            async with database.begin(read_only=True) as tx:
-                unnumbered = (await tx.execute(select(func.count()).where(outbox.Message.position.is_(None)))).scalar_one()
-                failing = (await tx.execute(select(func.count()).select_from(outbox.Failure))).scalar_one()
-                asked = select(func.count()).where(AlertRow.connection_id == system.connections["asked"])
-                missing = len(provider.rows) - (await tx.execute(asked)).scalar_one()
-            waiting = (await operations.accounts(system.context, system.organization_id))["waiting"]
-            rest = not (unnumbered or failing or missing or waiting or await outbox.behind(database, everyone))
-        except (DBAPIError, OSError):  # the database was just killed
-            rest = False
-        quiet = quiet + 1 if rest else 0
+            left = await _left(system, provider)
+        except (DBAPIError, OSError) as error:  # the database was just killed
+            left = error
+        quiet = 0 if left else quiet + 1
         await asyncio.sleep(0.3)
 
 
-async def _waiting(system: System) -> object:
-    async with system.context.database.begin(read_only=True) as tx:
-        failures = (await tx.execute(select(outbox.Failure.consumer, outbox.Failure.error, outbox.Failure.attempts))).all()
-    return await operations.accounts(system.context, system.organization_id), [tuple(row) for row in failures]
+async def _left(system: System, provider: PagedSandbox) -> dict[str, object]:
+    """What is still to be done, by what it is; empty when nothing is."""
+    database = system.context.database
+    async with database.begin(read_only=True) as tx:
+        asked = select(func.count()).where(AlertRow.connection_id == system.connections["asked"])
+        failing = select(outbox.Failure.consumer, outbox.Failure.error, outbox.Failure.attempts)
+        found: dict[str, object] = {
+            "rows": len(provider.rows) - (await tx.execute(asked)).scalar_one(),
+            "receipts": (await tx.execute(select(func.count()).where(Receipt.state == ReceiptState.STORED))).scalar_one(),
+            "messages": (await tx.execute(select(func.count()).where(outbox.Message.position.is_(None)))).scalar_one(),
+            "failures": [tuple(row) for row in (await tx.execute(failing)).all()],
+        }
+    found["behind"] = sorted(await outbox.behind(database, consumers(system.context)))
+    return {name: value for name, value in found.items() if value}
 
 
 async def check(system: System, provider: PagedSandbox) -> Found:

@@ -104,7 +104,7 @@ class Nemesis:
     async def stop_past_the_lease(self, part: Part) -> None:
         """SIGSTOP for longer than any lease lasts, then SIGCONT: it goes on with what it believed to be its own."""
         if part.signal(signal.SIGSTOP):
-            await asyncio.sleep(self.dice.uniform(2.5, 3.5))
+            await asyncio.sleep(self.dice.uniform(6.5, 8.0))
             part.signal(signal.SIGCONT)
             self.faults[f"{part.role} stopped past its lease"] += 1
 
@@ -186,7 +186,7 @@ ON_POSTGRESQL: tuple[Act, ...] = (
     _clock("web", 200),
 )
 """A web's clock goes wrong by less than signatures may be late: what is later is kept, and waits for a person. A worker that was
-ahead when it died leaves leases that last as long as it was ahead: four leases here."""
+ahead when it died leaves leases that last longer by as much as it was ahead."""
 
 
 @dataclass(frozen=True)
@@ -254,4 +254,4 @@ async def _feed(provider: PagedSandbox, dice: random.Random) -> None:
     """The provider learns of something new, a few times a second."""
     while True:
         provider.add(datetime.now(UTC), "ref-nobody", count=dice.randrange(1, 3))
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.0)

@@ -34,7 +34,7 @@ from tests.crash.failpoints import Trap, at_the_edges, install
 from tests.support.paged import Paged, paged_registered
 
 PR_SET_PDEATHSIG = 1
-LEASE = timedelta(seconds=2)
+LEASE = timedelta(seconds=6)
 
 
 @dataclass(frozen=True)
