@@ -9,12 +9,14 @@ from uuid import UUID
 
 import typer
 import uvicorn
+import uvloop
 
 from app import connection_commands, connector_commands, operations
 from app.kit import migrate as schema
 from app.kit.keyring import create_key_file
 from app.kit.logging import configure
 from app.kit.serving import server_options
+from app.main import work_until_stopped
 from app.terminal import OrganizationId, read_settings, run, show
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Harmline, from the command line.")
@@ -45,7 +47,9 @@ def migrate() -> None:
 
 
 @cli.command()
-def serve() -> None:
+def serve(
+    no_work: Annotated[bool, typer.Option("--no-work", help="The web alone; `harmline work` does the rest elsewhere.")] = False,
+) -> None:
     """Migrate, then serve the web and work behind it."""
     config = read_settings()
     configure(logging.getLevelNamesMapping()[config.log_level])
@@ -56,13 +60,21 @@ def serve() -> None:
         create_key_file(config.key_file)
     schema.upgrade(config.database_url)
     uvicorn.run(
-        "app.main:create_app",
+        "app.main:create_web" if no_work else "app.main:create_app",
         factory=True,
         host=config.host,
         port=config.port,
         forwarded_allow_ips=config.trusted_proxies,
         **server_options(config),
     )
+
+
+@cli.command()
+def work() -> None:
+    """Work behind the doors without the web, beside processes that `serve --no-work`; any number of them, on PostgreSQL."""
+    config = read_settings()
+    configure(logging.getLevelNamesMapping()[config.log_level])
+    uvloop.run(work_until_stopped(config))
 
 
 @cli.command()

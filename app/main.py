@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -236,6 +237,20 @@ async def working(context: Context, workers: Workers) -> AsyncIterator[None]:
         await workers.asker.close()
 
 
+async def work_until_stopped(config: Settings) -> None:
+    """Work behind the doors, in a process without the web, until SIGTERM or SIGINT. What was committed by then stays."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    context = open_context(config)
+    try:
+        with metrics.served(config.metrics_host, config.metrics_port):
+            async with working(context, Workers(context)):
+                await stopped.wait()
+    finally:
+        await context.database.close()
+
+
 def attach(app: FastAPI, context: Context) -> None:
     """Give an application the world it works in."""
     app.state.context = context
@@ -290,3 +305,8 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
     app.add_middleware(SecureASGIMiddleware, secure=secure)
     app.front = FirstByte(Gateway(app, super(Service, app).__call__, always(secure)))
     return app
+
+
+def create_web() -> FastAPI:
+    """The service's routes alone: the work behind them is done by `harmline work` in processes of its own."""
+    return create_app(work=False)

@@ -8,10 +8,13 @@ import unicodedata
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.access.roles import Role
 from app.connections import service as connections
 from app.intake.sealing import open_body, open_headers
+from app.intake.understanding import identity_bytes
 from app.members import service as members
 from app.members.roster import EnrollmentEntry
 from app.operations import replay
@@ -120,6 +123,16 @@ SPELLINGS = [
     "\uff58-1",
     "x\u20111",
 ]
+
+
+PARTS = st.lists(st.text(alphabet="ab\0", max_size=3), max_size=4).map(tuple)
+
+
+@given(one=PARTS, other=PARTS)
+def test_two_identities_are_the_same_only_when_all_their_parts_are(one: tuple[str, ...], other: tuple[str, ...]) -> None:
+    """A13, A14: no part runs into the next; the same parts always give the same bytes."""
+    assert (identity_bytes(bytes(16), one) == identity_bytes(bytes(16), other)) == (one == other)
+    assert identity_bytes(bytes(16), one) != identity_bytes(bytes(15) + b"1", one)
 
 
 async def test_ids_that_only_look_alike_are_different_alerts(world: World) -> None:

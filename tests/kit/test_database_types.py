@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select
+from sqlalchemy import Column, Integer, MetaData, Table, func, insert, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError, StatementError
 
@@ -154,4 +154,12 @@ async def test_writers_of_one_process_wait_for_each_other_and_none_is_turned_awa
     await asyncio.gather(*(write() for _ in range(60)))
     async with database.begin(read_only=True) as tx:
         assert (await tx.execute(select(func.count()).select_from(Message))).scalar_one() == 60
+    await database.close()
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+async def test_postgresql_commits_are_flushed_whatever_the_server_is_set_to(database_url: str) -> None:
+    database = Database(database_url)
+    async with database.begin() as tx:
+        assert (await tx.execute(text("SHOW synchronous_commit"))).scalar_one() == "on"
     await database.close()

@@ -38,6 +38,7 @@ NOT_FOR_CONNECTORS = (
 BROAD = ("Exception", "BaseException")
 LOOSE_ENDS = ("TO" + "DO", "FIX" + "ME", "XX" + "X", "HA" + "CK")
 WAYS_TO_SKIP = ("skip", "skipif", "xfail", "importorskip")
+PROOFS = frozenset({"shown", "given", "text", "secret", "token", "signature", "digest", "mac", "proof", "wanted"})
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _SOURCE_ENDINGS = (".py", ".html", ".css", ".js", ".sh", "/run")
 
@@ -175,3 +176,16 @@ def transactions_open_at_the_edge(file: File) -> Iterator[str]:
     for node in ast.walk(file.tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in {"begin", "commit"}:
             yield f"{node.lineno}: {ast.unparse(node.func)}()"
+
+
+def _is_a_proof(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node).rpartition(".")[2] in PROOFS
+
+
+def secrets_are_compared_in_constant_time(file: File) -> Iterator[str]:
+    """What proves somebody's origin is compared by `hmac.compare_digest`: `==` tells by its time how much of it was right."""
+    for node in ast.walk(file.tree):
+        if not isinstance(node, ast.Compare) or not isinstance(node.ops[0], ast.Eq | ast.NotEq):
+            continue
+        if _is_a_proof(node.left) and isinstance(node.comparators[0], ast.Name | ast.Attribute):
+            yield f"{node.lineno}: {ast.unparse(node)}"

@@ -33,6 +33,12 @@ def long_function(lines: int) -> str:
 
 CASES = (
     Case(
+        code.secrets_are_compared_in_constant_time,
+        ("connectors/verifiers.py", "app/connections/", "app/access/"),
+        (("connectors/verifiers.py", "ok = text == shown\n"), ("app/access/a.py", "if it.signature != wanted:\n    f()\n")),
+        (("connectors/verifiers.py", "ok = compare_digest(text, shown)\nempty = text == ''\n"),),
+    ),
+    Case(
         code.file_length,
         EVERYTHING,
         (("app/a.py", "x = 1\n" * 401), ("app/web/a.html", "<p>\n" * 401), ("run", "true\n" * 401)),

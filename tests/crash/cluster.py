@@ -1,0 +1,85 @@
+"""A PostgreSQL of the rig's own, as in production: everything flushed, data on a disk. It can be killed and started again."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+from tests.support import postgres
+from tests.support.postgres import PostgresServer, PostgresUnavailable, free_port
+
+DURABLE = {**postgres.SETTINGS, "fsync": "on", "synchronous_commit": "on", "full_page_writes": "on", "max_wal_size": "256MB"}
+DURABLE["shared_buffers"] = "64MB"
+
+
+class Cluster:
+    """One server on a fixed port. `stop` and the kills leave the data; `start` recovers it."""
+
+    def __init__(self) -> None:
+        self._home = Path(tempfile.mkdtemp(prefix="harmline-crash-", dir="/var/tmp"))
+        if os.geteuid() == 0:
+            shutil.chown(self._home, user=postgres.UNPRIVILEGED)
+        self._binaries = postgres.usable_binaries(self._home)
+        postgres.initialise(self._binaries, self._home)
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def server(self) -> PostgresServer:
+        return PostgresServer(f"postgresql://postgres@127.0.0.1:{self.port}")
+
+    async def start(self) -> None:
+        """Start it; after a kill, as often as it takes until what is left of the one before is gone."""
+        for attempt in range(40):
+            try:
+                self._process = await asyncio.to_thread(self._launched)
+            except PostgresUnavailable:
+                if attempt == 39:
+                    raise
+                await asyncio.sleep(0.25)
+            else:
+                return
+
+    def _launched(self) -> subprocess.Popen[bytes]:
+        return postgres.launch(self._binaries, self._home, self.port, DURABLE)
+
+    def kill_postmaster(self) -> None:
+        """kill -9 of the postmaster alone: its children find out by themselves."""
+        self._end(signal.SIGKILL)
+
+    def kill_all(self) -> None:
+        """kill -9 of the postmaster and of every process under it, at once."""
+        assert self._process is not None
+        listed = subprocess.run(
+            ["ps", "-o", "pid=", "--ppid", str(self._process.pid)], capture_output=True, text=True, check=False
+        )
+        self._end(signal.SIGKILL)
+        for child in listed.stdout.split():
+            try:
+                os.kill(int(child), signal.SIGKILL)
+            except ProcessLookupError:  # it went with its parent
+                continue
+
+    def stop_immediately(self) -> None:
+        """`pg_ctl stop -m immediate`: SIGQUIT, no checkpoint, recovery at the next start."""
+        self._end(signal.SIGQUIT)
+
+    def stop(self) -> None:
+        """A stop in good order."""
+        self._end(signal.SIGINT)
+
+    def _end(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+        self._process.wait()
+
+    def remove(self) -> None:
+        """End it and throw everything away."""
+        if self._process is not None and self._process.poll() is None:
+            self.stop_immediately()
+        shutil.rmtree(self._home, ignore_errors=True)

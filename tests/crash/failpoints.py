@@ -1,0 +1,198 @@
+"""Named points at which a server process of the crash rig kills itself. Bound from outside: app/ knows nothing of them.
+
+They hang on what survives a rewrite: statements by their pattern, commits by the table that the transaction wrote to, the
+edges of ASGI, and a handful of functions by name. `install` is called in the forked server, before anything is opened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from sqlalchemy import Engine, event
+from sqlalchemy.orm import Session
+
+from app.intake import polling, receive
+from app.kit import sqlite
+
+FLAG = "crash.written"
+_WRITES = re.compile(r"\s*(?:WITH .*?)?(INSERT INTO|UPDATE|DELETE FROM) (\w+)", re.IGNORECASE | re.DOTALL)
+
+BEFORE = {
+    "before-insert": r"INSERT INTO receipt\b",
+    "parsed": r"INSERT INTO event\b",
+    "cursor-set": r"UPDATE poll SET .*\bcursor=",
+}
+AFTER = {
+    "after-insert": r"INSERT INTO receipt\b",
+    "claim": r"SELECT .*\bFROM receipt JOIN connection\b.*\bLIMIT\b",
+    "upsert": r"INSERT INTO alert\b",
+    "outbox": r"INSERT INTO outbox\b",
+    "mark-done": r"UPDATE receipt SET .*\bstate=",
+    "sequenced": r"UPDATE outbox SET position",
+    "matched": r"INSERT INTO member_alert\b",
+    "linked": r"INSERT INTO incident_alert\b",
+    "consumer-moved": r"UPDATE outbox_consumer SET position=",
+}
+COMMITS = ("before-commit", "commit-sent-no-reply", "after-commit")
+EDGES = ("recv-body", "verified", "before-response", "half-response")
+POLLED = ("page-fetched", "rows-inserted", "cursor-set")
+WEB = (*EDGES, "before-insert", "after-insert", *COMMITS)
+WORK = ("claim", "parsed", "upsert", "outbox", "mark-done", "sequenced", "matched", "linked", "consumer-moved", *POLLED)
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+@dataclass
+class Trap:
+    """The n-th time that one point is reached, the process is gone. `deaths`: the file that says where and who."""
+
+    point: str
+    left: int
+    deaths: Path
+    committing: dict[Any, set[str]] = field(default_factory=dict)
+
+    def reached(self, point: str) -> None:
+        """Die, if this is the point and the time for it."""
+        if point != self.point:
+            return
+        self.left -= 1
+        if self.left <= 0:
+            with self.deaths.open("a") as file:
+                file.write(f"{os.getpid()} {point}\n")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def is_committing_a_receipt(self) -> bool:
+        """Whether the present task commits a transaction that wrote a receipt."""
+        return "receipt" in self.committing.get(_task(), ())
+
+
+def _task() -> Any:
+    try:
+        return asyncio.current_task()
+    except RuntimeError:  # another thread, or no loop yet
+        return None
+
+
+def install(trap: Trap) -> None:
+    """Bind every point to this process."""
+    _statements(trap)
+    _commits(trap)
+    _drivers(trap)
+    _functions(trap)
+
+
+def _statements(trap: Trap) -> None:
+    before = {name: re.compile(pattern, re.IGNORECASE | re.DOTALL) for name, pattern in BEFORE.items()}
+    after = {name: re.compile(pattern, re.IGNORECASE | re.DOTALL) for name, pattern in AFTER.items()}
+
+    @event.listens_for(Engine, "before_cursor_execute")
+    def _before(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        written = _WRITES.match(statement)
+        if written:
+            connection.info.setdefault(FLAG, set()).add(written[2].lower())
+        for name, pattern in before.items():
+            if pattern.search(statement):
+                trap.reached(name)
+
+    @event.listens_for(Engine, "after_cursor_execute")
+    def _after(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        for name, pattern in after.items():
+            if pattern.search(statement):
+                trap.reached(name)
+        if re.search(AFTER["after-insert"], statement) and "poll" in connection.info.get(FLAG, ()):
+            trap.reached("rows-inserted")
+
+
+def _commits(trap: Trap) -> None:
+    @event.listens_for(Engine, "commit")
+    def _commit(connection: Any) -> None:
+        written = connection.info.pop(FLAG, set())
+        trap.committing[_task()] = written
+        if "receipt" in written:
+            trap.reached("before-commit")
+
+    @event.listens_for(Engine, "rollback")
+    def _rollback(connection: Any) -> None:
+        connection.info.pop(FLAG, None)
+
+    @event.listens_for(Session, "after_commit")
+    def _after_commit(_session: Any) -> None:
+        if "receipt" in trap.committing.pop(_task(), ()):
+            trap.reached("after-commit")
+
+
+def _drivers(trap: Trap) -> None:
+    """The ambiguous one: the database has the COMMIT, and nobody here will ever hear what came of it."""
+    execute = asyncpg.Connection.execute
+
+    async def _execute(self: Any, query: str, *arguments: Any, **named: Any) -> Any:
+        if query == "COMMIT;" and trap.point == "commit-sent-no-reply" and trap.is_committing_a_receipt():
+            sent = asyncio.ensure_future(execute(self, query, *arguments, **named))
+            await asyncio.sleep(0.001 if trap.left <= 1 else 0)
+            trap.reached("commit-sent-no-reply")
+            return await sent
+        return await execute(self, query, *arguments, **named)
+
+    asyncpg.Connection.execute = _execute
+    apart = sqlite._Near._apart
+
+    def _apart(self: Any, fn: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        done = apart(self, fn, *arguments, **named)
+        if getattr(fn, "__name__", "") == "commit" and any("receipt" in written for written in trap.committing.values()):
+            trap.reached("commit-sent-no-reply")
+        return done
+
+    sqlite._Near._apart = _apart  # type: ignore[method-assign]
+
+
+def _functions(trap: Trap) -> None:
+    verify, keep_page = receive.verify, polling.Asking._keep_page
+
+    def _verify(*arguments: Any, **named: Any) -> Any:
+        verification = verify(*arguments, **named)
+        trap.reached("verified")
+        return verification
+
+    async def _keep_page(self: Any, *arguments: Any, **named: Any) -> None:
+        trap.reached("page-fetched")
+        await keep_page(self, *arguments, **named)
+
+    receive.verify = _verify
+    polling.Asking._keep_page = _keep_page  # type: ignore[method-assign]
+
+
+def at_the_edges(app: App, trap: Trap) -> App:
+    """The application with the points of ASGI: a body came in, an answer begins, an answer is half out."""
+
+    async def edged(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith("/webhooks/"):
+            await app(scope, receive, send)
+            return
+
+        async def receiving() -> dict[str, Any]:
+            message = await receive()
+            if message["type"] == "http.request":
+                trap.reached("recv-body")
+            return message
+
+        async def sending(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                trap.reached("before-response")
+            await send(message)
+            if message["type"] == "http.response.start":
+                trap.reached("half-response")
+
+        await app(scope, receiving, sending)
+
+    return edged

@@ -1,0 +1,72 @@
+"""A TCP proxy of our own between any two parts of the rig: it delays, cuts, or goes deaf with every line left open."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import StrEnum
+
+
+class Weather(StrEnum):
+    """How the line is. DEAF: bytes are taken and go nowhere, nobody is told. CUT: every line breaks, new ones too."""
+
+    FAIR = "fair"
+    SLOW = "slow"
+    DEAF = "deaf"
+    CUT = "cut"
+
+
+class Proxy:
+    """Listens on a port of its own and passes everything on to `port`, as the weather allows."""
+
+    def __init__(self, port: int, delay: float = 0.2) -> None:
+        self._target, self._delay = port, delay
+        self._weather = Weather.FAIR
+        self._lines: set[asyncio.StreamWriter] = set()
+        self._server: asyncio.Server | None = None
+        self.port = 0
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    def become(self, weather: Weather) -> None:
+        """Change the weather. After DEAF the lines that were open stay dead: what went into them is lost for ever."""
+        if weather is Weather.CUT or self._weather is Weather.DEAF:
+            for line in list(self._lines):
+                line.transport.abort()
+        self._weather = weather
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._weather is Weather.CUT:
+            writer.transport.abort()
+            return
+        try:
+            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            writer.transport.abort()
+            return
+        lines = {writer, there_writer}
+        self._lines |= lines
+        try:
+            await asyncio.gather(self._pass(reader, there_writer), self._pass(there_reader, writer))
+        except OSError:  # one side is gone, so the other goes too
+            pass
+        finally:
+            self._lines -= lines
+            for line in lines:
+                line.transport.abort()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            if self._weather is Weather.SLOW:
+                await asyncio.sleep(self._delay)
+            if self._weather is not Weather.DEAF:
+                writer.write(data)
+                await writer.drain()
+        raise ConnectionResetError
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self.become(Weather.CUT)
+            await self._server.wait_closed()
