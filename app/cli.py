@@ -1,5 +1,6 @@
 """The command line: set-up, imports, replay and releases for whoever runs the service."""
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from app import connection_commands, connector_commands, operations
 from app.kit import migrate as schema
 from app.kit.keyring import create_key_file
 from app.kit.logging import configure
+from app.kit.serving import server_options
 from app.main import work_until_stopped
 from app.terminal import OrganizationId, read_settings, run, show
 
@@ -49,8 +51,8 @@ def serve(
     no_work: Annotated[bool, typer.Option("--no-work", help="The web alone; `harmline work` does the rest elsewhere.")] = False,
 ) -> None:
     """Migrate, then serve the web and work behind it."""
-    configure()
     config = read_settings()
+    configure(logging.getLevelNamesMapping()[config.log_level])
     if not config.key_file.exists():
         if config.https:
             typer.echo(f"{config.key_file} is missing: make one with `harmline keys create`, or restore it", err=True)
@@ -62,18 +64,17 @@ def serve(
         factory=True,
         host=config.host,
         port=config.port,
-        access_log=False,
-        log_config=None,
-        server_header=False,
         forwarded_allow_ips=config.trusted_proxies,
+        **server_options(config),
     )
 
 
 @cli.command()
 def work() -> None:
     """Work behind the doors without the web, beside processes that `serve --no-work`; any number of them, on PostgreSQL."""
-    configure()
-    uvloop.run(work_until_stopped(read_settings()))
+    config = read_settings()
+    configure(logging.getLevelNamesMapping()[config.log_level])
+    uvloop.run(work_until_stopped(config))
 
 
 @cli.command()

@@ -18,8 +18,9 @@ from app.kit import clock
 from app.terminal import show
 from connectors.contract import BrokenEvent, Connector, RawEvent
 from connectors.docs import OVERVIEW
+from connectors.playing import PAGE, Playground
 from connectors.registry import NAME, folders, registry
-from connectors.sandboxing import Sandbox, serving
+from connectors.sandboxing import Sandbox, serving_app
 
 commands = typer.Typer(no_args_is_help=True, help="The wire formats that are known here.")
 
@@ -133,7 +134,7 @@ def write_folder(folder: Path, title: str) -> None:
 
 
 def serve_sandbox(name: str, port: int) -> None:
-    """Serve a connector's fake provider until Ctrl-C; says how to look at it and who can be connected to it."""
+    """Serve a connector's fake provider until Ctrl-C; says where to play with it and who can be connected to it."""
     _known(name)
     try:
         found = importlib.import_module(f"connectors.{name}.sandbox").sandbox
@@ -150,13 +151,16 @@ def serve_sandbox(name: str, port: int) -> None:
 
 
 async def _serve(sandbox: Sandbox, port: int) -> None:
-    async with serving(sandbox, port) as base_url:
+    playground = Playground(sandbox)
+    async with serving_app(playground.app, port) as base_url:
         typer.echo(f"{sandbox.name}, imitated, at {base_url}. Everything about it is invented. Stop it with Ctrl-C.")
+        typer.echo(f"Play with it at {base_url}{PAGE}: enrol people, let things happen to them, send, let it misbehave.")
+        typer.echo(f"It knows {' and '.join(playground.people)}, and answers here:")
         for route in sandbox.routes():
             typer.echo(f"  {getattr(route, 'path', '')}")
         typer.echo(f"Its settings: {json.dumps(sandbox.settings(base_url))}")
         if sandbox.webhook_secret:
             typer.echo(f"Its deliveries are signed with: {sandbox.webhook_secret}")
-        typer.echo("Ask it with curl. No other Harmline can be connected to it: addresses of this machine are never asked,")
-        typer.echo("except by the very process that serves the sandbox. To see all of them connected: ./run demo")
+        typer.echo("It can send to a Harmline that runs here. None can ask it: addresses of this machine are never asked, except")
+        typer.echo("by the very process that serves the sandbox. Ask it with curl; to see all of them connected: ./run demo")
         await asyncio.Event().wait()

@@ -1,15 +1,17 @@
 """The application: routes, workers, and what ties them together. Nothing happens when this module is imported."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from fastapi import Depends, FastAPI
 from secure import Secure
 from secure.middleware import SecureASGIMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access import endpoints as access
 from app.access import mailing
@@ -27,22 +29,32 @@ from app.intake import endpoints as intake
 from app.intake import looking_up
 from app.intake import workers as intake_workers
 from app.intake.asker import Asker
-from app.kit import errors, health, outbox
+from app.intake.first_byte import Acknowledged, FirstByte
+from app.intake.gateway import Gateway
+from app.intake.refusals import Refusals
+from app.kit import errors, health, metrics, outbox
 from app.kit.config import Settings, settings
 from app.kit.context import Context, open_context
 from app.kit.edge import Edge
+from app.kit.health import Readiness
 from app.kit.letters import Postman
 from app.kit.outbox import Consumer
+from app.kit.wakeup import Wakeups
 from app.linkage import workers as linkage_workers
 from app.members import endpoints as members
 from app.notices import workers as notice_workers
 from app.notices import writing
 from app.statistics import endpoints as statistics
 from app.timeline import endpoints as timeline
+from app.watch.readiness import checks
+from app.watch.workers import Watcher
 from app.web import endpoints as web
-from app.web.headers import SECURITY_HEADERS, NoStore
+from app.web.headers import SECURITY_HEADERS, NoStore, always
 
 log = structlog.get_logger(__name__)
+
+MEASURED_EVERY = 5.0
+"""Seconds between two settings of the gauges that need the database."""
 
 ROUTERS = (
     health.router,
@@ -80,11 +92,18 @@ def consumers(context: Context) -> list[Consumer]:
 class Workers:
     """The work behind the doors: handle what was received, pass on what happened, until nothing is left to do."""
 
-    def __init__(self, context: Context) -> None:
-        """One set of workers for each process; leases in the database keep the sets apart."""
+    def __init__(self, context: Context, refusals: Refusals | None = None, acknowledged: Acknowledged | None = None) -> None:
+        """One set of workers for each process; leases in the database keep the sets apart.
+
+        `refusals`: those of its intake; `acknowledged`: what this process answers to senders, if it does.
+        """
         self._context = context
+        self._refusals = refusals or Refusals()
         self.asker = Asker(context)
-        self._workers = [outbox.Worker(context.database, consumer) for consumer in consumers(context)]
+        self._consumers = consumers(context)
+        self._workers = [outbox.Worker(context.database, consumer) for consumer in self._consumers]
+        self.readiness = Readiness(context, checks(self._consumers))
+        self.watcher = Watcher(context, self.readiness, acknowledged or Acknowledged())
         self._postman = Postman(context.database, [mailing.sign_in_letter(context), *writing.kinds(context)])
         self._running = asyncio.Lock()
 
@@ -93,6 +112,7 @@ class Workers:
         total = 0
         while done := await self._work() + await self.send_letters():
             total += done
+        await intake_workers.write_refusals(self._context.database, self._refusals)
         return total
 
     async def _work(self) -> int:
@@ -110,21 +130,30 @@ class Workers:
         return total
 
     async def _round(self) -> int:
-        done = await intake_workers.handle_waiting(self._context.database, self._context.keyring)
-        done += await outbox.sequence(self._context.database)
-        due = await outbox.behind(self._context.database, [worker.consumer for worker in self._workers])
+        """One look at what there is to do, in one transaction that holds up nobody; then the work itself."""
+        database, done = self._context.database, 0
+        async with database.begin(read_only=True) as tx:
+            received = await intake_workers.anything_waits(tx)
+            unplaced = await outbox.anything_new(tx)
+            due = await outbox.who_is_behind(tx, self._consumers)
+        if received:
+            done += await intake_workers.handle_waiting(database, self._context.keyring)
+        if received or unplaced:
+            done += await outbox.sequence(database)
+            due = await outbox.behind(database, self._consumers)
         for worker in self._workers:
             if worker.consumer.name in due:
                 done += await worker.run()
         return done
 
     async def sweep(self) -> None:
-        """What is due by the calendar: give up on what has waited too long for consent."""
+        """What is due by the calendar: give up on what has waited too long for consent, forget what everybody has handled."""
         async with self._context.database.begin() as tx:
             await matching.expire(tx, self._context.keyring)
         async with self._context.database.begin() as tx:
             await looking_up.give_up(tx, self._context.keyring)
         await intake_workers.erase_by_contract(self._context.database, self._context.keyring)
+        await outbox.forget_handled(self._context.database, self._consumers)
 
     async def ask(self) -> int:
         """Ask every provider that is due, and work until nothing is left to do; returns how many turns that took."""
@@ -142,7 +171,7 @@ class Workers:
 
     async def watch(self) -> None:
         """Look once for what stands in the way."""
-        await notice_workers.watch(self._context)
+        await notice_workers.watch(self._context, await self.watcher.signs())
 
     def ticks(self) -> dict[str, Callable[[], Awaitable[object]]]:
         """What is done again and again, by name."""
@@ -151,6 +180,10 @@ class Workers:
             "asking": self.asker.tick,
             "letters": self.send_letters,
             "watching": self.watch,
+            "accounts": self.watcher.check_accounts,
+            "canary": self.watcher.fly,
+            "measuring": self.watcher.measure,
+            "volume": self.watcher.count,
             "sweep": self.sweep,
         }
 
@@ -171,10 +204,37 @@ def _schedule(context: Context, workers: Workers) -> AsyncIOScheduler:
     scheduler = AsyncIOScheduler()
     options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
     often, each_minute, each_hour = context.settings.worker_interval, 60.0, 3600.0
-    every = {"work": often, "asking": often, "letters": often, "watching": each_minute, "sweep": each_hour}
+    every = {"work": often, "asking": often, "letters": often, "measuring": MEASURED_EVERY}
+    every |= {"watching": each_minute, "accounts": each_minute, "canary": each_minute, "volume": each_minute, "sweep": each_hour}
     for name, work in workers.ticks().items():
         scheduler.add_job(again_and_again(work, name), "interval", seconds=every[name], **options)
     return scheduler
+
+
+class Service(FastAPI):
+    """The application; deliveries do not go through the framework, which would cost more than keeping them."""
+
+    front: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (an ASGI call)."""
+        scope["app"] = self
+        await self.front(scope, receive, send)
+
+
+@asynccontextmanager
+async def working(context: Context, workers: Workers) -> AsyncIterator[None]:
+    """While this is open the workers work: by the clock, and whenever work is announced."""
+    scheduler = _schedule(context, workers)
+    scheduler.start()
+    woken = asyncio.create_task(Wakeups(context.database, again_and_again(workers.tick, "work")).run())
+    try:
+        yield
+    finally:
+        woken.cancel()
+        await asyncio.gather(woken, return_exceptions=True)
+        scheduler.shutdown(wait=False)
+        await workers.asker.close()
 
 
 async def work_until_stopped(config: Settings) -> None:
@@ -183,21 +243,21 @@ async def work_until_stopped(config: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     context = open_context(config)
-    workers = Workers(context)
-    scheduler = _schedule(context, workers)
-    scheduler.start()
     try:
-        await stopped.wait()
+        with metrics.served(config.metrics_host, config.metrics_port):
+            async with working(context, Workers(context)):
+                await stopped.wait()
     finally:
-        scheduler.shutdown(wait=False)
-        await workers.asker.close()
         await context.database.close()
 
 
 def attach(app: FastAPI, context: Context) -> None:
     """Give an application the world it works in."""
     app.state.context = context
-    app.state.workers = Workers(context)
+    app.state.acknowledged = Acknowledged()
+    app.state.intake = intake.open_intake(context)
+    app.state.workers = Workers(context, app.state.intake.refusals, app.state.acknowledged)
+    app.state.readiness = app.state.workers.readiness
 
 
 def create_app(config: Settings | None = None, context: Context | None = None, *, work: bool = True) -> FastAPI:
@@ -207,17 +267,20 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         opened = context or open_context(config or settings())
         attach(app, opened)
-        scheduler = _schedule(opened, app.state.workers) if work else None
-        if scheduler is not None:
-            scheduler.start()
-        yield
-        if scheduler is not None:
-            scheduler.shutdown(wait=False)
-            await app.state.workers.asker.close()
+        async with AsyncExitStack() as doing:
+            if work:
+                await doing.enter_async_context(working(opened, app.state.workers))
+            doing.enter_context(metrics.served(opened.settings.metrics_host, opened.settings.metrics_port))
+            await doing.enter_async_context(intake_workers.counting(opened.database, app.state.intake.refusals))
+            doing.push_async_callback(app.state.intake.desk.close)
+            if context is None:
+                gc.collect()
+                gc.freeze()  # what was made by now stays to the end: looking through it again and again would hold up deliveries
+            yield
         if context is None:
             await opened.database.close()
 
-    app = FastAPI(
+    app = Service(
         title="Harmline",
         summary="Identity-theft alerts of the people hit by a breach, kept as evidence of damages.",
         version="1",
@@ -238,7 +301,9 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
         attach(app, context)
     app.add_middleware(Edge)
     app.add_middleware(NoStore)
-    app.add_middleware(SecureASGIMiddleware, secure=Secure(**SECURITY_HEADERS))
+    secure = Secure(**SECURITY_HEADERS)
+    app.add_middleware(SecureASGIMiddleware, secure=secure)
+    app.front = FirstByte(Gateway(app, super(Service, app).__call__, always(secure)))
     return app
 
 

@@ -31,6 +31,7 @@ from app.main import Workers
 from app.members import repository as member_rows
 from app.members import service as members
 from app.members.roster import parsed, read_enrollments, read_roster
+from app.watch.tracing import story
 from connectors.contract import Sender
 
 T = TypeVar("T")
@@ -221,10 +222,10 @@ async def replay(context: Context, organization_id: UUID) -> int:
 async def trace(context: Context, receipt_id: UUID) -> dict[str, Any]:
     """The story of one receipt."""
     async with context.database.begin() as tx:
-        story = await intake.trace(tx, context, receipt_id)
-    if story is None:
+        told = await story(tx, context, receipt_id)
+    if told is None:
         raise Problem(404, "There is no receipt with this id.")
-    return story
+    return told
 
 
 async def accounts(context: Context, organization_id: UUID, connection_id: UUID | None = None) -> dict[str, Any]:

@@ -1,7 +1,9 @@
-"""What keeping costs: Harmline's door against a bare handler that verifies and answers, over real HTTP, in one run.
+"""What keeping costs: a bare handler, the naive way and Harmline, over real HTTP, in one run on one machine.
 
-`./run bench intake` prints requests a second for each, taken in turns so that a noisy machine disturbs both, and last
-one JSON line with the ratio. Client, server and database share the machine.
+`./run bench intake` measures 1, 16, 64 and 256 connections, distinct and repeated bodies, one process and two, on SQLite and
+PostgreSQL with every commit flushed. Only receiving is measured: Harmline runs without its workers. Rounds go over the three in
+turn, so that a noisy machine disturbs all alike; ratios are medians of each round's own. What was acknowledged is counted in the
+database at the end. The last line is JSON. `--quick` measures the cells that decide, in under a minute: see docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -9,105 +11,214 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import shutil
 import statistics
+import sys
 import tempfile
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import defaultdict
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-import httpx
-import uvicorn
-from fastapi import FastAPI, Request
+from benchmarks.support.child import Child
+from benchmarks.support.machine import facts
+from benchmarks.support.postgres import bench_folder
+from benchmarks.support.servers import BARE, HARMLINE, KINDS, NAIVE, Stage, Target, stage
 
-from app.connections.service import Created, create_connection
-from app.kit import clock, crypto
-from app.kit.config import Settings
-from app.kit.context import Context
-from app.kit.database import Database
-from app.kit.keyring import Keyring
-from app.kit.mail import Mailer
-from app.kit.migrate import upgrade
-from app.main import create_app
-from app.members.service import create_organization
-from connectors.contract import Sender
-from connectors.standard.sandbox import sign
-from connectors.verifiers import Outcome, Secret, StandardWebhooks
+DATABASES = ("sqlite", "postgresql")
+FASTEST = {BARE: 10_000, NAIVE: 3_000, HARMLINE: 10_000}
+"""Requests a second for which distinct bodies are prepared; a server that is faster is measured until they run out."""
+WARM_UP = 0.5
 
 
-def bare(secret: str) -> FastAPI:
-    """The baseline: read the body, verify the same signature, answer 202."""
-    app, verifier, secrets = FastAPI(), StandardWebhooks(), [Secret("only", secret)]
+@dataclass(frozen=True)
+class Cell:
+    """What is measured once in each round for each of the three."""
 
-    @app.post("/", status_code=202)
-    async def take(request: Request) -> dict[str, str]:
-        found = verifier.check(await request.body(), request.headers, secrets, clock.now())
-        return {"outcome": found.outcome if found.outcome is Outcome.AUTHENTIC else "refused"}
-
-    return app
+    connections: int
+    bodies: str
+    processes: int
 
 
-@asynccontextmanager
-async def served(app: FastAPI) -> AsyncIterator[str]:
-    """Serve an application on a free port of the loopback address."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error", access_log=False, lifespan="off"))
-    task = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 - uvicorn tells it by a flag only
-        await asyncio.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    await task
+DECISIVE = (Cell(64, "distinct", 1), Cell(256, "distinct", 1))
+ALL_CELLS = tuple(
+    Cell(connections, bodies, processes)
+    for processes in (1, 2)
+    for bodies in ("distinct", "repeated")
+    for connections in (1, 16, 64, 256)
+)
 
 
-async def rate(url: str, secret: str, requests: int, connections: int, run: str) -> float:
-    """Distinct bodies, `connections` at a time; requests a second. Raises on any answer but 202."""
-    numbers = iter(range(requests))
+@dataclass
+class Books:
+    """What was acknowledged to the sender, to be found again in the database; and what was not."""
 
-    async def one(client: httpx.AsyncClient) -> None:
-        for number in numbers:
-            body = json.dumps({"id": f"{run}-{number}", "type": "ping"}).encode()
-            headers = {"content-type": "application/json", **sign(secret, body, at=clock.now())}
-            (await client.post(url, content=body, headers=headers)).raise_for_status()
-
-    async with httpx.AsyncClient(limits=httpx.Limits(max_connections=connections)) as client:
-        begun = time.perf_counter()
-        await asyncio.gather(*(one(client) for _ in range(connections)))
-        return requests / (time.perf_counter() - begun)
+    distinct: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    acknowledged: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    refused: list[str] = field(default_factory=list)
 
 
-async def prepared(folder: Path) -> tuple[Context, Created]:
-    """A migrated database with one connection."""
-    url = f"sqlite+aiosqlite:///{folder}/bench.db"
-    await asyncio.to_thread(upgrade, url)
-    context = Context(Settings(database_url=url), Database(url), Keyring(crypto.new_key()), Mailer(None, "bench@localhost"))
-    async with context.database.begin() as tx:
-        organization = await create_organization(tx, context.keyring, "Bench")
-        made = await create_connection(
-            tx, context.keyring, organization.id, connector="standard", title="Bench", sender=Sender.PROVIDER
-        )
-    return context, made
+Results = dict[tuple[Cell, str], list[dict[str, Any]]]
 
 
-async def main(rounds: int, requests: int, connections: int) -> None:
-    """Measure in turns and print."""
-    rates: dict[str, list[float]] = {"bare": [], "harmline": []}
-    with tempfile.TemporaryDirectory() as folder:
-        context, made = await prepared(Path(folder))
-        async with served(bare(made.secret)) as plain, served(create_app(context=context, work=False)) as ours:
+class Measuring:
+    """One database's measurement."""
+
+    def __init__(self, database: str, place: Stage, sender: Child, seconds: float) -> None:
+        self._database = database
+        self._stage = place
+        self._sender = sender
+        self._seconds = seconds
+        self._runs = 0
+        self.books = Books()
+        self.results: Results = defaultdict(list)
+
+    def once(self, kind: str, target: Target, cell: Cell, seconds: float) -> dict[str, Any]:
+        """Let the sender send for so long, and book what was acknowledged."""
+        self._runs += 1
+        job = {
+            "run": f"{kind}-{self._runs}",
+            "port": target.port,
+            "path": target.path,
+            "secret": self._stage.secret,
+            "bodies": cell.bodies,
+            "most": max(500, int(FASTEST[kind] * cell.processes * seconds)),
+            "connections": cell.connections,
+            "seconds": seconds,
+        }
+        before = target.cpu_seconds()
+        self._sender.tell(job)
+        result: dict[str, Any] = self._sender.hear()
+        after = target.cpu_seconds()
+        result["cpu_us"] = None if before is None or after is None else (after - before) / result["answers"] * 1e6
+        self.books.distinct[kind] += result["distinct"]
+        self.books.acknowledged[kind] += result["acknowledged"]
+        if result["refused"]:
+            self.books.refused.append(f"{self._database}, {kind}, {cell}: {result['refused']}")
+        return result
+
+    def measure(self, cells: tuple[Cell, ...], rounds: int) -> None:
+        """Every cell in every round, the three in turn; whoever begins changes from round to round."""
+        with ExitStack() as stack:
+            targets = {}
+            for processes in sorted({cell.processes for cell in cells}):
+                for kind in KINDS:
+                    target = targets[kind, processes] = self._stage.start(kind, processes)
+                    stack.callback(target.stop)
+            for (kind, processes), target in targets.items():
+                target.ready()
+                self.once(kind, target, Cell(16, "distinct", processes), WARM_UP)
             for number in range(rounds):
-                rates["bare"].append(await rate(plain, made.secret, requests, connections, f"b{number}"))
-                rates["harmline"].append(await rate(ours + made.path, made.secret, requests, connections, f"h{number}"))
-                print(f"round {number + 1}: " + ", ".join(f"{name} {r[-1]:,.0f}/s" for name, r in rates.items()))
-        await context.database.close()
-    medians = {name: statistics.median(found) for name, found in rates.items()}
-    shown = {name: round(found) for name, found in medians.items()}
-    print(json.dumps({"database": "sqlite", **shown, "vs_bare": round(medians["harmline"] / medians["bare"], 3)}))
+                for cell in cells:
+                    for kind in KINDS[number % 3 :] + KINDS[: number % 3]:
+                        result = self.once(kind, targets[kind, cell.processes], cell, self._seconds)
+                        self.results[cell, kind].append(result)
+                        sys.stderr.write(
+                            f"{self._database} round {number + 1}/{rounds} {cell.connections} {cell.bodies}"
+                            f" x{cell.processes} {kind}: {result['per_s']:.0f}/s\n"
+                        )
+
+    def amiss(self) -> list[str]:
+        """What was acknowledged and is not in the database exactly once; and what was not acknowledged though it should be."""
+        found = asyncio.run(self._stage.stored())
+        wrong = [
+            f"{self._database}, {kind}: {found[kind]['rows']} rows for {self.books.distinct[kind]} bodies acknowledged"
+            for kind in (NAIVE, HARMLINE)
+            if found[kind]["rows"] != self.books.distinct[kind]
+        ]
+        own = found[HARMLINE]
+        if own["in_ledger"] != own["rows"]:
+            wrong.append(f"{self._database}: {own['in_ledger']} ledger entries for {own['rows']} receipts")
+        if own["deliveries"] != self.books.acknowledged[HARMLINE]:
+            told = self.books.acknowledged[HARMLINE]
+            wrong.append(f"{self._database}: {own['deliveries']} deliveries counted, {told} acknowledged")
+        return [*wrong, *self.books.refused]
+
+
+def _median(results: list[dict[str, Any]], name: str) -> float:
+    return float(statistics.median(result[name] for result in results))
+
+
+def _ratio(above: list[dict[str, Any]], below: list[dict[str, Any]], names: tuple[str, str] = ("per_s", "per_s")) -> float:
+    """The median over the rounds of each round's own ratio."""
+    each = [one[names[0]] / other[names[1]] for one, other in zip(above, below, strict=True)]
+    return float(round(statistics.median(each), 3))
+
+
+def ratios(results: Results, processes: int) -> dict[str, float]:
+    """The four numbers that decide, from the 64-connection distinct cells."""
+    at_64, at_256 = Cell(64, "distinct", processes), Cell(256, "distinct", processes)
+    own = results[at_64, HARMLINE]
+    return {
+        "vs_naive": _ratio(own, results[at_64, NAIVE]),
+        "vs_bare": _ratio(own, results[at_64, BARE]),
+        "p99_vs_naive_p50": _ratio(own, results[at_64, NAIVE], ("p99_ms", "p50_ms")),
+        "at_256_vs_64": _ratio(results[at_256, HARMLINE], own),
+        "per_s": round(_median(own, "per_s")),
+    }
+
+
+def table(database: str, results: Results) -> str:
+    """All cells of one database, medians over the rounds."""
+    lines = [f"\n{database}", "connections bodies   processes server      per s    p50 ms    p99 ms  CPU us each"]
+    for (cell, kind), found in results.items():
+        processor = _median(found, "cpu_us") if found[0]["cpu_us"] is not None else float("nan")
+        lines.append(
+            f"{cell.connections:>11} {cell.bodies:<8} {cell.processes:>9} {kind:<9} {_median(found, 'per_s'):>7.0f}"
+            f" {_median(found, 'p50_ms'):>9.2f} {_median(found, 'p99_ms'):>9.2f} {processor:>12.0f}"
+        )
+    return "\n".join(lines)
+
+
+def main(given: argparse.Namespace) -> int:
+    """Measure and print; 1 when something acknowledged is not stored exactly once."""
+    cells = DECISIVE if given.quick else ALL_CELLS
+    folder = Path(tempfile.mkdtemp(prefix="intake-", dir=bench_folder()))
+    folder.chmod(0o755)  # PostgreSQL's user goes through it
+    machine, wrong, every = facts(folder), [], []
+    last: dict[str, dict[str, Any]] = {}
+    print(json.dumps(machine))
+    sender = Child("benchmarks.support.client", log=folder / "client.log")
+    try:
+        sender.hear()
+        for database in given.database or DATABASES:
+            place = folder / database
+            place.mkdir()
+            with stage(database, place) as made:
+                measuring = Measuring(database, made, sender, given.seconds)
+                measuring.measure(cells, given.rounds)
+                wrong += measuring.amiss()
+            print(table(database, measuring.results))
+            last[database] = ratios(measuring.results, 1)
+            if not given.quick:
+                last[database]["two_processes"] = ratios(measuring.results, 2)
+            every += [
+                {"database": database, **asdict(cell), "server": kind, "rounds": found}
+                for (cell, kind), found in measuring.results.items()
+            ]
+    finally:
+        sender.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+    if given.save:
+        given.save.write_text(json.dumps({"machine": machine, "ratios": last, "cells": every}, indent=1) + "\n")
+    print(
+        "\n".join(
+            ["", *(f"AMISS: {line}" for line in wrong)] if wrong else ["\nEvery body that was acknowledged is stored once."]
+        )
+    )
+    print(json.dumps(last))
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--requests", type=int, default=500)
-    arguments.add_argument("--connections", type=int, default=16)
-    given = arguments.parse_args()
-    asyncio.run(main(given.rounds, given.requests, given.connections))
+    arguments = argparse.ArgumentParser(description="A bare handler, the naive way and Harmline, receiving, in one run.")
+    arguments.add_argument("--quick", action="store_true", help="64 and 256 connections, distinct bodies, one process")
+    arguments.add_argument("--rounds", type=int, help="how often each cell is measured (2 if quick, else 3)")
+    arguments.add_argument("--seconds", type=float, help="how long each cell is measured (1.2 if quick, else 2)")
+    arguments.add_argument("--database", action="append", choices=DATABASES, help="this one only")
+    arguments.add_argument("--save", type=Path, help="write every round of every cell to this JSON file")
+    parsed = arguments.parse_args()
+    parsed.rounds = parsed.rounds or (2 if parsed.quick else 3)
+    parsed.seconds = parsed.seconds or (1.2 if parsed.quick else 2.0)
+    sys.exit(main(parsed))

@@ -56,8 +56,22 @@ class NotAllowed(ProviderError):
     state = "not_allowed"
 
 
+class UnknownReference(UnexpectedAnswer):
+    """The provider answers, and does not know whom we ask about: the reference may be wrong, or they are not monitored."""
+
+
 class NotAPath(NotAllowed):
     """This one question cannot be asked: a reference or an id in it would lead out of the provider's address. Others can be."""
+
+
+def may_be_one_questions(error: ProviderError) -> bool:
+    """Whether an error may be about one question alone, so that others are worth asking.
+
+    It is not where the provider wants to be left alone, or where its address may not be asked at all.
+    """
+    if isinstance(error, TryLater):
+        return error.seconds is None
+    return isinstance(error, NotAPath) or not isinstance(error, NotAllowed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +148,16 @@ class Page:
     """One answer to be kept, byte for byte, and where to go on; both are committed together, or neither is.
 
     `body` None: nothing to keep, only the cursor moves (a 404 that means "nobody here"). `subject`: whose cursor it is,
-    the connection's own when None. `cursor` None leaves the cursor where it is.
+    the connection's own when None. `cursor` None leaves the cursor where it is. A subject's pages come one after another, and
+    the last of them is known by another subject's, or by having no body. `error`: the question about `subject` failed, and the
+    others are asked all the same; whether it is about more than this subject, the core decides.
     """
 
     body: bytes | None = field(repr=False)
     cursor: str | None = None
     asked: Asked = field(default_factory=dict)
     subject: str | None = field(default=None, repr=False)
+    error: ProviderError | None = None
 
 
 @dataclass(frozen=True, slots=True)

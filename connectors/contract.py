@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, TypeVar
@@ -214,12 +214,15 @@ class WebhookPlan:
     """How deliveries come in by push: what proves them, what they may be.
 
     `sources` names the setting that lists the addresses deliveries come from (networks; an empty list takes any).
+    `fresh_within`: for a provider that sends by the calendar and is not asked: without a delivery for this long the connection
+    is silent, and that is an alarm. None: it sends when something happens, which may be never.
     """
 
     verifier: Verifier | NotSigned
     media_types: frozenset[str] = frozenset({"application/json"})
     largest_body: int = 1024 * 1024
     sources: str | None = None
+    fresh_within: timedelta | None = None
 
 
 class Connector(ABC):
@@ -250,7 +253,8 @@ class Connector(ABC):
     def pages(self, http: Http, config: Any, cursor: str | None, subjects: Sequence[Subject]) -> AsyncIterator[Page]:
         """Ask for what is new, page by page, for a connector with a `poll` plan. `cursor` None: from the beginning.
 
-        Raises ProviderError; the pages before it are kept.
+        Raises ProviderError; the pages before it are kept. Where the question about one subject fails, hand it on as a
+        `Page.error` and go on, if `asking.may_be_one_questions` says so.
         """
         raise TypeError(f"{self.name} is not polled")
 

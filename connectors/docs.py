@@ -64,6 +64,12 @@ def found_later(connector: Connector) -> str:
     return "only what is sent again" + ("; what a notice named is looked up a few times" if connector.looks_up else "")
 
 
+def called_silent(connector: Connector) -> str:
+    """After how long without anything an alarm is raised, where the connection says nothing else."""
+    fresh = connector.poll.freshness if connector.poll else connector.webhook.fresh_within if connector.webhook else None
+    return f"after {_span(fresh)} without anything" if fresh else "never, unless the connection says when"
+
+
 def kept_raw(connector: Connector) -> str:
     """How long the provider's raw data is kept."""
     return _span(connector.retention.raw) if connector.retention else "no limit declared"
@@ -128,6 +134,7 @@ def table(connector: Connector) -> str:
     asked = {
         "comes in": comes_in(connector),
         "found again after a gap": found_later(connector),
+        "called silent": called_silent(connector),
         "raw data kept": kept_raw(connector),
     }
     parts = [

@@ -110,6 +110,11 @@ def sandbox_allowed(origin: str) -> Iterator[None]:
             del _sandboxes[origin]
 
 
+def require_base(url: str) -> None:
+    """NotAllowed for an address that the provider client of this process would never connect to."""
+    base_of(url, _sandboxes)
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class _Request:
     """One request, ready to be sent; holds secrets, so it is shown nowhere."""

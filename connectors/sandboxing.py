@@ -230,6 +230,10 @@ class Sandbox(ABC):
         What a provider pushes waits in `unsent` until `push`; one that pushes many in one body has a `push` of its own.
         """
 
+    def to_send(self) -> int:
+        """How many notifications wait to be sent."""
+        return len(self.unsent)
+
     def made_up(self, number: int) -> bytes:
         """A body that somebody invented, as this provider would write it; about nobody whom it knows."""
         return b"{}"

@@ -1,8 +1,9 @@
 """JSON as strangers write it, read with care: what two readers could read differently is a flaw, not a value.
 
 A flaw is a key given twice (also when one is escaped or composed differently), NaN or Infinity, a number too large to
-be exact (RFC 7493), or a text that no database can store. A flaw stays in the tree, so that a connector can refuse one
-item and keep its neighbours. Whatever the bytes are, nothing but Malformed("$") is ever raised.
+be exact (RFC 7493), or a text that no database can store; and whatever is deeper, longer or more than any alert is. A flaw
+stays in the tree, so that a connector can refuse one item and keep its neighbours. Whatever the bytes are, nothing but
+Malformed("$") is ever raised. The limits are of one item, the same in every process and at every replay: no settings.
 """
 
 from __future__ import annotations
@@ -16,6 +17,15 @@ from typing import Any
 from connectors.contract import Malformed, storable
 
 DEEPEST = 32
+MOST_VALUES = 10_000
+MOST_KEYS = 1_000
+LONGEST_KEY = 128
+"""Letters. To compose a long key costs its length squared: 80 kB of accents took six seconds."""
+
+LONGEST_TEXT = 256 * 1024
+"""Letters."""
+
+MOST_DIGITS = 20
 LARGEST_EXACT = 2**53 - 1
 LONGEST_INTEGER = 17
 """Letters, with a sign: longer ones are not even converted (CPython refuses above 4,300 digits)."""
@@ -44,23 +54,27 @@ def parse(body: bytes) -> Any:
 
 
 def flawed(tree: Any, above: int = 0) -> bool:
-    """Whether a flaw is anywhere in the tree, or it nests deeper than 32 counting the `above` levels around it."""
-    level, depth = [tree], above
+    """Whether a flaw is anywhere in the tree, or it is too much for one item; `above`: how many levels stand around it."""
+    level, depth, values = [tree], above, 0
     while level:
         depth += 1
+        values += len(level)
+        if values > MOST_VALUES:
+            return True
         below: list[Any] = []
         for node in level:
-            if isinstance(node, Flaw) or (isinstance(node, str) and not storable(node)):
+            if isinstance(node, dict | list):
+                if depth > DEEPEST or not all(map(storable, node if isinstance(node, dict) else ())):
+                    return True
+                below.extend(node.values() if isinstance(node, dict) else node)
+            elif isinstance(node, Flaw) or (isinstance(node, str) and not _keepable(node)):
                 return True
-            if isinstance(node, dict | list) and depth > DEEPEST:
-                return True
-            if isinstance(node, dict):
-                below.extend(node.keys())
-                below.extend(node.values())
-            elif isinstance(node, list):
-                below.extend(node)
         level = below
     return False
+
+
+def _keepable(text: str) -> bool:
+    return len(text) <= LONGEST_TEXT and storable(text)
 
 
 def read(body: bytes) -> Any:
@@ -72,6 +86,8 @@ def read(body: bytes) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | Flaw:
+    if len(pairs) > MOST_KEYS or any(len(key) > LONGEST_KEY for key, _ in pairs):
+        return Flaw("there are too many keys, or one is too long")
     if len({unicodedata.normalize("NFC", key) for key, _ in pairs}) != len(pairs):
         return Flaw("a key is given twice")
     return dict(pairs)
@@ -84,5 +100,7 @@ def _integer(text: str) -> int | Flaw:
 
 
 def _float(text: str) -> float | Flaw:
+    if len(text) > MOST_DIGITS and sum(letter.isdigit() for letter in text) > MOST_DIGITS:
+        return Flaw("a number has too many digits")
     number = float(text)
     return number if math.isfinite(number) else Flaw("a number is too large")

@@ -325,7 +325,8 @@ def _first_match(wanted: Sequence[tuple[Secret, bytes]], given: Sequence[bytes])
 
 def _header(headers: Mapping[str, str], name: str) -> str:
     """The header's text, "" when it is missing or comes more than once: two answers are no answer."""
-    found = [value for key, value in headers.items() if key.lower() == name.lower()]
+    name = name.lower()
+    found = [value for key, value in headers.items() if key.lower() == name]
     return found[0] if len(found) == 1 else ""
 
 

@@ -1,6 +1,6 @@
 """All SQL of access: accounts, roles, links, sessions, tokens."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from app.access.models import Account, ApiToken, HeldDomain, RoleGrant, Session,
 from app.access.roles import Principal, Role
 from app.kit.crypto import token_hash
 from app.kit.database import Transaction
+from app.kit.rows import among
 
 
 def _live(role: InstrumentedAttribute[str]) -> ColumnElement[bool]:
@@ -131,6 +132,15 @@ async def account_of_member(tx: Transaction, organization_id: UUID, member_id: U
     """The account of one member."""
     query = select(Account).where(Account.organization_id == organization_id, Account.member_id == member_id)
     return (await tx.execute(query)).scalar_one_or_none()
+
+
+async def accounts_of_members(tx: Transaction, whose: Collection[tuple[UUID, UUID]]) -> dict[UUID, UUID]:
+    """The accounts of members, `(organization, member)`: account ids by member. Who has none is left out."""
+    query = select(Account.organization_id, Account.member_id, Account.id).where(
+        among(tx, Account.organization_id, {one[0] for one in whose}), among(tx, Account.member_id, {one[1] for one in whose})
+    )
+    found = (await tx.execute(query)).all()
+    return {row[1]: row[2] for row in found if row[1] is not None and (row[0], row[1]) in whose}
 
 
 async def live_grant(tx: Transaction, account_id: UUID, role: Role) -> RoleGrant | None:

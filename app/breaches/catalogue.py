@@ -65,11 +65,15 @@ class _Days(_Sourced):
 
     def interval(self, zone: ZoneInfo) -> Interval:
         """These days as an aware UTC interval: from the first midnight to the last microsecond, local time."""
-        first, last = self.day or self.from_, self.day or self.to
-        return Interval(
-            earliest=_midnight(first, zone) if first else None,
-            latest=_midnight(last + timedelta(days=1), zone) - _TICK if last else None,
-        )
+        return _between(self.day or self.from_, self.day or self.to, zone)
+
+
+@lru_cache(maxsize=2048)
+def _between(first: date | None, last: date | None, zone: ZoneInfo) -> Interval:
+    return Interval(
+        earliest=_midnight(first, zone) if first else None,
+        latest=_midnight(last + timedelta(days=1), zone) - _TICK if last else None,
+    )
 
 
 class Milestone(_Days):

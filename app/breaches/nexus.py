@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from itertools import product as combinations
 from typing import Self
@@ -206,11 +206,22 @@ def assess(kind: AlertKind, product: AlertKind | None, exposed: Iterable[DataEle
     `matrix` stands for counsel's override of the shipped table. The best set is the one most covered; among equals one
     with its KEY elements, then the first of the table.
     """
-    table = matrix or load_matrix()
+    direct = frozenset(exposed)
+    if matrix is None or matrix is load_matrix():
+        return _by_the_shipped(kind, product, direct)
+    return _assess(kind, product, direct, matrix)
+
+
+@lru_cache(maxsize=4096)
+def _by_the_shipped(kind: AlertKind, product: AlertKind | None, direct: ElementSet) -> Nexus:
+    """The same few acts and elements come again and again."""
+    return _assess(kind, product, direct, load_matrix())
+
+
+def _assess(kind: AlertKind, product: AlertKind | None, direct: ElementSet, table: Matrix) -> Nexus:
     row, reason = table.row_for(kind, product)
     if row is None:
         return Nexus(status=NexusStatus.NOT_ASSESSABLE, version=table.version, reason=reason)
-    direct = frozenset(exposed)
     closure = close(direct, table)
     held = closure.elements
     best = max(row.sets, key=lambda s: (Fraction(len(s & held), len(s)), not row.lacks_key(s, held)))

@@ -7,6 +7,7 @@ from sqlalchemy import delete, func, select
 
 from app.breaches.models import Breach, ExposureRow, Matter, MatterCounsel, MemberEvidence
 from app.kit.database import Transaction
+from app.kit.rows import among
 from app.members.models import Employment, Member
 
 
@@ -24,7 +25,7 @@ async def breach_by_key(tx: Transaction, organization_id: UUID, key: str) -> Bre
 
 async def lock_members(tx: Transaction, organization_id: UUID, member_ids: Sequence[UUID]) -> Sequence[Member]:
     """These members' rows, locked in the order of their ids, so that two recomputations never wait for each other."""
-    query = select(Member).where(Member.organization_id == organization_id, Member.id.in_(member_ids))
+    query = select(Member).where(Member.organization_id == organization_id, among(tx, Member.id, member_ids))
     fresh = query.order_by(Member.id).with_for_update().execution_options(populate_existing=True)
     return (await tx.execute(fresh)).scalars().all()
 
@@ -44,7 +45,7 @@ async def evidence(tx: Transaction, organization_id: UUID, member_ids: Sequence[
     query = (
         select(MemberEvidence)
         .join(Breach, Breach.id == MemberEvidence.breach_id)
-        .where(Breach.organization_id == organization_id, MemberEvidence.member_id.in_(member_ids))
+        .where(Breach.organization_id == organization_id, among(tx, MemberEvidence.member_id, member_ids))
     )
     return (await tx.execute(query.order_by(MemberEvidence.member_id, MemberEvidence.id))).scalars().all()
 
@@ -74,7 +75,7 @@ async def exposures(tx: Transaction, organization_id: UUID, member_ids: Sequence
     query = (
         select(ExposureRow)
         .join(Breach, Breach.id == ExposureRow.breach_id)
-        .where(Breach.organization_id == organization_id, ExposureRow.member_id.in_(member_ids))
+        .where(Breach.organization_id == organization_id, among(tx, ExposureRow.member_id, member_ids))
         .order_by(ExposureRow.member_id, ExposureRow.breach_id, ExposureRow.wave, ExposureRow.element)
     )
     return (await tx.execute(query)).scalars().all()

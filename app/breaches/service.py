@@ -4,6 +4,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from uuid import UUID
 
 import rfc8785
@@ -263,21 +264,29 @@ async def exposures_of(tx: Transaction, organization_id: UUID, member_id: UUID) 
     Empty where something names this member and nothing says what data it was.
     """
     keys = {row.id: row.key for row in await repository.breaches(tx, organization_id)}
-    named = await repository.evidence(tx, organization_id, [member_id])
-    found: defaultdict[UUID, list[Exposure]] = defaultdict(list, {item.breach_id: [] for item in named})
-    for row in await repository.exposures(tx, organization_id, [member_id]):
-        found[row.breach_id].append(
-            Exposure(
-                keys[row.breach_id],
-                row.wave,
-                DataElement(row.element),
-                ExposureBasis(row.basis),
-                ExposureStatus(row.status),
-                Mark(row.mark),
-                row.reference,
-            )
-        )
-    return {breach_id: tuple(exposures) for breach_id, exposures in found.items()}
+    return (await all_exposures_of(tx, organization_id, [member_id], keys))[member_id]
+
+
+async def all_exposures_of(
+    tx: Transaction, organization_id: UUID, member_ids: Sequence[UUID], keys: Mapping[UUID, str]
+) -> dict[UUID, dict[UUID, tuple[Exposure, ...]]]:
+    """`exposures_of` for many members, by member. `keys`: the breaches' own names, by id."""
+    found: dict[UUID, defaultdict[UUID, list[Exposure]]] = {member_id: defaultdict(list) for member_id in member_ids}
+    for item in await repository.evidence(tx, organization_id, member_ids):
+        found[item.member_id].setdefault(item.breach_id, [])
+    for row in await repository.exposures(tx, organization_id, member_ids):
+        said = (row.wave, row.element, row.basis, row.status, row.mark, row.reference)
+        found[row.member_id][row.breach_id].append(_exposure(keys[row.breach_id], *said))
+    return {
+        member_id: {breach_id: tuple(exposures) for breach_id, exposures in by_breach.items()}
+        for member_id, by_breach in found.items()
+    }
+
+
+@lru_cache(maxsize=8192)
+def _exposure(breach: str, wave: str, element: str, basis: str, status: str, mark: str, reference: str) -> Exposure:
+    """An exposure as it is stored: the same few say the same of many members."""
+    return Exposure(breach, wave, DataElement(element), ExposureBasis(basis), ExposureStatus(status), Mark(mark), reference)
 
 
 async def open_matter(

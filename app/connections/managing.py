@@ -226,7 +226,7 @@ async def _before(tx: Transaction, keyring: Keyring, row: Connection, connector:
 async def _due(tx: Transaction, row: Connection, connector: Connector, *, sweep: bool) -> None:
     now = clock.now()
     await repository.stop_waiting(tx, row.id)
-    if connector.poll is not None:
+    if connector.poll is not None or (sweep and connector.looks_up):
         await polls.ask_now(tx, row.id, now, sweep=sweep)
     if connector.looks_up:
         await polls.look_ups_due(tx, row.id, now)

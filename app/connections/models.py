@@ -16,7 +16,8 @@ class Connection(Base):
 
     `config_sealed` holds the connector's settings as JSON. After a new address was made, the token before it is taken until
     `previous_token_until`. A paused connection asks nothing and still takes what is sent; a closed one does neither.
-    `fresh_hours`: without anything for this long the connection is silent; None leaves it to the connector's poll plan.
+    `fresh_hours`: without anything for this long the connection is silent; None leaves it to the connector's plan.
+    `revision` rises with every change of the row or of its secrets: the database sees to that, whoever changes them.
     """
 
     __tablename__ = "connection"
@@ -34,6 +35,7 @@ class Connection(Base):
     created_at: Mapped[datetime]
     paused_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
+    revision: Mapped[int] = mapped_column(server_default="0")
 
 
 class ConnectionSecret(Base):
@@ -63,11 +65,21 @@ class PollState(StrEnum):
     FAILED = "failed"
 
 
+class RoundKind(StrEnum):
+    """What an open round still has to do: ask what is new about everybody, or everything (SWEEP), or only those who failed."""
+
+    POLL = "poll"
+    SWEEP = "sweep"
+    AGAIN = "again"
+
+
 class Poll(Base):
     """How far one connection's provider has been asked, and who may ask next: `fence` rises with every change of hands.
 
     `poll_due_at` is the next regular question, `look_ups_due_at` the next notice to be looked up, `waits_until` the breaker:
     before it nobody asks. `misses` counts look-ups of things that the provider does not know, since `misses_since`.
+    A round asks about everybody once, in as many turns as that takes: `round` is its number, `round_due_at` when it was due;
+    `round_kind` None: none is open. `paced_until`: before it no question may leave, whichever process asks.
     """
 
     __tablename__ = "poll"
@@ -90,10 +102,17 @@ class Poll(Base):
     lease_owner: Mapped[UUID | None]
     lease_until: Mapped[datetime | None]
     fence: Mapped[int] = mapped_column(BigInteger, default=0)
+    round: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    round_kind: Mapped[str | None] = mapped_column(String(10))
+    round_due_at: Mapped[datetime | None]
+    paced_until: Mapped[datetime | None]
 
 
 class PollSubject(Base):
-    """How far a provider has been asked about one enrollment."""
+    """How far a provider has been asked about one enrollment, when and in which round last.
+
+    `failures`: how often in a row the question about this one failed; 0: it was answered.
+    """
 
     __tablename__ = "poll_subject"
 
@@ -101,3 +120,5 @@ class PollSubject(Base):
     reference_index: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     cursor: Mapped[str | None] = mapped_column(String(500))
     asked_at: Mapped[datetime]
+    round: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    failures: Mapped[int] = mapped_column(default=0, server_default="0")

@@ -3,7 +3,8 @@
 import hmac
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 from uuid import UUID
@@ -16,7 +17,7 @@ from app.kit.crypto import token_hash
 from app.kit.database import Transaction
 from app.kit.errors import RETRY_SECONDS, FieldError, Problem
 from app.kit.ids import uuid7
-from app.kit.keyring import Keyring, Lane
+from app.kit.keyring import Keyring, Lane, OpenedKeys
 from app.ledger.service import SYSTEM, Act, Actor, append
 from connectors.contract import Connector, Sender, WebhookPlan
 from connectors.registry import registry
@@ -34,18 +35,41 @@ class Created:
 
 @dataclass(frozen=True)
 class Addressed:
-    """The connection that a delivery is addressed to, with what it takes to check it."""
+    """The connection that a delivery is addressed to, with what it takes to check it and to keep it."""
 
     connection: Connection
     connector: Connector
     plan: WebhookPlan
     secrets: tuple[Secret, ...]
+    keys: OpenedKeys = field(repr=False)
     sources: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
-def refused(field: str, message: str) -> Problem:
+@dataclass(frozen=True)
+class Door:
+    """One connection as deliveries find it, in the state of `connection.revision`.
+
+    `secrets`: each with the moment from which it is no longer taken; None: still good.
+    """
+
+    connection: Connection
+    connector: Connector
+    keys: OpenedKeys = field(repr=False)
+    secrets: tuple[tuple[Secret, datetime | None], ...] = field(default=(), repr=False)
+    sources: tuple[IPv4Network | IPv6Network, ...] = ()
+
+    def addressed(self, token: str) -> Addressed | None:
+        """What this token gives access to, now; None for a wrong token, or where nothing is taken in by push."""
+        if not _is_addressed(self.connection, token) or self.connector.webhook is None:
+            return None
+        now = clock.now()
+        good = tuple(secret for secret, until in self.secrets if until is None or until > now)
+        return Addressed(self.connection, self.connector, self.connector.webhook, good, self.keys, self.sources)
+
+
+def refused(name: str, message: str) -> Problem:
     """A 422 about one field of the request."""
-    return Problem(422, message, errors=[FieldError(field=f"body.{field}", message=message)])
+    return Problem(422, message, errors=[FieldError(field=f"body.{name}", message=message)])
 
 
 async def create_connection(
@@ -132,12 +156,13 @@ async def add_secret(tx: Transaction, keyring: Keyring, connection: Connection, 
 
 async def open_secrets(tx: Transaction, keyring: Keyring, connection: Connection) -> tuple[Secret, ...]:
     """The secrets that are valid now, newest first, in plain."""
-    opened = []
-    for row in await repository.secrets_of(tx, connection.id, clock.now()):
-        where = ("connection_secret", connection.id, row.id)
-        value = await keyring.unseal(tx, connection.organization_id, Lane.FACTUAL, row.sealed, *where)
-        opened.append(Secret(str(row.id), value))
-    return tuple(opened)
+    rows = await repository.secrets_of(tx, connection.id, clock.now())
+    return tuple([await _open_secret(tx, keyring, connection, row) for row in rows])
+
+
+async def _open_secret(tx: Transaction, keyring: Keyring, connection: Connection, row: ConnectionSecret) -> Secret:
+    where = ("connection_secret", connection.id, row.id)
+    return Secret(str(row.id), await keyring.unseal(tx, connection.organization_id, Lane.FACTUAL, row.sealed, *where))
 
 
 def _canonical_id(text: str) -> UUID:
@@ -159,23 +184,35 @@ def _is_addressed(connection: Connection | None, token: str) -> bool:
     return now_good or (once_good and until is not None and until > clock.now())
 
 
-async def addressed(tx: Transaction, keyring: Keyring, connection_id: str, token: str) -> Addressed | None:
-    """The connection of a webhook address; None when id and token do not belong together, whatever they are.
+async def door_of(tx: Transaction, keyring: Keyring, connection_id: str) -> Door | None:
+    """The door of a connection, whatever its id is said to be; None when there is no such connection.
 
     Raises a 503 Problem while its connector is not installed: the sender is to try again.
     """
     found = await repository.connection(tx, _canonical_id(connection_id))
-    if not _is_addressed(found, token) or found is None:
+    if found is None:
         return None
     connector = registry().get(found.connector)
     if connector is None:
         raise Problem(503, "This cannot be taken in just now. Send it again.", headers={"Retry-After": RETRY_SECONDS})
-    if connector.webhook is None:
+    keys = await keyring.opened(tx, found.organization_id)
+    if found.closed_at is not None or connector.webhook is None:
+        return Door(found, connector, keys)
+    rows = await repository.secrets_of(tx, found.id, clock.now())
+    opened = [(await _open_secret(tx, keyring, found, row), row.retired_at) for row in rows]
+    return Door(found, connector, keys, tuple(opened), await _sources(tx, keyring, found, connector))
+
+
+async def addressed(tx: Transaction, keyring: Keyring, connection_id: str, token: str) -> Addressed | None:
+    """The connection of a webhook address; None when id and token do not belong together, whatever they are.
+
+    Raises a 503 Problem while its connector is not installed.
+    """
+    door = await door_of(tx, keyring, connection_id)
+    if door is None:
+        _is_addressed(None, token)
         return None
-    if found.closed_at is not None:
-        return Addressed(found, connector, connector.webhook, ())
-    opened = await open_secrets(tx, keyring, found)
-    return Addressed(found, connector, connector.webhook, opened, await _sources(tx, keyring, found, connector))
+    return door.addressed(token)
 
 
 async def _sources(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
+from app.connections.models import PollState
 from app.demo.enrollment import SENDING, Service
 from app.demo.expected import Told
 from app.demo.plan import REFUSED, Way
@@ -11,7 +12,7 @@ from app.demo.play import Diary, Played
 from app.incidents.repository import unmatched_counts
 from app.intake import look_ups
 from app.intake import service as intake
-from app.intake.endpoints import NOBODY
+from app.intake.gateway import NOBODY
 from app.intake.schemas import Accounts
 from connectors.sandboxing import Manner
 
@@ -103,6 +104,8 @@ def _trouble(diary: Diary, told: Told) -> Iterator[str]:
     if diary.set_aside != (told.set_aside, 0):
         before, after = diary.set_aside
         yield f"{before} alerts with a new word were set aside and {after} stayed so; the plan says {told.set_aside} and 0."
+    if len(diary.down) < 2 or set(diary.down[:-1]) != {PollState.UNREACHABLE} or diary.down[-1] != PollState.OK:
+        yield f"While {Service.BUREAUS.named} was down and in the end its connection was {', '.join(diary.down)}."
     for requests, in_peace in diary.outage:
         if bool(requests) == in_peace:
             yield f"In its outage {Service.NIGHTLY.named} was asked {requests} times when it {_owed(in_peace=in_peace)}."

@@ -1,5 +1,6 @@
 """Checks what people get to see over HTTP: each role its own, nobody another's, and no name in the statistics."""
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC
 from typing import Any
@@ -8,10 +9,11 @@ from uuid import UUID
 from app.access.policy import scopes_of
 from app.access.roles import Principal, Role
 from app.access.service import create_token
-from app.demo.play import Played
+from app.demo.play import RELEASES, Played
 from app.demo.reading import found_incidents
 from app.demo.truth import Agreement
 from app.statistics.release import THRESHOLD, Release
+from app.statistics.repository import releases
 
 MOST = 200
 STRAY_REASONS = ("no_enrollment", "several_members")
@@ -38,6 +40,7 @@ async def check_faces(played: Played, least_cells: int) -> list[str]:
     differences = [line async for line in _timelines(played, reader)]
     differences += [line async for line in _strangers(played, reader)]
     differences += [line async for line in _queues(played, reader)]
+    differences += [line async for line in _editions(played)]
     status, body, text = await reader.get(played.union.official(Role.STAFF), "/v1/statistics/incidents")
     if status != 200:
         return [*differences, f"Staff asked for the statistics and got {status}."]
@@ -102,6 +105,17 @@ async def _queues(played: Played, reader: _Reader) -> AsyncIterator[str]:
             yield f"The queue {queue} holds {len(body['items'])} and should hold {count}."
 
 
+async def _editions(played: Played) -> AsyncIterator[str]:
+    """Every edition, not the newest alone: each passed its audit, hides well, counts nobody too many, and names nobody."""
+    async with played.context.database.begin(read_only=True) as tx:
+        editions = await releases(tx, played.union.id)
+    if [one.number for one in editions] != list(range(1, len(RELEASES) + 2)):
+        yield f"The statistics have {len(editions)} editions and should have {len(RELEASES) + 1}."
+    for one in editions:
+        for line in check_edition(played, Release.model_validate(one.body), json.dumps(one.body)):
+            yield f"Edition {one.number}: {line}"
+
+
 def members_until(played: Played, last_month: str, first_month: str = "") -> int:
     """Distinct members with an incident whose first word came in these months (as 2023-03), by the truth."""
     first = played.script.told.first
@@ -124,6 +138,14 @@ def check_release(played: Played, release: Release, text: str, least_cells: int)
         yield f"The statistics count {total.value} members in all, and the truth {everybody}."
     if (visible := visible_cells(release)) < least_cells:
         yield f"The statistics show {visible} numbers and should show at least {least_cells}."
+    yield from check_edition(played, release, text)
+
+
+def check_edition(played: Played, release: Release, text: str) -> Iterator[str]:
+    """What holds for every edition. An older one may count fewer than the truth: somebody agreed only later."""
+    total = next(cell for cube in release.cubes if cube.name == "total" for cell in cube.cells)
+    if total.value is not None and total.value > members_until(played, total.last_month, total.first_month):
+        yield f"The statistics count {total.value} members until {total.last_month}, more than the truth."
     narrow = release.audit.narrowest_width
     if not release.audit.passed or (narrow is not None and narrow < THRESHOLD):
         yield f"A hidden cell of the statistics can be bounded within {narrow} members."

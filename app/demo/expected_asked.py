@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from app.demo.enrollment import Book, Service
 from app.demo.expected import Counted, Told
-from app.demo.programme import MENDED, NEW_WORD, Ask, Doing, Knock, Telling, asks
+from app.demo.programme import MENDED, NEW_WORD, Ask, Doing, Down, Knock, Telling
 from app.demo.truth import BEGIN
 from connectors.sandboxing import Manner
 
@@ -36,6 +36,7 @@ class _Books(ABC):
     def __init__(self) -> None:
         self.counted = Counted()
         self.found: set[str] = set()
+        self.down = False
 
     @abstractmethod
     def learn(self, telling: Telling) -> None:
@@ -178,9 +179,12 @@ def expect_asked(told: Told, programme: Iterable[Doing], book: Book) -> Told:
             case Knock():
                 books[doing.service].knock(doing)
                 forged = doing.made_up if doing.service is Service.BUREAUS and doing.made_up else forged
+            case Down():
+                books[doing.service].down = not doing.over
             case Ask():
                 for one in books.values():
-                    one.ask(doing.at)
+                    if not one.down:
+                        one.ask(doing.at)
     for service, one in books.items():
         told.services[service] = one.counted
     told.look_ups = {
@@ -203,7 +207,8 @@ def _never_found(forged: Iterable[bytes], book: Book) -> dict[str, int]:
 
 def _set_aside(programme: Iterable[Doing]) -> int:
     """How many alerts the older edition of the connector has met with a word that it does not know, when the newer one comes."""
-    asked = max(moment for moment in asks() if moment < MENDED)
+    programme = tuple(programme)
+    asked = max(doing.at for doing in programme if isinstance(doing, Ask) and doing.at < MENDED)
     knocked = [doing.at for doing in programme if isinstance(doing, Knock) and doing.service is Service.NIGHTLY]
     heard = max((at for at in knocked if at <= asked), default=BEGIN)
     new = (d for d in programme if isinstance(d, Telling) and d.service is Service.NIGHTLY and d.under == NEW_WORD)

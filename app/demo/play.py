@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from app.access.roles import Role
 from app.breaches import service as breaches
+from app.connections import polls
 from app.damages.schemas import NewLoss, NewReimbursement
 from app.damages.service import enter_loss
 from app.demo.alerts import plan_deliveries
@@ -19,7 +20,7 @@ from app.demo.expected import Told, expect
 from app.demo.expected_asked import expect_asked
 from app.demo.plan import Delivery, Way
 from app.demo.population import MEMBERS, Person, draw_people
-from app.demo.programme import NEW_WORD, Ask, Doing, Knock, Mend, Outage, Telling, steps, write_programme
+from app.demo.programme import NEW_WORD, Ask, Doing, Down, Knock, Mend, Outage, Telling, steps, write_programme
 from app.demo.providers import Providers
 from app.demo.reading import Found, found_incidents, holding
 from app.demo.server import Post, Stage, running
@@ -79,12 +80,14 @@ class Diary:
     """What was seen on the way. `answers`: what the senders got; `knocks`: what the providers got, by status.
 
     `outage`: how often Nightly Notices was asked for details at each of our attempts, and whether we owed it peace.
+    `down`: what the connection of a provider that was down said of itself, each time that we asked meanwhile and in the end.
     `set_aside`: how many of its alerts waited for the newer edition of the connector, before and after it came.
     """
 
     answers: Counter[tuple[Way, int]] = field(default_factory=Counter)
     knocks: Counter[tuple[Service, Manner, int]] = field(default_factory=Counter)
     outage: list[tuple[int, bool]] = field(default_factory=list)
+    down: list[str] = field(default_factory=list)
     set_aside: tuple[int, int] = (0, 0)
 
 
@@ -118,6 +121,7 @@ async def played(context: Context, script: Script, progress: Progress = lambda n
                     await player.tick(now)
                     progress(now, player.sent)
                 await stage.workers.drain()
+                made.diary.down.append(await player.state_of(Service.BUREAUS))
                 yield made
 
 
@@ -134,6 +138,7 @@ class Player:
         self._to_happen = sorted(happens, key=lambda one: one.at)[::-1]
         self._to_do = sorted(self._acts(), key=lambda due: due[0], reverse=True)
         self._swept = BEGIN
+        self._down: Service | None = None
         self.sent = 0
 
     async def tick(self, now: datetime) -> None:
@@ -164,6 +169,9 @@ class Player:
                 await self._knock(one)
             case Outage():
                 self._providers.sandboxes[one.service].misbehave(one.fault, times=one.times, path=DETAILS)
+            case Down():
+                self._down = None if one.over else one.service
+                await (self._providers.come_back if one.over else self._providers.go_down)(one.service)
             case Ask():
                 await self._ask(one)
             case Mend():
@@ -189,8 +197,16 @@ class Player:
         before = len(seen)
         # Where nothing may happen there is no work to be done first.
         await (self._stage.workers.asker.run_due() if one.in_peace else self._stage.workers.ask())
+        if self._down is not None:
+            self._diary.down.append(await self.state_of(self._down))
         if one.outage:
             self._diary.outage.append((sum(request.path.startswith(DETAILS) for request in seen[before:]), one.in_peace))
+
+    async def state_of(self, service: Service) -> str:
+        """What a connection of the union says of itself."""
+        async with self._context.database.begin(read_only=True) as tx:
+            poll = await polls.poll_of(tx, self._union.connections[service].connection.id)
+            return poll.state if poll else ""
 
     async def _mend(self) -> None:
         """Install the newer edition, and handle again what was set aside."""

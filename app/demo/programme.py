@@ -80,6 +80,15 @@ class Outage:
 
 
 @dataclass(frozen=True, slots=True)
+class Down:
+    """Nobody answers at a provider's address from now on, or with `over` somebody does again. It goes on learning meanwhile."""
+
+    at: datetime
+    service: Service
+    over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Ask:
     """We ask whoever is due. `outage`: one of our attempts at it; `in_peace`: nothing is due, and it must be left alone."""
 
@@ -95,7 +104,7 @@ class Mend:
     at: datetime
 
 
-Doing = Telling | Knock | Outage | Ask | Mend
+Doing = Telling | Knock | Outage | Down | Ask | Mend
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +147,11 @@ def write_programme(seed: int, truth: Truth, book: Book) -> tuple[Doing, ...]:
     told += [telling for one in learnt if one.at >= FORGED_AT if (telling := _told(providers, one))]
     at_bureaus, at_nightly = ([one for one in told if one.service is service] for service in (Service.BUREAUS, Service.NIGHTLY))
     nights = list(_nights(at_nightly))
+    away = _busiest_week([one.at for one in at_bureaus])
     doings = [
         *told,
-        *_knocks(at_bureaus, _busiest_week([one.at for one in at_bureaus])),
+        *_knocks(at_bureaus, away),
+        *_week_away(away),
         *nights,
         Knock(FORGED_AT, Service.BUREAUS, Manner.FORGED, made_up=forged),
         Knock(FORGED_AT, Service.NIGHTLY, Manner.FORGED, made_up=(b"",) * FORGED_BATCHES),
@@ -239,6 +250,13 @@ def _knocks(told: Sequence[Telling], away: tuple[datetime, datetime]) -> Iterato
         manner = Manner.TWICE if number % 4 == 1 else Manner.HONEST
         lost = away[0] <= telling.at < away[1]
         yield Knock(telling.at + timedelta(minutes=1), Service.BUREAUS, manner, lost=lost)
+
+
+def _week_away(away: tuple[datetime, datetime]) -> Iterator[Doing]:
+    """In the week in which none of its notices arrives, it does not answer either; in the middle of it we ask in vain."""
+    yield Down(away[0], Service.BUREAUS)
+    yield Ask(away[0] + AWAY / 2)
+    yield Down(away[1], Service.BUREAUS, over=True)
 
 
 def _nights(told: Sequence[Telling]) -> Iterator[Knock]:

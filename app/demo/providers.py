@@ -1,7 +1,7 @@
 """The three providers that are asked, as fakes on real HTTP, made of nothing but a seed and whom they know."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -9,6 +9,7 @@ from app.demo.enrollment import ASKED, Book, Service
 from connectors.array.sandbox import ArraySandbox
 from connectors.crs.sandbox import CrsSandbox
 from connectors.hibp.sandbox import HibpSandbox
+from connectors.http import sandbox_allowed
 from connectors.sandboxing import Sandbox, serving
 
 FAST = 60_000
@@ -29,7 +30,8 @@ class Providers:
             Service.NIGHTLY: self.nightly,
             Service.LISTINGS: self.listings,
         }
-        self._ports: dict[Service, int] = {}
+        self._addresses: dict[Service, str] = {}
+        self._up: dict[Service, AsyncExitStack] = {}
         for service in ASKED:
             for one in book.enrolled[service]:
                 self.sandboxes[service].enrol(one.reference)
@@ -37,10 +39,22 @@ class Providers:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[Mapping[Service, str]]:
         """Serve them while the block lasts, each time at the same addresses, which are yielded."""
-        async with AsyncExitStack() as stack:
-            addresses = {}
-            for service in ASKED:
-                address = await stack.enter_async_context(serving(self.sandboxes[service], self._ports.get(service, 0)))
-                addresses[service] = address
-                self._ports[service] = urlsplit(address).port or 0
-            yield addresses
+        with ExitStack() as reachable:
+            try:
+                for service in ASKED:
+                    await self.come_back(service)
+                    reachable.enter_context(sandbox_allowed(self._addresses[service]))
+                yield self._addresses
+            finally:
+                for service in tuple(self._up):
+                    await self.go_down(service)
+
+    async def go_down(self, service: Service) -> None:
+        """Nobody answers at its address any longer: connections are refused."""
+        await self._up.pop(service).aclose()
+
+    async def come_back(self, service: Service) -> None:
+        """Answer again, at the same address as before; what it has learnt meanwhile is there."""
+        self._up[service] = AsyncExitStack()
+        port = urlsplit(self._addresses.get(service, "")).port or 0
+        self._addresses[service] = await self._up[service].enter_async_context(serving(self.sandboxes[service], port))

@@ -66,7 +66,7 @@ def notes(script: Script, result: Result) -> Iterator[str]:
         if states:
             yield f"Looked up for {service.named.removesuffix(' (invented)')}: {_counted(states)}."
     lost = _lost(script)
-    yield f"{lost} alerts whose notices were lost in one week came in by the daily list."
+    yield f"{lost} alerts whose notices were lost in one week came in by the daily list; the provider was down that week too."
     yield f"{script.told.set_aside} alerts with a new word were set aside, and understood after the connector was mended."
     requests = [count for count, _ in result.outage]
     yield f"In an outage of hours the provider was asked {sum(map(bool, requests))} times, and else left alone."

@@ -33,6 +33,7 @@ from app.kit.context import Context, open_context
 from app.kit.errors import Problem
 from app.kit.keyring import create_key_file
 from app.kit.logging import configure
+from app.kit.serving import server_options
 from app.main import create_app
 from app.statistics.build import ReleaseError
 
@@ -176,7 +177,7 @@ def _serve(settings: Settings, providers: Providers) -> None:
 async def _serve_all(settings: Settings, providers: Providers) -> None:
     """The application, and the providers where its connections look for them."""
     app = create_app(settings)
-    config = uvicorn.Config(app, host=settings.host, port=settings.port, access_log=False, log_config=None, server_header=False)
+    config = uvicorn.Config(app, host=settings.host, port=settings.port, **server_options(settings))
     async with providers.serving():
         await uvicorn.Server(config).serve()
 

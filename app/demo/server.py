@@ -15,6 +15,7 @@ from app.demo.cast import StageError
 from app.demo.plan import Delivery, Way
 from app.kit import clock
 from app.kit.context import Context
+from app.kit.serving import server_options
 from app.main import Workers, create_app
 from connectors.http import Client, client
 from connectors.standard.sandbox import StandardSender, sign
@@ -43,7 +44,7 @@ class Stage:
 async def running(context: Context) -> AsyncIterator[Stage]:
     """Serve the application while the block lasts. Its workers stand still until somebody drains them."""
     app = create_app(context=context, work=False)
-    server = _Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on"))
+    server = _Server(uvicorn.Config(app, lifespan="on", **server_options(context.settings)))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         origin = f"http://127.0.0.1:{listening.getsockname()[1]}"
         serving = asyncio.create_task(server.serve(sockets=[listening]))

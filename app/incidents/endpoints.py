@@ -95,8 +95,8 @@ async def give_consent(body: ConsentAnswer, caller: MemberCaller, context: Ctx, 
 
 @router.get("/queues/unmatched")
 async def unmatched(caller: Caller, tx: Tx, cursor: Cursor = None, limit: Limit = 50) -> Page[UnmatchedView]:
-    """Alerts that are nobody's, or could be two people's. What they say stays sealed."""
-    rows = await repository.unmatched_after(tx, caller.organization_id, decode_id_cursor(cursor), limit + 1)
+    """Alerts and notices that are nobody's, or could be two people's. What they say stays sealed."""
+    rows = await giving.nobodys_after(tx, caller.organization_id, decode_id_cursor(cursor), limit + 1)
     items = [UnmatchedView.model_validate(row, from_attributes=True) for row in rows[:limit]]
     return Page(items=items, next=encode_cursor(rows[limit - 1].alert_id.hex) if len(rows) > limit else None)
 

@@ -5,7 +5,7 @@ Source: the provider research, de-duplication hints (strip "/", "BK", "NA", know
 
 import re
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Self
 
@@ -46,6 +46,7 @@ def _spellings() -> dict[str, str]:
     return {s: name for name, variants in load_institutions().names.items() for s in variants}
 
 
+@lru_cache(maxsize=4096)
 def canonical_institution(name: str | None) -> str | None:
     """The one name of an institution: upper case, no punctuation, known short forms written out.
 

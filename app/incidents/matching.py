@@ -1,7 +1,9 @@
 """Find out whose alert it is: by enrollment, with consent, or it waits in the queue, sealed and readable by no role."""
 
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.incidents import repository
@@ -9,45 +11,125 @@ from app.incidents.institutions import canonical_institution
 from app.incidents.models import MemberAlert, MemberEvent, Unmatched, UnmatchedReason
 from app.intake import repository as intake
 from app.intake.models import AlertRow, Event
+from app.intake.repository import Readable
 from app.intake.sealing import open_event
 from app.kit import clock
 from app.kit.database import Transaction
 from app.kit.keyring import Keyring
-from app.kit.outbox import publish
-from app.ledger.service import Act, append
+from app.kit.outbox import publish_many
+from app.kit.rows import insert_rows
+from app.ledger.service import Act, Entry, append, append_many
 from app.members import repository as members
 from app.members.keys import open_key, seal_json
 from app.members.models import Enrollment, Member
-from app.members.service import CONSENT_MISSING, consents_to
+from app.members.service import CONSENT_MISSING, all_consents_to, consents_to
 from connectors.contract import Alert, Interval
 
 LONGEST_WAIT = timedelta(days=90)
 PAGE = 100
 
+Place = tuple[UUID, UUID]
+"""An alert: its connection and its id."""
 
-async def match(tx: Transaction, keyring: Keyring, connection_id: UUID, alert_id: UUID) -> UUID | None:
-    """Match one alert, with all its events that are not with the member yet; returns the member, or None: it waits."""
-    alert = await intake.alert(tx, connection_id, alert_id)
-    if alert is None:
-        return None
-    known = await repository.match_of(tx, connection_id, alert_id)
-    if not await _unbrought(tx, alert, known.member_id if known else None):
-        return known.member_id if known else None
-    reference = (alert.organization_id, alert.connection_id, alert.reference_index)
-    found, reason, asked = await (whose(tx, *reference) if known is None else _still(tx, alert, known))
-    if found is None:
-        await _wait(tx, keyring, alert, reason, asked)
-        return None
-    member = await members.member(tx, alert.organization_id, found.member_id, lock=True)
-    if member is None or member.wrapped_key is None:
-        return None
-    if isinstance(found, Enrollment):
-        await _write_match(tx, keyring, alert, found)
-    await _bring_events(tx, keyring, alert, member)
-    waiting = await repository.unmatched(tx, alert.connection_id, alert.id)
-    if waiting is not None and waiting.closed_at is None:
-        waiting.closed_at = clock.now()
-    return found.member_id
+
+@dataclass
+class _Batch:
+    """What is known of some alerts before any of them is matched. Everything is read once, by one statement for each table."""
+
+    alerts: dict[Place, AlertRow]
+    events: dict[Place, list[Readable]]
+    matched: dict[Place, MemberAlert]
+    with_member: set[tuple[UUID, UUID]]
+    waiting: dict[Place, Unmatched]
+
+    def unbrought(self, place: Place) -> list[Readable]:
+        """The alert's events that can still be opened and are not with its member."""
+        known = self.matched.get(place)
+        events = self.events.get(place, [])
+        return [event for event in events if (known.member_id, event.id) not in self.with_member] if known else events
+
+
+async def match_all(tx: Transaction, keyring: Keyring, wanted: Collection[Place]) -> dict[UUID, UUID]:
+    """Match alerts, `(connection, id)`, with all their events that are not with their member yet.
+
+    Whose any of them are is returned, with their organizations; the others wait.
+    """
+    batch = await _read(tx, wanted)
+    touched = {
+        row.member_id: row.organization_id
+        for place, row in batch.matched.items()
+        if place in batch.alerts and not batch.unbrought(place)
+    }
+    to_match = [place for place in batch.alerts if batch.unbrought(place)]
+    answers = await _whose_all(tx, batch, to_match)
+    found = {place: answer.found for place, answer in answers.items() if answer.found is not None}
+    people = await members.lock_members(tx, {one.member_id for one in found.values()})
+    brought = []
+    for place, one in found.items():
+        member = people.get(one.member_id)
+        if member is not None and member.wrapped_key is not None and member.organization_id == one.organization_id:
+            brought.append((place, one, member))
+            touched[member.id] = member.organization_id
+    await _write_matches(tx, keyring, [(batch.alerts[place], one) for place, one, _ in brought if isinstance(one, Enrollment)])
+    await _bring_events(tx, keyring, [(member, batch.events[place]) for place, _, member in brought])
+    for place, _, _ in brought:
+        row = batch.waiting.get(place)
+        if row is not None and row.closed_at is None:
+            row.closed_at = clock.now()
+    await _wait_all(tx, keyring, batch, {place: answer for place, answer in answers.items() if answer.found is None})
+    return touched
+
+
+async def _read(tx: Transaction, wanted: Collection[Place]) -> _Batch:
+    alerts = {(row.connection_id, row.id): row for row in await intake.alerts(tx, wanted)}
+    ordered = {place: alerts[place] for place in wanted if place in alerts}
+    events: dict[Place, list[Readable]] = {}
+    for event in await intake.readable_events(tx, wanted):
+        events.setdefault((event.connection_id, event.alert_id), []).append(event)
+    known = {(row.connection_id, row.alert_id): row for row in await repository.matches_of(tx, wanted)}
+    theirs = [event.id for place in known for event in events.get(place, ())]
+    brought = await repository.events_with(tx, {row.member_id for row in known.values()}, theirs)
+    return _Batch(ordered, events, known, brought, await repository.queued(tx, wanted))
+
+
+class _Answer(NamedTuple):
+    """By what an alert is somebody's; else why it is nobody's, and whom to ask for consent."""
+
+    found: Enrollment | MemberAlert | None
+    reason: UnmatchedReason
+    asked: UUID | None
+
+
+async def _whose_all(tx: Transaction, batch: _Batch, places: Sequence[Place]) -> dict[Place, _Answer]:
+    """The answers of `whose` and `_still` for many alerts at once."""
+    matched = batch.matched
+    fresh = [batch.alerts[place] for place in places if place not in matched]
+    behind: dict[tuple[UUID, UUID, bytes], list[Enrollment]] = {}
+    for row in await members.enrollments_behind(tx, {(alert.connection_id, alert.reference_index) for alert in fresh}):
+        behind.setdefault((row.organization_id, row.connection_id, row.reference_index), []).append(row)
+    claims = {
+        place: [matched[place]] if place in matched else behind.get(_reference(batch.alerts[place]), []) for place in places
+    }
+    single = {(ones[0].member_id, place[0]) for place, ones in claims.items() if len(ones) == 1}
+    agreed = await all_consents_to(tx, single, clock.now())
+    return {place: _answer(ones, agreed.get((ones[0].member_id, place[0])) if ones else None) for place, ones in claims.items()}
+
+
+def _reference(alert: AlertRow) -> tuple[UUID, UUID, bytes]:
+    return alert.organization_id, alert.connection_id, alert.reference_index
+
+
+def _answer(claims: Sequence[Enrollment | MemberAlert], agreed: bool | None) -> _Answer:
+    """Who is behind a reference, or has the alert already. Later events need consent like the first: it may have run out."""
+    if not claims:
+        return _Answer(None, UnmatchedReason.NO_ENROLLMENT, None)
+    if len(claims) > 1:
+        return _Answer(None, UnmatchedReason.SEVERAL_MEMBERS, None)
+    if agreed is None:
+        return _Answer(None, UnmatchedReason.NO_CONSENT, claims[0].member_id)
+    if not agreed:
+        return _Answer(None, UnmatchedReason.REFUSED, claims[0].member_id)
+    return _Answer(claims[0], UnmatchedReason.NO_ENROLLMENT, None)
 
 
 async def _unbrought(tx: Transaction, alert: AlertRow, member_id: UUID | None) -> list[Event]:
@@ -59,33 +141,44 @@ async def _unbrought(tx: Transaction, alert: AlertRow, member_id: UUID | None) -
     return [event for event in readable if not await repository.has_event(tx, member_id, event.id)]
 
 
-async def _still(tx: Transaction, alert: AlertRow, known: MemberAlert) -> tuple[MemberAlert | None, UnmatchedReason, UUID | None]:
-    """A matched alert's new events need consent like the first: it may have run out or been taken back meanwhile."""
-    consents = await consents_to(tx, known.member_id, alert.connection_id, clock.now())
-    reason = UnmatchedReason.REFUSED if consents is False else UnmatchedReason.NO_CONSENT
-    return known if consents else None, reason, known.member_id
-
-
 async def whose(
     tx: Transaction, organization_id: UUID, connection_id: UUID, reference_index: bytes
 ) -> tuple[Enrollment | None, UnmatchedReason, UUID | None]:
     """The enrollment by which something is somebody's; else why it is nobody's, and whom to ask for consent."""
     enrollments = await members.enrollments_of(tx, organization_id, connection_id, reference_index)
-    if not enrollments:
-        return None, UnmatchedReason.NO_ENROLLMENT, None
-    if len(enrollments) > 1:
-        return None, UnmatchedReason.SEVERAL_MEMBERS, None
-    one = enrollments[0]
-    consents = await consents_to(tx, one.member_id, connection_id, clock.now())
-    if consents is None:
-        return None, UnmatchedReason.NO_CONSENT, one.member_id
-    if not consents:
-        return None, UnmatchedReason.REFUSED, one.member_id
-    return one, UnmatchedReason.NO_ENROLLMENT, None
+    agreed = await consents_to(tx, enrollments[0].member_id, connection_id, clock.now()) if len(enrollments) == 1 else None
+    answer = _answer(enrollments, agreed)
+    return answer.found if isinstance(answer.found, Enrollment) else None, answer.reason, answer.asked
 
 
-async def _wait(tx: Transaction, keyring: Keyring, alert: AlertRow, reason: UnmatchedReason, asked: UUID | None) -> None:
-    row = await repository.unmatched(tx, alert.connection_id, alert.id)
+async def _wait_all(tx: Transaction, keyring: Keyring, batch: _Batch, answers: Mapping[Place, _Answer]) -> None:
+    """Put alerts into the queue. What was refused comes last, one by one: to give one up can change whose the next one is."""
+    refused = [place for place, answer in answers.items() if answer.reason is UnmatchedReason.REFUSED]
+    to_ask = []
+    for place, answer in answers.items():
+        if answer.reason is UnmatchedReason.REFUSED:
+            continue
+        _queue(tx, batch, place, answer)
+        if answer.reason is UnmatchedReason.NO_CONSENT and answer.asked is not None:
+            to_ask.append(_to_ask(batch, place, answer.asked))
+    await tx.flush()
+    await publish_many(tx, CONSENT_MISSING, to_ask)
+    for place in refused:
+        answer = (await _whose_all(tx, batch, [place]))[place]
+        row = _queue(tx, batch, place, answer)
+        await tx.flush()
+        if answer.reason is UnmatchedReason.REFUSED:
+            await give_up(tx, keyring, row, UnmatchedReason.REFUSED)
+        elif answer.reason is UnmatchedReason.NO_CONSENT and answer.asked is not None:
+            await publish_many(tx, CONSENT_MISSING, [_to_ask(batch, place, answer.asked)])
+
+
+def _to_ask(batch: _Batch, place: Place, member_id: UUID) -> tuple[UUID, dict[str, UUID]]:
+    return batch.alerts[place].organization_id, {"member_id": member_id, "connection_id": place[0]}
+
+
+def _queue(tx: Transaction, batch: _Batch, place: Place, answer: _Answer) -> Unmatched:
+    alert, row = batch.alerts[place], batch.waiting.get(place)
     if row is None:
         row = Unmatched(
             connection_id=alert.connection_id,
@@ -97,12 +190,8 @@ async def _wait(tx: Transaction, keyring: Keyring, alert: AlertRow, reason: Unma
         tx.add(row)
     elif row.closed_at is not None:
         row.closed_at, row.since = None, clock.now()
-    row.reason, row.member_id = reason, asked
-    await tx.flush()
-    if reason is UnmatchedReason.REFUSED:
-        await give_up(tx, keyring, row, UnmatchedReason.REFUSED)
-    elif reason is UnmatchedReason.NO_CONSENT and asked is not None:
-        await publish(tx, CONSENT_MISSING, alert.organization_id, member_id=asked, connection_id=alert.connection_id)
+    row.reason, row.member_id = answer.reason, answer.asked
+    return row
 
 
 async def give_up(tx: Transaction, keyring: Keyring, row: Unmatched, reason: UnmatchedReason) -> bool:
@@ -137,46 +226,47 @@ async def expire(tx: Transaction, keyring: Keyring) -> int:
     return given_up
 
 
-async def _write_match(tx: Transaction, keyring: Keyring, alert: AlertRow, enrollment: Enrollment) -> None:
+async def _write_matches(tx: Transaction, keyring: Keyring, found: Sequence[tuple[AlertRow, Enrollment]]) -> None:
     now = clock.now()
-    tx.add(
-        MemberAlert(
-            member_id=enrollment.member_id,
-            alert_id=alert.id,
-            organization_id=alert.organization_id,
-            connection_id=alert.connection_id,
-            enrollment_id=enrollment.id,
-            grade=alert.grade,
-            first_received_at=alert.first_received_at,
-            matched_at=now,
-        )
-    )
-    await append(
-        tx,
-        keyring,
-        alert.organization_id,
-        Act.MATCH,
-        facts={"enrollment": str(enrollment.id)},
-        member_id=enrollment.member_id,
-        alert=alert.id,
-    )
+    rows = [
+        {
+            "member_id": enrollment.member_id,
+            "alert_id": alert.id,
+            "organization_id": alert.organization_id,
+            "connection_id": alert.connection_id,
+            "enrollment_id": enrollment.id,
+            "grade": alert.grade,
+            "first_received_at": alert.first_received_at,
+            "matched_at": now,
+        }
+        for alert, enrollment in found
+    ]
+    await insert_rows(tx, MemberAlert, rows)
+    entries = []
+    for alert, enrollment in found:
+        facts, ids = {"enrollment": str(enrollment.id)}, {"alert": alert.id}
+        entries.append(Entry(alert.organization_id, Act.MATCH, facts, ids, member_id=enrollment.member_id))
+    await append_many(tx, keyring, entries)
 
 
-async def _bring_events(tx: Transaction, keyring: Keyring, alert: AlertRow, member: Member) -> None:
-    """Seal each event of the alert again, under the member's key, with the facts that are needed in plain."""
-    key = await open_key(tx, keyring, member)
-    for event in await intake.alert_events(tx, alert.connection_id, alert.id):
-        if await repository.has_event(tx, member.id, event.id):
-            continue
-        copy = await open_event(tx, keyring, event)
-        if copy is None:
-            continue
-        told = Alert.model_validate(copy["alert"])
-        name = canonical_institution(told.institution) if told.institution else None
-        token = await keyring.index(tx, alert.organization_id, "institution", name) if name else None
-        grade = await intake.grade_of_receipt(tx, event.connection_id, event.receipt_id)
-        tx.add(_member_event(event, member.id, told, name, token, grade, seal_json(key, copy, *sealed_at(member.id, event.id))))
-    await tx.flush()
+async def _bring_events(tx: Transaction, keyring: Keyring, found: Sequence[tuple[Member, Sequence[Readable]]]) -> None:
+    """Seal each event again, under its member's key, with the facts that are needed in plain."""
+    there = await repository.events_with(tx, {member.id for member, _ in found}, {e.id for _, events in found for e in events})
+    keys: dict[UUID, bytes] = {}
+    rows = []
+    for member, events in found:
+        for event in events:
+            copy = await open_event(tx, keyring, event) if (member.id, event.id) not in there else None
+            if copy is None:
+                continue
+            if member.id not in keys:
+                keys[member.id] = await open_key(tx, keyring, member)
+            told = Alert.model_validate(copy["alert"])
+            name = canonical_institution(told.institution) if told.institution else None
+            token = await keyring.index(tx, event.organization_id, "institution", name) if name else None
+            sealed = seal_json(keys[member.id], copy, *sealed_at(member.id, event.id))
+            rows.append(_member_event(event, member.id, told, name, token, sealed))
+    await insert_rows(tx, MemberEvent, rows)
 
 
 def sealed_at(member_id: UUID, event_id: UUID) -> tuple[object, ...]:
@@ -192,27 +282,27 @@ def _ends(prefix: str, interval: Interval | None) -> dict[str, Any]:
 
 
 def _member_event(
-    event: Event, member_id: UUID, told: Alert, name: str | None, token: bytes | None, grade: str, sealed: bytes
-) -> MemberEvent:
-    return MemberEvent(
-        member_id=member_id,
-        event_id=event.id,
-        alert_id=event.alert_id,
-        connection_id=event.connection_id,
-        receipt_id=event.receipt_id,
-        outcome=event.outcome,
-        grade=grade,
-        kind=told.kind,
-        product=told.product,
-        bureau=told.bureau,
-        institution=name[:200] if name else None,
-        institution_index=token,
-        last_four=told.last_four,
-        amount=told.amount,
-        currency=told.currency,
-        received_at=event.received_at,
-        sealed=sealed,
+    event: Readable, member_id: UUID, told: Alert, name: str | None, token: bytes | None, sealed: bytes
+) -> dict[str, Any]:
+    return {
+        "member_id": member_id,
+        "event_id": event.id,
+        "alert_id": event.alert_id,
+        "connection_id": event.connection_id,
+        "receipt_id": event.receipt_id,
+        "outcome": event.outcome,
+        "grade": event.grade,
+        "kind": told.kind,
+        "product": told.product,
+        "bureau": told.bureau,
+        "institution": name[:200] if name else None,
+        "institution_index": token,
+        "last_four": told.last_four,
+        "amount": told.amount,
+        "currency": told.currency,
+        "received_at": event.received_at,
+        "sealed": sealed,
         **_ends("occurred", told.occurred),
         **_ends("opened", told.opened),
         **_ends("reported", told.reported),
-    )
+    }

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import delete, exists, func, select, update
@@ -17,6 +18,7 @@ from app.incidents.models import (
 )
 from app.intake.models import Event, EventOutcome, LookUp, LookUpState
 from app.kit.database import Transaction
+from app.kit.rows import among, insert_rows, update_rows
 from app.members.models import Enrollment
 
 
@@ -24,6 +26,34 @@ async def match_of(tx: Transaction, connection_id: UUID, alert_id: UUID) -> Memb
     """Whose alert it is, if it is anybody's yet."""
     query = select(MemberAlert).where(MemberAlert.connection_id == connection_id, MemberAlert.alert_id == alert_id)
     return (await tx.execute(query)).scalar_one_or_none()
+
+
+async def matches_of(tx: Transaction, alerts: Collection[tuple[UUID, UUID]]) -> Sequence[MemberAlert]:
+    """Whose some alerts are, `(connection, id)`; those that are nobody's yet are left out."""
+    query = select(MemberAlert).where(
+        among(tx, MemberAlert.connection_id, {alert[0] for alert in alerts}),
+        among(tx, MemberAlert.alert_id, [alert[1] for alert in alerts]),
+    )
+    return (await tx.execute(query)).scalars().all()
+
+
+async def events_with(tx: Transaction, member_ids: Collection[UUID], event_ids: Collection[UUID]) -> set[tuple[UUID, UUID]]:
+    """Which of these events are with which of these members already: `(member, event)`."""
+    if not member_ids or not event_ids:
+        return set()
+    query = select(MemberEvent.member_id, MemberEvent.event_id).where(
+        among(tx, MemberEvent.member_id, member_ids), among(tx, MemberEvent.event_id, event_ids)
+    )
+    return {(row[0], row[1]) for row in (await tx.execute(query)).all()}
+
+
+async def queued(tx: Transaction, alerts: Collection[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], Unmatched]:
+    """The queue's rows of some alerts, by `(connection, alert)`."""
+    query = select(Unmatched).where(
+        among(tx, Unmatched.connection_id, {alert[0] for alert in alerts}),
+        among(tx, Unmatched.alert_id, [alert[1] for alert in alerts]),
+    )
+    return {(row.connection_id, row.alert_id): row for row in (await tx.execute(query)).scalars()}
 
 
 async def unmatched(tx: Transaction, connection_id: UUID, alert_id: UUID) -> Unmatched | None:
@@ -176,11 +206,98 @@ async def alerts_by_incident(tx: Transaction, member_id: UUID) -> dict[UUID, fro
     return {incident_id: frozenset(alert_ids) for incident_id, alert_ids in held.items()}
 
 
-async def set_incident_of(tx: Transaction, member_id: UUID, alert_ids: frozenset[UUID], incident_id: UUID) -> None:
-    """Say which incident some alerts belong to now."""
-    await tx.execute(delete(IncidentAlert).where(IncidentAlert.member_id == member_id, IncidentAlert.alert_id.in_(alert_ids)))
-    tx.add_all(IncidentAlert(member_id=member_id, alert_id=alert_id, incident_id=incident_id) for alert_id in sorted(alert_ids))
-    await tx.flush()
+class EventFacts(NamedTuple):
+    """What of a member's event correlation and links need, named as in the table."""
+
+    member_id: UUID
+    event_id: UUID
+    alert_id: UUID
+    kind: str
+    product: str | None
+    institution_index: bytes | None
+    last_four: str | None
+    occurred_earliest: datetime | None
+    occurred_latest: datetime | None
+    opened_earliest: datetime | None
+    opened_latest: datetime | None
+    reported_earliest: datetime | None
+    reported_latest: datetime | None
+    received_at: datetime
+
+
+async def facts_of_members(tx: Transaction, member_ids: Collection[UUID]) -> dict[UUID, list[EventFacts]]:
+    """Every event of every matched alert of some members, by member, in order of arrival."""
+    columns = [getattr(MemberEvent, name) for name in EventFacts._fields]
+    query = select(*columns).where(among(tx, MemberEvent.member_id, member_ids))
+    found: dict[UUID, list[EventFacts]] = {}
+    for row in (await tx.execute(query.order_by(MemberEvent.received_at, MemberEvent.event_id))).all():
+        found.setdefault(row[0], []).append(EventFacts._make(row))
+    return found
+
+
+class IncidentRow(NamedTuple):
+    """An incident as it is stored, without what never decides anything."""
+
+    member_id: UUID
+    id: UUID
+    organization_id: UUID
+    redirect_to: UUID | None
+    kind: str
+    family: str
+    occurred_earliest: datetime | None
+    occurred_latest: datetime | None
+    first_received_at: datetime
+    answer: str
+    needs_review: bool
+    ask_again: bool
+
+
+async def incidents_of_members(tx: Transaction, member_ids: Collection[UUID]) -> dict[UUID, list[IncidentRow]]:
+    """Every incident of some members, merged ones too, by member."""
+    columns = [getattr(Incident, name) for name in IncidentRow._fields]
+    query = select(*columns).where(among(tx, Incident.member_id, member_ids)).order_by(Incident.id)
+    found: dict[UUID, list[IncidentRow]] = {}
+    for row in (await tx.execute(query)).all():
+        found.setdefault(row[0], []).append(IncidentRow._make(row))
+    return found
+
+
+async def alerts_held(tx: Transaction, member_ids: Collection[UUID]) -> dict[UUID, dict[UUID, frozenset[UUID]]]:
+    """Which alerts each incident of some members holds now, by member."""
+    columns = (IncidentAlert.member_id, IncidentAlert.incident_id, IncidentAlert.alert_id)
+    held: dict[UUID, dict[UUID, set[UUID]]] = {}
+    for member_id, incident_id, alert_id in (
+        await tx.execute(select(*columns).where(among(tx, IncidentAlert.member_id, member_ids)))
+    ).all():
+        held.setdefault(member_id, {}).setdefault(incident_id, set()).add(alert_id)
+    return {member: {incident: frozenset(alerts) for incident, alerts in by.items()} for member, by in held.items()}
+
+
+async def verdicts_of_members(tx: Transaction, member_ids: Collection[UUID]) -> dict[UUID, list[Verdict]]:
+    """Every answer that some members ever gave, by member, in order."""
+    query = select(Verdict).where(among(tx, Verdict.member_id, member_ids)).order_by(Verdict.id)
+    found: dict[UUID, list[Verdict]] = {}
+    for row in (await tx.execute(query)).scalars():
+        found.setdefault(row.member_id, []).append(row)
+    return found
+
+
+async def write_incidents(
+    tx: Transaction,
+    new: Sequence[dict[str, Any]],
+    changed: Sequence[dict[str, Any]],
+    redirected: Sequence[dict[str, Any]],
+) -> None:
+    """Write incidents: those that are new, those that say something else than before, those that were merged into others."""
+    await insert_rows(tx, Incident, new)
+    await update_rows(tx, Incident, changed)
+    await update_rows(tx, Incident, redirected)
+
+
+async def write_places(tx: Transaction, new: Sequence[dict[str, Any]], moved: Sequence[dict[str, Any]]) -> None:
+    """Say which incident alerts belong to now: those that had no place yet, and those that had another."""
+    await insert_rows(tx, IncidentAlert, new)
+    await update_rows(tx, IncidentAlert, moved)
 
 
 async def find_incident(

@@ -42,12 +42,17 @@ class VerdictView(BaseModel):
 
 
 class UnmatchedView(BaseModel):
-    """One alert that is nobody's: where it came from and why it waits. What it says stays sealed."""
+    """One alert that is nobody's: where it came from and why it waits. What it says stays sealed.
+
+    `notice`: not the alert itself but a notice of one, not looked up before its person is known and agrees; `alert_id` is then
+    the notice's id. It is destroyed 90 days after `since` unless somebody says whose it is.
+    """
 
     alert_id: UUID
     connection_id: UUID
     reason: str
     since: datetime
+    notice: bool = False
 
 
 class ConsentView(BaseModel):

@@ -1,15 +1,19 @@
 """Use cases of incidents: recompute a member's incidents, take a verdict, forget an erased member."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 from app.incidents import repository
 from app.incidents.correlation import AlertFacts, AlertNode, Component, claimed_occurrence, components
 from app.incidents.identity import Answer, GivenVerdict, IncidentVerdict, carry_ids, merge_verdicts
 from app.incidents.matching import sealed_at
-from app.incidents.models import Incident, MemberEvent, Verdict
+from app.incidents.models import Incident, Verdict
+from app.incidents.repository import EventFacts, IncidentRow
 from app.incidents.topics import INCIDENTS_CHANGED
 from app.intake import repository as intake
 from app.kit import clock
@@ -17,19 +21,20 @@ from app.kit.database import Transaction
 from app.kit.errors import FieldError, Problem
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
-from app.kit.outbox import publish
-from app.ledger.service import Act, Actor, append
+from app.kit.outbox import publish_many
+from app.ledger.service import Act, Actor, Entry, append, append_many
 from app.members import repository as members
 from app.members.keys import open_json, open_key, seal_json
 from connectors.contract import Interval
 from connectors.vocabulary import AlertKind
 
 
+@lru_cache(maxsize=8192)
 def _interval(earliest: datetime | None, latest: datetime | None) -> Interval | None:
     return Interval(earliest=earliest, latest=latest) if earliest or latest else None
 
 
-def facts_of(event: MemberEvent) -> AlertFacts:
+def facts_of(event: EventFacts) -> AlertFacts:
     """One event as correlation sees it."""
     return AlertFacts(
         kind=AlertKind(event.kind),
@@ -42,7 +47,7 @@ def facts_of(event: MemberEvent) -> AlertFacts:
     )
 
 
-def nodes_of(events: Sequence[MemberEvent]) -> list[AlertNode]:
+def nodes_of(events: Sequence[EventFacts]) -> list[AlertNode]:
     """The alerts of some events, each with all its versions. UUIDv7 ids grow with each commit."""
     versions: dict[UUID, set[AlertFacts]] = {}
     for event in events:
@@ -50,7 +55,7 @@ def nodes_of(events: Sequence[MemberEvent]) -> list[AlertNode]:
     return [AlertNode(alert_id, alert_id.int, frozenset(facts)) for alert_id, facts in versions.items()]
 
 
-def kind_of(events: Sequence[MemberEvent]) -> str:
+def kind_of(events: Sequence[EventFacts]) -> str:
     """What an incident is called: the kind that most alerts name, one that says more before "unknown".
 
     An alert names a kind once, however often it was told: repeating it must not change what an incident is called.
@@ -61,41 +66,88 @@ def kind_of(events: Sequence[MemberEvent]) -> str:
 
 async def recompute(tx: Transaction, keyring: Keyring, organization_id: UUID, member_id: UUID) -> bool:
     """Recompute all incidents of one member from all their alerts; returns whether anything changed."""
-    if await members.member(tx, organization_id, member_id, lock=True) is None:
-        return False
-    events = await repository.events_of_member(tx, member_id)
-    rows = {row.id: row for row in await repository.incidents_of_member(tx, member_id)}
-    before = await repository.alerts_by_incident(tx, member_id)
-    regrouping = carry_ids(before, components(nodes_of(events)))
-    verdicts = [
-        GivenVerdict(Answer(v.answer), frozenset(UUID(a) for a in v.shown_alerts), v.id.int)
-        for v in await repository.verdicts_of_member(tx, member_id)
-    ]
-    changed = False
+    return bool(await recompute_all(tx, keyring, {member_id: organization_id}))
+
+
+async def recompute_all(tx: Transaction, keyring: Keyring, owners: Mapping[UUID, UUID]) -> set[UUID]:
+    """`recompute` for the members that are the keys; the values are their organizations. Returns whose incidents changed.
+
+    Everything is read once for all of them, and only what is other than before is written.
+    """
+    locked = await members.lock_members(tx, owners)
+    ids = sorted(one for one, row in locked.items() if row.organization_id == owners[one])
+    if not ids:
+        return set()
+    events = await repository.facts_of_members(tx, ids)
+    stored = await repository.incidents_of_members(tx, ids)
+    held = await repository.alerts_held(tx, ids)
+    verdicts = await repository.verdicts_of_members(tx, ids)
+    writing = _Writing()
+    for one in ids:
+        given = [
+            GivenVerdict(Answer(v.answer), frozenset(UUID(a) for a in v.shown_alerts), v.id.int) for v in verdicts.get(one, ())
+        ]
+        regroup(writing, (owners[one], one), events.get(one, []), stored.get(one, []), held.get(one, {}), given)
+    await _write(tx, keyring, writing, owners)
+    return writing.touched
+
+
+@dataclass
+class _Writing:
+    """What a recomputation has to write, table by table."""
+
+    new: list[dict[str, Any]] = field(default_factory=list)
+    changed: list[dict[str, Any]] = field(default_factory=list)
+    redirected: list[dict[str, Any]] = field(default_factory=list)
+    placed: list[dict[str, Any]] = field(default_factory=list)
+    moved: list[dict[str, Any]] = field(default_factory=list)
+    touched: set[UUID] = field(default_factory=set)
+
+
+def regroup(
+    writing: _Writing,
+    whose: tuple[UUID, UUID],
+    events: Sequence[EventFacts],
+    stored: Sequence[IncidentRow],
+    held: Mapping[UUID, frozenset[UUID]],
+    verdicts: Sequence[GivenVerdict],
+) -> None:
+    """Add to `writing` what one member's incidents must become; `whose` is the organization and the member."""
+    organization_id, member_id = whose
+    now, rows = clock.now(), {row.id: row for row in stored}
+    at_home = {alert_id: incident_id for incident_id, alert_ids in held.items() for alert_id in alert_ids}
+    of_alert: defaultdict[UUID, list[EventFacts]] = defaultdict(list)
+    for event in events:
+        of_alert[event.alert_id].append(event)
+    regrouping = carry_ids(held, components(nodes_of(events)))
     for carried in regrouping.carried:
         row = rows.get(carried.incident_id) if carried.incident_id else None
+        incident_id = row.id if row else uuid7()
+        own = [event for alert_id in carried.component.alert_ids for event in of_alert[alert_id]]
+        said = _description(carried.component, own, verdicts)
+        key = {"member_id": member_id, "id": incident_id}
         if row is None:
-            row = Incident(member_id=member_id, id=uuid7(), organization_id=organization_id)
-            tx.add(row)
-        changed |= _describe(row, carried.component, events, verdicts)
-        await tx.flush()
-        if before.get(row.id) != carried.component.alert_ids:
-            await repository.set_incident_of(tx, member_id, carried.component.alert_ids, row.id)
-            changed = True
+            writing.new.append({**key, "organization_id": organization_id, "redirect_to": None, **said, "updated_at": now})
+        elif any(getattr(row, name) != value for name, value in said.items()):
+            writing.changed.append({**key, **said, "updated_at": now})
+        else:
+            key = {}
+        for alert_id in sorted(alert for alert in carried.component.alert_ids if at_home.get(alert) != incident_id):
+            place = {"member_id": member_id, "alert_id": alert_id, "incident_id": incident_id}
+            (writing.moved if alert_id in at_home else writing.placed).append(place)
+            writing.touched.add(member_id)
+        if key or held.get(incident_id) != carried.component.alert_ids:
+            writing.touched.add(member_id)
     for gone, survivor in regrouping.redirects.items():
-        await _redirect(tx, keyring, rows[gone], survivor)
-    if changed:
-        await publish(tx, INCIDENTS_CHANGED, organization_id, member_id=member_id)
-    return changed
+        writing.redirected.append({"member_id": member_id, "id": gone, "redirect_to": survivor, "updated_at": now})
 
 
-def _describe(row: Incident, component: Component, events: Sequence[MemberEvent], verdicts: Sequence[GivenVerdict]) -> bool:
-    """Set what an incident row says; returns whether that is other than before."""
-    own = [event for event in events if event.alert_id in component.alert_ids]
+def _description(component: Component, own: Sequence[EventFacts], verdicts: Sequence[GivenVerdict]) -> dict[str, Any]:
+    """What the row of an incident with these events says."""
     verdict: IncidentVerdict = merge_verdicts(verdicts, component.alert_ids)
     claimed = claimed_occurrence(facts_of(event) for event in own)
     kind = kind_of(own)
-    said = {
+    return {
         "kind": kind,
         "family": AlertKind(kind).family,
         "occurred_earliest": claimed.earliest,
@@ -105,26 +157,23 @@ def _describe(row: Incident, component: Component, events: Sequence[MemberEvent]
         "needs_review": verdict.needs_review,
         "ask_again": verdict.ask_again,
     }
-    if all(getattr(row, name) == value for name, value in said.items()):
-        return False
-    for name, value in said.items():
-        setattr(row, name, value)
-    row.updated_at = clock.now()
-    return True
 
 
-async def _redirect(tx: Transaction, keyring: Keyring, gone: Incident, survivor: UUID) -> None:
-    gone.redirect_to, gone.updated_at = survivor, clock.now()
-    await append(
-        tx,
-        keyring,
-        gone.organization_id,
-        Act.MERGE,
-        facts={"rule": "connected components"},
-        member_id=gone.member_id,
-        incident=gone.id,
-        into=survivor,
-    )
+async def _write(tx: Transaction, keyring: Keyring, writing: _Writing, owners: Mapping[UUID, UUID]) -> None:
+    await repository.write_incidents(tx, writing.new, writing.changed, writing.redirected)
+    await repository.write_places(tx, writing.placed, writing.moved)
+    entries = [
+        Entry(
+            owners[gone["member_id"]],
+            Act.MERGE,
+            {"rule": "connected components"},
+            {"incident": gone["id"], "into": gone["redirect_to"]},
+            member_id=gone["member_id"],
+        )
+        for gone in writing.redirected
+    ]
+    await append_many(tx, keyring, entries)
+    await publish_many(tx, INCIDENTS_CHANGED, [(owners[one], {"member_id": one}) for one in sorted(writing.touched)])
 
 
 async def give_verdict(
@@ -164,6 +213,7 @@ async def give_verdict(
         verdict=verdict.id,
     )
     await recompute(tx, keyring, incident.organization_id, incident.member_id)
+    await tx.refresh(incident)
 
 
 async def forget(tx: Transaction, keyring: Keyring, organization_id: UUID, member_id: UUID) -> None:

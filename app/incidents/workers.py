@@ -10,7 +10,7 @@ from app.intake.models import Event
 from app.intake.retention import RAW_ERASED
 from app.kit.context import Context
 from app.kit.database import Transaction
-from app.kit.outbox import Consumer, Message
+from app.kit.outbox import Consumer, Message, because_of, receipts_of
 from app.members.service import ENROLLMENT_CHANGED, MEMBER_ERASED
 
 
@@ -21,15 +21,13 @@ def matcher(context: Context) -> Consumer:
         seen = [message.payload for message in messages if message.topic == ALERT_SEEN]
         alerts = dict.fromkeys((UUID(told["connection_id"]), UUID(told["alert_id"])) for told in seen)
         alerts.update(dict.fromkeys(await _waiting(tx, messages)))
+        if not alerts:
+            return
         organizations = {message.organization_id for message in messages}
-        touched: dict[UUID, UUID] = {}
-        for connection_id, alert_id in alerts:
-            member_id = await matching.match(tx, context.keyring, connection_id, alert_id)
-            row = await repository.match_of(tx, connection_id, alert_id) if member_id else None
-            if row is not None and row.organization_id in organizations:
-                touched[row.member_id] = row.organization_id
-        for member_id, organization_id in sorted(touched.items()):
-            await service.recompute(tx, context.keyring, organization_id, member_id)
+        matched = await matching.match_all(tx, context.keyring, list(alerts))
+        touched = {member_id: owner for member_id, owner in matched.items() if owner in organizations}
+        with because_of(receipts_of(messages)):
+            await service.recompute_all(tx, context.keyring, touched)
 
     return Consumer("incidents.match", frozenset({ALERT_SEEN, ENROLLMENT_CHANGED}), handle)
 

@@ -1,6 +1,7 @@
 """Asks whichever provider is due, each on its own: a slow one holds up nobody else. Leases keep several processes apart."""
 
 import asyncio
+from contextlib import suppress
 from uuid import UUID
 
 import structlog
@@ -11,7 +12,7 @@ from app.connections.models import Connection
 from app.connections.polls import Fenced, Turn
 from app.connections.settings import open_settings
 from app.intake.polling import LEASE, Asking, write_failure
-from app.kit import clock
+from app.kit import clock, metrics
 from app.kit.context import Context
 from app.kit.errors import Problem
 from app.kit.ids import uuid7
@@ -25,6 +26,9 @@ log = structlog.get_logger(__name__)
 AT_ONCE = 8
 LOOK_UP_PACE = 60.0
 """Requests a minute for a connector that only looks things up, where its settings name no `requests_per_minute`."""
+
+SLOWEST = 1.0
+"""Requests a minute: what is slower would never be asked, as a turn waits no longer than that for its next question."""
 
 
 class Asker:
@@ -86,6 +90,8 @@ class Asker:
             poll = await polls.poll_of(tx, turn.connection_id)
         if connection is None or poll is None:
             return False
+        if connection.paused_at is not None or connection.closed_at is not None:
+            return await self._give_back(turn)
         try:
             try:
                 asking = await self._asking(turn, connection)
@@ -95,9 +101,17 @@ class Asker:
             else:
                 await asking.run(poll)
         except Fenced:
+            metrics.LEASE_LOSSES.labels("poll").inc()
             log.warning("another process asks now", connection=str(turn.connection_id))
             return False
         return True
+
+    async def _give_back(self, turn: Turn) -> bool:
+        """Somebody paused or removed the connection in the moment after it was claimed: nobody is asked."""
+        async with self._context.database.begin() as tx:
+            with suppress(Fenced):
+                await polls.write(tx, turn, lease_owner=None, lease_until=None)
+        return False
 
     async def _asking(self, turn: Turn, connection: Connection) -> Asking:
         connector = registry().get(connection.connector)
@@ -117,6 +131,8 @@ class Asker:
             await known[1].aclose()
         usual = connector.poll.requests_per_minute if connector.poll else LOOK_UP_PACE
         pace = getattr(config, "requests_per_minute", usual)
+        if pace < SLOWEST:
+            raise ProviderError("the settings ask for less than one question a minute, which no turn could wait for")
         client = ProviderClient(str(getattr(config, "base_url", "")), requests_per_minute=pace, now=clock.now)
         self._clients[connection.id] = (connection.config_sealed, client)
         return client

@@ -1,34 +1,29 @@
-"""From stored receipts to alerts: repeatable, by any process, one transaction a batch. A bad event spares its neighbours."""
+"""From stored receipts to alerts: repeatable, by any process, one transaction a batch. A bad event spares its neighbours.
 
-from dataclasses import dataclass
-from importlib.metadata import version
+A batch is read first and then written, each table by one statement; what comes out is the same as one receipt after another.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import Any
+from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.orm.attributes import set_committed_value
 
 from app.connections.models import Connection
 from app.intake import looking_up, repository
 from app.intake.models import Event, EventOutcome, Receipt, ReceiptState
-from app.intake.sealing import open_asked, open_body, open_event, seal_event
-from app.intake.understanding import (
-    KEY_VERSION,
-    Understood,
-    Unsplittable,
-    as_raw,
-    identity_bytes,
-    split,
-    to_keep,
-    understand,
-)
+from app.intake.parts import Cut, Part, cut
+from app.intake.sealing import seal_event
+from app.intake.understanding import KEY_VERSION, to_keep
 from app.kit import clock
 from app.kit.database import Transaction
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
-from app.kit.outbox import publish
-from app.ledger.service import Act, append
-from app.members.service import reference_index
-from connectors.contract import Alert, BrokenEvent, Connector, RawEvent
+from app.kit.outbox import RECEIPTS, publish_many
+from app.ledger.service import Act, Entry, append_many
 from connectors.registry import registry
 
 log = structlog.get_logger(__name__)
@@ -37,158 +32,191 @@ ALERT_SEEN = "intake.alert_seen"
 BREACH_RECORD_SEEN = "intake.breach_record_seen"
 """Topic: the event `event_id` of `connection_id` says something about a breach."""
 OTHER_PERSON = "the id of an alert about somebody else"
-_NORMALISER = f"harmline {version('harmline')}"
+
+_STORE_AWAY = ("08", "40", "53", "57", "58")
+"""Classes of SQLSTATE that say nothing about a receipt: no connection, a lost race, no room, a stop, a broken disk."""
 
 
 async def handle(tx: Transaction, keyring: Keyring, receipt: Receipt, connection: Connection) -> None:
-    """Handle one receipt inside a savepoint: if our code or the database refuses it, it is set aside and the others go on."""
+    """Handle one receipt inside a savepoint: if our code or the database refuses it, it is set aside."""
+    await handle_all(tx, keyring, [(receipt, connection)])
+
+
+async def handle_all(tx: Transaction, keyring: Keyring, taken: Sequence[tuple[Receipt, Connection]]) -> None:
+    """Handle receipts together, inside a savepoint. Where that fails each half is tried for itself.
+
+    So the one that our code or the database refuses is found and set aside, and the others go on.
+    """
+    if not taken:
+        return
     try:
         async with tx.begin_nested():
-            await _handle(tx, keyring, receipt, connection)
-    except (OperationalError, InterfaceError):
-        raise  # the store is away: nothing is wrong with the receipt, the next round takes it again
+            await _handle_all(tx, keyring, taken)
     except Exception as error:  # our own mistake must not lose or block anything: set aside, alarm, replay after the fix
-        log.error("receipt set aside", receipt=str(receipt.id), error=type(error).__name__)
-        receipt.state, receipt.reason = ReceiptState.UNSPLITTABLE, f"handling failed: {type(error).__name__}"
-        await tx.flush()
-
-
-async def _handle(tx: Transaction, keyring: Keyring, receipt: Receipt, connection: Connection) -> None:
-    connector = registry()[connection.connector]
-    known = {event.position: event for event in await repository.events_of(tx, connection.id, receipt.id)}
-    try:
-        items = await _items(tx, keyring, receipt, connector, known)
-    except Unsplittable as error:
-        receipt.state, receipt.reason = ReceiptState.UNSPLITTABLE, str(error)
-        await tx.flush()
-        return
-    job = _Job(tx, keyring, receipt, connector)
-    told = [await job.event(position, item, known.get(position)) for position, item in items.items()]
-    receipt.state, receipt.reason, receipt.handled_at = ReceiptState.HANDLED, None, clock.now()
-    facts = {"events": [entry for entry in told if entry], "normaliser": job.normaliser}
-    if facts["events"] or not known:
-        await append(
-            tx,
-            keyring,
-            receipt.organization_id,
-            Act.NORMALISATION,
-            facts=facts,
-            receipt=receipt.id,
-            connection=connection.id,
-        )
-
-
-async def _items(
-    tx: Transaction, keyring: Keyring, receipt: Receipt, connector: Connector, known: dict[int, Event]
-) -> dict[int, RawEvent | BrokenEvent]:
-    """The receipt's events by position: cut anew from its body, or, when its key is destroyed, from the events' own copies."""
-    body = await open_body(tx, keyring, receipt)
-    if body is not None:
-        return dict(enumerate(split(connector, body, await open_asked(tx, keyring, receipt))))
-    items: dict[int, RawEvent | BrokenEvent] = {}
-    for position, event in known.items():
-        copy = await open_event(tx, keyring, event)
-        item = as_raw(copy) if copy else None
-        if item is not None:
-            items[position] = item
-    return items
-
-
-@dataclass
-class _Job:
-    """One receipt on its way through the normaliser."""
-
-    tx: Transaction
-    keyring: Keyring
-    receipt: Receipt
-    connector: Connector
-
-    @property
-    def normaliser(self) -> str:
-        return f"{self.connector.name}, {_NORMALISER}"
-
-    async def event(self, position: int, item: RawEvent | BrokenEvent, known: Event | None) -> dict[str, Any] | None:
-        """Write one event, or try again one that was quarantined; one that was understood stays as it is."""
-        if known is not None and known.outcome != EventOutcome.QUARANTINED:
-            return None
-        understood = understand(self.connector, item)
-        if known is not None and understood.outcome is EventOutcome.QUARANTINED:
-            known.reason, known.path, known.normaliser = understood.reason, understood.path, self.normaliser
-            return None
-        event = known or Event(
-            id=uuid7(),
-            connection_id=self.receipt.connection_id,
-            organization_id=self.receipt.organization_id,
-            receipt_id=self.receipt.id,
-            position=position,
-            received_at=self.receipt.received_at,
-        )
-        await self._fill(event, item, understood)
-        if known is not None and event.outcome == EventOutcome.QUARANTINED:
-            return None
-        if event.outcome == EventOutcome.QUARANTINED:
-            log.warning("event quarantined", receipt=str(self.receipt.id), position=position, reason=event.reason)
-        self.tx.add(event)
-        await self.tx.flush()
-        await self._pass_on(event, understood)
-        return {"position": position, "event": str(event.id), "outcome": event.outcome, "alert": str(event.alert_id)}
-
-    async def _pass_on(self, event: Event, understood: Understood) -> None:
-        """Tell the rooms that care: an alert, a breach record, something to look up."""
-        ids = {"connection_id": event.connection_id, "event_id": event.id}
-        if event.alert_id is not None:
-            await publish(self.tx, ALERT_SEEN, event.organization_id, **ids, alert_id=event.alert_id)
-        if event.outcome == EventOutcome.BREACH_RECORD:
-            await publish(self.tx, BREACH_RECORD_SEEN, event.organization_id, **ids)
-        if understood.look is not None:
-            await looking_up.note(self.tx, self.keyring, event, self.receipt, understood.look)
-
-    async def _fill(self, event: Event, item: RawEvent | BrokenEvent, understood: Understood) -> None:
-        organization_id = event.organization_id
-        event.reason, event.path, event.normaliser = understood.reason, understood.path, self.normaliser
-        event.outcome = understood.outcome or EventOutcome.NEW
-        if understood.content:
-            bound = event.connection_id.bytes + understood.content
-            event.content_hash = await self.keyring.index(self.tx, organization_id, "event.content", bound)
-        event.reference_index = await self._about(understood)
-        if understood.alert is not None:
-            await self._file(event, understood.alert)
-        still_aside = event.sealed is not None and event.outcome == EventOutcome.QUARANTINED
-        says_nothing = understood.outcome is EventOutcome.NON_ALERT and understood.look is None
-        if not says_nothing and not still_aside:
-            copy = to_keep(item, understood)
-            event.sealed, event.wrapped_key = await seal_event(self.tx, self.keyring, organization_id, event.id, copy)
-
-    async def _about(self, understood: Understood) -> bytes | None:
-        """The blind index of whom an event is about; None when it is about nobody, or could not be understood."""
-        said = understood.alert or understood.record or understood.look
-        if said is None or said.member_ref is None:
-            return None
-        connection_id = self.receipt.connection_id
-        return await reference_index(self.tx, self.keyring, self.receipt.organization_id, connection_id, said.member_ref)
-
-    async def _file(self, event: Event, alert: Alert) -> None:
-        """Tie an event to its alert: a new one, a sighting with the same content, or a revision with other content."""
-        organization_id, connection_id = event.organization_id, event.connection_id
-        key = await self.keyring.index(
-            self.tx, organization_id, "alert.identity", identity_bytes(connection_id.bytes, alert.identity)
-        )
-        reference = event.reference_index
-        values = {
-            "connection_id": connection_id,
-            "id": uuid7(),
-            "organization_id": organization_id,
-            "dedupe_key": key,
-            "key_version": KEY_VERSION,
-            "reference_index": reference,
-            "grade": self.receipt.grade,
-            "first_received_at": self.receipt.received_at,
-        }
-        found, is_new = await repository.insert_alert(self.tx, values)
-        if found.reference_index != reference:
-            event.outcome, event.reason, event.path = EventOutcome.QUARANTINED, OTHER_PERSON, "member"
+        if _store_is_away(error):
+            raise  # nothing is wrong with the receipts, the next round takes them again
+        if len(taken) == 1:
+            await _set_aside(tx, taken[0][0], error)
             return
-        event.alert_id = found.id
-        if not is_new:
-            same = await repository.has_content(self.tx, connection_id, found.id, event.content_hash or b"")
-            event.outcome = EventOutcome.SIGHTING if same else EventOutcome.REVISION
+        log.warning("batch failed, going by halves", receipts=len(taken), error=type(error).__name__)
+    else:
+        return
+    middle = len(taken) // 2
+    await handle_all(tx, keyring, taken[:middle])
+    await handle_all(tx, keyring, taken[middle:])
+
+
+def _store_is_away(error: Exception) -> bool:
+    if isinstance(error, OperationalError | InterfaceError | OSError):
+        return True
+    return isinstance(error, DBAPIError) and str(getattr(error.orig, "sqlstate", None) or "").startswith(_STORE_AWAY)
+
+
+async def _set_aside(tx: Transaction, receipt: Receipt, error: Exception) -> None:
+    log.error("receipt set aside", receipt=str(receipt.id), error=type(error).__name__)
+    receipt.state, receipt.reason = ReceiptState.UNSPLITTABLE, f"handling failed: {type(error).__name__}"
+    await tx.flush()
+
+
+async def _handle_all(tx: Transaction, keyring: Keyring, taken: Sequence[tuple[Receipt, Connection]]) -> None:
+    known: defaultdict[UUID, dict[int, Event]] = defaultdict(dict)
+    for event in await repository.events_of_receipts(tx, [receipt for receipt, _ in taken]):
+        known[event.receipt_id][event.position] = event
+    connectors = registry()
+    cuts = [await cut(tx, keyring, receipt, connectors[connection.connector], known[receipt.id]) for receipt, connection in taken]
+    parts = [part for found in cuts for part in found.parts]
+    await _file(tx, [part for part in parts if part.dedupe_key is not None])
+    await _write_events(tx, keyring, cuts)
+    await _pass_on(tx, keyring, [part for part in parts if part.is_news])
+    await _record(tx, keyring, cuts)
+    await _finish(tx, cuts)
+
+
+async def _file(tx: Transaction, parts: Sequence[Part]) -> None:
+    """Tie each alert's part to its alert: a new one, a sighting with the same content, or a revision with other content."""
+    first: dict[tuple[UUID, bytes], Part] = {}
+    for part in parts:
+        first.setdefault((part.receipt.connection_id, part.dedupe_key or b""), part)
+    proposed = {place: _alert(part) for place, part in first.items()}
+    held = await repository.insert_alerts(tx, list(proposed.values()))
+    old = [(place[0], alert.id) for place, alert in held.items() if place in proposed and alert.id != proposed[place]["id"]]
+    said = await repository.contents_of(tx, old, {part.content_hash or b"" for part in parts})
+    for part in parts:
+        place = (part.receipt.connection_id, part.dedupe_key or b"")
+        alert, content = held[place], part.content_hash or b""
+        if alert.reference_index != part.reference_index:
+            part.outcome, part.reason, part.path = EventOutcome.QUARANTINED, OTHER_PERSON, "member"
+            continue
+        part.alert_id = alert.id
+        if part is not first[place] or alert.id != proposed[place]["id"]:
+            part.outcome = EventOutcome.SIGHTING if (alert.id, content) in said else EventOutcome.REVISION
+        said.add((alert.id, content))
+
+
+def _alert(part: Part) -> dict[str, Any]:
+    return {
+        "connection_id": part.receipt.connection_id,
+        "id": uuid7(),
+        "organization_id": part.receipt.organization_id,
+        "dedupe_key": part.dedupe_key,
+        "key_version": KEY_VERSION,
+        "reference_index": part.reference_index,
+        "grade": part.receipt.grade,
+        "first_received_at": part.receipt.received_at,
+    }
+
+
+async def _write_events(tx: Transaction, keyring: Keyring, cuts: Iterable[Cut]) -> None:
+    rows = []
+    for found in cuts:
+        for part in found.parts:
+            values = {**_said(part, found.normaliser), **await _sealed(tx, keyring, part)}
+            if part.known is None:
+                rows.append({"sealed": None, "wrapped_key": None, **_place(part), **values})
+                continue
+            for name, value in values.items():
+                setattr(part.known, name, value)
+    await repository.insert_events(tx, rows)
+    await tx.flush()
+
+
+def _place(part: Part) -> dict[str, Any]:
+    return {
+        "connection_id": part.receipt.connection_id,
+        "id": part.id,
+        "organization_id": part.receipt.organization_id,
+        "receipt_id": part.receipt.id,
+        "position": part.position,
+        "received_at": part.receipt.received_at,
+    }
+
+
+def _said(part: Part, normaliser: str) -> dict[str, Any]:
+    return {
+        "outcome": part.outcome,
+        "alert_id": part.alert_id,
+        "reason": part.reason,
+        "path": part.path,
+        "content_hash": part.content_hash,
+        "reference_index": part.reference_index,
+        "normaliser": normaliser,
+    }
+
+
+async def _sealed(tx: Transaction, keyring: Keyring, part: Part) -> dict[str, bytes]:
+    """The part's own copy under a key of its own; nothing of what says nothing, and what is still aside keeps what it has."""
+    still_aside = part.known is not None and part.known.sealed is not None and part.outcome is EventOutcome.QUARANTINED
+    says_nothing = part.understood.outcome is EventOutcome.NON_ALERT and part.understood.look is None
+    if says_nothing or still_aside:
+        return {}
+    copy = to_keep(part.item, part.understood)
+    sealed, wrapped = await seal_event(tx, keyring, part.receipt.organization_id, part.id, copy)
+    return {"sealed": sealed, "wrapped_key": wrapped}
+
+
+async def _pass_on(tx: Transaction, keyring: Keyring, parts: Sequence[Part]) -> None:
+    """Tell the rooms that care: an alert, a breach record, something to look up."""
+    seen: list[tuple[UUID, dict[str, UUID]]] = []
+    listed: list[tuple[UUID, dict[str, UUID]]] = []
+    for part in parts:
+        ids = {"connection_id": part.receipt.connection_id, "event_id": part.id, RECEIPTS: part.receipt.id}
+        if part.alert_id is not None:
+            seen.append((part.receipt.organization_id, ids | {"alert_id": part.alert_id}))
+        if part.outcome is EventOutcome.BREACH_RECORD:
+            listed.append((part.receipt.organization_id, ids))
+        if part.outcome is EventOutcome.QUARANTINED:
+            log.warning("event quarantined", receipt=str(part.receipt.id), position=part.position, reason=part.reason)
+    await publish_many(tx, ALERT_SEEN, seen)
+    await publish_many(tx, BREACH_RECORD_SEEN, listed)
+    for part in parts:
+        if part.understood.look is not None:
+            await looking_up.note(tx, keyring, part.receipt, part.id, part.reference_index, part.understood.look)
+
+
+async def _record(tx: Transaction, keyring: Keyring, cuts: Iterable[Cut]) -> None:
+    """One ledger entry for each receipt that brought something, or was read for the first time."""
+    entries = []
+    for found in cuts:
+        told = [
+            {"position": part.position, "event": str(part.id), "outcome": part.outcome.value, "alert": str(part.alert_id)}
+            for part in found.parts
+            if part.is_news
+        ]
+        if found.reason is None and (told or not found.seen_before):
+            facts = {"events": told, "normaliser": found.normaliser}
+            ids = {"receipt": found.receipt.id, "connection": found.receipt.connection_id}
+            entries.append(Entry(found.receipt.organization_id, Act.NORMALISATION, facts, ids))
+    await append_many(tx, keyring, entries)
+
+
+async def _finish(tx: Transaction, cuts: Sequence[Cut]) -> None:
+    now = clock.now()
+    await repository.set_handled(tx, [found.receipt for found in cuts if found.reason is None], now)
+    for found in cuts:
+        if found.reason is not None:
+            found.receipt.state, found.receipt.reason = ReceiptState.UNSPLITTABLE, found.reason
+    await tx.flush()
+    for found in cuts:
+        if found.reason is None:
+            for name, value in (("state", ReceiptState.HANDLED), ("reason", None), ("handled_at", now)):
+                set_committed_value(found.receipt, name, value)

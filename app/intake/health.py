@@ -1,6 +1,6 @@
 """How each connection is doing: when it last worked, what is due, what went wrong, and whether it has fallen silent."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -10,19 +10,24 @@ from app.connections import polls
 from app.connections import repository as connections
 from app.connections.models import Connection, Poll, PollState
 from app.intake import looking_up, measures
-from app.intake.models import LookUpState
 from app.kit import clock
 from app.kit.database import Transaction
 from connectors.contract import Connector
 from connectors.registry import registry
 
 LOOKS_BACK = timedelta(days=7)
+NOT_FOUND_AFTER = len(looking_up.AGAIN_AFTER) + 2
+"""Empty answers about a notice that proves itself, after which a person is told: about seven hours."""
+
 UNKNOWN_TYPE = "unknown event type"
 """The reason that `intake.understanding` gives for an event type that its connector does not declare."""
 
 
 class HealthState(StrEnum):
-    """One word for a connection. Closed and paused come first, then a failure, then silence; NEVER: nothing came in yet."""
+    """One word for a connection. Closed and paused come first, then a failure, then silence, then what is only missing in part.
+
+    NEVER: nothing came in yet.
+    """
 
     CLOSED = "closed"
     PAUSED = "paused"
@@ -32,6 +37,7 @@ class HealthState(StrEnum):
     NOT_ALLOWED = "not_allowed"
     FAILED = "failed"
     SILENT = "silent"
+    PARTLY = "partly"
     NEVER = "never"
     OK = "ok"
 
@@ -41,8 +47,10 @@ class ConnectionHealth:
     """One connection at the moment `at`. Counts of events and of what was set aside are those of the last seven days.
 
     `last_success_at`: the last good answer of a provider that is asked, else `last_receipt_at`, the last authentic delivery.
+    `pushed_today`: it was sent something authentic since midnight, UTC; what we fetched ourselves does not count.
     `overdue`: how long the oldest thing that should be done by now has waited. `deadline`: when it falls silent; None: never.
-    `error`: for people, without address or secret.
+    `error`: for people, without address or secret. `people_failing`: about how many the last question had no answer, and
+    about how many it will not have one soon.
     """
 
     connection_id: UUID
@@ -64,8 +72,15 @@ class ConnectionHealth:
     unhandled: int
     oldest_unhandled_at: datetime | None
     refused_today: int
+    pushed_today: bool
     look_ups_waiting: int
     look_ups_unknown: int
+    look_ups_not_found: int
+    look_ups_nobodys: int
+    nobodys_since: datetime | None
+    look_ups_failing: int
+    people_failing: int
+    people_failing_long: int
     made_up: bool
     fresh_within: timedelta | None
     deadline: datetime | None
@@ -92,10 +107,14 @@ class _Times:
 
 
 def fresh_within(connection: Connection, connector: Connector | None) -> timedelta | None:
-    """How long a connection may bring nothing: its own setting, else its connector's poll plan, else for ever."""
+    """How long a connection may bring nothing: its own setting, else its connector's poll or webhook plan, else for ever."""
     if connection.fresh_hours is not None:
         return timedelta(hours=connection.fresh_hours)
-    return connector.poll.freshness if connector is not None and connector.poll is not None else None
+    if connector is None:
+        return None
+    if connector.poll is not None:
+        return connector.poll.freshness
+    return connector.webhook.fresh_within if connector.webhook is not None else None
 
 
 def _times(connection: Connection, connector: Connector | None, poll: Poll | None, receipt: datetime | None) -> _Times:
@@ -107,8 +126,8 @@ def _times(connection: Connection, connector: Connector | None, poll: Poll | Non
     return _Times(success, receipt, fresh, (success or connection.created_at) + fresh if fresh else None)
 
 
-def state_of(connection: Connection, poll: Poll | None, *, silent: bool, worked: bool) -> HealthState:
-    """The one word for a connection. `worked`: it ever brought anything."""
+def state_of(connection: Connection, poll: Poll | None, *, silent: bool, worked: bool, partly: bool) -> HealthState:
+    """The one word for a connection. `worked`: it ever brought anything. `partly`: some of what was asked had no answer."""
     if connection.closed_at is not None:
         return HealthState.CLOSED
     if connection.paused_at is not None:
@@ -117,6 +136,8 @@ def state_of(connection: Connection, poll: Poll | None, *, silent: bool, worked:
         return HealthState(poll.state)
     if silent:
         return HealthState.SILENT
+    if partly:
+        return HealthState.PARTLY
     return HealthState.OK if worked else HealthState.NEVER
 
 
@@ -154,7 +175,9 @@ class _Signs:
     events: Mapping[UUID, int]
     quarantined: Mapping[UUID, Mapping[str, int]]
     refused: Mapping[UUID, int]
-    look_ups: Mapping[UUID, Mapping[str, int]]
+    pushed: Set[UUID]
+    look_ups: Mapping[UUID, measures.LookUps]
+    failing: Mapping[UUID, tuple[int, int]]
 
 
 async def health_of(tx: Transaction, organization_id: UUID) -> list[ConnectionHealth]:
@@ -170,7 +193,9 @@ async def health_of(tx: Transaction, organization_id: UUID) -> list[ConnectionHe
         events=await measures.events(tx, ids, now - LOOKS_BACK),
         quarantined=await measures.quarantined(tx, organization_id, now - LOOKS_BACK),
         refused=await measures.refused(tx, ids, now.date()),
-        look_ups=await measures.look_ups(tx, organization_id),
+        pushed=await measures.pushed(tx, ids, now.replace(hour=0, minute=0, second=0, microsecond=0)),
+        failing=await polls.failing_of(tx, organization_id),
+        look_ups=await measures.look_ups(tx, organization_id, NOT_FOUND_AFTER),
     )
     return [_health(row, signs) for row in rows]
 
@@ -179,13 +204,14 @@ def _health(row: Connection, signs: _Signs) -> ConnectionHealth:
     poll, now = signs.polls.get(row.id), signs.at
     times = _times(row, registry().get(row.connector), poll, signs.received.get(row.id))
     silent = times.deadline is not None and now >= times.deadline
-    reasons, looked = signs.quarantined.get(row.id, {}), signs.look_ups.get(row.id, {})
+    reasons, looked = signs.quarantined.get(row.id, {}), signs.look_ups.get(row.id, measures.LookUps())
+    failing, long = signs.failing.get(row.id, (0, 0))
     unhandled, oldest = signs.unhandled.get(row.id, (0, None))
     return ConnectionHealth(
         connection_id=row.id,
         title=row.title,
         connector=row.connector,
-        state=state_of(row, poll, silent=silent, worked=times.success is not None),
+        state=state_of(row, poll, silent=silent, worked=times.success is not None, partly=bool(failing or looked.failing)),
         at=now,
         last_success_at=times.success,
         last_receipt_at=times.receipt,
@@ -201,8 +227,15 @@ def _health(row: Connection, signs: _Signs) -> ConnectionHealth:
         unhandled=unhandled,
         oldest_unhandled_at=oldest,
         refused_today=signs.refused.get(row.id, 0),
-        look_ups_waiting=looked.get(LookUpState.WAITING, 0),
-        look_ups_unknown=looked.get(LookUpState.UNKNOWN, 0),
+        pushed_today=row.id in signs.pushed,
+        look_ups_waiting=looked.waiting,
+        look_ups_unknown=looked.unknown,
+        look_ups_not_found=looked.not_found,
+        look_ups_nobodys=looked.nobodys,
+        nobodys_since=looked.nobodys_since,
+        look_ups_failing=looked.failing,
+        people_failing=failing,
+        people_failing_long=long,
         made_up=_made_up(poll, now),
         fresh_within=times.fresh,
         deadline=times.deadline,

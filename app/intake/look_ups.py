@@ -5,24 +5,28 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, case, delete, exists, func, select, update
 
 from app.intake.models import Event, LookUp, LookUpState
 from app.kit.database import Transaction, upsert
 from app.members.models import Enrollment
 
 
-async def insert(tx: Transaction, values: dict[str, Any]) -> str:
+async def insert(tx: Transaction, values: dict[str, Any], *, late: int) -> str:
     """Insert a look-up; its state.
 
     Where it is there already, it is looked up anew when this notice proves more than the first, or when it was given up, or
-    waited, and its person has agreed since.
+    waited, and its person has agreed since; or when a notice that proves itself tells of what the provider did not know, the
+    last time or at more than `late` attempts.
     """
     new = upsert(tx, LookUp).values(**values)
     proves_more = new.excluded.trusted & ~LookUp.trusted & (LookUp.state != LookUpState.DONE)
     agreed_since = LookUp.state.in_((LookUpState.GIVEN_UP, LookUpState.WAITING)) & (new.excluded.state == LookUpState.DUE)
-    fresh = ("state", "due_at", "attempts", "event_id", "trusted")
-    changes = {name: case((proves_more | agreed_since, new.excluded[name]), else_=getattr(LookUp, name)) for name in fresh}
+    not_found = LookUp.state.in_((LookUpState.UNKNOWN, LookUpState.LEFT))
+    told_again = new.excluded.trusted & (not_found | ((LookUp.state == LookUpState.DUE) & (LookUp.attempts > late)))
+    anew = proves_more | agreed_since | told_again
+    fresh = ("state", "due_at", "attempts", "failures", "event_id", "trusted")
+    changes = {name: case((anew, new.excluded[name]), else_=getattr(LookUp, name)) for name in fresh}
     kept = new.on_conflict_do_update(index_elements=["connection_id", "key"], set_=changes).returning(LookUp.state)
     state: str = (await tx.execute(kept)).scalar_one()
     return state
@@ -50,6 +54,54 @@ async def row(tx: Transaction, connection_id: UUID, key: bytes) -> LookUp:
     return (await tx.execute(query)).scalar_one()
 
 
+def nobodys() -> ColumnElement[bool]:
+    """Waits, and nobody is enrolled under its reference: no member can be asked about it."""
+    same = (Enrollment.connection_id == LookUp.connection_id) & (Enrollment.reference_index == LookUp.reference_index)
+    enrolled = exists().where(same, Enrollment.organization_id == LookUp.organization_id, Enrollment.ended_at.is_(None))
+    return (LookUp.state == LookUpState.WAITING) & ~enrolled
+
+
+async def nobodys_after(tx: Transaction, organization_id: UUID, after: UUID, limit: int) -> Sequence[tuple[LookUp, datetime]]:
+    """The next notices about somebody who is not enrolled, by event, each with since when it waits."""
+    since = func.coalesce(LookUp.asked_at, Event.received_at)
+    query = select(LookUp, since).join(Event, _told()).where(LookUp.organization_id == organization_id, nobodys())
+    query = query.where(LookUp.event_id > after).order_by(LookUp.event_id).limit(limit)
+    return [(row[0], row[1]) for row in (await tx.execute(query)).all()]
+
+
+async def one_of_nobody(tx: Transaction, organization_id: UUID, event_id: UUID) -> tuple[LookUp, datetime] | None:
+    """One of these notices."""
+    found = await nobodys_after(tx, organization_id, UUID(int=event_id.int - 1), 1)
+    return found[0] if found and found[0][0].event_id == event_id else None
+
+
+def _told() -> ColumnElement[bool]:
+    return (Event.connection_id == LookUp.connection_id) & (Event.id == LookUp.event_id)
+
+
+async def not_found(tx: Transaction, organization_id: UUID, event_id: UUID) -> LookUp | None:
+    """One notice that proves itself and of which the provider knows nothing, held for this transaction."""
+    query = _not_found(organization_id).where(LookUp.event_id == event_id).with_for_update(of=LookUp)
+    return (await tx.execute(query)).scalar_one_or_none()
+
+
+async def not_found_after(tx: Transaction, organization_id: UUID, after: UUID, limit: int) -> Sequence[tuple[LookUp, datetime]]:
+    """The next of these notices by event, each with when it came in."""
+    query = _not_found(organization_id).add_columns(Event.received_at).join(Event, _told()).where(LookUp.event_id > after)
+    return [(row[0], row[1]) for row in (await tx.execute(query.order_by(LookUp.event_id).limit(limit))).all()]
+
+
+def _not_found(organization_id: UUID) -> Select[LookUp]:
+    return select(LookUp).where(LookUp.organization_id == organization_id, LookUp.state == LookUpState.UNKNOWN, LookUp.trusted)
+
+
+async def ask_for_unknown(tx: Transaction, connection_id: UUID, now: datetime) -> bool:
+    """Let everything be asked for once more that proves itself and that the provider did not know; whether there is any."""
+    here = (LookUp.connection_id == connection_id, LookUp.state == LookUpState.UNKNOWN, LookUp.trusted)
+    again = update(LookUp).where(*here).values(state=LookUpState.DUE, due_at=now).returning(LookUp.key)
+    return (await tx.execute(again.execution_options(synchronize_session=False))).first() is not None
+
+
 async def waiting_for(tx: Transaction, organization_id: UUID, member_ids: Collection[UUID]) -> Sequence[LookUp]:
     """What waits behind any enrollment of these members."""
     same = (Enrollment.connection_id == LookUp.connection_id) & (Enrollment.reference_index == LookUp.reference_index)
@@ -74,10 +126,17 @@ async def set_due(tx: Transaction, connection_id: UUID, references: Collection[b
     await tx.execute(ready.values(state=LookUpState.DUE, due_at=now))
 
 
+async def wait_anew(tx: Transaction, connection_id: UUID, reference_index: bytes, now: datetime) -> None:
+    """Let what waits about one reference wait from now on."""
+    here = (LookUp.connection_id == connection_id, LookUp.reference_index == reference_index)
+    await tx.execute(update(LookUp).where(*here, LookUp.state == LookUpState.WAITING).values(asked_at=now))
+
+
 async def waiting_since(tx: Transaction, before: datetime, after: bytes, limit: int) -> Sequence[LookUp]:
     """What has waited since before a moment, by key."""
-    noticed = select(Event.received_at).where(Event.connection_id == LookUp.connection_id, Event.id == LookUp.event_id)
-    query = select(LookUp).where(LookUp.state == LookUpState.WAITING, LookUp.key > after, noticed.scalar_subquery() <= before)
+    noticed = select(Event.received_at).where(_told()).scalar_subquery()
+    waits = func.coalesce(LookUp.asked_at, noticed)
+    query = select(LookUp).where(LookUp.state == LookUpState.WAITING, LookUp.key > after, waits <= before)
     return (await tx.execute(query.order_by(LookUp.key).limit(limit).with_for_update())).scalars().all()
 
 

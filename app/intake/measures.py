@@ -1,13 +1,16 @@
 """All SQL of health: what came in over each connection, and what became of it. One query each for any number of connections."""
 
 from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, case, func, select
 
 from app.connections.models import Connection
-from app.intake.models import Event, EventOutcome, LookUp, LookUpState, Receipt, ReceiptState, Refusal
+from app.connections.polls import RETRIES
+from app.intake.look_ups import nobodys
+from app.intake.models import Channel, Event, EventOutcome, LookUp, LookUpState, Receipt, ReceiptState, Refusal
 from app.kit.database import Transaction
 
 Ids = Collection[UUID]
@@ -74,12 +77,53 @@ async def refused(tx: Transaction, connection_ids: Ids, day: date) -> dict[UUID,
     return {row[0]: int(row[1]) for row in (await tx.execute(query.group_by(Refusal.connection_id))).all()}
 
 
-async def look_ups(tx: Transaction, organization_id: UUID) -> dict[UUID, dict[str, int]]:
-    """Things to be looked up that nobody agreed to yet, or that the provider does not know, by state."""
-    query = select(LookUp.connection_id, LookUp.state, func.count()).where(
-        LookUp.organization_id == organization_id, LookUp.state.in_((LookUpState.WAITING, LookUpState.UNKNOWN))
+async def pushed(tx: Transaction, connection_ids: Ids, since: datetime) -> set[UUID]:
+    """The connections to which something authentic was sent since a moment, the same bytes again included."""
+    query = select(Receipt.connection_id).where(
+        Receipt.connection_id.in_(connection_ids), Receipt.last_received_at >= since, Receipt.channel == Channel.WEBHOOK
     )
-    found: dict[UUID, dict[str, int]] = {}
-    for connection_id, state, count in (await tx.execute(query.group_by(LookUp.connection_id, LookUp.state))).all():
-        found.setdefault(connection_id, {})[state] = count
-    return found
+    return set((await tx.execute(query.distinct())).scalars())
+
+
+@dataclass(frozen=True, slots=True)
+class LookUps:
+    """How many notices of one connection wait for an enrollment or a consent, or speak of what the provider does not know.
+
+    `not_found`: those that prove themselves, of the second sort, and those that are still asked about after the first hours.
+    `nobodys`: those of the first sort whose person is not enrolled; `nobodys_since`: since when the oldest of them waits.
+    `failing`: those that had no answer at all, several times in a row.
+    """
+
+    waiting: int = 0
+    unknown: int = 0
+    not_found: int = 0
+    nobodys: int = 0
+    nobodys_since: datetime | None = None
+    failing: int = 0
+
+
+async def look_ups(tx: Transaction, organization_id: UUID, late: int) -> dict[UUID, LookUps]:
+    """The notices that did not lead to anything yet; `late`: from how many empty answers on a proven one is not found."""
+    unknown = LookUp.state == LookUpState.UNKNOWN
+    missed = LookUp.trusted & (unknown | ((LookUp.state == LookUpState.DUE) & (LookUp.attempts >= late)))
+    query = (
+        select(
+            LookUp.connection_id,
+            _how_many(LookUp.state == LookUpState.WAITING),
+            _how_many(unknown),
+            _how_many(missed),
+            _how_many(nobodys()),
+            func.min(case((nobodys(), func.coalesce(LookUp.asked_at, Event.received_at)))),
+            _how_many((LookUp.state == LookUpState.DUE) & (LookUp.failures > RETRIES)),
+        )
+        .outerjoin(Event, (Event.connection_id == LookUp.connection_id) & (Event.id == LookUp.event_id))
+        .where(
+            LookUp.organization_id == organization_id,
+            LookUp.state.in_((LookUpState.WAITING, LookUpState.UNKNOWN, LookUpState.DUE)),
+        )
+    )
+    return {row[0]: LookUps(*row[1:]) for row in (await tx.execute(query.group_by(LookUp.connection_id))).all()}
+
+
+def _how_many(so: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.coalesce(func.sum(case((so, 1), else_=0)), 0)

@@ -172,7 +172,8 @@ class Refusal(Base):
 class LookUpState(StrEnum):
     """How far a notice has come. WAITING: nobody enrolled and agreed yet, so nobody may be asked about.
 
-    UNKNOWN: the provider does not know it. GIVEN_UP: who it is about refused, or nobody agreed in time.
+    UNKNOWN: the provider does not know it. GIVEN_UP: who it is about refused, or nobody agreed in time. LEFT: a person has
+    decided not to ask any more.
     """
 
     WAITING = "waiting"
@@ -180,12 +181,14 @@ class LookUpState(StrEnum):
     DONE = "done"
     UNKNOWN = "unknown"
     GIVEN_UP = "given_up"
+    LEFT = "left"
 
 
 class LookUp(Base):
-    """One thing that a provider said to look up, once however often it says so; `event_id` is the first notice of it.
+    """One thing that a provider said to look up, once however often it says so; `event_id` is the notice that it goes by.
 
     `trusted`: the notice proved its origin, or came out of the provider's own list. One that did not may be made up.
+    `attempts`: how often the provider said that it does not know it. `failures`: how often in a row it gave no answer.
     """
 
     __tablename__ = "look_up"
@@ -198,6 +201,13 @@ class LookUp(Base):
             postgresql_where=text("state = 'due'"),
         ),
         Index("ix_look_up_connection_id_reference_index", "connection_id", "reference_index"),
+        Index(
+            "ix_look_up_for_people",
+            "organization_id",
+            "event_id",
+            sqlite_where=text("state IN ('waiting', 'unknown')"),
+            postgresql_where=text("state IN ('waiting', 'unknown')"),
+        ),
     )
 
     connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id"), primary_key=True)
@@ -209,5 +219,6 @@ class LookUp(Base):
     trusted: Mapped[bool]
     due_at: Mapped[datetime | None]
     attempts: Mapped[int] = mapped_column(default=0)
+    failures: Mapped[int] = mapped_column(default=0, server_default="0")
     asked_at: Mapped[datetime | None]
     receipt_id: Mapped[UUID | None]

@@ -1,23 +1,23 @@
 """Receive what a provider sent or answered: verify, seal, keep with its ledger entry, one COMMIT. Nothing is read yet."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from uuid import UUID
 
-import rfc8785
-
 from app.connections.models import Connection
 from app.connections.service import Addressed
-from app.intake import repository
+from app.intake import keeping
+from app.intake.first_byte import receipt_id as id_at_the_door
+from app.intake.keeping import Row
 from app.intake.models import Channel, ReceiptState
 from app.intake.sealing import seal_receipt
-from app.kit import clock
+from app.kit import canonical, clock
 from app.kit.database import Transaction
 from app.kit.ids import uuid7
-from app.kit.keyring import Keyring
-from app.ledger.service import Act, append
+from app.kit.keyring import Keyring, OpenedKeys
+from app.ledger.service import Act, Entry, entry_row
 from connectors.asking import Asked
 from connectors.contract import Sender, grade_of
 from connectors.verifiers import Grade, NotSigned, Outcome, Verification
@@ -29,15 +29,21 @@ FETCHED = Verification(Outcome.AUTHENTIC, "fetched", None, "asked the provider a
 
 @dataclass(frozen=True)
 class Arrival:
-    """What came in, byte for byte, with what proves it. `asked`: what a fetched body was asked with."""
+    """What came in, byte for byte, with what proves it. `asked`: what a fetched body was asked with.
+
+    `source`: the address that a delivery came from. `receipt_id`: the one that was made at its first byte, for whatever comes in
+    at the door.
+    """
 
     body: bytes = field(repr=False)
     verification: Verification
     channel: Channel = Channel.WEBHOOK
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     asked: Asked = field(default_factory=dict, repr=False)
+    source: str | None = None
     about_index: bytes | None = None
     answers_event: UUID | None = None
+    receipt_id: UUID = field(default_factory=id_at_the_door)
 
 
 @dataclass(frozen=True)
@@ -63,26 +69,44 @@ def _is_from(to: Addressed, source: str | None) -> bool:
         address = ip_address(source or "")
     except ValueError:
         return False
-    return any(address in network for network in to.sources)
+    mapped = getattr(address, "ipv4_mapped", None)  # how a server that listens on IPv6 writes an IPv4 sender
+    return any((mapped or address) in network for network in to.sources)
 
 
-async def keep(tx: Transaction, keyring: Keyring, connection: Connection, arrival: Arrival) -> Kept:
-    """Keep an authentic arrival once. The same bytes again (to the same question) are a repeat and leave no further trace."""
-    now, receipt_id, verification = clock.now(), uuid7(), arrival.verification
+@dataclass(frozen=True)
+class Ready:
+    """An arrival, sealed and ready to be kept, with the id that its receipt gets if it is new."""
+
+    receipt_id: UUID
+    row: Row = field(repr=False)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes to keep it."""
+        return len(self.row.receipt["sealed"])
+
+
+def make_ready(keys: OpenedKeys, connection: Connection, arrival: Arrival, revision: int | None = None) -> Ready:
+    """Seal an authentic arrival, and write its ledger entry for the case that it is new. Touches no database.
+
+    `revision`: the state of the connection that it was checked against.
+    """
+    now, receipt_id, verification = clock.now(), arrival.receipt_id, arrival.verification
     organization_id = connection.organization_id
-    sealed = await seal_receipt(tx, keyring, organization_id, receipt_id, arrival.body, dict(arrival.headers), arrival.asked)
+    sealed = seal_receipt(keys, receipt_id, arrival.body, dict(arrival.headers), arrival.asked)
     stale = verification.outcome is Outcome.STALE
     proof = {
         "outcome": verification.outcome,
         "scheme": verification.scheme,
         "key_id": verification.key_id,
         "signed_at": verification.signed_at.isoformat() if verification.signed_at else None,
+        "source": arrival.source,
     }
     values = {
         "connection_id": connection.id,
         "id": receipt_id,
         "organization_id": organization_id,
-        "body_hash": await keyring.index(tx, organization_id, *_hashed(connection.id, arrival)),
+        "body_hash": keys.index(*_hashed(connection.id, arrival)),
         "sealed": sealed.sealed,
         "wrapped_key": sealed.wrapped_key,
         "headers_sealed": sealed.headers_sealed,
@@ -98,18 +122,35 @@ async def keep(tx: Transaction, keyring: Keyring, connection: Connection, arriva
         "state": ReceiptState.STALE if stale else ReceiptState.STORED,
         "reason": "signed too long ago, or too far ahead" if stale else None,
     }
-    kept_id = await repository.keep(tx, values)
-    if kept_id == receipt_id:
-        digest, size = hashlib.sha256(arrival.body).hexdigest(), len(arrival.body)
-        facts = {"body_sha256": digest, "size": size, "channel": arrival.channel, "proof": proof}
-        ids = (connection.id, receipt_id)
-        await append(tx, keyring, organization_id, Act.RECEIPT, facts=facts, salt=sealed.salt, connection=ids[0], receipt=ids[1])
-    return Kept(kept_id, kept_id != receipt_id)
+    digest, size = hashlib.sha256(arrival.body).hexdigest(), len(arrival.body)
+    facts = {"body_sha256": digest, "size": size, "channel": arrival.channel, "proof": proof}
+    ids = {"connection": connection.id, "receipt": receipt_id}
+    noted = entry_row(Entry(organization_id, Act.RECEIPT, facts, ids), uuid7(), sealed.salt)
+    return Ready(receipt_id, Row(values, noted, revision))
+
+
+async def keep_all(tx: Transaction, ready: Sequence[Ready]) -> list[Kept | None]:
+    """Keep every arrival once, in one go; what becomes of each, in their order.
+
+    The same bytes again (to the same question) are a repeat and leave no further trace. None: the connection has changed
+    since the arrival was checked, nothing of it is kept, and it is to be checked again.
+    """
+    held = await keeping.keep(tx, keeping.merged([one.row for one in ready]))
+    found = [held.get(one.row.key) for one in ready]
+    return [Kept(kept, kept != one.receipt_id) if kept else None for one, kept in zip(ready, found, strict=True)]
+
+
+async def keep(tx: Transaction, keyring: Keyring, connection: Connection, arrival: Arrival) -> Kept:
+    """Keep one arrival in a transaction that does more than that, whatever state the connection is in."""
+    keys = await keyring.opened(tx, connection.organization_id)
+    (kept,) = await keep_all(tx, [make_ready(keys, connection, arrival)])
+    assert kept is not None  # noqa: S101 - it was not asked for a state
+    return kept
 
 
 def _hashed(connection_id: UUID, arrival: Arrival) -> tuple[str, bytes]:
     """The field and the bytes of the body hash: two members' equal answers are two, for they answer two questions."""
     if not arrival.asked:
         return BODY_FIELD, connection_id.bytes + arrival.body
-    question = hashlib.sha256(rfc8785.dumps(dict(arrival.asked))).digest()
+    question = hashlib.sha256(canonical.dumps(dict(arrival.asked))).digest()
     return PAGE_FIELD, connection_id.bytes + question + arrival.body

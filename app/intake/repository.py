@@ -1,11 +1,12 @@
 """All SQL of intake: keep a receipt once, count what is refused, take waiting receipts, write events and alerts once."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from itertools import accumulate
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, func, select, update
+from sqlalchemy import ColumnElement, func, select, text, update
 
 from app.connections.models import Connection
 from app.intake.models import (
@@ -18,53 +19,65 @@ from app.intake.models import (
     ReceiptState,
     Refusal,
 )
+from app.intake.refusals import Refused
 from app.kit.database import Transaction, upsert
+from app.kit.rows import among, insert_rows
 
-_TO_BE_ASKED = (LookUpState.WAITING, LookUpState.DUE)
+_ROWS_AT_ONCE = 500
+_TO_BE_ASKED = LookUp.state.in_((LookUpState.WAITING, LookUpState.DUE)) | ((LookUp.state == LookUpState.UNKNOWN) & LookUp.trusted)
+"""Notices whose alert may still come: of those that prove themselves, also what the provider did not know so far."""
 
 
-async def keep(tx: Transaction, values: dict[str, Any]) -> UUID:
-    """Insert a receipt, or count a repeat on the one that holds the same bytes; returns the id of the receipt.
+async def count_refusals(tx: Transaction, counts: Mapping[Refused, int]) -> None:
+    """Add to the counts of refused deliveries, in one order, so that no two writers wait for each other in a circle."""
+    rows = [
+        {
+            "connection_id": what.connection_id,
+            "day": what.day,
+            "reason": what.reason,
+            "organization_id": what.organization_id,
+            "count": times,
+        }
+        for what, times in sorted(counts.items(), key=lambda item: (item[0].connection_id, item[0].day, item[0].reason))
+    ]
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        insert = upsert(tx, Refusal).values(rows[start : start + _ROWS_AT_ONCE])
+        keys, more = ["connection_id", "day", "reason"], {"count": Refusal.count + insert.excluded.count}
+        await tx.execute(insert.on_conflict_do_update(index_elements=keys, set_=more))
 
-    A repeat that is in time wakes a receipt that was set aside as stale.
+
+_WAITING = text("SELECT 1 FROM receipt WHERE state = 'stored' LIMIT 1")
+
+
+async def anything_waits(tx: Transaction) -> bool:
+    """Whether any receipt is to be handled."""
+    return (await tx.execute(_WAITING)).first() is not None
+
+
+async def take_waiting(tx: Transaction, limit: int, most_bytes: int) -> Sequence[tuple[Receipt, Connection]]:
+    """The oldest receipts that wait, locked for this transaction; other workers step over them.
+
+    As many as `limit`, and as fit into `most_bytes` together; the first one whatever its size.
     """
-    insert = upsert(tx, Receipt).values(**values)
-    in_time = (Receipt.state == ReceiptState.STALE) & (insert.excluded.state == ReceiptState.STORED)
-    fresh = ("state", "verification", "reason")
-    kept = insert.on_conflict_do_update(
-        index_elements=["connection_id", "body_hash"],
-        set_={
-            "repeats": Receipt.repeats + 1,
-            "last_received_at": insert.excluded.last_received_at,
-            **{name: case((in_time, insert.excluded[name]), else_=getattr(Receipt, name)) for name in fresh},
-        },
-    ).returning(Receipt.id)
-    receipt_id: UUID = (await tx.execute(kept)).scalar_one()
-    return receipt_id
-
-
-async def count_refusal(tx: Transaction, organization_id: UUID, connection_id: UUID, reason: str, now: datetime) -> None:
-    """Count one refused delivery; nothing of it is kept."""
-    values = {"connection_id": connection_id, "day": now.date(), "reason": reason, "organization_id": organization_id}
-    counted = (
-        upsert(tx, Refusal)
-        .values(**values, count=1)
-        .on_conflict_do_update(index_elements=["connection_id", "day", "reason"], set_={"count": Refusal.count + 1})
-    )
-    await tx.execute(counted)
-
-
-async def take_waiting(tx: Transaction, limit: int) -> Sequence[tuple[Receipt, Connection]]:
-    """The oldest receipts that wait, locked for this transaction; other workers step over them."""
-    query = (
-        select(Receipt, Connection)
-        .join(Connection, Connection.id == Receipt.connection_id)
+    waiting = (
+        select(func.length(Receipt.sealed), Receipt.id, Receipt.connection_id)
         .where(Receipt.state == ReceiptState.STORED)
         .order_by(Receipt.id)
         .limit(limit)
-        .with_for_update(skip_locked=True, of=Receipt)
+        .with_for_update(skip_locked=True)
     )
-    return [(row[0], row[1]) for row in (await tx.execute(query)).all()]
+    found = (await tx.execute(waiting)).all()
+    sums = accumulate(row[0] for row in found)
+    fit = [row for at, (row, total) in enumerate(zip(found, sums, strict=True)) if at == 0 or total <= most_bytes]
+    if not fit:
+        return []
+    taken = (
+        select(Receipt, Connection)
+        .join(Connection, Connection.id == Receipt.connection_id)
+        .where(among(tx, Receipt.connection_id, {row[2] for row in fit}), among(tx, Receipt.id, [row[1] for row in fit]))
+        .order_by(Receipt.id)
+    )
+    return [(row[0], row[1]) for row in (await tx.execute(taken)).all()]
 
 
 async def receipt(tx: Transaction, receipt_id: UUID) -> tuple[Receipt, Connection] | None:
@@ -85,6 +98,69 @@ async def events_of(tx: Transaction, connection_id: UUID, receipt_id: UUID) -> S
     return (await tx.execute(query.order_by(Event.position))).scalars().all()
 
 
+async def events_of_receipts(tx: Transaction, receipts: Sequence[Receipt]) -> Sequence[Event]:
+    """The events of some receipts, in the order in which they stand in each."""
+    query = select(Event).where(
+        among(tx, Event.connection_id, {row.connection_id for row in receipts}),
+        among(tx, Event.receipt_id, [row.id for row in receipts]),
+    )
+    return (await tx.execute(query.order_by(Event.receipt_id, Event.position))).scalars().all()
+
+
+class Readable(NamedTuple):
+    """One event of an alert that can still be opened, with the grade of the receipt that brought it."""
+
+    connection_id: UUID
+    id: UUID
+    organization_id: UUID
+    receipt_id: UUID
+    alert_id: UUID
+    outcome: str
+    received_at: datetime
+    sealed: bytes | None
+    wrapped_key: bytes | None
+    grade: str
+
+
+async def readable_events(tx: Transaction, alerts: Collection[tuple[UUID, UUID]]) -> Sequence[Readable]:
+    """The events of some alerts, `(connection, id)`, that can still be opened, in order of arrival."""
+    columns: list[Any] = [getattr(Event, name) for name in Readable._fields[:-1]]
+    query = (
+        select(*columns, Receipt.grade)
+        .join(Receipt, (Receipt.connection_id == Event.connection_id) & (Receipt.id == Event.receipt_id))
+        .where(
+            among(tx, Event.connection_id, {alert[0] for alert in alerts}),
+            among(tx, Event.alert_id, [alert[1] for alert in alerts]),
+            Event.wrapped_key.is_not(None),
+        )
+    )
+    return [Readable._make(row) for row in (await tx.execute(query.order_by(Event.id))).all()]
+
+
+async def alerts(tx: Transaction, wanted: Collection[tuple[UUID, UUID]]) -> Sequence[AlertRow]:
+    """Some alerts by `(connection, id)`, in order of their ids."""
+    query = select(AlertRow).where(
+        among(tx, AlertRow.connection_id, {alert[0] for alert in wanted}), among(tx, AlertRow.id, [alert[1] for alert in wanted])
+    )
+    return (await tx.execute(query.order_by(AlertRow.id))).scalars().all()
+
+
+async def insert_events(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
+    """Write new events."""
+    await insert_rows(tx, Event, rows)
+
+
+async def set_handled(tx: Transaction, receipts: Sequence[Receipt], now: datetime) -> None:
+    """Write down that receipts are handled."""
+    done = update(Receipt).where(
+        among(tx, Receipt.connection_id, {row.connection_id for row in receipts}),
+        among(tx, Receipt.id, [row.id for row in receipts]),
+    )
+    values = {"state": ReceiptState.HANDLED, "reason": None, "handled_at": now}
+    if receipts:
+        await tx.execute(done.values(**values).execution_options(synchronize_session=False))
+
+
 async def alert_events(tx: Transaction, connection_id: UUID, alert_id: UUID) -> Sequence[Event]:
     """Every event of one alert: the first, sightings and revisions, in order of arrival."""
     query = select(Event).where(Event.connection_id == connection_id, Event.alert_id == alert_id)
@@ -96,25 +172,45 @@ async def alert(tx: Transaction, connection_id: UUID, alert_id: UUID) -> AlertRo
     return await tx.get(AlertRow, (connection_id, alert_id))
 
 
-async def insert_alert(tx: Transaction, values: dict[str, Any]) -> tuple[AlertRow, bool]:
-    """Insert an alert unless its key is there; returns it and whether it is new, and holds it for this transaction."""
-    insert = upsert(tx, AlertRow).values(**values)
-    new = insert.on_conflict_do_nothing(index_elements=["connection_id", "dedupe_key"]).returning(AlertRow.id)
-    is_new = (await tx.execute(new)).scalar_one_or_none() is not None
+class Held(NamedTuple):
+    """What of an alert decides what becomes of one more event of it."""
+
+    id: UUID
+    reference_index: bytes
+
+
+async def insert_alerts(tx: Transaction, rows: Sequence[dict[str, Any]]) -> dict[tuple[UUID, bytes], Held]:
+    """Insert the alerts whose keys are not there yet; all of them by (connection, key), held for this transaction.
+
+    Always in the order of their keys, so that two batches with the same alerts never wait for each other.
+    """
+    if not rows:
+        return {}
+    await insert_rows(tx, AlertRow, sorted(rows, key=lambda row: (row["connection_id"], row["dedupe_key"])), unless_there=True)
     held = (
-        select(AlertRow)
-        .where(AlertRow.connection_id == values["connection_id"], AlertRow.dedupe_key == values["dedupe_key"])
+        select(AlertRow.connection_id, AlertRow.dedupe_key, AlertRow.id, AlertRow.reference_index)
+        .where(
+            among(tx, AlertRow.connection_id, {row["connection_id"] for row in rows}),
+            among(tx, AlertRow.dedupe_key, [row["dedupe_key"] for row in rows]),
+        )
+        .order_by(AlertRow.connection_id, AlertRow.dedupe_key)
         .with_for_update()
     )
-    return (await tx.execute(held)).scalar_one(), is_new
+    return {(row[0], row[1]): Held(row[2], row[3]) for row in (await tx.execute(held)).all()}
 
 
-async def has_content(tx: Transaction, connection_id: UUID, alert_id: UUID, content_hash: bytes) -> bool:
-    """Whether some event of this alert already said exactly this."""
-    query = select(Event.id).where(
-        Event.connection_id == connection_id, Event.alert_id == alert_id, Event.content_hash == content_hash
+async def contents_of(
+    tx: Transaction, alerts: Collection[tuple[UUID, UUID]], hashes: Collection[bytes]
+) -> set[tuple[UUID, bytes]]:
+    """Which of these contents some event of which of these alerts, `(connection, id)`, already said: `(alert, content)`."""
+    if not alerts:
+        return set()
+    query = select(Event.alert_id, Event.content_hash).where(
+        among(tx, Event.connection_id, {alert[0] for alert in alerts}),
+        among(tx, Event.alert_id, [alert[1] for alert in alerts]),
+        among(tx, Event.content_hash, hashes),
     )
-    return (await tx.execute(query.limit(1))).first() is not None
+    return {(row[0], row[1]) for row in (await tx.execute(query.distinct())).all() if row[0] and row[1]}
 
 
 async def destroy_keys(tx: Transaction, connection_id: UUID, receipt_ids: set[UUID], event_ids: set[UUID]) -> None:
@@ -146,7 +242,7 @@ async def raw_older_than(tx: Transaction, connector: str, before: datetime, afte
     unfinished = select(Event.receipt_id).where(
         Event.connection_id == Receipt.connection_id,
         Event.receipt_id == Receipt.id,
-        (Event.outcome == EventOutcome.QUARANTINED) | Event.id.in_(select(LookUp.event_id).where(LookUp.state.in_(_TO_BE_ASKED))),
+        (Event.outcome == EventOutcome.QUARANTINED) | Event.id.in_(select(LookUp.event_id).where(_TO_BE_ASKED)),
     )
     query = (
         select(Receipt)

@@ -63,7 +63,20 @@ class HealthView(BaseModel):
     refused_today: int
     look_ups_waiting: int
     look_ups_unknown: int
+    look_ups_not_found: int
+    look_ups_nobodys: int
+    look_ups_failing: int
+    people_failing: int
     made_up: bool
+
+
+class NotFoundView(BaseModel):
+    """One notice that proves itself, and of which the provider knows nothing. `id`: by which it is asked for again."""
+
+    id: UUID
+    connection_id: UUID
+    received_at: datetime
+    attempts: int
 
 
 class Retried(BaseModel):
@@ -73,7 +86,10 @@ class Retried(BaseModel):
 
 
 class Accounts(BaseModel):
-    """The accounts of intake. They close: deliveries = receipts + repeats + refused, and every event has one outcome."""
+    """The accounts of intake. They close: deliveries = receipts + repeats + refused, and every event has one outcome.
+
+    `look_ups`: what notices spoke of, each thing once, by how far it has come.
+    """
 
     deliveries: int
     receipts: int
@@ -91,3 +107,4 @@ class Accounts(BaseModel):
     quarantined: int
     alerts: int
     unmatched: dict[str, int] = {}
+    look_ups: dict[str, int] = {}

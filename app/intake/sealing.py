@@ -3,13 +3,13 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from app.intake.models import Event, Receipt
 from app.kit import crypto
 from app.kit.database import Transaction
-from app.kit.keyring import Keyring, Lane
+from app.kit.keyring import Keyring, Lane, OpenedKeys
 from connectors.asking import Asked
 
 SALT_BYTES = 32
@@ -26,25 +26,16 @@ class SealedReceipt:
     wrapped_key: bytes
 
 
-async def seal_receipt(
-    tx: Transaction,
-    keyring: Keyring,
-    organization_id: UUID,
-    receipt_id: UUID,
-    body: bytes,
-    headers: dict[str, str],
-    asked: Asked,
-) -> SealedReceipt:
+def seal_receipt(keys: OpenedKeys, receipt_id: UUID, body: bytes, headers: dict[str, str], asked: Asked) -> SealedReceipt:
     """Seal a delivery under a fresh key, wrapped by the organization's."""
-    key, wrapped = await keyring.wrap_new(tx, organization_id, "receipt", receipt_id)
-    salt = crypto.new_key()
+    row = str(receipt_id)
+    key, wrapped = keys.wrap_new("receipt", row)
+    salt, sealer = crypto.new_key(), crypto.Sealer(key)
     return SealedReceipt(
         salt=salt,
-        sealed=crypto.seal(key, salt + body, crypto.place("receipt", "sealed", receipt_id)),
-        headers_sealed=crypto.seal(key, json.dumps(headers).encode(), crypto.place("receipt", "headers", receipt_id)),
-        asked_sealed=crypto.seal(key, json.dumps(dict(asked)).encode(), crypto.place("receipt", "asked", receipt_id))
-        if asked
-        else None,
+        sealed=sealer.seal(salt + body, crypto.place("receipt", "sealed", row)),
+        headers_sealed=sealer.seal(json.dumps(headers).encode(), crypto.place("receipt", "headers", row)),
+        asked_sealed=sealer.seal(json.dumps(dict(asked)).encode(), crypto.place("receipt", "asked", row)) if asked else None,
         wrapped_key=wrapped,
     )
 
@@ -121,7 +112,27 @@ async def seal_event(tx: Transaction, keyring: Keyring, organization_id: UUID, e
     return crypto.seal(key, json.dumps(value).encode(), crypto.place("event", "sealed", event_id)), wrapped
 
 
-async def open_event(tx: Transaction, keyring: Keyring, event: Event) -> dict[str, Any] | None:
+class SealedItem(Protocol):
+    """What of an event is needed to open it."""
+
+    @property
+    def id(self) -> UUID:
+        """The event's id."""
+
+    @property
+    def organization_id(self) -> UUID:
+        """Whose key wraps the event's."""
+
+    @property
+    def sealed(self) -> bytes | None:
+        """The item; None when nothing of it is kept."""
+
+    @property
+    def wrapped_key(self) -> bytes | None:
+        """The event's key; None when it is destroyed."""
+
+
+async def open_event(tx: Transaction, keyring: Keyring, event: Event | SealedItem) -> dict[str, Any] | None:
     """What an event holds (`type`, `id`, `body`, `alert`); None when its key is destroyed."""
     if event.wrapped_key is None or event.sealed is None:
         return None

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from app.intake import handling, repository
+from app.intake import handling, look_ups, repository
 from app.intake.models import EventOutcome, Receipt, ReceiptState
 from app.intake.schemas import Accounts
 from app.intake.sealing import open_headers
@@ -101,4 +101,5 @@ async def accounts(tx: Transaction, organization_id: UUID, connection_id: UUID |
         breach_records=events.get(EventOutcome.BREACH_RECORD, 0),
         quarantined=events.get(EventOutcome.QUARANTINED, 0),
         alerts=await repository.alert_count(tx, organization_id, connection_id),
+        look_ups=await look_ups.counts(tx, organization_id, connection_id),
     )

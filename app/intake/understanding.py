@@ -6,6 +6,7 @@ from typing import Any
 import rfc8785
 
 from app.intake.models import EventOutcome
+from app.kit import canonical
 from connectors.asking import NOTHING_ASKED, Asked
 from connectors.contract import (
     Alert,
@@ -65,7 +66,7 @@ def understand(connector: Connector, event: RawEvent | BrokenEvent) -> Understoo
         return Understood(EventOutcome.NON_ALERT, reason="known, not an alert")
     try:
         meaning = connector.normalise(event)
-        content = rfc8785.dumps(dict(event.body))
+        content = canonical.dumps(dict(event.body))
     except Malformed as error:
         return _quarantined("malformed field", str(error))
     except rfc8785.CanonicalizationError:

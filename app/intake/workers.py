@@ -1,29 +1,86 @@
 """The workers of intake: handle the receipts that wait, and handle again what was set aside."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
+import structlog
+
 from app.intake import handling, looking_up, repository
+from app.intake.models import Receipt
+from app.intake.refusals import WRITE_EVERY, Refusals
 from app.intake.retention import erase_raw
+from app.kit import clock, metrics
 from app.kit.context import Context
 from app.kit.database import Database, Transaction
 from app.kit.keyring import Keyring
+from app.kit.logging import about_receipt
 from app.kit.outbox import Consumer, Message, wake_parked
 from app.ledger.service import Act, Actor, append
 from app.members.service import ENROLLMENT_CHANGED, REFERENCE_FORGOTTEN
 from connectors.registry import registry
 
-BATCH = 50
+log = structlog.get_logger(__name__)
+
+BATCH = 500
+MOST_BYTES = 16 * 2**20
+"""How many receipts are handled in one transaction, and how much of bodies is held in memory for it."""
+ERASED_AT_ONCE = 50
 PAGE = 100
+
+
+async def anything_waits(tx: Transaction) -> bool:
+    """Whether any receipt is to be handled: a look that holds up nobody."""
+    return await repository.anything_waits(tx)
 
 
 async def handle_waiting(database: Database, keyring: Keyring) -> int:
     """Handle the oldest receipts that wait, one transaction a batch; returns how many were taken."""
     async with database.begin() as tx:
-        taken = await repository.take_waiting(tx, BATCH)
-        for receipt, connection in taken:
-            await handling.handle(tx, keyring, receipt, connection)
-        return len(taken)
+        taken = await repository.take_waiting(tx, BATCH, MOST_BYTES)
+        await handling.handle_all(tx, keyring, taken)
+    _tell([receipt for receipt, _ in taken])
+    return len(taken)
+
+
+def _tell(handled: Sequence[Receipt]) -> None:
+    """Say that these receipts are handled, now that they are."""
+    now = clock.now()
+    for receipt in handled:
+        metrics.lag("handled", receipt.received_at, now)
+    if handled:
+        log.info("receipts handled", receipts=[str(receipt.id) for receipt in handled])
+
+
+async def write_refusals(database: Database, refusals: Refusals) -> None:
+    """Write what was refused since the last time, in one transaction; what cannot be written is kept for the next."""
+    with refusals.taken() as counts:
+        if counts:
+            async with database.begin() as tx:
+                await repository.count_refusals(tx, counts)
+
+
+@asynccontextmanager
+async def counting(database: Database, refusals: Refusals) -> AsyncIterator[None]:
+    """Write what was refused each second while the block lasts, and what is left at its end."""
+
+    async def again_and_again() -> None:
+        while True:
+            await asyncio.sleep(WRITE_EVERY)
+            try:
+                await write_refusals(database, refusals)
+            except Exception as error:  # the store may be away: the counts are kept, and written with the next
+                log.error("refusals are not written yet", error=type(error).__name__)
+
+    writing = asyncio.create_task(again_and_again())
+    try:
+        yield
+    finally:
+        writing.cancel()
+        with suppress(asyncio.CancelledError):
+            await writing
+        await write_refusals(database, refusals)
 
 
 def waker(context: Context) -> Consumer:
@@ -58,7 +115,7 @@ async def erase_by_contract(database: Database, keyring: Keyring) -> int:
         after: UUID | None = UUID(int=0)
         while connector.retention is not None and after is not None:
             async with database.begin() as tx:
-                after, erased = await erase_raw(tx, keyring, connector.name, connector.retention.raw, after, BATCH)
+                after, erased = await erase_raw(tx, keyring, connector.name, connector.retention.raw, after, ERASED_AT_ONCE)
             total += erased
     return total
 
@@ -89,6 +146,7 @@ async def _replay_one(tx: Transaction, context: Context, receipt_id: UUID, actor
         return
     receipt, connection = found
     before = receipt.state
-    await handling.handle(tx, context.keyring, receipt, connection)
+    with about_receipt(receipt.id):
+        await handling.handle(tx, context.keyring, receipt, connection)
     facts = {"before": before, "after": receipt.state}
     await append(tx, context.keyring, receipt.organization_id, Act.REPLAY, facts=facts, actor=actor, receipt=receipt.id)

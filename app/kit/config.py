@@ -4,13 +4,13 @@ from base64 import b64decode
 from functools import lru_cache
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.kit.limits import Limits
 from connectors.asking import NotAllowed
-from connectors.egress import base_of
+from connectors.http import require_base
 
 _DRIVERS = {
     "sqlite://": "sqlite+aiosqlite://",
@@ -18,19 +18,16 @@ _DRIVERS = {
     "postgresql://": "postgresql+asyncpg://",
 }
 
-_SANDBOX = "http://127.0.0.1:"
-"""Good for a sandbox of this process alone: the outgoing client refuses it otherwise."""
 
-
-def _require_reachable(url: str) -> None:
+def _require_reachable(setting: str, url: str) -> None:
     """ValueError for an address that the outgoing client would never connect to."""
     try:
-        base_of(url)
+        require_base(url)
     except NotAllowed as error:
         reason = str(error)
     else:
         return
-    raise ValueError(f"HARMLINE_ALARM_WEBHOOK_URL: {reason}")
+    raise ValueError(f"{setting}: {reason}")
 
 
 def _is_signing_secret(value: str) -> bool:
@@ -42,10 +39,8 @@ def _is_signing_secret(value: str) -> bool:
     return value.startswith("whsec_") and 24 <= len(key) <= 64
 
 
-class Settings(BaseSettings):
+class Settings(Limits):
     """All settings with their defaults: SQLite and keys under `var/`, http://localhost:8000, no mail server."""
-
-    model_config = SettingsConfigDict(env_prefix="HARMLINE_", extra="ignore", hide_input_in_errors=True)
 
     database_url: str = "sqlite+aiosqlite:///var/harmline.db"
     key_file: Path = Path("var/keys/top.key")
@@ -62,6 +57,16 @@ class Settings(BaseSettings):
         default="127.0.0.1",
         description="addresses or networks of the reverse proxies in front, with commas: whom X-Forwarded-For is believed from",
     )
+    most_waiting: Annotated[int, Field(gt=0)] = Field(
+        default=1000, description="how many deliveries may wait for their COMMIT; more are told to come again (503)"
+    )
+    metrics_port: Annotated[int | None, Field(gt=0, lt=65536)] = Field(default=None, description="none: no metrics are served")
+    metrics_host: str = Field(default="127.0.0.1", description="where metrics are served; they know no password")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    canary: bool = Field(default=True, description="whether an alert of nobody's goes through the whole path every hour")
+    canary_url: HttpUrl | None = Field(
+        default=None, description="https:// origin it is sent to, instead of this process's own port"
+    )
     worker_interval: Annotated[float, Field(gt=0, le=60)] = 0.25
 
     @field_validator("trusted_proxies")
@@ -72,6 +77,13 @@ class Settings(BaseSettings):
                 ip_network(part.strip())
         except ValueError:
             raise ValueError("HARMLINE_TRUSTED_PROXIES must be addresses or networks with commas, such as 10.0.0.0/8") from None
+        return value
+
+    @field_validator("canary_url")
+    @classmethod
+    def _canary_can_be_sent(cls, value: HttpUrl | None) -> HttpUrl | None:
+        if value is not None:
+            _require_reachable("HARMLINE_CANARY_URL", str(value))
         return value
 
     @field_validator("database_url")
@@ -89,8 +101,8 @@ class Settings(BaseSettings):
         url, secret = self.alarm_webhook_url, self.alarm_webhook_secret
         if (url is None) != (secret is None):
             raise ValueError("HARMLINE_ALARM_WEBHOOK_URL and HARMLINE_ALARM_WEBHOOK_SECRET stand together")
-        if url is not None and not url.get_secret_value().startswith(_SANDBOX):
-            _require_reachable(url.get_secret_value())
+        if url is not None:
+            _require_reachable("HARMLINE_ALARM_WEBHOOK_URL", url.get_secret_value())
         if secret is not None and not _is_signing_secret(secret.get_secret_value()):
             raise ValueError("HARMLINE_ALARM_WEBHOOK_SECRET must be whsec_ and 24 to 64 bytes in base64")
         return self

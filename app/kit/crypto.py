@@ -34,8 +34,20 @@ def place(*parts: object) -> bytes:
 
 def seal(key: bytes, plaintext: bytes, where: bytes) -> bytes:
     """Encrypt and bind to a place: version byte, nonce, ciphertext with tag."""
-    nonce = os.urandom(_NONCE_BYTES)
-    return _VERSION + nonce + AESGCMSIV(key).encrypt(nonce, plaintext, where)
+    return Sealer(key).seal(plaintext, where)
+
+
+class Sealer:
+    """One key, made ready to seal several values."""
+
+    def __init__(self, key: bytes) -> None:
+        """`key`: 32 bytes."""
+        self._cipher = AESGCMSIV(key)
+
+    def seal(self, plaintext: bytes, where: bytes) -> bytes:
+        """See `seal`."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return _VERSION + nonce + self._cipher.encrypt(nonce, plaintext, where)
 
 
 def unseal(key: bytes, sealed: bytes, where: bytes) -> bytes:

@@ -103,9 +103,13 @@ class Database:
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
             self.engine = open_engine(parsed)
         else:
-            options = {"server_settings": {"timezone": "UTC", "synchronous_commit": "on"}}
+            # A plan for any values, made while a table was small, would stay when it is large, and use no partial index.
+            settings = {"timezone": "UTC", "synchronous_commit": "on", "plan_cache_mode": "force_custom_plan"}
+            options = {"server_settings": settings}
             self.engine = create_async_engine(url, pool_size=10, max_overflow=10, connect_args=options, hide_parameters=True)
         self._one_writer = asyncio.Lock()
+        self.announced = asyncio.Event()
+        """SQLite only: set when a transaction that announced work has committed (`kit/wakeup`)."""
 
     @asynccontextmanager
     async def begin(self, *, read_only: bool = False) -> AsyncIterator[Transaction]:
@@ -120,7 +124,7 @@ class Database:
     @asynccontextmanager
     async def _session(self, read_only: bool) -> AsyncIterator[Transaction]:
         bind = self.engine.execution_options(read_only=True) if read_only else self.engine
-        async with AsyncSession(bind, expire_on_commit=False) as tx, tx.begin():
+        async with AsyncSession(bind, expire_on_commit=False, info={"database": self}) as tx, tx.begin():
             yield tx
 
     async def close(self) -> None:

@@ -1,9 +1,12 @@
-"""The edge of the application: how large a request may be, and that no failure of ours leaves with its details."""
+"""The edge of the application: how large and how slow a request may be; no failure of ours leaves with its details."""
 
 import structlog
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.kit.limits import Limits
+from app.kit.slow import in_time
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +44,7 @@ class Edge:
 
         failure: Exception | None = None
         try:
-            await self._app(scope, bounded(scope, receive), watched)
+            await self._app(scope, bounded(scope, in_time(receive, _limits(scope))), watched)
         except Exception as error:  # whatever it is: its text must not reach the server's log
             failure = error
         if failure is None:
@@ -52,6 +55,12 @@ class Edge:
         handler = scope["app"].exception_handlers[Exception]
         response = await handler(Request(scope), failure)
         await response(scope, receive, send)
+
+
+def _limits(scope: Scope) -> Limits:
+    """The process's own; the defaults in an application that has not been given its world yet."""
+    context = getattr(scope["app"].state, "context", None)
+    return Limits() if context is None else context.settings
 
 
 def bounded(scope: Scope, receive: Receive) -> Receive:

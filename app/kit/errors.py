@@ -117,7 +117,11 @@ async def _on_http(request: Request, error: Exception) -> JSONResponse:
         return problem_response(not_found())
     if error.status_code == 405:
         headers = {"Allow": ", ".join(sorted(_methods_of(request)))}
-    return problem_response(Problem(error.status_code, headers=headers))
+    return problem_response(Problem(error.status_code, _WORDS.get(error.status_code), headers=headers))
+
+
+_WORDS = {408: "The body came too slowly. Send it again.", 413: "The body is too large."}
+"""What to do, where the status alone does not say it."""
 
 
 def _methods_of(request: Request) -> set[str]:
@@ -154,6 +158,7 @@ RESPONSES = described(
         403: "Your role or the token's scopes do not allow this, or it came from another site.",
         404: "Not there, or not yours: nobody can tell which.",
         405: "This path does not take this method; `Allow` names those it takes.",
+        408: "The body came too slowly.",
         409: "It does not fit with what is there now.",
         413: "The body is too large.",
         422: "Some fields are not right; each is named with what it needs.",

@@ -61,13 +61,44 @@ def create_key_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+class OpenedKeys:
+    """One organization's key of one lane, opened, with the sub-keys that were needed so far; in memory only."""
+
+    def __init__(self, organization_id: UUID, key: bytes) -> None:
+        """`key`: 32 bytes, unwrapped."""
+        self.key = key
+        self._organization_id = str(organization_id)
+        self._derived: dict[str, bytes] = {}
+        self._wrapping = crypto.Sealer(self.sub_key("wrap"))
+
+    def sub_key(self, purpose: str) -> bytes:
+        """The key for one purpose."""
+        found = self._derived.get(purpose)
+        if found is None:
+            found = self._derived[purpose] = crypto.derive(self.key, purpose)
+        return found
+
+    def index(self, field: str, value: bytes) -> bytes:
+        """A blind index: equal values of one field give equal 32 bytes, and nothing else."""
+        return crypto.keyed_hash(self.sub_key(f"index:{field}"), value)
+
+    def wrap_new(self, *where: object) -> tuple[bytes, bytes]:
+        """A fresh key for one row and its wrapped form: `(key, wrapped)`."""
+        key = crypto.new_key()
+        return key, self._wrapping.seal(key, crypto.place(self._organization_id, *where))
+
+    def unwrap(self, wrapped: bytes, *where: object) -> bytes:
+        """The key that `wrap_new` wrapped for the same row; raises Unreadable otherwise."""
+        return crypto.unseal(self.sub_key("wrap"), wrapped, crypto.place(self._organization_id, *where))
+
+
 class Keyring:
-    """Opens and makes wrapped keys. Holds the top key and the organization keys it has opened, in memory only."""
+    """Opens and makes wrapped keys. Holds the top key, and the organization keys it has opened, in memory only."""
 
     def __init__(self, top_key: bytes) -> None:
         """`top_key`: 32 bytes."""
         self._top = top_key
-        self._opened: dict[tuple[UUID, Lane], bytes] = {}
+        self._opened: dict[tuple[UUID, Lane], OpenedKeys] = {}
 
     def system_index(self, field: str, value: str) -> bytes:
         """A blind index over all organizations (a sign-in address, before the organization is known)."""
@@ -81,40 +112,38 @@ class Keyring:
             tx.add(OrganizationKey(organization_id=organization_id, lane=lane, wrapped=wrapped))
         await tx.flush()
 
-    async def organization_key(self, tx: Transaction, organization_id: UUID, lane: Lane = Lane.FACTUAL) -> bytes:
+    async def opened(self, tx: Transaction, organization_id: UUID, lane: Lane = Lane.FACTUAL) -> OpenedKeys:
         """An organization's key, opened. Raises Unreadable when the top key is not the one that wrapped it."""
-        if (organization_id, lane) not in self._opened:
-            query = select(OrganizationKey.wrapped).where(
-                OrganizationKey.organization_id == organization_id, OrganizationKey.lane == lane
-            )
-            wrapped = (await tx.execute(query)).scalar_one()
-            where = crypto.place("organization_key", "wrapped", organization_id, lane)
-            self._opened[organization_id, lane] = crypto.unseal(self._top, wrapped, where)
-        return self._opened[organization_id, lane]
+        known = self._opened.get((organization_id, lane))
+        if known is not None:
+            return known
+        query = select(OrganizationKey.wrapped).where(
+            OrganizationKey.organization_id == organization_id, OrganizationKey.lane == lane
+        )
+        wrapped = (await tx.execute(query)).scalar_one()
+        where = crypto.place("organization_key", "wrapped", organization_id, lane)
+        opened = self._opened[organization_id, lane] = OpenedKeys(organization_id, crypto.unseal(self._top, wrapped, where))
+        return opened
 
     async def index(self, tx: Transaction, organization_id: UUID, field: str, value: bytes | str) -> bytes:
         """A blind index within one organization: equal values of one field give equal 32 bytes, and nothing else."""
         raw = value.encode() if isinstance(value, str) else value
-        key = await self.organization_key(tx, organization_id)
-        return crypto.keyed_hash(crypto.derive(key, f"index:{field}"), raw)
+        return (await self.opened(tx, organization_id)).index(field, raw)
 
     async def wrap_new(self, tx: Transaction, organization_id: UUID, *where: object) -> tuple[bytes, bytes]:
         """A fresh key for one row and its wrapped form: `(key, wrapped)`."""
-        key = crypto.new_key()
-        organization = await self.organization_key(tx, organization_id)
-        return key, crypto.seal(crypto.derive(organization, "wrap"), key, crypto.place(organization_id, *where))
+        return (await self.opened(tx, organization_id)).wrap_new(*where)
 
     async def unwrap(self, tx: Transaction, organization_id: UUID, wrapped: bytes, *where: object) -> bytes:
         """The key that `wrap_new` wrapped for the same row; raises Unreadable otherwise."""
-        organization = await self.organization_key(tx, organization_id)
-        return crypto.unseal(crypto.derive(organization, "wrap"), wrapped, crypto.place(organization_id, *where))
+        return (await self.opened(tx, organization_id)).unwrap(wrapped, *where)
 
     async def seal(self, tx: Transaction, organization_id: UUID, lane: Lane, text: str, *where: object) -> bytes:
         """Seal a text directly under an organization's key of one lane, bound to its place."""
-        key = crypto.derive(await self.organization_key(tx, organization_id, lane), "seal")
+        key = (await self.opened(tx, organization_id, lane)).sub_key("seal")
         return crypto.seal(key, text.encode(), crypto.place(organization_id, *where))
 
     async def unseal(self, tx: Transaction, organization_id: UUID, lane: Lane, sealed: bytes, *where: object) -> str:
         """Open what `seal` made for the same organization, lane and place."""
-        key = crypto.derive(await self.organization_key(tx, organization_id, lane), "seal")
+        key = (await self.opened(tx, organization_id, lane)).sub_key("seal")
         return crypto.unseal(key, sealed, crypto.place(organization_id, *where)).decode()

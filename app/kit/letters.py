@@ -20,6 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.kit import clock
 from app.kit.database import Base, Database, PortableJson, Transaction, upsert
 from app.kit.ids import uuid7
+from app.kit.rows import among, insert_rows
 
 log = structlog.get_logger(__name__)
 
@@ -134,6 +135,32 @@ async def post(
     }
     posted = upsert(tx, Letter).values(**values).on_conflict_do_nothing(index_elements=["kind", "recipient", "about"])
     return (await tx.execute(posted.returning(Letter.id))).scalar_one_or_none()
+
+
+async def post_all(tx: Transaction, kind: str, posted: Sequence[tuple[UUID, UUID, str]]) -> dict[str, UUID]:
+    """`post` for many letters of a kind without a payload, `(organization, recipient, about)`, due now: their ids by `about`.
+
+    What was posted before is left out.
+    """
+    now = clock.now()
+    rows = [
+        {
+            "id": uuid7(),
+            "organization_id": organization_id,
+            "kind": kind,
+            "recipient": recipient,
+            "about": about,
+            "payload": {},
+            "state": LetterState.WAITING,
+            "due_at": now,
+            "attempts": 0,
+            "created_at": now,
+        }
+        for organization_id, recipient, about in posted
+    ]
+    await insert_rows(tx, Letter, rows, unless_there=True)
+    there = select(Letter.id, Letter.about).where(among(tx, Letter.id, [row["id"] for row in rows]))
+    return {row[1]: row[0] for row in (await tx.execute(there)).all()} if rows else {}
 
 
 async def stuck(tx: Transaction, organization_id: UUID) -> int:

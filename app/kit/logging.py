@@ -2,13 +2,37 @@
 
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
+from uuid import UUID
 
 import structlog
 
 _TELLING = ("token", "secret", "password", "key", "authorization", "cookie", "body", "email", "name", "ssn", "url")
 _HARMLESS = frozenset({"logger", "event", "level", "route", "timestamp"})
+
+
+RECEIPT: ContextVar[UUID | None] = ContextVar("receipt", default=None)
+"""The receipt that everything is about just now: it is in every line, from a delivery's first byte on."""
+
+
+def with_receipt(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Name the receipt that a line is about, where it does not name one itself."""
+    if (receipt := RECEIPT.get()) is not None:
+        entry.setdefault("receipt", str(receipt))
+    return entry
+
+
+@contextmanager
+def about_receipt(receipt_id: UUID) -> Iterator[None]:
+    """Whatever is logged inside is about this receipt."""
+    token = RECEIPT.set(receipt_id)
+    try:
+        yield
+    finally:
+        RECEIPT.reset(token)
 
 
 def redact(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -22,6 +46,8 @@ def redact(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> Mutab
 def configure(level: int = logging.INFO) -> None:
     """Send every log of the process through structlog to standard error, as JSON lines."""
     shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        with_receipt,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         redact,

@@ -1,16 +1,17 @@
 """Append to the ledger, in the transaction of the act itself: no act without its entry, no entry without its act."""
 
 import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-import rfc8785
-
-from app.kit import clock, crypto
+from app.kit import canonical, clock, crypto
 from app.kit.database import Transaction
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
+from app.kit.rows import insert_rows
 from app.ledger.models import LedgerEntry
 
 
@@ -49,26 +50,48 @@ class Actor:
 
 
 SYSTEM = Actor()
+_COLUMNS = ("id", "organization_id", "kind", "member_id", "actor_id", "actor_role", "at", "subjects")
 
 
 def commitment(salt: bytes, facts: dict[str, Any]) -> bytes:
     """SHA-256 over the salt and the facts in canonical form (RFC 8785): binding, and silent without the salt."""
-    return hashlib.sha256(salt + rfc8785.dumps(facts)).digest()
+    return hashlib.sha256(salt + canonical.dumps(facts)).digest()
 
 
 def statement(entry: LedgerEntry, facts: dict[str, Any]) -> dict[str, Any]:
     """Everything that an entry's commitment binds: each of its own fields, and the facts that only the act keeps."""
+    return _stated({name: getattr(entry, name) for name in _COLUMNS}, facts)
+
+
+def _stated(row: Mapping[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
     return {
-        "entry": str(entry.id),
-        "organization": str(entry.organization_id),
-        "act": str(entry.kind),
-        "member": str(entry.member_id) if entry.member_id else None,
-        "actor": str(entry.actor_id) if entry.actor_id else None,
-        "role": entry.actor_role,
-        "at": entry.at.isoformat(),
-        "subjects": entry.subjects,
+        "entry": str(row["id"]),
+        "organization": str(row["organization_id"]),
+        "act": str(row["kind"]),
+        "member": str(row["member_id"]) if row["member_id"] else None,
+        "actor": str(row["actor_id"]) if row["actor_id"] else None,
+        "role": row["actor_role"],
+        "at": row["at"].isoformat(),
+        "subjects": row["subjects"],
         "facts": facts,
     }
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One act that is to be written down.
+
+    `facts`: JSON values that the commitment binds; `subjects`: ids, kept in plain. `salt`: 32 bytes kept by the act itself
+    (sealed with what it proves, so that erasure takes it along); without it the salt is derived from the organization's key.
+    """
+
+    organization_id: UUID
+    act: Act
+    facts: dict[str, Any]
+    subjects: Mapping[str, UUID] = field(default_factory=dict)
+    actor: Actor = SYSTEM
+    member_id: UUID | None = None
+    salt: bytes | None = None
 
 
 async def append(
@@ -83,25 +106,36 @@ async def append(
     salt: bytes | None = None,
     **subjects: UUID,
 ) -> UUID:
-    """Write one entry and return its id.
-
-    `facts`: JSON values that the commitment binds; `subjects`: ids, kept in plain. `salt`: 32 bytes kept by the act itself
-    (sealed with what it proves, so that erasure takes it along); without it the salt is derived from the organization's key.
-    """
-    entry_id = uuid7()
-    if salt is None:
-        key = await keyring.organization_key(tx, organization_id)
-        salt = crypto.keyed_hash(crypto.derive(key, "ledger:salt"), entry_id.bytes)
-    entry = LedgerEntry(
-        id=entry_id,
-        organization_id=organization_id,
-        kind=act,
-        member_id=member_id,
-        actor_id=actor.id,
-        actor_role=actor.role,
-        subjects={name: str(value) for name, value in subjects.items()},
-        at=clock.now(),
-    )
-    entry.commitment = commitment(salt, statement(entry, facts))
-    tx.add(entry)
+    """Write one entry and return its id; what goes into it is told at `Entry`."""
+    row = await _row(tx, keyring, Entry(organization_id, act, facts, subjects, actor, member_id, salt))
+    tx.add(LedgerEntry(**row))
+    entry_id: UUID = row["id"]
     return entry_id
+
+
+async def append_many(tx: Transaction, keyring: Keyring, entries: Sequence[Entry]) -> None:
+    """Write all entries of a batch of acts by one statement."""
+    await insert_rows(tx, LedgerEntry, [await _row(tx, keyring, entry) for entry in entries])
+
+
+async def _row(tx: Transaction, keyring: Keyring, entry: Entry) -> dict[str, Any]:
+    if entry.salt is not None:
+        return entry_row(entry, uuid7(), entry.salt)
+    entry_id, keys = uuid7(), await keyring.opened(tx, entry.organization_id)
+    return entry_row(entry, entry_id, crypto.keyed_hash(keys.sub_key("ledger:salt"), entry_id.bytes))
+
+
+def entry_row(entry: Entry, entry_id: UUID, salt: bytes) -> dict[str, Any]:
+    """The values of one entry by column, now. `salt`: 32 bytes."""
+    row = {
+        "id": entry_id,
+        "organization_id": entry.organization_id,
+        "kind": entry.act,
+        "member_id": entry.member_id,
+        "actor_id": entry.actor.id,
+        "actor_role": entry.actor.role,
+        "subjects": {name: str(value) for name, value in entry.subjects.items()},
+        "at": clock.now(),
+    }
+    row["commitment"] = commitment(salt, _stated(row, entry.facts))
+    return row

@@ -5,6 +5,7 @@ Source: design section 5 "Links, exactly"; domain research 1.3 (F0 to F3, F10), 
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from uuid import UUID
 
 from app.breaches.catalogue import BreachSpec, MilestoneKind, Wave
 from app.breaches.exposure import Exposure, ExposureBasis, ExposureStatus, weakest
@@ -235,10 +236,7 @@ def _prior_facts(incident: IncidentView, breach: BreachView, taken: Theft | None
     if taken is None:
         text = "No source says when the data was taken, so we cannot say what came before it."
         return [Fact(Direction.NOT_ASSESSABLE, "prior.theft_day_not_known", text, whole)]
-    same = [p for p in history.incidents if p.incident_id != incident.incident_id and p.families & incident.families]
-    spans = {p.incident_id: span(p.occurred, p.received_at) for p in same}
-    earlier = sorted(i for i, s in spans.items() if before(s, taken))
-    unclear = sorted(i for i, s in spans.items() if not before(s, taken) and (s.earliest is None or s.earliest < taken.begin))
+    earlier, unclear = priors(incident, taken, history)
     facts: list[Fact] = []
     if earlier:
         text = f"Something of the same kind had already happened to you before the data was taken: {len(earlier)} in all."
@@ -247,6 +245,15 @@ def _prior_facts(incident: IncidentView, breach: BreachView, taken: Theft | None
         text = "Something else of the same kind happened to you, and it may have been before the data was taken."
         facts.append(Fact(Direction.NOT_ASSESSABLE, "prior.date_unclear", text, _prior_refs(unclear)))
     return facts or [_look_back_fact(history, taken, whole)]
+
+
+def priors(incident: IncidentView, taken: Theft, history: History) -> tuple[list[UUID], list[UUID]]:
+    """The other incidents of the same kind that lie before a theft, and those that may: all of a history that bears on a link."""
+    same = [p for p in history.incidents if p.incident_id != incident.incident_id and p.families & incident.families]
+    spans = {p.incident_id: span(p.occurred, p.received_at) for p in same}
+    earlier = sorted(i for i, s in spans.items() if before(s, taken))
+    unclear = sorted(i for i, s in spans.items() if not before(s, taken) and (s.earliest is None or s.earliest < taken.begin))
+    return earlier, unclear
 
 
 def _prior_refs(ids: Sequence[object]) -> tuple[Reference, ...]:

@@ -10,6 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 from app.breaches.catalogue import BreachSpec, MilestoneKind, Wave
+from app.kit.memo import by_identity
 from app.linkage.findings import Direction, Fact, Reference, TimeOrder
 from app.linkage.wording import day, days
 from connectors.contract import Interval
@@ -50,6 +51,7 @@ def span(occurred: Interval, received_at: datetime) -> Span:
     return Span(earliest, latest, occurred, received_at)
 
 
+@by_identity
 def theft(breach: BreachSpec) -> Theft | None:
     """The earliest possible begin of exfiltration; where no source gives one, of the intrusion; else None."""
     for kind in (MilestoneKind.EXFILTRATED, MilestoneKind.INTRUSION):

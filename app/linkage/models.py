@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, String, text
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, LargeBinary, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.database import Base, PortableJson
@@ -12,7 +12,10 @@ from app.kit.ids import uuid7
 
 
 class Link(Base):
-    """One finding about one incident and one breach; the one without `superseded_at` is the present one."""
+    """One finding about one incident and one breach; the one without `superseded_at` is the present one.
+
+    `based_on`: a hash of all that the finding follows from; None for one of before there was such a hash.
+    """
 
     __tablename__ = "link"
     __table_args__ = (
@@ -38,5 +41,6 @@ class Link(Base):
     excluded_by_time: Mapped[bool]
     finding: Mapped[dict[str, Any]] = mapped_column(PortableJson)
     rules_version: Mapped[str] = mapped_column(String(80))
+    based_on: Mapped[bytes | None] = mapped_column(LargeBinary)
     found_at: Mapped[datetime]
     superseded_at: Mapped[datetime | None]

@@ -1,26 +1,60 @@
 """All SQL of links. Every query is scoped by organization, and by member but for counsel's list."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy import and_, delete, or_, select
 
 from app.breaches.models import Breach
 from app.kit.database import Transaction
+from app.kit.rows import among, insert_rows, update_rows
 from app.linkage.models import Link
 
 
-async def present(tx: Transaction, organization_id: UUID, member_id: UUID) -> Sequence[Link]:
-    """A member's present links."""
-    query = select(Link).where(Link.organization_id == organization_id, Link.member_id == member_id, Link.superseded_at.is_(None))
-    return (await tx.execute(query.order_by(Link.id))).scalars().all()
+class PresentLink(NamedTuple):
+    """A present link without its finding."""
+
+    member_id: UUID
+    id: UUID
+    incident_id: UUID
+    breach_id: UUID
+    based_on: bytes | None
 
 
-async def supersede(tx: Transaction, organization_id: UUID, member_id: UUID, link_id: UUID, now: datetime) -> None:
-    """Stamp one link as no longer the present one; the row stays."""
-    query = update(Link).where(Link.organization_id == organization_id, Link.member_id == member_id, Link.id == link_id)
-    await tx.execute(query.values(superseded_at=now))
+async def present(tx: Transaction, organization_id: UUID, member_ids: Collection[UUID]) -> list[PresentLink]:
+    """Some members' present links."""
+    columns: list[Any] = [getattr(Link, name) for name in PresentLink._fields]
+    query = select(*columns).where(
+        among(tx, Link.member_id, member_ids), Link.organization_id == organization_id, Link.superseded_at.is_(None)
+    )
+    return [PresentLink._make(row) for row in (await tx.execute(query.order_by(Link.id))).all()]
+
+
+async def findings_of(tx: Transaction, links: Collection[PresentLink]) -> dict[UUID, tuple[str, dict[str, Any]]]:
+    """The rules' version and the finding of some links, by link."""
+    if not links:
+        return {}
+    query = select(Link.id, Link.rules_version, Link.finding).where(
+        among(tx, Link.member_id, {link.member_id for link in links}), among(tx, Link.id, [link.id for link in links])
+    )
+    return {row[0]: (row[1], row[2]) for row in (await tx.execute(query)).all()}
+
+
+async def rebase(tx: Transaction, links: Sequence[tuple[PresentLink, bytes]]) -> None:
+    """Write down what links that stay are based on now."""
+    await update_rows(tx, Link, [{"member_id": link.member_id, "id": link.id, "based_on": basis} for link, basis in links])
+
+
+async def supersede(tx: Transaction, links: Sequence[PresentLink], now: datetime) -> None:
+    """Stamp links as no longer the present ones; the rows stay."""
+    await update_rows(tx, Link, [{"member_id": link.member_id, "id": link.id, "superseded_at": now} for link in links])
+
+
+async def insert(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
+    """Write new links."""
+    await insert_rows(tx, Link, rows)
 
 
 async def forget(tx: Transaction, organization_id: UUID, member_id: UUID) -> None:

@@ -1,6 +1,7 @@
 """Use cases of links: find them again for a member, and show them."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 from uuid import UUID
@@ -8,18 +9,19 @@ from uuid import UUID
 from app.breaches.catalogue import spec_of
 from app.breaches.exposure import Exposure
 from app.breaches.models import Breach
-from app.breaches.nexus import Nexus
-from app.breaches.service import StoredBreach, breaches_of, exposures_of
+from app.breaches.nexus import Nexus, load_matrix
+from app.breaches.service import StoredBreach, all_exposures_of, breaches_of
 from app.incidents import repository as incidents
 from app.incidents.identity import Answer
-from app.incidents.models import Incident
+from app.incidents.repository import EventFacts, IncidentRow
 from app.kit import clock
 from app.kit.database import Transaction
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
-from app.ledger.service import Act, append
+from app.ledger.service import Act, Entry, append_many
 from app.linkage import repository
 from app.linkage.attribution import attribute
+from app.linkage.basis import basis
 from app.linkage.findings import (
     AlertView,
     BreachView,
@@ -31,15 +33,18 @@ from app.linkage.findings import (
     WaveFinding,
 )
 from app.linkage.models import Link
+from app.linkage.repository import PresentLink
 from app.linkage.schemas import CounselLinkView, FactView, LinkView, NexusView, WaveView
 from app.linkage.stored import digest, from_json, to_json
 from app.linkage.wording import in_order
-from app.members.repository import member as member_of
+from app.members.repository import lock_members
 from connectors.contract import Interval
 from connectors.vocabulary import AlertKind
 
 RULES = "links-1"
 """Version of the rules of attribution; it rises when the same facts lead to another finding."""
+
+Place = tuple[UUID, UUID, UUID]
 
 
 async def relink(tx: Transaction, keyring: Keyring, organization_id: UUID, member_ids: Iterable[UUID]) -> int:
@@ -48,45 +53,85 @@ async def relink(tx: Transaction, keyring: Keyring, organization_id: UUID, membe
     A finding that differs becomes a new row and the old one is stamped; what is the same stays. Links of an incident that
     was merged away are stamped; of an erased member every link is deleted. Safe to repeat.
     """
+    wanted = sorted(set(member_ids))
+    people = await lock_members(tx, wanted)
+    present = [one for one, row in people.items() if row.organization_id == organization_id and row.erased_at is None]
+    for gone in sorted(set(wanted) - set(present)):
+        await repository.forget(tx, organization_id, gone)
+    if not present:
+        return 0
     breaches = await breaches_of(tx, organization_id)
-    new = 0
-    for member_id in sorted(set(member_ids)):
-        member = await member_of(tx, organization_id, member_id, lock=True)
-        if member is None or member.erased_at is not None:
-            await repository.forget(tx, organization_id, member_id)
-        else:
-            findings = await _findings(tx, organization_id, member_id, breaches)
-            new += await _store(tx, keyring, organization_id, member_id, findings)
-    return new
+    events = await incidents.facts_of_members(tx, present)
+    held = await incidents.alerts_held(tx, present)
+    rows = await incidents.incidents_of_members(tx, present)
+    keys = {breach.breach_id: breach.spec.key for breach in breaches}
+    exposures = await all_exposures_of(tx, organization_id, present, keys)
+    questions = [
+        asked
+        for one in present
+        for asked in _questions(one, _views(rows.get(one, ()), held.get(one, {}), events.get(one, ())), exposures[one], breaches)
+    ]
+    return await _store(tx, keyring, organization_id, present, questions)
 
 
-async def _findings(
-    tx: Transaction, organization_id: UUID, member_id: UUID, breaches: Sequence[StoredBreach]
-) -> list[LinkFinding]:
-    views = await _views(tx, member_id)
-    exposures = await exposures_of(tx, organization_id, member_id)
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """One incident of a member and one breach, with all that bears on whether and how they are linked."""
+
+    member_id: UUID
+    incident: IncidentView
+    breach: BreachView
+    exposures: tuple[Exposure, ...]
+    history: History
+    competing: tuple[CompetingBreach, ...]
+
+    @property
+    def place(self) -> Place:
+        """What is linked: member, incident, breach."""
+        return self.member_id, self.incident.incident_id, self.breach.breach_id
+
+    def find(self) -> LinkFinding:
+        """The answer."""
+        return attribute(self.incident, self.breach, self.exposures, self.history, self.competing)
+
+    def basis(self) -> bytes:
+        """What the answer is based on."""
+        rules = f"{RULES}/{load_matrix().version}"
+        return basis(rules, self.incident, self.breach, self.exposures, self.history, self.competing)
+
+
+def _questions(
+    member_id: UUID,
+    views: Sequence[tuple[IncidentRow, IncidentView]],
+    exposures: Mapping[UUID, tuple[Exposure, ...]],
+    breaches: Sequence[StoredBreach],
+) -> list[_Question]:
     linked = [breach for breach in breaches if breach.breach_id in exposures and breach.spec.listing is None]
+    competing = {breach.breach_id: _competing(breach, breaches, exposures) for breach in linked}
+    histories = {incident.id: _history(views, incident.id) for incident, _ in views}
     return [
-        attribute(
+        _Question(
+            member_id,
             view,
             BreachView(breach.breach_id, breach.spec),
             exposures[breach.breach_id],
-            _history(views, incident.id),
-            _competing(breach, breaches, exposures),
+            histories[incident.id],
+            competing[breach.breach_id],
         )
         for (incident, view), breach in product(views, linked)
     ]
 
 
-async def _views(tx: Transaction, member_id: UUID) -> list[tuple[Incident, IncidentView]]:
+def _views(
+    rows: Iterable[IncidentRow], held: Mapping[UUID, frozenset[UUID]], events: Iterable[EventFacts]
+) -> list[tuple[IncidentRow, IncidentView]]:
     """A member's present incidents as a link needs them; of an alert with several versions the last one received counts."""
     latest = {
         event.alert_id: AlertView(event.alert_id, AlertKind(event.kind), AlertKind(event.product) if event.product else None)
-        for event in await incidents.events_of_member(tx, member_id)
+        for event in events
     }
-    held = await incidents.alerts_by_incident(tx, member_id)
     views = []
-    for row in await incidents.incidents_of_member(tx, member_id):
+    for row in rows:
         alerts = tuple(latest[alert_id] for alert_id in sorted(held.get(row.id, ())) if alert_id in latest)
         if alerts and row.redirect_to is None:
             claimed = Interval(earliest=row.occurred_earliest, latest=row.occurred_latest)
@@ -94,7 +139,7 @@ async def _views(tx: Transaction, member_id: UUID) -> list[tuple[Incident, Incid
     return views
 
 
-def _history(views: Sequence[tuple[Incident, IncidentView]], this: UUID) -> History:
+def _history(views: Sequence[tuple[IncidentRow, IncidentView]], this: UUID) -> History:
     """The member's other incidents, without what they said was their own doing. Nobody has searched their past."""
     others = tuple(
         PriorIncident(view.incident_id, view.families, view.occurred, view.received_at)
@@ -117,58 +162,69 @@ def _competing(
 
 
 async def _store(
-    tx: Transaction, keyring: Keyring, organization_id: UUID, member_id: UUID, findings: Sequence[LinkFinding]
+    tx: Transaction, keyring: Keyring, organization_id: UUID, member_ids: Collection[UUID], questions: Sequence[_Question]
 ) -> int:
-    wanted = {(found.incident_id, found.breach_id): (found, to_json(found)) for found in findings}
-    for link in await repository.present(tx, organization_id, member_id):
-        place = (link.incident_id, link.breach_id)
-        rules = _rules(wanted[place][0]) if place in wanted else None
-        if rules == link.rules_version and wanted[place][1] == link.finding:
-            del wanted[place]
+    """Answer what is not answered yet, or on another basis, and write what differs; how many links are new."""
+    wanted = {asked.place: (asked, asked.basis()) for asked in questions}
+    present = await repository.present(tx, organization_id, member_ids)
+    changed = [link for link in present if _place(link) in wanted and wanted[_place(link)][1] != link.based_on]
+    said = await repository.findings_of(tx, changed)
+    same = [link for link in present if _place(link) in wanted and link.id not in said]
+    old = [link for link in present if _place(link) not in wanted]
+    entries = [_entry(organization_id, link.member_id, link.id, _place(link), {"change": "withdrawn"}) for link in old]
+    rebased, new = [], []
+    for link in same:
+        del wanted[_place(link)]
+    before = {_place(link): link for link in changed}
+    for place, (asked, based_on) in wanted.items():
+        found = asked.find()
+        data = to_json(found)
+        earlier = before.get(place)
+        if earlier is not None and said[earlier.id] == (_rules(found), data):
+            rebased.append((earlier, based_on))
             continue
-        await repository.supersede(tx, organization_id, member_id, link.id, clock.now())
-        if place not in wanted:
-            await _record(tx, keyring, link, {"change": "withdrawn"})
-    for found, data in wanted.values():
-        link = _row(organization_id, member_id, found, data)
-        tx.add(link)
-        facts = {"change": "found", "time_order": found.time_order.value, "rules": link.rules_version, "sha256": digest(data)}
-        await _record(tx, keyring, link, facts)
-    return len(wanted)
+        if earlier is not None:
+            old.append(earlier)
+        row = _row(organization_id, place[0], found, data, based_on)
+        new.append(row)
+        facts = {"change": "found", "time_order": row["time_order"], "rules": row["rules_version"], "sha256": digest(data)}
+        entries.append(_entry(organization_id, place[0], row["id"], place, facts))
+    await repository.rebase(tx, rebased)
+    await repository.supersede(tx, old, clock.now())
+    await repository.insert(tx, new)
+    await append_many(tx, keyring, entries)
+    return len(new)
+
+
+def _place(link: PresentLink) -> Place:
+    return link.member_id, link.incident_id, link.breach_id
 
 
 def _rules(found: LinkFinding) -> str:
     return f"{RULES}/{found.matrix_version}"
 
 
-def _row(organization_id: UUID, member_id: UUID, found: LinkFinding, data: dict[str, Any]) -> Link:
-    return Link(
-        member_id=member_id,
-        id=uuid7(),
-        organization_id=organization_id,
-        incident_id=found.incident_id,
-        breach_id=found.breach_id,
-        time_order=found.time_order.value,
-        excluded_by_time=found.excluded_by_time,
-        finding=data,
-        rules_version=_rules(found),
-        found_at=clock.now(),
-    )
+def _row(organization_id: UUID, member_id: UUID, found: LinkFinding, data: dict[str, Any], based_on: bytes) -> dict[str, Any]:
+    return {
+        "member_id": member_id,
+        "id": uuid7(),
+        "organization_id": organization_id,
+        "incident_id": found.incident_id,
+        "breach_id": found.breach_id,
+        "time_order": found.time_order.value,
+        "excluded_by_time": found.excluded_by_time,
+        "finding": data,
+        "rules_version": _rules(found),
+        "based_on": based_on,
+        "found_at": clock.now(),
+    }
 
 
-async def _record(tx: Transaction, keyring: Keyring, link: Link, facts: dict[str, Any]) -> None:
-    ids = {"incident": str(link.incident_id), "breach": str(link.breach_id)}
-    await append(
-        tx,
-        keyring,
-        link.organization_id,
-        Act.LINK,
-        facts=facts | ids,
-        member_id=link.member_id,
-        link=link.id,
-        incident=link.incident_id,
-        breach=link.breach_id,
-    )
+def _entry(organization_id: UUID, member_id: UUID, link_id: UUID, place: Place, facts: dict[str, Any]) -> Entry:
+    _, incident_id, breach_id = place
+    said = facts | {"incident": str(incident_id), "breach": str(breach_id)}
+    ids = {"link": link_id, "incident": incident_id, "breach": breach_id}
+    return Entry(organization_id, Act.LINK, said, ids, member_id=member_id)
 
 
 async def present_links(

@@ -8,9 +8,11 @@ from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
-import rfc8785
 from pydantic import BaseModel, TypeAdapter
 
+from app.breaches.nexus import Nexus
+from app.kit import canonical
+from app.kit.memo import by_identity
 from app.linkage.findings import LinkFinding
 
 _FINDING = TypeAdapter(LinkFinding)
@@ -29,22 +31,47 @@ def from_json(data: Mapping[str, Any]) -> LinkFinding:
 
 def digest(data: Mapping[str, Any]) -> str:
     """SHA-256 of a stored finding in canonical form (RFC 8785), in hex."""
-    return hashlib.sha256(rfc8785.dumps(dict(data))).hexdigest()
+    return hashlib.sha256(canonical.dumps_simple(dict(data))).hexdigest()
 
 
 def _plain(value: Any) -> Any:
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
+        return value
+    if kind is tuple:
+        return [_plain(item) for item in value]
+    if kind is Nexus:
+        return _nexus(value)
+    names = _names_of(kind)
+    if names is not None:
+        return {name: _plain(getattr(value, name)) for name in names}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Fraction | UUID):
         return str(value)
-    if isinstance(value, BaseModel):
-        return {name: _plain(getattr(value, name)) for name in type(value).model_fields}
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, frozenset):
         return sorted(_plain(item) for item in value)
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    if value is None or isinstance(value, str | int):
+    if isinstance(value, str | int):
         return value
-    raise TypeError(f"a finding does not hold a {type(value).__name__}")
+    raise TypeError(f"a finding does not hold a {kind.__name__}")
+
+
+@by_identity
+def _nexus(value: Nexus) -> Any:
+    """The same few answers stand in most findings (`nexus.assess`)."""
+    return {name: _plain(getattr(value, name)) for name in _names_of(Nexus) or ()}
+
+
+_NAMES: dict[type, tuple[str, ...] | None] = {}
+
+
+def _names_of(kind: type) -> tuple[str, ...] | None:
+    """The fields of a class that has them; each class is asked once."""
+    if kind not in _NAMES:
+        if issubclass(kind, BaseModel):
+            _NAMES[kind] = tuple(kind.model_fields)
+        else:
+            _NAMES[kind] = tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None
+    return _NAMES[kind]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from connectors.contract import Interval
@@ -47,10 +48,16 @@ def in_order(elements: Iterable[DataElement]) -> tuple[DataElement, ...]:
 
 def listed(elements: Iterable[DataElement]) -> str:
     """Elements in plain words: "name, date of birth and home address"."""
+    return _listed(frozenset(elements))
+
+
+@lru_cache(maxsize=4096)
+def _listed(elements: frozenset[DataElement]) -> str:
     words = [_ELEMENTS[element] for element in in_order(elements)]
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
+@lru_cache(maxsize=4096)
 def day(moment: datetime, zone: ZoneInfo) -> str:
     """The day of a moment in the breach's time zone: "6 February 2023"."""
     local = moment.astimezone(zone)

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import delete, or_, select, update
 
 from app.kit.database import Transaction
+from app.kit.rows import among
 from app.members.models import Consent, Employment, Enrollment, LegalHold, Member, Organization
 
 
@@ -70,6 +71,23 @@ async def enrollments_of(
     return (await tx.execute(query.order_by(Enrollment.id).limit(2))).scalars().all()
 
 
+async def enrollments_behind(tx: Transaction, references: Collection[tuple[UUID, bytes]]) -> Sequence[Enrollment]:
+    """Who is behind some references now, `(connection, blind index)`, by age of enrollment."""
+    query = select(Enrollment).where(
+        among(tx, Enrollment.connection_id, {reference[0] for reference in references}),
+        among(tx, Enrollment.reference_index, {reference[1] for reference in references}),
+        Enrollment.ended_at.is_(None),
+    )
+    return (await tx.execute(query.order_by(Enrollment.id))).scalars().all()
+
+
+async def lock_members(tx: Transaction, member_ids: Collection[UUID]) -> dict[UUID, Member]:
+    """These members' rows as they are now, locked in the order of their ids, so that two batches never wait for each other."""
+    query = select(Member).where(among(tx, Member.id, member_ids)).order_by(Member.id).with_for_update()
+    fresh = query.execution_options(populate_existing=True)
+    return {row.id: row for row in (await tx.execute(fresh)).scalars()}
+
+
 async def enrolled_on(
     tx: Transaction, organization_id: UUID, connection_id: UUID, indexes: Collection[bytes] | None
 ) -> Sequence[tuple[Enrollment, Member]]:
@@ -91,8 +109,16 @@ async def enrolled_on(
 
 async def last_consents(tx: Transaction, connection_id: UUID, member_ids: Collection[UUID]) -> dict[UUID, Consent]:
     """Each member's latest answer for one connection, by member."""
-    query = select(Consent).where(Consent.connection_id == connection_id).order_by(Consent.id)
-    return {row.member_id: row for row in (await tx.execute(query)).scalars() if row.member_id in member_ids}
+    query = select(Consent).where(Consent.connection_id == connection_id, among(tx, Consent.member_id, member_ids))
+    return {row.member_id: row for row in (await tx.execute(query.order_by(Consent.id))).scalars()}
+
+
+async def last_consents_of(tx: Transaction, wanted: Collection[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], Consent]:
+    """Members' latest answers, by `(member, connection)`."""
+    query = select(Consent).where(
+        among(tx, Consent.member_id, {one[0] for one in wanted}), among(tx, Consent.connection_id, {one[1] for one in wanted})
+    )
+    return {(row.member_id, row.connection_id): row for row in (await tx.execute(query.order_by(Consent.id))).scalars()}
 
 
 async def enrollments_of_member(tx: Transaction, member_id: UUID) -> Sequence[Enrollment]:

@@ -35,9 +35,9 @@ OWN_ANSWER = "member"
 """The source of a consent that the member gave in person: no file speaks over it."""
 
 
-async def create_organization(tx: Transaction, keyring: Keyring, name: str) -> Organization:
-    """A new tenant with keys of its own."""
-    row = Organization(id=uuid7(), name=name, created_at=clock.now())
+async def create_organization(tx: Transaction, keyring: Keyring, name: str, organization_id: UUID | None = None) -> Organization:
+    """A new tenant with keys of its own. `organization_id`: for the one whose id is known beforehand, the canary's."""
+    row = Organization(id=organization_id or uuid7(), name=name, created_at=clock.now())
     tx.add(row)
     await tx.flush()
     await keyring.create_organization(tx, row.id)
@@ -230,6 +230,14 @@ async def who_agreed(
     return [(enrollment, member) for enrollment, member in rows if _agrees(answers.get(member.id), clock.now())]
 
 
+async def still_agreed(tx: Transaction, organization_id: UUID, connection_id: UUID, index: bytes) -> bool:
+    """Whether somebody behind a reference agrees now. They are held for this transaction: a no or an erasure comes before it,
+    and is seen here, or behind it, and finds what was written."""
+    for _, member in await repository.enrolled_on(tx, organization_id, connection_id, {index}):
+        await repository.member(tx, organization_id, member.id, lock=True)
+    return bool(await who_agreed(tx, organization_id, connection_id, {index}))
+
+
 def _agrees(last: Consent | None, now: datetime) -> bool | None:
     """What a last answer says for now; None: never asked, or run out."""
     if last is None or (last.given and last.expires_at is not None and last.expires_at <= now):
@@ -301,6 +309,14 @@ async def record_consent(
 async def consents_to(tx: Transaction, member_id: UUID, connection_id: UUID, now: datetime) -> bool | None:
     """Whether a member agreed, for now, to keeping what comes over a connection; None when never asked or run out."""
     return _agrees(await repository.last_consent(tx, member_id, connection_id), now)
+
+
+async def all_consents_to(
+    tx: Transaction, wanted: Collection[tuple[UUID, UUID]], now: datetime
+) -> dict[tuple[UUID, UUID], bool | None]:
+    """`consents_to` for many at once, by `(member, connection)`."""
+    last = await repository.last_consents_of(tx, wanted)
+    return {one: _agrees(last.get(one), now) for one in wanted}
 
 
 async def place_hold(tx: Transaction, keyring: Keyring, caller: Principal, member_id: UUID | None, reason: str) -> LegalHold:

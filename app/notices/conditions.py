@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from app.intake.health import ConnectionHealth, HealthState
+from app.intake.looking_up import LONGEST_WAIT
 from app.notices.models import AlarmKind
 
 MOST_FAILURES = 3
@@ -15,6 +16,8 @@ LONGEST_UNHANDLED = timedelta(minutes=15)
 DRIFT_SHARE = 0.05
 DRIFT_LEAST = 5
 MOST_REFUSED = 5
+NOTICE_BEFORE = timedelta(days=30)
+"""So long before something is destroyed that is nobody's, somebody is told."""
 
 Condition = tuple[UUID | None, AlarmKind]
 """A connection, or None for the whole organization, and what is wrong with it."""
@@ -34,10 +37,11 @@ def _drifting(health: ConnectionHealth) -> bool:
 
 
 def _all_refused(health: ConnectionHealth) -> bool:
-    """Whether today's deliveries were refused, every one: a changed secret looks like this, and so does a forger."""
-    today = health.at.date()
-    taken_today = health.last_receipt_at is not None and health.last_receipt_at.date() >= today
-    return health.refused_today >= MOST_REFUSED and not taken_today
+    """Whether today's deliveries were refused, every one: a changed secret looks like this, and so does a forger.
+
+    What we asked for ourselves proves nothing about the secret that deliveries are signed with.
+    """
+    return health.refused_today >= MOST_REFUSED and not health.pushed_today
 
 
 def conditions_of(health: ConnectionHealth) -> frozenset[AlarmKind]:
@@ -54,6 +58,9 @@ def conditions_of(health: ConnectionHealth) -> frozenset[AlarmKind]:
         AlarmKind.UNHANDLED: health.oldest_unhandled_at is not None
         and health.at - health.oldest_unhandled_at >= LONGEST_UNHANDLED,
         AlarmKind.MADE_UP: asked and health.made_up,
+        AlarmKind.PARTLY: asked and (health.people_failing_long > 0 or health.look_ups_failing > 0),
+        AlarmKind.EXPIRING: health.nobodys_since is not None and health.at - health.nobodys_since >= LONGEST_WAIT - NOTICE_BEFORE,
+        AlarmKind.NOT_FOUND: health.look_ups_not_found > 0,
         AlarmKind.REFUSED: _all_refused(health),
     }
     return frozenset(kind for kind, so in found.items() if so)

@@ -38,7 +38,7 @@ class ConsentRequest(Base):
 
 
 class AlarmKind(StrEnum):
-    """What stands in the way. The last two are of a whole organization, the others of one connection."""
+    """What stands in the way. From PARKED on they are of a whole organization, or of all; the others of one connection."""
 
     SILENT = "silent"
     CREDENTIALS = "credentials"
@@ -47,9 +47,18 @@ class AlarmKind(StrEnum):
     SET_ASIDE = "set_aside"
     UNHANDLED = "unhandled"
     MADE_UP = "made_up"
+    NOT_FOUND = "not_found"
+    EXPIRING = "expiring"
+    PARTLY = "partly"
     REFUSED = "refused"
+    BURST = "burst"
+    FEWER = "fewer"
     PARKED = "parked"
     MAIL = "mail"
+    ACCOUNTS = "accounts"
+    CANARY = "canary"
+    CLOCK = "clock"
+    DISK = "disk"
 
 
 class Alarm(Base):

@@ -13,9 +13,11 @@ from app.incidents.models import Incident
 from app.kit.database import Transaction, upsert
 from app.kit.letters import Letter, LetterState
 from app.kit.outbox import Failure, Message
+from app.kit.rows import among, insert_missing, update_rows
 from app.members.models import Organization
 from app.notices.conditions import Condition
 from app.notices.models import Alarm, AlarmKind, ConsentRequest, MemberNotice
+from app.watch.canary import ORGANIZATION as CANARY
 
 
 async def untold_incidents(tx: Transaction, member_ids: Collection[UUID]) -> Sequence[Incident]:
@@ -24,27 +26,24 @@ async def untold_incidents(tx: Transaction, member_ids: Collection[UUID]) -> Seq
     query = (
         select(Incident)
         .outerjoin(MemberNotice, told)
-        .where(Incident.member_id.in_(member_ids), Incident.redirect_to.is_(None), MemberNotice.member_id.is_(None))
+        .where(among(tx, Incident.member_id, member_ids), Incident.redirect_to.is_(None), MemberNotice.member_id.is_(None))
     )
     return (await tx.execute(query.order_by(Incident.id))).scalars().all()
 
 
-async def take_notice(tx: Transaction, incident: Incident, now: datetime) -> bool:
-    """Take the one notice of an incident; False when it was taken before."""
-    values = {
-        "member_id": incident.member_id,
-        "incident_id": incident.id,
-        "organization_id": incident.organization_id,
-        "taken_at": now,
-    }
-    taken = upsert(tx, MemberNotice).values(**values).on_conflict_do_nothing(index_elements=["member_id", "incident_id"])
-    return (await tx.execute(taken.returning(MemberNotice.incident_id))).first() is not None
+async def take_notices(tx: Transaction, incidents: Sequence[Incident], now: datetime) -> set[tuple[UUID, UUID]]:
+    """Take the one notice of each of some incidents; which were not taken before, `(member, incident)`."""
+    rows = [
+        {"member_id": one.member_id, "incident_id": one.id, "organization_id": one.organization_id, "taken_at": now}
+        for one in incidents
+    ]
+    return {(row["member_id"], row["incident_id"]) for row in await insert_missing(tx, MemberNotice, rows)}
 
 
-async def tell_by(tx: Transaction, incident: Incident, letter_id: UUID) -> None:
-    """Say which letter tells of an incident."""
-    this = (MemberNotice.member_id == incident.member_id, MemberNotice.incident_id == incident.id)
-    await tx.execute(update(MemberNotice).where(*this).values(letter_id=letter_id))
+async def tell_by(tx: Transaction, letters: Sequence[tuple[Incident, UUID]]) -> None:
+    """Say which letters tell of incidents."""
+    rows = [{"member_id": one.member_id, "incident_id": one.id, "letter_id": letter_id} for one, letter_id in letters]
+    await update_rows(tx, MemberNotice, rows)
 
 
 async def tells_of_something(tx: Transaction, letter_id: UUID) -> bool:
@@ -85,8 +84,9 @@ async def forget(tx: Transaction, member_ids: Collection[UUID]) -> None:
 
 
 async def organizations(tx: Transaction) -> Sequence[UUID]:
-    """Every organization."""
-    return (await tx.execute(select(Organization.id).order_by(Organization.id))).scalars().all()
+    """Every organization but the canary's, which nobody looks after."""
+    query = select(Organization.id).where(Organization.id != CANARY).order_by(Organization.id)
+    return (await tx.execute(query)).scalars().all()
 
 
 async def admins(tx: Transaction, organization_id: UUID) -> Sequence[UUID]:
@@ -110,6 +110,19 @@ async def open_rows(tx: Transaction, organization_id: UUID) -> Sequence[tuple[Al
     query = select(Alarm, Connection.title).outerjoin(Connection, Connection.id == Alarm.connection_id)
     query = query.where(Alarm.organization_id == organization_id, Alarm.closed_at.is_(None))
     return [(row[0], row[1]) for row in (await tx.execute(query.order_by(Alarm.id.desc()))).all()]
+
+
+async def open_counts(tx: Transaction) -> dict[str, int]:
+    """How many alarms of each kind are open, of all organizations; 0 for a kind without."""
+    query = select(Alarm.kind, func.count()).where(Alarm.closed_at.is_(None)).group_by(Alarm.kind)
+    counted = {row[0]: row[1] for row in (await tx.execute(query)).all()}
+    return {kind.value: counted.get(kind, 0) for kind in AlarmKind}
+
+
+async def last_seen(tx: Transaction, organization_id: UUID, kind: AlarmKind) -> datetime | None:
+    """When the open alarm of a kind about a whole organization was last found to be so; None: none is open."""
+    open_one = (Alarm.organization_id == organization_id, Alarm.kind == kind, Alarm.closed_at.is_(None))
+    return (await tx.execute(select(Alarm.last_seen_at).where(*open_one).limit(1))).scalar_one_or_none()
 
 
 async def open_alarm(tx: Transaction, organization_id: UUID, condition: Condition, now: datetime) -> UUID | None:

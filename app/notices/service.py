@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from app.access.repository import account_of_member
+from app.access.repository import account_of_member, accounts_of_members
 from app.incidents.models import Incident
-from app.intake.health import health_of
+from app.intake.health import ConnectionHealth, health_of
 from app.kit import clock, letters
 from app.kit.context import Context
 from app.kit.database import Transaction
@@ -16,12 +16,16 @@ from app.notices import repository
 from app.notices.conditions import Condition, conditions
 from app.notices.models import AlarmKind
 from app.notices.wording import SAID, WHOLE_SERVICE, Change
+from app.watch.workers import Signs
 
 NEWS = "notices.news"
 LATE_NEWS = "notices.late_news"
 CONSENT = "notices.consent"
 ALARM_MAIL = "notices.alarm_mail"
 ALARM_HOOK = "notices.alarm_hook"
+QUIET = Signs()
+"""Nothing is known beside the database."""
+
 NOBODY = UUID(int=0)
 """The recipient of what is not a mail."""
 
@@ -38,23 +42,28 @@ async def tell_members(tx: Transaction, member_ids: Collection[UUID]) -> int:
     What came in more than 30 days ago is told of by one letter for all that comes up within the hour: a replay of old
     deliveries tells everybody, and floods nobody.
     """
-    now, told = clock.now(), 0
-    for incident in await repository.untold_incidents(tx, member_ids):
-        if not await repository.take_notice(tx, incident, now):
-            continue
-        told += 1
-        account = await account_of_member(tx, incident.organization_id, incident.member_id)
-        if account is not None:
-            letter_id = await _letter_of(tx, incident, account.id, late=incident.first_received_at <= now - LATE_AFTER)
-            await repository.tell_by(tx, incident, letter_id)
-    return told
+    now = clock.now()
+    untold = await repository.untold_incidents(tx, member_ids)
+    taken = await repository.take_notices(tx, untold, now)
+    news = [one for one in untold if (one.member_id, one.id) in taken]
+    accounts = await accounts_of_members(tx, {(one.organization_id, one.member_id) for one in news})
+    addressed = [(one, accounts[one.member_id]) for one in news if one.member_id in accounts]
+    late = [(one, account_id) for one, account_id in addressed if one.first_received_at <= now - LATE_AFTER]
+    fresh = [(one, account_id) for one, account_id in addressed if one.first_received_at > now - LATE_AFTER]
+    by_incident = await letters.post_all(tx, NEWS, [(one.organization_id, account_id, str(one.id)) for one, account_id in fresh])
+    if len(by_incident) != len(fresh):
+        raise RuntimeError("a letter without its notice")  # both are written in one transaction, or neither is
+    sent = [(one, by_incident[str(one.id)]) for one, _ in fresh]
+    sent += [(one, await _late_letter_of(tx, one, account_id)) for one, account_id in late]
+    await repository.tell_by(tx, sent)
+    return len(news)
 
 
-async def _letter_of(tx: Transaction, incident: Incident, account_id: UUID, *, late: bool) -> UUID:
-    if late and (waiting := await repository.waiting_letter(tx, LATE_NEWS, account_id)) is not None:
+async def _late_letter_of(tx: Transaction, incident: Incident, account_id: UUID) -> UUID:
+    if (waiting := await repository.waiting_letter(tx, LATE_NEWS, account_id)) is not None:
         return waiting
-    kind, after = (LATE_NEWS, GATHERED_FOR) if late else (NEWS, timedelta())
-    posted = await letters.post(tx, kind, incident.organization_id, account_id, str(incident.id), {}, after=after)
+    about, ids = str(incident.id), (incident.organization_id, account_id)
+    posted = await letters.post(tx, LATE_NEWS, *ids, about, {}, after=GATHERED_FOR)
     if posted is None:
         raise RuntimeError("a letter without its notice")  # both are written in one transaction, or neither is
     return posted
@@ -73,11 +82,19 @@ async def ask_for_consent(tx: Transaction, organization_id: UUID, member_id: UUI
     return await letters.post(tx, CONSENT, organization_id, account.id, about, ids) is not None
 
 
-async def observed(tx: Transaction, organization_id: UUID) -> frozenset[Condition]:
-    """Everything that stands in the way of an organization now."""
+async def observed(
+    tx: Transaction, organization_id: UUID, signs: Signs = QUIET, seen: list[ConnectionHealth] | None = None
+) -> frozenset[Condition]:
+    """Everything that stands in the way of an organization now. `seen` is given what was measured on the way."""
     healths = await health_of(tx, organization_id)
+    if seen is not None:
+        seen += healths
     parked = await repository.parked(tx, organization_id)
-    return conditions(healths, parked=parked, stuck_letters=await letters.stuck(tx, organization_id))
+    found = conditions(healths, parked=parked, stuck_letters=await letters.stuck(tx, organization_id))
+    everywhere = {(None, AlarmKind(word)) for word in signs.everywhere}
+    amiss = signs.amiss(organization_id, since=await repository.last_seen(tx, organization_id, AlarmKind.ACCOUNTS))
+    odd = {(connection_id, AlarmKind(word)) for connection_id, word in signs.odd.get(organization_id, ())}
+    return found | everywhere | odd | ({(None, AlarmKind.ACCOUNTS)} if amiss else set())
 
 
 async def settle(tx: Transaction, context: Context, organization_id: UUID, found: frozenset[Condition]) -> int:

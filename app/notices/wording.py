@@ -70,9 +70,29 @@ SAID = {
         "Many notices speak of things that the provider does not know: somebody may be making them up.",
         "Make a new webhook address, give it to the provider, and to nobody else.",
     ),
+    AlarmKind.PARTLY: Said(
+        "The provider answers, but not about everybody or everything that it is asked about. The others are not held up.",
+        "Look at the last error on the connection's page: a reference may be wrong, or the provider has trouble with one thing.",
+    ),
+    AlarmKind.EXPIRING: Said(
+        "Something has waited for two months because nobody has the number that it names. In 30 days it is destroyed.",
+        "Import who has which number at the service, or let a caseworker say whose it is, in the queue of nobody's alerts.",
+    ),
+    AlarmKind.NOT_FOUND: Said(
+        "The provider told us of something that it does not know when it is asked. The notice is kept.",
+        "Ask the provider where it went, and see whether the settings fit. A caseworker can let it be asked for again.",
+    ),
     AlarmKind.REFUSED: Said(
         "Every delivery of today was refused, most likely because it does not prove where it comes from.",
         "Check with the provider whether its secret was changed. If it was not, somebody else knows the address: make a new one.",
+    ),
+    AlarmKind.BURST: Said(
+        "Ten times as much has come in as usual. All of it is kept.",
+        "Ask the provider whether something happened there, and whether all of it is meant for you.",
+    ),
+    AlarmKind.FEWER: Said(
+        "Only a tenth of the usual has come in.",
+        "Ask the provider whether it still sends everything, and whether its settings were changed.",
     ),
     AlarmKind.PARKED: Said(
         "Some of the work could not be done after several attempts, and waits.",
@@ -81,6 +101,22 @@ SAID = {
     AlarmKind.MAIL: Said(
         "Mail cannot be sent. Members are not told, and nobody gets a sign-in link.",
         "Whoever runs the service should look at the settings and the state of the mail server.",
+    ),
+    AlarmKind.ACCOUNTS: Said(
+        "The accounts of what came in do not close: something that was received may be missing.",
+        "Whoever runs the service should look at the log for the receipts that it names, and keep every backup.",
+    ),
+    AlarmKind.CANARY: Said(
+        "A trial alert that is sent through the whole service every hour did not arrive. Real alerts may be held up too.",
+        "Whoever runs the service should see whether web and workers are running, and look at the log.",
+    ),
+    AlarmKind.CLOCK: Said(
+        "The clock of the machine is off by more than a minute. What is signed in time may look late.",
+        "Whoever runs the service should set the clock right, and restart the service.",
+    ),
+    AlarmKind.DISK: Said(
+        "The disk of the database is nearly full. When it is full, nothing can be taken in.",
+        "Whoever runs the service should make room.",
     ),
 }
 

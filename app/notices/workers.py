@@ -6,11 +6,15 @@ from uuid import UUID
 import structlog
 
 from app.incidents.topics import INCIDENTS_CHANGED
+from app.intake.health import ConnectionHealth
+from app.kit import metrics
 from app.kit.context import Context
 from app.kit.database import Transaction
 from app.kit.outbox import Consumer, Message
 from app.members.service import CONSENT_MISSING, MEMBER_ERASED
-from app.notices import repository, service
+from app.notices import gauges, repository, service
+from app.notices.service import QUIET
+from app.watch.workers import Signs
 
 log = structlog.get_logger(__name__)
 
@@ -38,22 +42,28 @@ def eraser() -> Consumer:
     return Consumer("notices.erase", frozenset({MEMBER_ERASED}), handle)
 
 
-async def watch(context: Context) -> int:
-    """Look at every organization once, and open and close alarms; how many changed. Any number may do so at once."""
+async def watch(context: Context, signs: Signs = QUIET) -> int:
+    """Look at every organization once, and open and close alarms; how many changed. Any number may do so at once.
+
+    `signs`: what this process knows beside the database.
+    """
     async with context.database.begin(read_only=True) as tx:
         organizations = await repository.organizations(tx)
-    changed = 0
+    changed, healths = 0, list[ConnectionHealth]()
     for organization_id in organizations:
         try:
-            changed += await _watch_one(context, organization_id)
+            changed += await _watch_one(context, organization_id, signs, healths)
         except Exception as error:  # what is wrong with one organization must not keep the others from being told
             log.error("alarms not looked at", organization=str(organization_id), error=type(error).__name__)
+    async with context.database.begin(read_only=True) as tx:
+        metrics.only(metrics.ALARMS, (await repository.open_counts(tx)).items())
+    gauges.tell(healths)
     return changed
 
 
-async def _watch_one(context: Context, organization_id: UUID) -> int:
+async def _watch_one(context: Context, organization_id: UUID, signs: Signs, healths: list[ConnectionHealth]) -> int:
     async with context.database.begin(read_only=True) as tx:
-        found = await service.observed(tx, organization_id)
+        found = await service.observed(tx, organization_id, signs, healths)
         if not found and not await repository.open_rows(tx, organization_id):
             return 0
     async with context.database.begin() as tx:

@@ -30,6 +30,9 @@ STATES: Mapping[HealthState, State] = {
     HealthState.PAUSED: State("Paused", "Nobody is asked. What is sent is still taken in.", "wait"),
     HealthState.CLOSED: State("Removed", "Nothing comes in any more. What came is kept.", "wait"),
     HealthState.SILENT: State("Silent", "Nothing came for longer than it may take. Ask the provider whether all is well.", "bad"),
+    HealthState.PARTLY: State(
+        "In part", "It works, but some of what it was asked had no answer. That is asked again by itself.", "wait"
+    ),
     HealthState.CREDENTIALS: State(
         "Not let in",
         "The provider refuses our key. That does not mean that there are no alerts. Enter the key anew.",

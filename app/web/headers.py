@@ -9,6 +9,7 @@ from secure import (
     CustomHeader,
     PermissionsPolicy,
     ReferrerPolicy,
+    Secure,
     StrictTransportSecurity,
     XContentTypeOptions,
     XFrameOptions,
@@ -39,6 +40,11 @@ SECURITY_HEADERS: dict[str, Any] = {
 """What `secure.Secure` is made with. Cache-Control is not among them: `NoStore` leaves alone what says its own."""
 
 NO_STORE = "no-store"
+
+
+def always(secure: Secure) -> list[tuple[bytes, bytes]]:
+    """The headers of every answer that nobody may keep, as ASGI writes them."""
+    return [(name.lower().encode(), value.encode()) for name, value in {**secure.headers, "Cache-Control": NO_STORE}.items()]
 
 
 class NoStore:

@@ -10,9 +10,9 @@ from app.access.gate import Caller
 from app.access.roles import Principal
 from app.connections.repository import connection_of, connections_of
 from app.incidents import giving
-from app.incidents import repository as incidents
 from app.incidents.models import UnmatchedReason
 from app.incidents.schemas import Whose
+from app.intake import look_ups, looking_up
 from app.intake import repository as intake
 from app.intake.service import try_again
 from app.kit.context import Ctx, Tx
@@ -28,6 +28,8 @@ PAGE = 50
 SAID = {
     "given": "Noted. The member is asked whether they agree; until then nobody reads it.",
     "understood": "Understood now. It goes its way.",
+    "asked": "The provider is asked again. If it still does not know it, it comes back here in time.",
+    "left": "Left as it is. It is kept, and asked for when the provider tells of it again.",
     "still": "It still cannot be understood. It stays here, and nothing of it is lost.",
 }
 """What the page says after an act."""
@@ -42,13 +44,15 @@ async def queues(
     unmatched: Cursor = None,
     quarantined: Cursor = None,
     set_aside: Cursor = None,
+    not_found: Cursor = None,
     said: str = "",
 ) -> Response:
     """What waits for a person: alerts that are nobody's, events and deliveries that could not be understood. No content."""
     organization_id = caller.organization_id
-    nobodys = await incidents.unmatched_after(tx, organization_id, decode_id_cursor(unmatched), PAGE + 1)
+    nobodys = await giving.nobodys_after(tx, organization_id, decode_id_cursor(unmatched), PAGE + 1)
     events = await intake.quarantined_after(tx, organization_id, decode_id_cursor(quarantined), PAGE + 1)
     deliveries = await intake.set_aside_after(tx, organization_id, decode_id_cursor(set_aside), PAGE + 1)
+    lost = await look_ups.not_found_after(tx, organization_id, decode_id_cursor(not_found), PAGE + 1)
     return page(
         request,
         "queues.html",
@@ -56,10 +60,13 @@ async def queues(
         unmatched=nobodys[:PAGE],
         quarantined=events[:PAGE],
         set_aside=deliveries[:PAGE],
+        not_found=lost[:PAGE],
+        keeps=looking_up.LONGEST_WAIT,
         more={
             "unmatched": encode_cursor(nobodys[PAGE - 1].alert_id.hex) if len(nobodys) > PAGE else None,
             "quarantined": encode_cursor(events[PAGE - 1].id.hex) if len(events) > PAGE else None,
             "set_aside": encode_cursor(deliveries[PAGE - 1].id.hex) if len(deliveries) > PAGE else None,
+            "not_found": encode_cursor(lost[PAGE - 1][0].event_id.hex) if len(lost) > PAGE else None,
         },
         said=SAID.get(said),
     )
@@ -80,7 +87,7 @@ async def _whose_page(
     status: int = 200,
     problem: str | None = None,
 ) -> Response:
-    row = await incidents.nobodys(tx, caller.organization_id, alert_id)
+    row = await giving.nobodys(tx, caller.organization_id, alert_id)
     if row is None:
         raise not_found()
     connection = await connection_of(tx, caller.organization_id, row.connection_id)
@@ -90,6 +97,7 @@ async def _whose_page(
         status,
         row=row,
         title=connection.title if connection else "",
+        keeps=looking_up.LONGEST_WAIT,
         open_to_all=row.reason == UnmatchedReason.NO_ENROLLMENT,
         draft=draft,
         problem=problem,
@@ -123,3 +131,12 @@ async def retry(receipt_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> Respo
     """Try once more to understand a delivery."""
     left = await try_again(tx, context.keyring, caller.organization_id, receipt_id, caller.actor)
     return RedirectResponse(f"/queues?said={'still' if left else 'understood'}", 303)
+
+
+@router.post("/queues/not-found/{event_id}")
+async def settle(event_id: UUID, form: Form, caller: Caller, context: Ctx, tx: Tx) -> Response:
+    """Let the provider be asked once more for what it did not know, or leave it."""
+    leaves = form.text("todo") == "leave"
+    act = looking_up.leave if leaves else looking_up.ask_again
+    await act(tx, context.keyring, caller.organization_id, event_id, caller.actor)
+    return RedirectResponse(f"/queues?said={'left' if leaves else 'asked'}", 303)

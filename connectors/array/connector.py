@@ -58,7 +58,7 @@ class ArrayConfig(ConnectorConfig):
         description="Path of one alert's details; may hold {bureau} too. Not confirmed: ask the provider",
     )
     requests_per_minute: float = Field(
-        default=60, gt=0, le=60_000, description="How often the provider may be asked in a minute: what your contract allows"
+        default=60, ge=1, le=60_000, description="How often the provider may be asked in a minute: what your contract allows"
     )
     sources: tuple[IPv4Network | IPv6Network, ...] = Field(
         default=(IPv4Network("104.197.162.196/32"), IPv4Network("34.150.251.245/32")),
@@ -89,11 +89,9 @@ class Array(Connector):
         self, http: Http, config: ArrayConfig, cursor: str | None, subjects: Sequence[Subject]
     ) -> AsyncIterator[Page]:
         """Every list of everybody, each person with a cursor of their own."""
-        reading = lists.Reading(http, config)
         for subject in subjects:
-            async for page in reading.about(subject, self.poll.overlap):
+            async for page in lists.about(http, config, subject, self.poll.overlap):
                 yield page
-        reading.finish(anybody=bool(subjects))
 
     async def follow_up(self, http: Http, config: ArrayConfig, asked: Asked) -> Page | None:
         """The details of one alert; None where it is not in the list of whom the notice names, or has no details."""

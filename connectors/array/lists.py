@@ -6,7 +6,7 @@ Only an item's id and type are guaranteed. Where items bear a date, reading may 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -14,7 +14,17 @@ from pydantic import SecretStr
 
 from connectors import strict_json
 from connectors.array.notices import alert_id
-from connectors.asking import Asked, Http, NotAPath, Page, ProviderError, Subject, UnexpectedAnswer
+from connectors.asking import (
+    Asked,
+    Http,
+    NotAPath,
+    Page,
+    ProviderError,
+    Subject,
+    UnexpectedAnswer,
+    UnknownReference,
+    may_be_one_questions,
+)
 from connectors.claimed import bureau_interval
 from connectors.contract import Malformed
 
@@ -22,7 +32,6 @@ COUNT = 100
 """Alerts a page. The documentation names no limit."""
 
 MOST_PAGES = 5
-MOST_FAILURES = 5
 
 
 class Settings(Protocol):
@@ -103,40 +112,34 @@ async def has(http: Http, config: Settings, asked: Asked) -> bool:
     return False
 
 
-@dataclass
-class Reading:
-    """The lists of everybody. One that cannot be read holds up nobody else; several mean that it is not the list."""
+async def about(http: Http, config: Settings, subject: Subject, overlap: timedelta) -> AsyncIterator[Page]:
+    """The pages about one person, and behind them the cursor: the newest date in them, once all of them were read.
 
-    http: Http
-    config: Settings
-    failures: list[ProviderError] = field(default_factory=list)
-    found: bool = False
-
-    async def about(self, subject: Subject, overlap: timedelta) -> AsyncIterator[Page]:
-        """The pages about one person, and behind them the cursor: the newest date in them, once all of them were read."""
-        before, newest = len(self.failures), _moment(subject.cursor)
-        since = newest - overlap if newest else None
-        for bureau in self.config.bureaus:
-            try:
-                async for page in pages(self.http, self.config, subject.reference, bureau, since):
-                    self.found = True
-                    newest = max((date for date in (newest, *page.dates) if date), default=None)
-                    if page.items != ():
-                        asked = {"clientKey": subject.reference, "bureau": bureau, "list": str(page.offset)}
-                        yield Page(page.body, asked=asked, subject=subject.reference)
-            except (NotAPath, UnexpectedAnswer) as error:
-                self.failures.append(error)
-                if len(self.failures) >= MOST_FAILURES:
-                    raise
-        if newest and len(self.failures) == before:
-            yield Page(None, cursor=newest.isoformat(), subject=subject.reference)
-
-    def finish(self, *, anybody: bool) -> None:
-        """Raises the first failure; or that nobody has a list, which must not look like "no alerts"."""
-        if self.failures:
-            raise self.failures[0]
-        if anybody and not self.found:
-            raise UnexpectedAnswer("the provider has no list for anybody: the path of the lists or the references may be wrong")
+    A list that cannot be read spares the others, and the cursor stays. Who has no list at all is not known there, which must
+    not look like "no alerts".
+    """
+    newest, found = _moment(subject.cursor), False
+    since = newest - overlap if newest else None
+    failure: ProviderError | None = None
+    for bureau in config.bureaus:
+        try:
+            async for page in pages(http, config, subject.reference, bureau, since):
+                found = True
+                newest = max((date for date in (newest, *page.dates) if date), default=None)
+                if page.items != ():
+                    asked = {"clientKey": subject.reference, "bureau": bureau, "list": str(page.offset)}
+                    yield Page(page.body, asked=asked, subject=subject.reference)
+        except (NotAPath, UnexpectedAnswer) as error:
+            failure = failure or error
+        except ProviderError as error:
+            if not may_be_one_questions(error):
+                raise
+            failure = error
+            break
+    if failure is None and not found:
+        failure = UnknownReference("the provider has no list for them: the path of the lists or the reference may be wrong")
+    cursor = newest.isoformat() if newest and failure is None else None
+    yield Page(None, cursor=cursor, subject=subject.reference, error=failure)
 
 
 def _items(body: bytes) -> tuple[Any, ...] | None:

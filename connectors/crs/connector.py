@@ -48,7 +48,7 @@ class CrsConfig(ConnectorConfig):
         description="Path of one alert's details. That it takes the id of the notice is inferred, not documented",
     )
     requests_per_minute: float = Field(
-        default=60, gt=0, le=60_000, description="How often the provider may be asked in a minute: what your contract allows"
+        default=60, ge=1, le=60_000, description="How often the provider may be asked in a minute: what your contract allows"
     )
 
 
@@ -58,7 +58,7 @@ class Crs(Connector):
     name = "crs"
     title = "CRS Credit API"
     config = CrsConfig
-    webhook = WebhookPlan(Basic(), largest_body=64 * 1024 * 1024)
+    webhook = WebhookPlan(Basic(), largest_body=64 * 1024 * 1024, fresh_within=timedelta(days=3))
     looks_up = True
     one_shape = True
     retention = Retention(

@@ -97,6 +97,10 @@ class CrsSandbox(Sandbox):
         self.waiting.append(self._item(alert_id, happening.reference, happening.at))
         return alert_id
 
+    def to_send(self) -> int:
+        """How many notices stand in the next batch."""
+        return len(self.waiting)
+
     def expire_tokens(self) -> None:
         """Let every token end now."""
         self.tokens.clear()

@@ -21,6 +21,7 @@ from connectors.asking import (
     ProviderError,
     Subject,
     UnexpectedAnswer,
+    may_be_one_questions,
 )
 from connectors.claimed import interval
 from connectors.contract import (
@@ -36,7 +37,7 @@ from connectors.contract import (
     validated,
 )
 from connectors.hibp.data_classes import ELEMENTS
-from connectors.hibp.questions import keep_pace, last_added, note, question
+from connectors.hibp.questions import keep_pace, last_added, question
 from connectors.vocabulary import AlertKind
 
 LISTING, BREACH = "listing", "breach"
@@ -81,28 +82,31 @@ class Hibp(Connector):
         key_is_good = await keep_pace(http, key, anybody=bool(subjects))
         added = last_added(await http.get("/latestbreach"))
         due = [subject for subject in subjects if subject.cursor != added]
-        failures: list[ProviderError] = []
         met: set[str] = set()
         for subject in due or ([] if key_is_good else subjects[:1]):
             asked, path, params = question(subject.reference, by_range=config.range_search)
             try:
                 answer = await http.get(path, params=params, headers=key, may_miss=True)
-            except (NotAPath, UnexpectedAnswer) as error:
-                note(error, failures)
+            except ProviderError as error:
+                if not may_be_one_questions(error):
+                    raise
+                yield Page(None, subject=subject.reference, error=error)
                 continue
             names = self._names(answer, asked)
+            wrong: ProviderError | None = None
             for name in sorted((names or set()) - met):
-                met.add(name)
                 try:
                     known = await http.get(f"/breach/{quote(name, safe='')}", may_miss=True)
                 except (NotAPath, UnexpectedAnswer) as error:
-                    note(error, failures)
+                    wrong = error
                     continue
+                met.add(name)
                 if known.found:
                     yield Page(known.body, asked={"breach": name})
-            yield Page(None if names is None else answer.body, added, asked, subject.reference)
-        if failures:
-            raise failures[0]
+            # Without a description the cursor stays, so that it is asked for again.
+            yield Page(None if names is None else answer.body, None if wrong else added, asked, subject.reference)
+            if wrong is not None:
+                yield Page(None, subject=subject.reference, error=wrong)
         yield Page(None, added)
 
     def _names(self, answer: Answer, asked: Asked) -> set[str] | None:

@@ -8,13 +8,12 @@ from typing import Any
 from urllib.parse import quote
 
 from connectors import strict_json
-from connectors.asking import Answer, Asked, CredentialsRefused, Http, ProviderError, UnexpectedAnswer
+from connectors.asking import Answer, Asked, CredentialsRefused, Http, UnexpectedAnswer
 from connectors.contract import Malformed
 
 WHOLE_LIST = {"truncateResponse": "true", "IncludeUnverified": "true"}
 LONGEST_CURSOR = 100
 PREFIX_LETTERS = 6
-MOST_FAILURES = 3
 
 
 async def keep_pace(http: Http, key: Mapping[str, str], *, anybody: bool) -> bool:
@@ -50,13 +49,6 @@ def question(reference: str, *, by_range: bool) -> tuple[Asked, str, Mapping[str
     digest = hashlib.sha1(account.lower().encode(), usedforsecurity=False).hexdigest().upper()
     asked = {"account": reference, "suffix": digest[PREFIX_LETTERS:]}
     return asked, f"/breachedaccount/range/{digest[:PREFIX_LETTERS]}", None
-
-
-def note(error: ProviderError, failures: list[ProviderError]) -> None:
-    """One address or name that cannot be asked about holds up nobody; several strange answers mean that it is not the address."""
-    failures.append(error)
-    if sum(isinstance(failure, UnexpectedAnswer) for failure in failures) >= MOST_FAILURES:
-        raise error
 
 
 def _field(answer: Answer, name: str) -> Any:

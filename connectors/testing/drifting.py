@@ -64,6 +64,11 @@ def drifts(case: Case, count: int, seed: str) -> Iterator[bytes]:
         yield drifted(case, dice)
 
 
+def shared(total: int, known: int) -> int:
+    """How many of `total` fall to each of so many fixtures: rounded up, so that it is never fewer in all."""
+    return -(-total // known)
+
+
 def changed(tree: Any, dice: random.Random) -> Any:
     """The tree with one field dropped, renamed, of another type, nested deeper, given twice, repeated or beside a new one."""
     known = list(places(tree))

@@ -139,6 +139,7 @@ async def _asked(connector: Connector, client: ProviderClient, config: Any, came
     if connector.poll is not None:
         subjects = [Subject(reference) for reference in PEOPLE]
         async for page in connector.pages(client, config, None, subjects):
+            assert page.error is None, f"a question about {page.subject} failed"
             if page.body is not None:
                 came_in.take(page.body, page.asked)
     for asked in came_in.looks.values():

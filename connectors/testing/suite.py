@@ -20,7 +20,7 @@ from connectors.contract import BreachRecord, Connector, Malformed, Meaning, Not
 from connectors.docs import BEGIN, END
 from connectors.testing.breaking import JUNK, UNKNOWN, altered, at, batch_place, breakages, retyped, with_neighbours
 from connectors.testing.cases import FETCHED, PUSHED, Case, cases_of, described, outcome, outcomes
-from connectors.testing.drifting import changed, drifts, written
+from connectors.testing.drifting import changed, drifts, shared, written
 from connectors.testing.reading import QUARANTINED, UNSPLITTABLE, accounted, readable
 from connectors.testing.round_trip import require_round_trip
 from connectors.testing.signing import secrets_for, signed
@@ -199,7 +199,7 @@ class ConnectorSuite:
         known = self.cases()
         words: set[str] = set()
         for case in known:
-            for body in drifts(case, DRIFTED // len(known), "suite"):
+            for body in drifts(case, shared(DRIFTED, len(known)), "suite"):
                 words |= {word for entry in accounted(case, body) for word in entry}
         assert {UNSPLITTABLE, QUARANTINED} <= words, "the drift broke nothing: the fields are not read"
 

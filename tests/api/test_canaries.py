@@ -24,6 +24,7 @@ from app.statistics.workers import publish_release
 from tests.api.canaries import INSTITUTION, WORD
 from tests.api.doors import Doors, Person
 from tests.support.mail_server import Post, mail_server
+from tests.support.scraped import monitor
 from tests.support.world import Tenant, World, make_world
 
 MOST_PAGES = 60
@@ -124,6 +125,7 @@ async def test_a_thousand_canaries_stay_where_they_belong(filled: Filled) -> Non
     await assert_counsel_reads_the_factual_lane(filled)
     await assert_an_erased_member_is_gone(filled)
     assert_quiet_log(filled)
+    await assert_metrics(filled)
     for answer in filled.doors.refusals:
         assert canaries.found_in(said(answer)) == {}, (answer.request.method, answer.status_code)
     assert {answer.status_code for answer in filled.doors.refusals} <= {200, 303, 400, 401, 403, 404, 405, 410, 415, 422}
@@ -137,6 +139,18 @@ def assert_quiet_log(filled: Filled) -> None:
     assert '"level": "debug"' in written or '"level": "warning"' in written, "nothing was captured"
     lines = [line for line in written.splitlines() if filled.doors.canaries.found_in(line)]
     assert lines == []
+
+
+async def assert_metrics(filled: Filled) -> None:
+    """What a monitor reads after all of it names nobody: no word that came in, and no id at all."""
+    workers = filled.world.workers
+    for tick in (workers.watch, workers.watcher.measure, workers.watcher.check_accounts):
+        await tick()
+    with monitor() as one:
+        told = one.text()
+    assert 'harmline_quarantined_share{connector="standard"}' in told, "the gauges are set"
+    assert filled.doors.canaries.found_in(told) == {}
+    assert re.findall(r"[0-9a-f]{8}-[0-9a-f]{4}", told) == []
 
 
 def assert_mails(filled: Filled) -> None:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from collections import namedtuple
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import text
+import pytest
+from sqlalchemy import select, text
 
-from app.kit import clock
-from app.kit.health import STUCK_AFTER
-from app.kit.outbox import LAST_ATTEMPT, Failure, publish
+from app.kit import clock, health
+from app.kit.database import Database
+from app.kit.health import LEAST_FREE, MOST_OFFSET, STUCK_AFTER, Readiness, nearly_full
+from app.kit.outbox import LAST_ATTEMPT, ConsumerState, Failure, Message, publish, sequence
+from app.watch.readiness import INPUT_STUCK_AFTER
 from tests.access.scene import Scene
-from tests.support.world import NOW, World
+from tests.support.rooms import rooms
+from tests.support.scraped import monitor
+from tests.support.world import NOW, World, alert
+
+Usage = namedtuple("Usage", "total used free")
 
 
 async def test_a_healthy_service_is_ready(world: World) -> None:
@@ -27,13 +37,168 @@ async def test_a_writer_at_work_does_not_hold_it_up(world: World) -> None:
     assert answer.status_code == 200
 
 
-async def test_each_thing_that_stands_in_the_way_is_named(world: World) -> None:
+async def refused(world: World) -> str:
+    answer = await world.client.get("/readyz")
+    assert answer.status_code == 503, answer.text
+    assert answer.headers["retry-after"] == "5"
+    assert answer.headers["content-type"] == "application/problem+json"
+    detail: str = answer.json()["detail"]
+    return detail
+
+
+async def test_each_thing_that_stands_in_the_way_is_named_and_is_a_metric(world: World) -> None:
     async with world.context.database.begin() as tx:
         await publish(tx, "test.nothing", world.union.id)
         tx.add(Failure(consumer="x", message_id=Scene.missing(), attempts=LAST_ATTEMPT, next_attempt_at=None, error="E"))
-        await tx.execute(text("UPDATE alembic_version SET version_num = 'another'"))
     clock.set_to(NOW + STUCK_AFTER + timedelta(seconds=1))
-    answer = await world.client.get("/readyz")
-    assert answer.status_code == 503
-    for word in ("harmline migrate", "1 messages could not be handled", "is a worker running"):
-        assert word in answer.json()["detail"]
+    said = await refused(world)
+    for words in ("1 messages could not be handled", "is a worker running"):
+        assert words in said
+    with monitor() as one:
+        told = {reason: one.value("harmline_not_ready", reason=reason) for reason in ("parked", "outbox", "input", "schema")}
+        assert told == {"parked": 1, "outbox": 1, "input": 0, "schema": 0}
+        assert one.value("harmline_parked_messages") == 1
+
+
+async def test_input_that_nobody_handles(world: World) -> None:
+    await world.deliver(alert())
+    clock.set_to(NOW + INPUT_STUCK_AFTER)
+    assert (await world.client.get("/readyz")).status_code == 200
+    clock.set_to(NOW + INPUT_STUCK_AFTER + timedelta(seconds=1))
+    assert "What came in waits to be handled" in await refused(world)
+    with monitor() as one:
+        assert one.value("harmline_oldest_unhandled_seconds") == INPUT_STUCK_AFTER.total_seconds() + 1
+    await world.workers.drain()
+    assert (await world.client.get("/readyz")).status_code == 200
+
+
+async def test_a_consumer_that_has_stopped_is_named(world: World) -> None:
+    await world.deliver(alert())
+    await world.workers.drain()
+    async with world.context.database.begin() as tx:
+        state = await tx.get_one(ConsumerState, "linkage.links")
+        state.position = 0
+        topics = set((await tx.execute(select(Message.topic))).scalars())
+    assert "incidents.changed" in topics
+    clock.set_to(NOW + STUCK_AFTER + timedelta(seconds=1))
+    said = await refused(world)
+    assert "linkage.links" in said
+    assert "incidents.match" not in said
+    with monitor() as one:
+        assert one.value("harmline_outbox_waiting_seconds", consumer="linkage.links") > STUCK_AFTER.total_seconds()
+        assert one.value("harmline_outbox_waiting_seconds", consumer="incidents.match") == 0
+
+
+async def test_a_message_that_waits_its_turn_is_no_obstacle(world: World) -> None:
+    async with world.context.database.begin() as tx:
+        await publish(tx, "incidents.changed", world.union.id, member_id=world.union.members["M-1"])
+    await sequence(world.context.database)
+    clock.set_to(NOW + STUCK_AFTER)
+    assert (await world.client.get("/readyz")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("UPDATE alembic_version SET version_num = 'another'", "harmline migrate"),
+        ("DELETE FROM alembic_version", "harmline migrate"),
+        ("DROP TABLE alembic_version", "harmline migrate"),
+        ("DROP TABLE outbox_failure", "does not answer as it should"),
+        ("ALTER TABLE receipt RENAME TO receipts", "does not answer as it should"),
+        ("ALTER TABLE outbox RENAME COLUMN topic TO subject", "does not answer as it should"),
+    ],
+)
+async def test_another_schema_is_named_whatever_is_other_about_it(world: World, statement: str, words: str) -> None:
+    async with world.context.database.begin() as tx:
+        await tx.execute(text(statement))
+    assert words in await refused(world)
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), RuntimeError("no migrations"), OSError("gone"), ValueError("x")])
+async def test_whatever_goes_wrong_the_answer_is_the_one_for_not_ready(
+    world: World, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> str:
+        raise error
+
+    monkeypatch.setattr(health, "head", broken)
+    assert await refused(world) == "The database does not answer as it should."
+
+
+async def test_a_database_that_hangs_is_not_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(_tx: Any) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(health, "LONGEST_LOOK", 0.2)
+    world.app.state.readiness = Readiness(world.context, [("hanging", hang)])
+    assert await asyncio.wait_for(refused(world), timeout=10) == "The database does not answer as it should."
+
+
+async def test_many_who_ask_at_once_cost_one_look(world: World) -> None:
+    looks: list[int] = []
+
+    async def count(_tx: Any) -> None:
+        looks.append(1)
+        await asyncio.sleep(0.2)
+
+    readiness = Readiness(world.context, [("counted", count)])
+    assert await asyncio.gather(*(readiness.obstacles() for _ in range(50))) == [[]] * 50
+    assert len(looks) == 1
+    assert await readiness.obstacles() == []
+    assert len(looks) == 2
+
+
+async def test_a_disk_that_is_nearly_full(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(10**12, 10**12 - LEAST_FREE + 1, LEAST_FREE - 1))
+    if world.context.database.is_sqlite:
+        assert "disk of the database is nearly full" in await refused(world)
+        with monitor() as one:
+            assert one.value("harmline_disk_free_bytes") == LEAST_FREE - 1
+    else:
+        assert (await world.client.get("/readyz")).status_code == 200, "its disk is not ours to judge"
+
+
+def test_a_small_disk_is_full_earlier_than_a_large_one_is_by_its_share() -> None:
+    gibibyte = 1024**3
+    assert nearly_full(free=gibibyte // 4, total=gibibyte)
+    assert nearly_full(free=4 * gibibyte, total=50 * gibibyte)
+    assert not nearly_full(free=6 * gibibyte, total=2000 * gibibyte)
+    assert not nearly_full(free=4 * gibibyte, total=20 * gibibyte)
+
+
+@pytest.mark.parametrize("seconds", [61, -61])
+async def test_a_clock_that_jumps_and_is_set_right_again(
+    database_url: str, seconds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = clock._wall
+    async with rooms(database_url) as small:
+        readiness = Readiness(small.context)
+        assert await readiness.obstacles() == []
+        monkeypatch.setattr(clock, "_wall", lambda: wall() + seconds)
+        found = await readiness.obstacles()
+        assert {obstacle.reason for obstacle in found} == {"clock"}
+        assert f"{seconds:+d} seconds since the start" in found[0].says
+        both = ["database", "start"] if small.database.is_sqlite is False else ["start"]
+        assert len(found) == len(both)
+        with monitor() as one:
+            for against in both:
+                assert one.value("harmline_clock_offset_seconds", against=against) == pytest.approx(seconds, abs=5)
+        monkeypatch.setattr(clock, "_wall", wall)
+        assert await readiness.obstacles() == []
+
+
+async def test_a_clock_that_was_wrong_from_the_start_is_seen_beside_the_database(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = clock._wall
+    monkeypatch.setattr(clock, "_wall", lambda: wall() + MOST_OFFSET.total_seconds() + 30)
+    monkeypatch.setattr(clock, "SINCE_START", clock.Reckoning())
+    async with rooms(database_url) as small:
+        found = await Readiness(small.context).obstacles()
+    apart = [] if Database(database_url).is_sqlite else ["clock"]
+    assert [obstacle.reason for obstacle in found] == apart
+
+
+async def test_a_stopped_clock_of_a_scenario_is_no_wrong_clock(world: World) -> None:
+    assert clock.is_stopped()
+    assert await world.workers.readiness.obstacles() == []

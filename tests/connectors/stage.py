@@ -24,7 +24,7 @@ from app.intake.models import AlertRow, Event, Receipt
 from app.kit import clock
 from app.members import service as members
 from app.members.roster import EnrollmentEntry
-from connectors.contract import Connector, Sender, WebhookPlan
+from connectors.contract import Connector, GoAndLook, RawEvent, Sender, WebhookPlan
 from connectors.http import ProviderClient
 from connectors.sandboxing import Fault, Manner, Sandbox, serving, serving_app
 from connectors.testing.round_trip import PEOPLE, UNPACED, Told, sandbox_of
@@ -155,6 +155,19 @@ async def enroll(tx: Any, world: World, connection_id: UUID, who: dict[str, str]
     """Enroll members under references, with their consent."""
     entries = [EnrollmentEntry(n, member, reference, True, None, None) for n, (reference, member) in enumerate(who.items())]
     await members.import_enrollments(tx, world.context.keyring, world.union.id, connection_id, entries, ())
+
+
+async def enroll_whom_forgers_name(stage: Stage, count: int) -> None:
+    """M-3 stands behind every reference that the made-up notices name, unless it is somebody's already."""
+    named = set()
+    for number in range(count):
+        for event in stage.connector.split(stage.sandbox.made_up(number)):
+            assert isinstance(event, RawEvent)
+            look = stage.connector.normalise(event)
+            assert isinstance(look, GoAndLook)
+            named.add(look.member_ref)
+    async with stage.world.context.database.begin() as tx:
+        await enroll(tx, stage.world, stage.connection_id, dict.fromkeys(sorted(named - WHO.keys()), "M-3"))
 
 
 def no_waiting(monkeypatch: pytest.MonkeyPatch, **seconds: float) -> None:

@@ -11,6 +11,7 @@ from connectors.docs import (
     BEGIN,
     END,
     DocsError,
+    called_silent,
     code_lines,
     filled,
     found_later,
@@ -24,6 +25,8 @@ from connectors.docs import (
 )
 from connectors.registry import folders, registry
 from connectors.verifiers import Grade
+
+MOST_LINES = 120
 
 
 def test_the_pages_are_fresh() -> None:
@@ -90,3 +93,16 @@ def test_sizes_are_counted_without_the_fake_provider() -> None:
 def test_a_name_that_no_connector_has_is_told() -> None:
     with pytest.raises(DocsError, match="no connector 'nobody'"):
         pages(["nobody"])
+
+
+def test_when_a_connector_is_called_silent_is_what_health_goes_by() -> None:
+    assert called_silent(registry()["crs"]) == "after 3 days without anything"
+    assert called_silent(registry()["standard"]) == "never, unless the connection says when"
+    assert called_silent(registry()["hibp"]) == "after 2 hours without anything"
+
+
+@pytest.mark.parametrize("name", folders())
+def test_what_a_connector_says_for_itself_is_short(name: str) -> None:
+    """Decision 0020: connector.py without its imports; the provider's own tables may be as long as its vocabulary."""
+    code, imports, _ = sizes_of(registry()[name])
+    assert code - imports <= MOST_LINES

@@ -13,15 +13,16 @@ from app.connections.models import PollState
 from app.intake import looking_up
 from app.intake.models import AlertRow, Channel
 from app.kit import clock
-from connectors.contract import Connector, GoAndLook, RawEvent
+from connectors.contract import Connector
 from connectors.registry import registry
 from connectors.sandboxing import Fault, Manner
 from connectors.testing.round_trip import PEOPLE, PUSHES, Told
 from connectors.verifiers import Grade, NotSigned
 from connectors.vocabulary import AlertKind
 from tests.connectors.elsewhere import LANTERN, installed
-from tests.connectors.stage import AWAITED, WHO, Stage, enroll, fail_at, no_waiting, staged
+from tests.connectors.stage import AWAITED, Stage, enroll_whom_forgers_name, fail_at, no_waiting, staged
 from tests.intake.counting import all_refusals, books
+from tests.support.rows import counts, grown
 from tests.support.world import World
 
 HERE = list(registry())  # also what is installed beside us, so that its author can try it in the real core
@@ -48,6 +49,7 @@ SLOW = {Fault.DRIP, Fault.HANG}
 QUICK = (Fault.REFUSED, Fault.CUT)
 ROUNDS = 10
 FEW = 2
+KEPT_OF_A_NOTICE = {"receipt": 1, "event": 1, "look_up": 1, "ledger_entry": 2}
 MOST_QUESTIONS = 5  # for one look-up: it may read the provider's list first
 on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 each_that_asks = pytest.mark.parametrize("connector", [*ASKING, LANTERN], indirect=True)
@@ -200,35 +202,28 @@ async def test_whatever_a_provider_does_nothing_is_lost(
 
 
 @on_sqlite
-@pytest.mark.parametrize("count", [40, pytest.param(2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [2 * looking_up.MOST_MISSES, pytest.param(2000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("connector", UNSIGNED, indirect=True)
 async def test_made_up_notices_create_nothing_and_cost_few_look_ups(stage: Stage, count: int) -> None:
     """About people who are enrolled and agreed, by somebody who knows the address: what is true comes in all the same."""
     await enroll_whom_forgers_name(stage, count)
     await stage.ask()
-    asked = len(stage.sandbox.faults.seen)
+    asked, before = len(stage.sandbox.faults.seen), await counts(stage.world.context.database)
     assert set(await stage.sandbox.push(stage.url, Manner.FORGED, count=count)) == {202}
     for _ in range(5):
         await stage.ask(after=timedelta(hours=1))
     await stage.require_nothing()
-    misses = (await stage.poll()).misses
-    assert 0 < misses <= looking_up.MOST_MISSES
-    assert len(stage.sandbox.faults.seen) - asked <= MOST_QUESTIONS * misses
+    misses, questions = (await stage.poll()).misses, len(stage.sandbox.faults.seen) - asked
+    assert misses == looking_up.MOST_MISSES, "there are more to look up than the budget allows, and it is kept"
+    assert questions <= MOST_QUESTIONS * misses
+    kept = {table: rows * count for table, rows in KEPT_OF_A_NOTICE.items()}
+    assert grown(before, await counts(stage.world.context.database)) == kept
+    assert set(await stage.sandbox.push(stage.url, Manner.FORGED, count=count)) == {202}
+    await stage.ask(after=timedelta(hours=1))
+    assert grown(before, await counts(stage.world.context.database)) == kept, "the same again is not kept again"
+    assert len(stage.sandbox.faults.seen) - asked == questions, "and not looked up again"
     stage.tell(*tellable(stage)[:FEW])
     await stage.push()
     await stage.ask(after=AWAITED)
     assert await stage.come_in() == stage.told.by_family
     assert await stage.count(AlertRow) == len(stage.told.things)
-
-
-async def enroll_whom_forgers_name(stage: Stage, count: int) -> None:
-    """M-3 stands behind every reference that the made-up notices name, unless it is somebody's already."""
-    named = set()
-    for number in range(count):
-        for event in stage.connector.split(stage.sandbox.made_up(number)):
-            assert isinstance(event, RawEvent)
-            look = stage.connector.normalise(event)
-            assert isinstance(look, GoAndLook)
-            named.add(look.member_ref)
-    async with stage.world.context.database.begin() as tx:
-        await enroll(tx, stage.world, stage.connection_id, dict.fromkeys(sorted(named - WHO.keys()), "M-3"))

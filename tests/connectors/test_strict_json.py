@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from typing import Any
 
 import pytest
@@ -107,6 +108,46 @@ def test_the_largest_exact_numbers_are_kept() -> None:
     assert read(b"[9007199254740991, -9007199254740991, -0, 1e308]") == [2**53 - 1, 1 - 2**53, 0, 1e308]
 
 
-def test_a_million_keys_are_read() -> None:
-    body = ("{" + ",".join(f'"{n}":1' for n in range(100_000)) + "}").encode()
-    assert len(read(body)) == 100_000
+LIMITS: dict[str, tuple[bytes, bytes]] = {
+    "keys": (keys := b"{" + b",".join(b'"%d":1' % n for n in range(1000)) + b"}", keys[:-1] + b',"x":1}'),
+    "a key": (b'{"' + b"k" * 128 + b'":1}', b'{"' + b"k" * 129 + b'":1}'),
+    "values": (b"[" + b",".join([b"1"] * 9_999) + b"]", b"[" + b",".join([b"1"] * 10_000) + b"]"),
+    "values in all": (
+        b"[" + b",".join([b"[" + b",".join([b"1"] * 998) + b"]"] * 10) + b"]",
+        b"[" + b",".join([b"[" + b",".join([b"1"] * 999) + b"]"] * 10) + b"]",
+    ),
+    "a text": (b'"' + b"x" * 256 * 1024 + b'"', b'"' + b"x" * (256 * 1024 + 1) + b'"'),
+    "digits": (b"1234567890.1234567890", b"1234567890.12345678901"),
+    "an exponent's digits": (b"-1.7976931348623157e+308", b"1.797693134862315700e-308"),
+}
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_how_much_one_item_may_hold(name: str) -> None:
+    most, more = LIMITS[name]
+    assert not flawed(parse(most))
+    bad, good = parse(b"[" + more + b', {"a": 1}]')
+    assert flawed(bad)
+    assert not flawed(good)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{" + b",".join(b'"%d":1' % n for n in range(90_000)) + b"}",
+        b'{"' + "\u0300\u0316".encode() * 250_000 + b'": 1}',
+        ("{" + ",".join(f'"{chr(0x300) * 60}{chr(0x316) * 60}{n:04}":1' for n in range(999)) + "}").encode(),
+        b'{"a": ' + b"9" * 1_000_000 + b"}",
+        b'{"a": 0.' + b"9" * 1_000_000 + b"}",
+        b'{"a": "' + "\u0300\u0316".encode() * 250_000 + b'"}',
+        b"[" + b"[]," * 300_000 + b"[]]",
+        b'{"a":' * 31 + b"1" + b"}" * 31,
+    ],
+    ids=lambda body: repr(body[:16]),
+)
+def test_the_worst_that_one_delivery_may_bring_is_read_quickly(body: bytes) -> None:
+    """Composing a long key took its length squared: this is what it is kept short for."""
+    began = time.process_time()
+    with contextlib.suppress(Malformed):
+        flawed(parse(body))
+    assert time.process_time() - began < 3

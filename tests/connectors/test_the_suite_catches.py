@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from connectors import strict_json
 from connectors.asking import NOTHING_ASKED, Asked
 from connectors.contract import Alert, BrokenEvent, Malformed, NotAnAlert, RawEvent, WebhookPlan
+from connectors.registry import folders, registry
 from connectors.standard.connector import Standard
-from connectors.testing import ConnectorSuite
+from connectors.testing import ConnectorSuite, drifting, suite
 from connectors.testing.breaking import JUNK
 from connectors.testing.cases import Case
 from connectors.verifiers import NotSigned
@@ -104,3 +106,17 @@ def test_what_does_not_apply_is_not_there() -> None:
     assert callable(suite_of(Standard()).test_a_forged_delivery_is_refused)
     unsigned = type("Unsigned", (Standard,), {"webhook": WebhookPlan(NotSigned("nothing"))})()
     assert suite_of(unsigned).test_a_forged_delivery_is_refused is None
+
+
+@pytest.mark.parametrize("name", folders())
+def test_no_connector_meets_fewer_drifted_payloads_than_is_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+
+    def counted(case: Case, count: int, seed: str) -> Iterator[bytes]:
+        counts.append(count)
+        return islice(drifting.drifts(case, count, seed), 60)
+
+    monkeypatch.setattr(suite, "drifts", counted)
+    made = type("Suite", (ConnectorSuite,), {"connector": registry()[name], "folder": ROOT / name})()
+    made.test_drifted_payloads_are_accounted_for()
+    assert suite.DRIFTED <= sum(counts) < suite.DRIFTED + len(counts)

@@ -1,6 +1,7 @@
 """The scenario, small, on both databases and over real HTTP: it agrees with its truth, and a truth changed by hand does not."""
 
 import asyncio
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -22,8 +23,10 @@ from app.kit.context import Context
 from app.kit.database import Database
 from app.kit.keyring import Keyring
 from app.kit.mail import Mailer
+from connectors.contract import Sender
 from connectors.sandboxing import Manner
 from connectors.vocabulary import AlertKind
+from tests.repo.tree import ROOT
 
 SIZE = 60
 
@@ -100,6 +103,8 @@ NOTICED = (
     "alerts with a new word were set aside",
     "notices of Three Bureaus",
     "was asked 5 times when it was to be left alone",
+    "was down and in the end its connection was unreachable, ok, ok",
+    "Edition 1: ",
 )
 """What each lie must lead to."""
 
@@ -123,9 +128,18 @@ async def agrees_with_its_truth_and_with_no_other(database_url: str) -> None:
         assert min(result.several) > 0, "one fraud is told of by several services"
         made.diary.knocks[Service.BUREAUS, Manner.HONEST, 503] += 1
         made.diary.outage.append((5, True))
+        assert made.diary.down == ["unreachable", "ok"]
+        made.diary.down.append("ok")
         lied = "\n".join((await check(replace(made, script=tampered(made.script)), least_cells=0)).differences)
         assert [text for text in NOTICED if text not in lied] == []
     assert clock.now() >= before, "the wall clock is back"
+
+
+def test_the_front_page_counts_the_services_as_they_are() -> None:
+    told = re.search(r"come from (\w+) services at once and from the union's own desk", (ROOT / "README.md").read_text())
+    providers = [one for one in Service if one.stands_behind is Sender.PROVIDER and one is not Service.ELSEWHERE]
+    assert told
+    assert ("no", "one", "two", "three", "four", "five", "six").index(told[1]) == len(providers)
 
 
 @pytest.mark.slow

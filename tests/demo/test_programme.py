@@ -14,7 +14,7 @@ from app.demo.expected import Told
 from app.demo.expected_asked import expect_asked
 from app.demo.play import Script, write_script
 from app.demo.population import draw_people
-from app.demo.programme import LAST_TOLD, MENDED, NEW_WORD, Ask, Doing, Knock, Mend, Outage, Telling, asks, write_programme
+from app.demo.programme import LAST_TOLD, MENDED, NEW_WORD, Ask, Doing, Down, Knock, Mend, Outage, Telling, asks, write_programme
 from app.demo.truth import BEGIN, END
 from connectors.registry import registry
 from connectors.sandboxing import Happening, Manner
@@ -67,6 +67,12 @@ def test_every_trouble_is_in_every_programme(seed: int) -> None:
     script = write_script(seed, 60)
     at_bureaus = [one for one in script.programme if isinstance(one, Knock) and one.service is Service.BUREAUS]
     assert any(one.lost for one in at_bureaus), "a week in which nothing arrives"
+    down, back = (one for one in script.programme if isinstance(one, Down))
+    assert (down.over, back.over, back.at - down.at) == (False, True, 7 * DAY)
+    assert [one for one in script.programme if isinstance(one, Ask) and down.at < one.at < back.at], (
+        "and in which it is asked in vain"
+    )
+    assert [one for one in tellings(script, Service.BUREAUS) if down.at <= one.at < back.at]
     assert any(one.manner is Manner.FORGED and len(one.made_up) == 24 for one in at_bureaus)
     known = {one.external_id for one in script.book.enrolled[Service.BUREAUS]}
     assert script.truth.star in known - {one.external_id for one in script.book.enrolled[Service.NIGHTLY]}

@@ -7,12 +7,14 @@ from typing import Any
 from sqlalchemy import select
 
 from app.intake.models import Event, Receipt, Refusal
+from app.intake.workers import write_refusals
 from app.operations import accounts
 from tests.support.world import Tenant, World
 
 
 async def books(world: World, tenant: Tenant | None = None) -> dict[str, Any]:
     """The accounts of one organization, which must close whatever was done."""
+    await write_refusals(world.context.database, world.app.state.intake.refusals)
     found: dict[str, Any] = await accounts(world.context, (tenant or world.union).id)
     assert found["deliveries"] == found["receipts"] + found["repeats"] + sum(found["refused"].values()), found
     outcomes = ("new", "sightings", "revisions", "non_alerts", "breach_records", "quarantined")
@@ -23,6 +25,7 @@ async def books(world: World, tenant: Tenant | None = None) -> dict[str, Any]:
 
 async def all_refusals(world: World) -> dict[str, int]:
     """Refused deliveries by reason, those for no connection at all too."""
+    await write_refusals(world.context.database, world.app.state.intake.refusals)
     async with world.context.database.begin(read_only=True) as tx:
         found: dict[str, int] = {}
         for row in (await tx.execute(select(Refusal))).scalars():

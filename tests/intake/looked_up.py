@@ -33,6 +33,7 @@ class LookedUp:
     world: World
     provider: CrsSandbox
     connection: connections.Created
+    base_url: str
 
     @property
     def id(self) -> UUID:
@@ -89,5 +90,5 @@ async def looked_up_world(world: World) -> AsyncIterator[LookedUp]:
                 secret=provider.webhook_secret,
                 settings=provider.settings(base_url),
             )
-        yield LookedUp(world, provider, made)
+        yield LookedUp(world, provider, made, base_url)
         await world.workers.asker.close()

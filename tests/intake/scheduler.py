@@ -15,6 +15,7 @@ from app.kit.config import Settings
 from app.kit.context import open_context
 from connectors.asking import PollPlan
 from connectors.http import sandbox_allowed
+from tests.intake.witness import testify
 from tests.support.paged import Paged, paged_registered
 
 
@@ -22,6 +23,7 @@ async def main(database_url: str, key_file: str, base_url: str, every: str, leas
     """Say in `folder` that we are ready, then ask until we are killed."""
     Paged.poll = PollPlan(every=timedelta(seconds=float(every)), requests_per_minute=600_000, overlap=timedelta(hours=1))
     polling.LEASE = timedelta(seconds=float(lease))
+    testify()
     context = open_context(Settings(database_url=database_url, key_file=Path(key_file)))
     asker = Asker(context)
     with sandbox_allowed(base_url), paged_registered():

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 
 from app.connections.models import Poll
 from app.intake.asker import Asker
 from app.intake.models import AlertRow
-from app.intake.polling import LONGEST_WAIT, back_off, next_on_the_grid, waits_until
+from app.intake.patience import LONGEST_WAIT, back_off, next_on_the_grid, waits_until
 from app.kit import clock
 from app.kit.context import Context
 from app.kit.database import Database
@@ -29,7 +29,9 @@ from connectors.asking import CredentialsRefused, TryLater, UnexpectedAnswer
 from connectors.sandboxing import serving
 from tests.intake.counting import books, receipts
 from tests.intake.polled import Polled, connect, polled_world
+from tests.intake.witness import WITNESS, call_witness, stale_commits
 from tests.support.paged import PagedSandbox, paged_registered
+from tests.support.scraped import monitor
 from tests.support.world import NOW, World
 
 MOMENTS = st.timedeltas(timedelta(0), timedelta(days=7000)).map(lambda since: NOW + since)
@@ -97,7 +99,7 @@ async def schedulers(
     """So many scheduler processes, all at work; their ids. They are killed at the end, whatever they are doing."""
     started = start(world, folder, base_url, count, [f"{every}", f"{lease}", str(folder)])
     try:
-        async with asyncio.timeout(120):
+        async with asyncio.timeout(600):
             while ready(folder) < count:  # noqa: ASYNC110 - another process tells by a file
                 await asyncio.sleep(0.05)
         yield started
@@ -136,7 +138,8 @@ def with_signal(process: int, number: signal.Signals) -> None:
 
 
 async def prepare(world: World, base_url: str, connections: int) -> None:
-    """Connections that are due by the real clock."""
+    """Connections that are due by the real clock, and a witness of what is committed on them."""
+    await call_witness(world.context.database)
     for number in range(connections):
         await connect(world, base_url, f"key-{number}")
     async with world.context.database.begin() as tx:
@@ -144,7 +147,8 @@ async def prepare(world: World, base_url: str, connections: int) -> None:
 
 
 async def checked(world: World, provider: PagedSandbox) -> int:
-    """The cursor is nowhere ahead of the rows; how many polls there were."""
+    """The cursor is nowhere ahead of the rows, and no stale holder committed anything; how many polls there were."""
+    assert await stale_commits(world.context.database) == 0
     clock.set_to(datetime.now(UTC))
     await world.workers.drain()
     total = 0
@@ -155,11 +159,31 @@ async def checked(world: World, provider: PagedSandbox) -> int:
     return total
 
 
+async def test_a_turn_that_another_took_over_is_counted(polled: Polled) -> None:
+    asker = polled.world.workers.asker
+    turn = await asker._claim(polled.connection_id)
+    assert turn is not None
+    async with polled.world.context.database.begin() as tx:
+        await tx.execute(update(Poll).where(Poll.connection_id == polled.connection_id).values(fence=Poll.fence + 1))
+    with monitor() as one:
+        before = one.value("harmline_lease_losses_total", lease="poll")
+        assert not await asker._take(turn)
+        assert one.value("harmline_lease_losses_total", lease="poll") == before + 1
+
+
 async def kept_by_connection(world: World) -> list[tuple[Poll, int]]:
     """Each connection with how many alerts it brought."""
     count = select(func.count()).where(AlertRow.connection_id == Poll.connection_id).scalar_subquery()
     async with world.context.database.begin(read_only=True) as tx:
         return [(row[0], row[1]) for row in (await tx.execute(select(Poll, count))).all()]
+
+
+async def test_the_witness_tells_a_stale_commit(world: World) -> None:
+    await call_witness(world.context.database)
+    for connection, fence, stale in (("a", 1, 0), ("b", 9, 0), ("a", 2, 0), ("a", 2, 0), ("a", 1, 1), ("b", 9, 1), ("a", 3, 1)):
+        async with world.context.database.begin() as tx:
+            await tx.execute(insert(WITNESS).values(connection_id=connection, fence=fence))
+        assert await stale_commits(world.context.database) == stale
 
 
 @pytest.mark.slow

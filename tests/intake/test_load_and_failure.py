@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,7 +14,6 @@ import pytest
 from sqlalchemy.exc import DataError, DBAPIError
 
 from app.intake import handling
-from app.intake.models import AlertRow
 from app.intake.workers import handle_waiting
 from app.kit import clock
 from app.kit.database import Database, Transaction
@@ -95,7 +94,7 @@ async def test_a_commit_that_fails_is_not_acknowledged(world: World, monkeypatch
     async def fail(*_: object, **__: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("app.intake.receive.append", fail)
+    monkeypatch.setattr("app.intake.keeping.keep", fail)
     assert (await world.deliver(BODY)).status_code == 503
     monkeypatch.undo()
     assert await contents(world.context.database) == before
@@ -138,14 +137,14 @@ async def test_a_receipt_that_another_worker_holds_is_stepped_over(world: World,
     for number in range(3):
         await world.deliver(alert(id=f"a-{number}", institution=f"Bank {number}"))
     inside, go_on = asyncio.Event(), asyncio.Event()
-    handle: Callable[..., object] = handling.handle
+    handle_all: Callable[..., object] = handling.handle_all
 
     async def slow(*arguments: object) -> None:
         inside.set()
         await go_on.wait()
-        await handle(*arguments)  # type: ignore[misc]
+        await handle_all(*arguments)  # type: ignore[misc]
 
-    monkeypatch.setattr(handling, "handle", slow)
+    monkeypatch.setattr(handling, "handle_all", slow)
     first = asyncio.create_task(handle_waiting(world.context.database, world.context.keyring))
     await inside.wait()
     monkeypatch.undo()
@@ -164,16 +163,14 @@ async def test_a_receipt_that_the_database_refuses_is_set_aside_and_holds_up_nob
 ) -> None:
     refused = (await world.deliver(alert(id="refused", institution="Refused Bank"))).json()["receipt"]
     await world.deliver(alert(id="good"))
-    inserts = handling.repository.insert_alert
+    inserts = handling.repository.insert_events
 
-    async def refusing(tx: Transaction, values: dict[str, Any]) -> tuple[AlertRow, bool]:
-        if not calls:
-            calls.append("the oldest receipt")
+    async def refusing(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
+        if refused in {str(row["receipt_id"]) for row in rows}:
             raise DataError("INSERT", {}, ValueError("no such value"))
-        return await inserts(tx, values)
+        await inserts(tx, rows)
 
-    calls: list[str] = []
-    monkeypatch.setattr(handling.repository, "insert_alert", refusing)
+    monkeypatch.setattr(handling.repository, "insert_events", refusing)
     (incident,) = await world.timeline()
     assert incident["alerts"] == 1
     states = {str(row.id): (row.state, row.reason) for row in await receipts(world)}

@@ -117,7 +117,7 @@ async def test_who_waits_to_be_asked_reads_so_and_a_no_destroys_the_notice_until
     assert told == [crs.world.union.members["M-1"]], "asked by mail, once"
 
 
-async def test_what_the_provider_does_not_know_is_asked_a_few_times_and_then_believed(crs: LookedUp) -> None:
+async def test_what_the_provider_does_not_know_yet_is_asked_for_again(crs: LookedUp) -> None:
     await crs.enroll()
     alert_id = crs.happens()
     kept = crs.provider.details.pop(alert_id)
@@ -139,9 +139,9 @@ async def test_a_notice_of_nothing_ends_as_unknown(crs: LookedUp) -> None:
     await crs.notices()
     for _ in range(10):
         await crs.world.workers.ask()
-        clock.set_to(clock.now() + timedelta(hours=2))
+        clock.set_to(clock.now() + timedelta(days=30))
     assert await crs.states() == [LookUpState.UNKNOWN]
-    assert crs.details_asked == 1 + len(looking_up.AGAIN_AFTER)
+    assert crs.details_asked == 1 + len(looking_up.AGAIN_AFTER) + len(looking_up.LATER_STILL)
 
 
 async def test_a_provider_that_is_away_is_asked_again_and_nothing_is_lost(crs: LookedUp) -> None:

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import update
 
 from app.connections.models import Poll, PollState
-from app.intake import polling
+from app.intake import polling, rounds
 from app.intake.models import Channel
-from app.intake.polling import Asking
+from app.intake.rounds import Round
 from app.kit import clock
 from connectors.asking import Page
 from connectors.sandboxing import Fault
@@ -94,7 +94,7 @@ async def test_a_provider_that_turns_in_circles_is_stopped(polled: Polled) -> No
     polled.provider.add(NOW, count=30)
     polled.provider.looping = True
     await polled.ask()
-    assert len(polled.provider.faults.seen) <= polling.SAME_PAGE
+    assert len(polled.provider.faults.seen) <= rounds.SAME_PAGE
     row = await polled.row()
     assert (row.state, row.failures) == (PollState.UNEXPECTED, 1)
     assert row.error == "the provider gives the same page again and again"
@@ -180,8 +180,8 @@ async def test_dying_at_any_step_of_a_page_leaves_the_cursor_behind_the_rows(
         return await real(*arguments, **named)
 
     where, name = {
-        "fetched": (Asking, "_keep_page"),
-        "kept": (polling.receive, "keep"),
+        "fetched": (Round, "_keep_page"),
+        "kept": (rounds.receive, "keep"),
         "written": (polling.polls, "write"),
     }[step]
     real = getattr(where, name)

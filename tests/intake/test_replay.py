@@ -126,7 +126,7 @@ async def test_a_failure_inside_the_core_is_set_aside_whole_and_replayed(world: 
     def fails(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("app.intake.handling.identity_bytes", fails)
+    monkeypatch.setattr("app.intake.parts.identity_bytes", fails)
     await world.deliver({"alerts": [{"id": "p", "type": "ping"}, alert()]})
     assert await world.timeline() == []
     assert (await receipts(world))[0].reason == "handling failed: ZeroDivisionError"

@@ -82,7 +82,7 @@ async def test_an_organization_has_two_keys_apart_and_no_other_has_the_same(data
     database, keyring = Database(database_url), Keyring(crypto.new_key())
     ours, theirs = [await _organization(database, keyring) for _ in range(2)]
     async with database.begin() as tx:
-        keys = [await Keyring(keyring._top).organization_key(tx, who, lane) for who in (ours, theirs) for lane in Lane]
+        keys = [(await Keyring(keyring._top).opened(tx, who, lane)).key for who in (ours, theirs) for lane in Lane]
         assert len(set(keys)) == 4
         sealed = await keyring.seal(tx, ours, Lane.COUNSEL, "a reason", "hold", 1)
         assert await keyring.unseal(tx, ours, Lane.COUNSEL, sealed, "hold", 1) == "a reason"
@@ -113,14 +113,14 @@ async def test_the_wrong_top_key_and_swapped_rows_open_nothing(database_url: str
     ours = await _organization(database, keyring)
     async with database.begin() as tx:
         with pytest.raises(Unreadable):
-            await Keyring(crypto.new_key()).organization_key(tx, ours)
+            await Keyring(crypto.new_key()).opened(tx, ours)
         wrapped = {lane: (await tx.get_one(OrganizationKey, (ours, lane))).wrapped for lane in Lane}
     for lane, other in permutations(Lane):
         async with database.begin() as tx:
             row = (OrganizationKey.organization_id == ours, OrganizationKey.lane == lane)
             await tx.execute(update(OrganizationKey).where(*row).values(wrapped=wrapped[other]))
             with pytest.raises(Unreadable):
-                await Keyring(keyring._top).organization_key(tx, ours, lane)
+                await Keyring(keyring._top).opened(tx, ours, lane)
     async with database.begin() as tx:
         await tx.execute(delete(OrganizationKey))
     await database.close()

@@ -14,6 +14,7 @@ from app.kit import clock, outbox
 from app.kit.database import Database, Transaction
 from app.kit.ids import uuid7
 from app.kit.outbox import LAST_ATTEMPT, LEASE, Consumer, ConsumerState, Failure, Message, Worker, behind, publish, sequence
+from tests.support.scraped import monitor
 
 on_postgresql = pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)  # SQLite has one writer at a time
 NOW = datetime(2023, 6, 1, 12, tzinfo=UTC)
@@ -207,7 +208,10 @@ async def test_a_holder_that_slept_inside_its_handler_commits_nothing(database: 
 
     await say(database, 1, 2)
     await sequence(database)
-    assert await Worker(database, consumer(sleep)).run() == 0
+    with monitor() as one:
+        before = one.value("harmline_lease_losses_total", lease="outbox")
+        assert await Worker(database, consumer(sleep)).run() == 0
+        assert one.value("harmline_lease_losses_total", lease="outbox") == before + 1
     assert await noted(database) == [1, 2]
     assert await failures(database) == []
 
@@ -355,3 +359,36 @@ async def test_who_is_behind_is_told_by_one_look_and_nobody_else_is(database: Da
     assert await behind(database, everybody) == set()
     clock.set_to(NOW + timedelta(seconds=10))
     assert await behind(database, everybody) == {"broken"}, "the time to try again has come"
+
+
+async def test_a_message_is_forgotten_when_all_who_ask_for_it_have_handled_it_and_a_week_is_over(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "FORGOTTEN_AT_ONCE", 2)
+
+    def refuse(batch: Sequence[Message]) -> None:
+        if any(message.payload["number"] == 2 for message in batch):
+            raise ValueError
+
+    quick, slow = consumer(name="quick"), consumer(refuse, name="slow")
+    await say(database, *range(6))
+    await say(database, 7, topic="nobody's")
+    await drain(database, Worker(database, quick))
+    clock.set_to(NOW + outbox.KEPT_FOR + timedelta(seconds=1))
+    assert await outbox.forget_handled(database, [quick, slow]) == 1, "what nobody asks for; the slow one has not begun"
+    await drain(database, Worker(database, slow))
+    await say(database, 8)
+    await sequence(database)
+    assert await outbox.forget_handled(database, [quick, slow]) == 5
+    async with database.begin(read_only=True) as tx:
+        left = [message.payload["number"] for message in (await tx.execute(select(Message).order_by(Message.id))).scalars()]
+    assert left == [2, 8], "one failed and is tried again, one is new"
+
+
+async def test_a_consumer_of_a_rare_topic_finds_its_message_among_many_others(database: Database) -> None:
+    await say(database, *range(300))
+    await say(database, 300, topic="rare")
+    await say(database, 301)
+    await say(database, 302, topic="rarer")
+    await drain(database, Worker(database, consumer(topics=["rarer", "rare"], name="patient")))
+    assert await noted(database) == [300, 302]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator
 from datetime import date
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -118,6 +119,30 @@ async def test_the_same_again_writes_nothing(org: Rooms) -> None:
         await consumer(org.context).handle(tx, messages)
     assert [link.id for link in await links(org, member_id)] == before
     assert len(await org.ledger(Act.LINK)) == len(before) == 1
+
+
+async def test_a_new_incident_leaves_the_links_of_the_others_unread_unless_it_bears_on_them(
+    org: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member_id = await org.member(WHOLE_TIME)
+    await org.alert(member_id, K.NEW_ACCOUNT_CREDIT_CARD, at(2023, 5, 1), institution="one")
+    await settle(org)
+    found: list[UUID] = []
+
+    def noted(incident: IncidentView, *others: Any) -> LinkFinding:
+        found.append(incident.incident_id)
+        return attribute(incident, *others)
+
+    monkeypatch.setattr(service, "attribute", noted)
+    later = await org.alert(member_id, K.NEW_ACCOUNT_CREDIT_CARD, at(2024, 5, 1), institution="two")
+    await settle(org)
+    assert found == [await org.incident_of(member_id, later)]
+    found.clear()
+    earlier = await org.alert(member_id, K.NEW_ACCOUNT_CREDIT_CARD, at(2020, 5, 1), institution="three")
+    await settle(org)
+    assert len(found) == 3
+    assert await org.incident_of(member_id, earlier) in found
+    assert len([link for link in await links(org, member_id) if link.superseded_at is None]) == 3
 
 
 async def test_new_evidence_makes_a_new_row_and_keeps_the_old_one(org: Rooms) -> None:

@@ -50,7 +50,7 @@ async def everything_that_opens(world: World, top: bytes) -> str:
     async with world.context.database.begin() as tx:
         tables = {n: [dict(r._mapping) for r in (await tx.execute(select(t))).all()] for n, t in metadata.tables.items()}
         owned = [
-            await world.context.keyring.organization_key(tx, tenant.id, lane)
+            (await world.context.keyring.opened(tx, tenant.id, lane)).key
             for tenant in (world.union, world.other)
             for lane in Lane
         ]

@@ -12,7 +12,7 @@ from sqlalchemy import insert, select, text
 from app.access.roles import Role
 from app.breaches.models import Breach, MemberEvidence
 from app.connections.models import Poll, PollSubject
-from app.intake.endpoints import NOBODY
+from app.intake.gateway import NOBODY
 from app.intake.models import LookUp
 from app.kit.database import Database
 from app.kit.migrate import alembic_config, head, upgrade
@@ -109,7 +109,7 @@ async def test_one_step_down_and_up_leaves_the_other_tables_full(world: World) -
     before = await counts(database)
     await revise(database, REVISIONS[-2])
     left = await tables(database)
-    assert left < set(metadata.tables)
+    assert left <= set(metadata.tables)
     await revise(database, "head")
     after = await counts(database)
     assert {name: after[name] for name in left} == {name: before[name] for name in left}

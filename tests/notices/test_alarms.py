@@ -10,23 +10,28 @@ from random import Random
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import update
 from starlette.responses import Response
 
 from app.access import service as access
 from app.access.roles import Role
-from app.connections.models import Connection, Poll, PollState
+from app.connections.models import Connection, PollState
+from app.incidents import matching
 from app.intake import looking_up
+from app.intake.models import LookUpState
 from app.kit import clock
-from app.kit.outbox import LAST_ATTEMPT, Failure, Message
+from app.kit.outbox import LAST_ATTEMPT
 from app.notices import service, workers
-from app.notices.conditions import MOST_FAILURES, Condition
+from app.notices.conditions import MOST_FAILURES, MOST_REFUSED, Condition
 from app.notices.models import AlarmKind
 from app.notices.service import OVER_AFTER
 from app.operations import replay
 from connectors.http import sandbox_allowed
-from connectors.sandboxing import Fault, serving
+from connectors.registry import registry
+from connectors.sandboxing import Fault, Manner, serving
 from connectors.standard.connector import Standard
+from tests.connectors.stage import enroll_whom_forgers_name, staged
+from tests.intake.looked_up import looked_up_world
 from tests.intake.polled import Polled, connect
 from tests.notices.mailed import ADMIN, Mailed, mailed_world, on_sqlite
 from tests.support.paged import PagedSandbox, paged_registered
@@ -142,6 +147,19 @@ async def test_a_sender_that_falls_silent(mailed: Mailed) -> None:
     assert await mailed.watch(hours=20) == set(), "the same bytes again are a sign of life too"
 
 
+@on_sqlite
+async def test_a_batch_of_the_night_that_stays_away_is_an_alarm_though_nobody_asked_for_one(mailed: Mailed) -> None:
+    async with looked_up_world(mailed.world) as crs:
+        assert (await crs.notices()).status_code == 202
+        await mailed.world.workers.drain()
+        assert await mailed.watch(days=2) == set(), "a quiet night or two"
+        assert await mailed.watch(days=1) == {AlarmKind.SILENT}
+        assert [alarm.title for alarm in await mailed.open()] == ["Nightly"]
+        async with mailed.world.context.database.begin() as tx:
+            await tx.execute(update(Connection).where(Connection.id == crs.id).values(fresh_hours=24 * 30))
+        assert await mailed.watch(minutes=11) == set(), "the connection's own word comes first"
+
+
 async def test_what_is_set_aside_and_what_is_of_an_unknown_type(mailed: Mailed, monkeypatch: pytest.MonkeyPatch) -> None:
     world = mailed.world
     await world.deliver({"alerts": [alert(), {**alert(id="a-2"), "amount": 7}]})
@@ -199,30 +217,65 @@ async def test_deliveries_that_are_refused_one_and_all(mailed: Mailed) -> None:
     assert await mailed.watch(minutes=11) == set()
 
 
+async def test_what_we_fetch_ourselves_does_not_hide_that_every_delivery_is_refused(mailed: Mailed) -> None:
+    """A new secret on their side: the notices of the night are refused, and yesterday's are still being looked up."""
+    async with looked_up_world(mailed.world) as crs:
+        await crs.enroll()
+        clock.set_to(NOW - timedelta(days=1))
+        crs.happens()
+        assert (await crs.notices()).status_code == 202
+        clock.set_to(NOW)
+        await crs.world.workers.ask()
+        assert await crs.states() == [LookUpState.DONE]
+        for _ in range(MOST_REFUSED):
+            answer = await crs.world.client.post(
+                crs.connection.path,
+                content=b"[]",
+                headers={"content-type": "application/json", "authorization": "Basic bmV3OnNlY3JldA=="},
+            )
+            assert answer.status_code == 401
+        assert await mailed.watch() == {AlarmKind.REFUSED}
+        assert (await crs.notices()).status_code == 202
+        assert await mailed.watch(minutes=11) == set(), "the same notices again, and accepted, are a sign of life"
+
+
 @on_sqlite
 async def test_notices_that_are_made_up(mailed: Mailed) -> None:
-    async with polling(mailed) as (polled, _):
-        for misses, expected in ((looking_up.MOST_MISSES - 1, set()), (looking_up.MOST_MISSES, {AlarmKind.MADE_UP})):
-            async with mailed.world.context.database.begin() as tx:
-                this = update(Poll).where(Poll.connection_id == polled.connection_id)
-                await tx.execute(this.values(misses=misses, misses_since=clock.now()))
+    """By somebody who knows the address, about people who agreed: a few may be a mistake of the provider's."""
+    async with staged(mailed.world, registry()["array"]) as stage:
+        await enroll_whom_forgers_name(stage, looking_up.MOST_MISSES)
+        for forged, expected in ((20, set()), (looking_up.MOST_MISSES, {AlarmKind.MADE_UP})):
+            assert set(await stage.sandbox.push(stage.url, Manner.FORGED, count=forged)) == {202}
+            await stage.ask()
+            assert (await stage.poll()).misses == forged
             assert await mailed.watch() == expected
+        await stage.require_nothing()
 
 
-async def test_work_that_was_given_up(mailed: Mailed) -> None:
+async def test_work_that_was_given_up(mailed: Mailed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A consumer that fails at an alert until it gives up; what it left is done once it is mended and asked to."""
     world = mailed.world
-    async with world.context.database.begin() as tx:
-        message = Message(topic="x", organization_id=world.union.id, payload={}, created_at=NOW)
-        tx.add(message)
-        await tx.flush()
-        failed = {"consumer": "x", "message_id": message.id, "attempts": LAST_ATTEMPT, "next_attempt_at": None, "error": "x"}
-        await tx.execute(insert(Failure).values(**failed))
+
+    async def fails(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(matching, "match", fails)
+    await world.deliver(alert())
+    for _ in range(LAST_ATTEMPT - 1):
+        await world.workers.drain()
+        assert await mailed.watch(minutes=5) == set(), "it is still tried"
+    await world.workers.drain()
     assert await mailed.watch() == {AlarmKind.PARKED}
     assert [alarm.title for alarm in await mailed.open()] == ["The whole service"]
     assert await mailed.open(world.other.id) == []
     assert await mailed.watch(minutes=1) == {AlarmKind.PARKED}
     assert len(await mailed.alarms()) == 1
     assert mailed.count == {ADMIN: 1}
+    monkeypatch.undo()
+    await replay(world.context, world.union.id)
+    await world.workers.drain()
+    assert await mailed.watch(minutes=11) == set()
+    assert len(await world.timeline("M-1")) == 1
 
 
 @on_sqlite
@@ -294,10 +347,10 @@ async def test_the_trouble_of_one_organization_keeps_no_other_from_being_told(
 ) -> None:
     world, real = mailed.world, service.observed
 
-    async def observed(tx: Any, organization_id: Any) -> Any:
+    async def observed(tx: Any, organization_id: Any, *more: Any) -> Any:
         if organization_id == world.union.id:
             raise ValueError("broken")
-        return await real(tx, organization_id)
+        return await real(tx, organization_id, *more)
 
     monkeypatch.setattr(service, "observed", observed)
     await world.deliver(b"junk", world.other)

@@ -99,7 +99,7 @@ async def test_the_number_of_queries_does_not_grow_with_the_connections(world: W
                 for number in range(5):
                     row = {"connector": "standard", "title": str(number), "sender": "provider", "token_hash": b"x"}
                     tx.add(Connection(organization_id=world.union.id, created_at=NOW, **row))
-    assert counts[0] == counts[1] <= 11
+    assert counts[0] == counts[1] <= 12
 
 
 moments = st.one_of(st.none(), st.timedeltas(timedelta(days=-40), timedelta(days=1)).map(lambda by: NOW + by))
@@ -130,8 +130,15 @@ def healths(draw: st.DrawFn) -> ConnectionHealth:
         unhandled=draw(small),
         oldest_unhandled_at=oldest,
         refused_today=draw(small),
+        pushed_today=draw(st.booleans()),
         look_ups_waiting=draw(small),
         look_ups_unknown=draw(small),
+        look_ups_not_found=draw(small),
+        look_ups_nobodys=draw(small),
+        nobodys_since=draw(moments),
+        look_ups_failing=draw(small),
+        people_failing=draw(small),
+        people_failing_long=draw(small),
         made_up=draw(st.booleans()),
         fresh_within=None,
         deadline=deadline,
@@ -146,6 +153,8 @@ def test_worse_is_never_fewer_alarms(one: ConnectionHealth) -> None:
         replace(one, unknown_types=one.unknown_types + 1),
         replace(one, refused_today=one.refused_today + 1),
         replace(one, made_up=True),
+        replace(one, people_failing_long=one.people_failing_long + 1),
+        replace(one, look_ups_not_found=one.look_ups_not_found + 1),
         replace(one, events=one.events + 1, quarantined=one.quarantined + 1),
     ]
     assert all(conditions_of(one) <= conditions_of(other) for other in worse)

@@ -114,6 +114,7 @@ async def test_what_was_not_taken_is_told_again_as_the_same_message(hooked: tupl
         {"alarm_webhook_url": "http://hooks.example.org/x", "alarm_webhook_secret": SECRET},
         {"alarm_webhook_url": "https://10.0.0.1/x", "alarm_webhook_secret": SECRET},
         {"alarm_webhook_url": "https://localhost/x", "alarm_webhook_secret": SECRET},
+        {"alarm_webhook_url": "http://127.0.0.1:9000/x", "alarm_webhook_secret": SECRET},
         {"alarm_webhook_url": "https://hooks.example.org/x", "alarm_webhook_secret": "whsec_short"},
         {"alarm_webhook_url": "https://hooks.example.org/x", "alarm_webhook_secret": "A" * 32},
     ],

@@ -20,6 +20,8 @@ TRANSACTIONS_AT = (
     "app/demo/",
     "app/access/gate.py",
     "app/intake/polling.py",
+    "app/intake/rounds.py",
+    "app/intake/following.py",
     "app/intake/asker.py",
 )  # and the edge modules of every room:
 EDGE_MODULES = ("endpoints.py", "workers.py")

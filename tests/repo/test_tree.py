@@ -38,6 +38,25 @@ def test_a_room_without_a_place_is_found(tmp_path: Path) -> None:
     assert tree.rooms_without_a_place(tmp_path) == ["attic"]
 
 
+def test_the_plan_tells_of_each_room_once_and_leads_to_every_document() -> None:
+    assert tree.rooms_told_of_twice(ROOT) == []
+    assert tree.documents_not_led_to(ROOT) == []
+    assert tree.names_unknown(ROOT) == []
+
+
+def test_a_plan_that_is_out_of_date_is_found(tmp_path: Path) -> None:
+    write(tmp_path, "app/main.py", "class Workers:\n    async def tick(self) -> None: ...\n")
+    write(tmp_path, "docs/running.md", "Run it.")
+    write(tmp_path, "docs/linkage.md", "Links.")
+    rooms = "| [kit](../app/kit/) | Keys |\n" * 2 + "| [web](../app/web/) | Pages |\n"
+    told = "`Workers.tick`, `ask_tick` and `Workers` in [main.py](../app/main.py)\n"
+    plan = f"# Plan\n\n{rooms}\n{told}See [running](running.md).\n\n## Further reading\n\n[links](linkage.md)\n"
+    write(tmp_path, "docs/architecture.md", plan)
+    assert tree.rooms_told_of_twice(tmp_path) == ["kit"]
+    assert tree.documents_not_led_to(tmp_path) == ["running.md"]
+    assert tree.names_unknown(tmp_path) == ["architecture.md: ask_tick"]
+
+
 def test_vendored_files_are_the_ones_listed() -> None:
     assert tree.vendored_files_amiss(ROOT / VENDORED) == []
 

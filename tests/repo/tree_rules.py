@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, metadata
 from pathlib import Path
@@ -25,6 +26,7 @@ GENERATED = ("requirements.lock", "requirements-dev.lock", "requirements-uv.lock
 VENDOR_FACTS = ("path", "name", "version", "licence", "sha256")
 _LINK = re.compile(r"\]\(([^()\s]+)\)")
 _FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
+_NAMED_IN = re.compile(r"((?:`[\w.]+`(?:, | and )?)+) in \[[^\]]*\]\(([^()\s]+\.py)\)")
 _STRONG_COPYLEFT = re.compile(r"(?<![A-Z])A?GPL|(?<!Lesser )General Public License", re.IGNORECASE)
 
 
@@ -75,6 +77,31 @@ def rooms_without_a_place(root: Path) -> list[str]:
     linked = {(plan.parent / target).resolve() for target in _targets(plan)} if plan.exists() else set()
     rooms = sorted(path.parent for path in root.glob("app/*/__init__.py"))
     return [room.name for room in rooms if room.resolve() not in linked]
+
+
+def rooms_told_of_twice(root: Path) -> list[str]:
+    """Rooms that have more than one row in a table of docs/architecture.md."""
+    rows = Counter(re.findall(r"^\| \[(\w+)\]", (root / "docs" / "architecture.md").read_text(encoding="utf-8"), re.MULTILINE))
+    return sorted(room for room, times in rows.items() if times > 1)
+
+
+def documents_not_led_to(root: Path) -> list[str]:
+    """Documents of docs/ to which the last section of docs/architecture.md, where to read on, has no link."""
+    plan = root / "docs" / "architecture.md"
+    further = plan.read_text(encoding="utf-8").rpartition("\n## ")[2]
+    linked = {target.partition("#")[0] for target in _LINK.findall(further)}
+    return sorted(path.name for path in plan.parent.glob("*.md") if path != plan and path.name not in linked)
+
+
+def names_unknown(root: Path) -> list[str]:
+    """Functions that a document of docs/ says are "in" a linked file and that the file does not define: `f` in [x](x.py)."""
+    found = []
+    for document in sorted(root.glob("docs/**/*.md")):
+        for names, target in _NAMED_IN.findall(document.read_text(encoding="utf-8")):
+            code = (document.parent / target).read_text(encoding="utf-8")
+            called = [name.rpartition(".")[2] for name in re.findall(r"`([\w.]+)`", names)]
+            found += [f"{document.name}: {name}" for name in called if not re.search(rf"(def|class) {name}\b", code)]
+    return found
 
 
 def vendored_files_amiss(folder: Path) -> list[str]:

@@ -1,0 +1,60 @@
+"""The doors of all connections, remembered from one delivery to the next, so that a delivery costs no look-up.
+
+What is remembered may be old. So nothing is refused by it: before a refusal the door is read again. And nothing is kept by
+it either, unless the database still has the same `connection.revision` in the very statement that keeps the delivery.
+"""
+
+import asyncio
+
+from app.connections.service import Door, door_of
+from app.kit.database import Database
+from app.kit.keyring import Keyring
+
+AT_ONCE = 50
+
+
+class Doors:
+    """One set for each process. Those who ask while a read is under way share the next one."""
+
+    def __init__(self, database: Database, keyring: Keyring) -> None:
+        """Nothing is read before it is asked for."""
+        self._database = database
+        self._keyring = keyring
+        self._known: dict[str, Door] = {}
+        self._asked: dict[str, asyncio.Future[Door | None]] = {}
+        self._reading: asyncio.Task[None] | None = None
+
+    def known(self, connection_id: str) -> Door | None:
+        """The door as it was when it was last read, if it ever was."""
+        return self._known.get(connection_id)
+
+    async def read(self, connection_id: str) -> Door | None:
+        """The door as it is now; None when there is no such connection. Raises what the database raises, and 503 Problems."""
+        waiting = self._asked.get(connection_id)
+        if waiting is None:
+            waiting = self._asked[connection_id] = asyncio.get_running_loop().create_future()
+            if self._reading is None or self._reading.done():
+                self._reading = asyncio.create_task(self._read_all())
+        return await asyncio.shield(waiting)
+
+    async def _read_all(self) -> None:
+        while self._asked:
+            now = [(name, self._asked.pop(name)) for name in list(self._asked)[:AT_ONCE]]
+            try:
+                await self._read(now)
+            except Exception as error:  # whatever it was, it is raised again where the door was asked for
+                for _, waiting in now:
+                    if not waiting.done():
+                        waiting.set_exception(error)
+                        waiting.exception()  # whoever asked may have gone meanwhile: nobody need hear of it
+
+    async def _read(self, now: list[tuple[str, asyncio.Future[Door | None]]]) -> None:
+        async with self._database.begin(read_only=True) as tx:
+            for name, waiting in now:
+                try:
+                    found = await door_of(tx, self._keyring, name)
+                finally:
+                    self._known.pop(name, None)
+                if found is not None:
+                    self._known[name] = found
+                waiting.set_result(found)

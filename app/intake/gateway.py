@@ -1,0 +1,284 @@
+"""The way past the framework for what comes by the thousand: deliveries. What they are told is the same on either way."""
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Any
+from uuid import UUID
+
+import structlog
+from fastapi import FastAPI
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.connections.doors import Doors
+from app.connections.service import Addressed, Door
+from app.intake import receive as receiving
+from app.intake.desk import Desk, Full
+from app.intake.limits import Admission
+from app.intake.receive import Arrival, Kept
+from app.intake.refusals import Refusals
+from app.kit import clock
+from app.kit.errors import RETRY_SECONDS, Problem, problem_response
+from app.kit.limits import Limits
+from app.kit.slow import in_time
+from connectors.verifiers import Outcome, Verification
+
+log = structlog.get_logger(__name__)
+
+PREFIX = "/webhooks/"
+_CHECKS = 3
+"""How often a delivery is checked anew because its connection was changed in that very moment."""
+
+NOBODY = UUID(int=0)
+_REASONS = {
+    401: "not_authentic",
+    408: "too_slow",
+    410: "closed",
+    413: "too_large",
+    415: "wrong_type",
+    429: "too_fast",
+}
+"""What a refusal is counted as; a 503 is none, for the delivery comes again."""
+
+
+def not_authentic() -> Problem:
+    """The one answer to whatever does not prove itself, whether or not there is such an address."""
+    return Problem(401, "This delivery does not prove that it comes from the sender of this address.")
+
+
+def try_again(detail: str = "Nothing was kept. Send it again.") -> Problem:
+    """The answer while it cannot be kept; senders take it as a reason to come again."""
+    return Problem(503, detail, headers={"Retry-After": RETRY_SECONDS})
+
+
+def in_turn(seconds: float) -> None:
+    """Raises a 429 Problem while there is something to wait for."""
+    if seconds:
+        headers = {"Retry-After": str(math.ceil(seconds))}
+        raise Problem(429, "Too many deliveries at once. Nothing was kept; send it again.", headers=headers)
+
+
+class Body:
+    """The exact bytes of a request, read once and never more than its connection takes."""
+
+    def __init__(self, receive: Receive, declared: str) -> None:
+        """Nothing is read before it is asked for. `declared`: how long it is said to be."""
+        self._receive = receive
+        self._declared = int(declared[:20]) if declared.isdigit() else 0
+        self._chunks: list[bytes] = []
+        self._size = 0
+        self._more = True
+
+    async def read(self, largest: int) -> bytes:
+        """All of it. Raises a 408 or 413 Problem, and Gone when the sender went away."""
+        if self._declared > largest:
+            raise _too_large(largest)
+        while self._more and self._size <= largest:
+            message = await self._next()
+            if message["type"] == "http.disconnect":
+                raise Gone
+            self._chunks.append(message.get("body", b""))
+            self._size += len(self._chunks[-1])
+            self._more = message.get("more_body", False)
+        if self._size > largest:
+            self._chunks.clear()
+            raise _too_large(largest)
+        if len(self._chunks) > 1:
+            self._chunks = [b"".join(self._chunks)]
+        return self._chunks[0]
+
+    async def _next(self) -> Message:
+        try:
+            return await self._receive()
+        except HTTPException as late:
+            raise Late(408, "The body came too slowly. Send it again.", headers=dict(late.headers or {})) from None
+
+
+def _too_large(largest: int) -> Problem:
+    return Problem(413, f"The delivery is larger than {largest} bytes: send fewer alerts at a time.")
+
+
+class Late(Problem):
+    """The body came too slowly: nothing is gained by asking for it again."""
+
+
+class Gone(Exception):
+    """The sender went away before its delivery was whole."""
+
+
+class Intake:
+    """Takes deliveries in: who is it for, does it prove itself, keep it. One for each process."""
+
+    def __init__(self, doors: Doors, desk: Desk, limits: Limits) -> None:
+        """`limits`: how often somebody may knock, and how slowly a body may come."""
+        self.desk = desk
+        self.refusals = Refusals()
+        self._admission = Admission(limits)
+        self._limits = limits
+        self._doors = doors
+
+    async def take(
+        self, connection_id: str, token: str, headers: Mapping[str, str], source: str | None, receive: Receive
+    ) -> Kept:
+        """Keep one delivery. Raises the Problem that is its answer otherwise, and Gone."""
+        path = f"{connection_id}/{token}"
+        try:
+            in_turn(self._admission.knock(source, path, time.monotonic()))
+            body = Body(in_time(receive, self._limits), headers.get("content-length", ""))
+            return await self._take(connection_id, token, headers, source, body)
+        except Problem as refusal:
+            if refusal.status in _REASONS:
+                self._count(self._doors.known(connection_id), refusal.status)
+            if refusal.status == 401:
+                self._admission.proved_nothing(source, path, time.monotonic())
+            raise
+        except Full:
+            raise try_again("Too much is coming in just now. Send it again.") from None
+        except (DBAPIError, PoolTimeout, OSError) as error:
+            log.error("store unavailable", error=type(error).__name__)
+            raise try_again() from None
+
+    async def _take(self, connection_id: str, token: str, headers: Mapping[str, str], source: str | None, body: Body) -> Kept:
+        door, its_turn = self._doors.known(connection_id), False
+        if door is not None:
+            try:
+                to, proof = await _admitted(door, token, headers, source, body)
+            except Late:
+                raise
+            except Problem:
+                door = None  # what is remembered may be old: nothing is refused by it
+        for _ in range(_CHECKS):
+            if door is None:
+                door = await self._doors.read(connection_id)
+                to, proof = await _admitted(door, token, headers, source, body)
+            if not its_turn:
+                in_turn(self._admission.authentic(to.connection.id, f"{connection_id}/{token}", time.monotonic()))
+                its_turn = True
+            read = {name: value for name, value in headers.items() if name in to.plan.verifier.headers}
+            arrival = Arrival(await body.read(to.plan.largest_body), proof, headers=read, source=source)
+            kept = await self.desk.keep(receiving.make_ready(to.keys, to.connection, arrival, to.connection.revision))
+            if kept is not None:
+                return kept
+            door = None
+        raise try_again()
+
+    def _count(self, door: Door | None, status: int) -> None:
+        ids = (door.connection.organization_id, door.connection.id) if door else (NOBODY, NOBODY)
+        self.refusals.count(*ids, _REASONS[status], clock.now().astimezone(UTC))
+
+
+async def _admitted(
+    door: Door | None, token: str, headers: Mapping[str, str], source: str | None, body: Body
+) -> tuple[Addressed, Verification]:
+    """Whom it is addressed to, and its proof. Raises a 401, 410, 413 or 415 Problem."""
+    to = door.addressed(token) if door else None
+    if to is None:
+        raise not_authentic()
+    if to.connection.closed_at is not None:
+        raise Problem(410, "This connection is closed.")
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem(415, "Send the body as it is, without a content encoding.")
+    if headers.get("content-type", "").partition(";")[0].strip().lower() not in to.plan.media_types:
+        raise Problem(415, f"Send the body as {', '.join(sorted(to.plan.media_types))}.")
+    proof = receiving.verify(to, await body.read(to.plan.largest_body), headers, source)
+    if proof.outcome is Outcome.REFUSED:
+        raise not_authentic()
+    return to, proof
+
+
+class Given(Mapping[str, str]):
+    """A request's headers, decoded once: lower-case names, in order; one that came twice is in `items` twice."""
+
+    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
+        """`raw`: as ASGI has them."""
+        self._pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
+        self._first = dict(reversed(self._pairs))
+
+    def __getitem__(self, name: str) -> str:
+        """The first of this name."""
+        return self._first[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Each name once."""
+        return iter(self._first)
+
+    def __len__(self) -> int:
+        """How many names there are."""
+        return len(self._first)
+
+    def items(self) -> Any:
+        """Every header, also those that came twice."""
+        return self._pairs
+
+
+def source_of(scope: Scope) -> str | None:
+    """The address that a request came from, as its proxy says where one is believed; IPv4 is written as IPv4."""
+    client = scope.get("client")
+    return _address(client[0]) if client else None
+
+
+@lru_cache(maxsize=4096)
+def _address(text: str) -> str | None:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+def answer_of(kept: Kept) -> bytes:
+    """The body of a 202."""
+    return b'{"receipt":"%b","repeat":%b}' % (str(kept.receipt_id).encode(), b"true" if kept.repeat else b"false")
+
+
+class Gateway:
+    """ASGI: takes the deliveries, and lets everything else go on to the application."""
+
+    def __init__(self, app: FastAPI, further: ASGIApp, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        """`further`: where other requests go; `headers`: those that every answer of the application carries."""
+        self._app = app
+        self._further = further
+        self._headers = list(headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        addressed = _addressed(scope)
+        if addressed is None:
+            await self._further(scope, receive, send)
+            return
+        intake: Intake = self._app.state.intake
+        try:
+            kept = await intake.take(*addressed, Given(scope["headers"]), source_of(scope), receive)
+        except Gone:
+            return
+        except Exception as error:  # whatever it is: its text must not reach the server's log
+            await self._refuse(error, scope, receive, send)
+            return
+        body = answer_of(kept)
+        said = (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())
+        await send({"type": "http.response.start", "status": 202, "headers": [*self._headers, *said]})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _refuse(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+        if isinstance(error, Problem):
+            response = problem_response(error)
+        else:
+            handler: Any = self._app.exception_handlers[Exception]
+            response = await handler(Request(scope), error)
+        response.raw_headers += self._headers
+        await response(scope, receive, send)
+
+
+def _addressed(scope: Scope) -> tuple[str, str] | None:
+    """The connection and the token that a delivery is addressed to; None for any other request."""
+    if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].startswith(PREFIX):
+        return None
+    connection_id, _, token = scope["path"].removeprefix(PREFIX).partition("/")
+    return (connection_id, token) if connection_id and token and "/" not in token else None

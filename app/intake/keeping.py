@@ -1,0 +1,177 @@
+"""The SQL that keeps receipts, many at once: each with its ledger entry, the same bytes once, all in one transaction.
+
+PostgreSQL gets one statement for the whole batch, SQLite two that are run for each row; both say which rows were new.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, select, text, tuple_
+
+from app.connections.models import Connection
+from app.intake.models import Receipt, ReceiptState
+from app.kit.database import Base, Transaction
+from app.ledger.models import LedgerEntry
+
+_BY_HAND = ("sealed", "wrapped_key", "headers_sealed", "asked_sealed", "about_index", "body_hash", "commitment")
+_written = json.JSONEncoder(check_circular=False).encode
+_TYPES = {
+    **dict.fromkeys(("id", "connection_id", "organization_id", "answers_event"), "uuid"),
+    **dict.fromkeys(_BY_HAND, "bytea"),
+    **dict.fromkeys(("received_at", "last_received_at", "at"), "timestamptz"),
+    **dict.fromkeys(("repeats", "revision"), "int"),
+}
+_RECEIPT = (
+    *("connection_id", "id", "organization_id", "body_hash", "sealed", "wrapped_key", "headers_sealed", "asked_sealed"),
+    *("about_index", "answers_event", "channel", "verification", "grade", "received_at", "last_received_at", "repeats"),
+    *("state", "reason"),
+)
+_ENTRY = ("id", "organization_id", "kind", "subjects", "commitment", "at")
+_JSON = ("verification", "subjects")
+
+_AGAIN = """
+ON CONFLICT (connection_id, body_hash) DO UPDATE SET
+  repeats = receipt.repeats + 1 + excluded.repeats,
+  last_received_at = excluded.last_received_at,
+  verification = CASE WHEN {in_time} THEN excluded.verification ELSE receipt.verification END,
+  reason = CASE WHEN {in_time} THEN excluded.reason ELSE receipt.reason END,
+  state = CASE WHEN {in_time} THEN excluded.state ELSE receipt.state END
+""".format(in_time=f"receipt.state = '{ReceiptState.STALE}' AND excluded.state = '{ReceiptState.STORED}'")
+"""The same bytes again: counted, and one that is in time wakes a receipt that was set aside as stale."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A receipt to be kept with the ledger entry for the case that it is new.
+
+    `revision`: the state of the connection that it was checked against; None: kept whatever the state is.
+    """
+
+    receipt: Mapping[str, Any]
+    entry: Mapping[str, Any]
+    revision: int | None
+
+    @property
+    def key(self) -> tuple[UUID, bytes]:
+        """What makes two deliveries the same."""
+        return self.receipt["connection_id"], self.receipt["body_hash"]
+
+
+async def keep(tx: Transaction, rows: Sequence[Row]) -> dict[tuple[UUID, bytes], UUID]:
+    """Keep each row once or count it as a repeat; the id of the receipt that holds it, by key.
+
+    A key is missing when its connection is no longer in the state that it was checked against: nothing of it is kept.
+    No two rows may have the same key.
+    """
+    ordered = sorted(rows, key=lambda row: row.key)  # two processes that keep the same rows never wait for each other in a ring
+    if tx.get_bind().dialect.name == "postgresql":
+        return await _keep_at_once(tx, ordered)
+    return await _keep_each(tx, ordered)
+
+
+def _arrays(prefix: str, names: Sequence[str]) -> str:
+    return ", ".join(f"CAST(:{prefix}_{name} AS {_TYPES.get(name, 'text')}[])" for name in names)
+
+
+def _read(alias: str, names: Sequence[str]) -> str:
+    return ", ".join(f"CAST({alias}.{name} AS jsonb)" if name in _JSON else f"{alias}.{name}" for name in names)
+
+
+_AT_ONCE = text(
+    f"""
+WITH given AS (
+  SELECT * FROM unnest({_arrays("receipt", _RECEIPT)}, CAST(:revision AS int[])) AS t({", ".join(_RECEIPT)}, revision)),
+kept AS (
+  INSERT INTO receipt ({", ".join(_RECEIPT)})
+  SELECT {_read("given", _RECEIPT)} FROM given JOIN connection ON connection.id = given.connection_id
+  WHERE given.revision IS NULL OR given.revision = connection.revision
+  ORDER BY given.connection_id, given.body_hash
+  {_AGAIN}
+  RETURNING receipt.connection_id, receipt.body_hash, receipt.id),
+noted AS (
+  INSERT INTO ledger_entry ({", ".join(_ENTRY)})
+  SELECT {_read("entry", _ENTRY)}
+  FROM unnest({_arrays("entry", _ENTRY)}, CAST(:receipt_id AS uuid[])) AS entry({", ".join(_ENTRY)}, receipt_id)
+  JOIN kept ON kept.id = entry.receipt_id)
+SELECT connection_id, body_hash, id FROM kept
+"""
+)
+
+
+async def _keep_at_once(tx: Transaction, rows: Sequence[Row]) -> dict[tuple[UUID, bytes], UUID]:
+    columns: dict[str, list[Any]] = {f"receipt_{name}": [row.receipt[name] for row in rows] for name in _RECEIPT}
+    columns |= {f"entry_{name}": [row.entry[name] for row in rows] for name in _ENTRY}
+    for name in ("receipt_verification", "entry_subjects"):
+        columns[name] = [_written(value) for value in columns[name]]
+    columns["revision"] = [row.revision for row in rows]
+    found = await tx.execute(_AT_ONCE, columns)
+    return {(connection_id, body_hash): receipt_id for connection_id, body_hash, receipt_id in found}
+
+
+def _typed(statement: str, table: type[Base], names: Sequence[str], prefix: str) -> Any:
+    own = table.__table__.columns
+    return text(statement).bindparams(*(bindparam(f"{prefix}_{name}", type_=own[name].type) for name in names))
+
+
+def _binds(prefix: str, names: Sequence[str]) -> str:
+    return ", ".join(f":{prefix}_{name}" for name in names)
+
+
+_EACH = _typed(
+    f"INSERT INTO receipt ({', '.join(_RECEIPT)}) SELECT {_binds('receipt', _RECEIPT)} WHERE EXISTS (SELECT 1 FROM connection"
+    f" WHERE id = :receipt_connection_id AND (:revision IS NULL OR revision = :revision)) {_AGAIN}",
+    Receipt,
+    _RECEIPT,
+    "receipt",
+)
+_EACH_ENTRY = _typed(
+    f"INSERT INTO ledger_entry ({', '.join(_ENTRY)}) SELECT {_binds('entry', _ENTRY)} WHERE EXISTS"
+    " (SELECT 1 FROM receipt WHERE connection_id = :receipt_connection_id AND id = :receipt_id)",
+    LedgerEntry,
+    _ENTRY,
+    "entry",
+).bindparams(*(bindparam(f"receipt_{name}", type_=Receipt.__table__.columns[name].type) for name in ("connection_id", "id")))
+_HELD = select(Receipt.connection_id, Receipt.body_hash, Receipt.id, Connection.revision).join(
+    Connection, Connection.id == Receipt.connection_id
+)
+
+
+async def _keep_each(tx: Transaction, rows: Sequence[Row]) -> dict[tuple[UUID, bytes], UUID]:
+    values = [
+        {
+            "revision": row.revision,
+            **{f"receipt_{name}": row.receipt[name] for name in _RECEIPT},
+            **{f"entry_{name}": row.entry[name] for name in _ENTRY},
+        }
+        for row in rows
+    ]
+    await tx.execute(_EACH, values)
+    await tx.execute(_EACH_ENTRY, values)
+    asked = {row.key: row.revision for row in rows}
+    held = await tx.execute(_HELD.where(tuple_(Receipt.connection_id, Receipt.body_hash).in_(asked)))
+    return {
+        (connection_id, body_hash): receipt_id
+        for connection_id, body_hash, receipt_id, revision in held
+        if asked[connection_id, body_hash] in (None, revision)
+    }
+
+
+def merged(rows: Sequence[Row]) -> list[Row]:
+    """One row for each key: the first that is in time, or the first; with how often the same bytes came besides."""
+    by_key: dict[tuple[UUID, bytes], list[Row]] = {}
+    for row in rows:
+        by_key.setdefault(row.key, []).append(row)
+    return [_one_of(same) for same in by_key.values()]
+
+
+def _one_of(same: Sequence[Row]) -> Row:
+    chosen = next((row for row in same if row.receipt["state"] == ReceiptState.STORED), same[0])
+    if len(same) == 1:
+        return chosen
+    last: datetime = max(row.receipt["last_received_at"] for row in same)
+    counted = {**chosen.receipt, "repeats": len(same) - 1, "last_received_at": last}
+    return Row(counted, chosen.entry, chosen.revision)

@@ -1,0 +1,124 @@
+"""A receipt cut into parts, and what each part says: everything that can be known of a batch before anything is written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from uuid import UUID
+
+from app.intake.models import Event, EventOutcome, Receipt
+from app.intake.sealing import open_asked, open_body, open_event
+from app.intake.understanding import Understood, Unsplittable, as_raw, identity_bytes, split, understand
+from app.kit.database import Transaction
+from app.kit.ids import uuid7
+from app.kit.keyring import Keyring
+from app.members.service import reference_index
+from connectors.contract import BrokenEvent, Connector, RawEvent
+
+_NORMALISER = f"harmline {version('harmline')}"
+
+
+@dataclass
+class Part:
+    """One item of a receipt on its way to be an event. `known`: the event that it was quarantined as before.
+
+    `dedupe_key` finds its alert, where it is one; what becomes of it is written into `outcome`, `reason`, `path`, `alert_id`.
+    """
+
+    receipt: Receipt
+    position: int
+    item: RawEvent | BrokenEvent
+    understood: Understood
+    known: Event | None
+    id: UUID
+    outcome: EventOutcome
+    reason: str | None
+    path: str | None
+    content_hash: bytes | None = None
+    reference_index: bytes | None = None
+    dedupe_key: bytes | None = None
+    alert_id: UUID | None = None
+
+    @property
+    def is_news(self) -> bool:
+        """Whether it is to be told of: not what was quarantined before and still is."""
+        return self.known is None or self.outcome is not EventOutcome.QUARANTINED
+
+
+@dataclass
+class Cut:
+    """One receipt and its parts, without those that were understood before; `reason`: why it could not be cut."""
+
+    receipt: Receipt
+    normaliser: str
+    seen_before: bool
+    parts: list[Part] = field(default_factory=list)
+    reason: str | None = None
+
+
+async def cut(tx: Transaction, keyring: Keyring, receipt: Receipt, connector: Connector, known: Mapping[int, Event]) -> Cut:
+    """Open a receipt, cut it and understand what is new in it. Of what is not understood again only the reason changes."""
+    found = Cut(receipt, f"{connector.name}, {_NORMALISER}", bool(known))
+    try:
+        items = await _items(tx, keyring, receipt, connector, known)
+    except Unsplittable as error:
+        found.reason = str(error)
+        return found
+    for position, item in items.items():
+        before = known.get(position)
+        if before is not None and before.outcome != EventOutcome.QUARANTINED:
+            continue
+        understood = understand(connector, item)
+        if before is not None and understood.outcome is EventOutcome.QUARANTINED:
+            before.reason, before.path, before.normaliser = understood.reason, understood.path, found.normaliser
+            continue
+        found.parts.append(await _part(tx, keyring, receipt, position, item, understood, before))
+    return found
+
+
+async def _items(
+    tx: Transaction, keyring: Keyring, receipt: Receipt, connector: Connector, known: Mapping[int, Event]
+) -> dict[int, RawEvent | BrokenEvent]:
+    """The receipt's events by position: cut anew from its body, or, when its key is destroyed, from the events' own copies."""
+    body = await open_body(tx, keyring, receipt)
+    if body is not None:
+        return dict(enumerate(split(connector, body, await open_asked(tx, keyring, receipt))))
+    items: dict[int, RawEvent | BrokenEvent] = {}
+    for position, event in known.items():
+        copy = await open_event(tx, keyring, event)
+        item = as_raw(copy) if copy else None
+        if item is not None:
+            items[position] = item
+    return items
+
+
+async def _part(
+    tx: Transaction,
+    keyring: Keyring,
+    receipt: Receipt,
+    position: int,
+    item: RawEvent | BrokenEvent,
+    understood: Understood,
+    known: Event | None,
+) -> Part:
+    part = Part(
+        receipt=receipt,
+        position=position,
+        item=item,
+        understood=understood,
+        known=known,
+        id=known.id if known else uuid7(),
+        outcome=understood.outcome or EventOutcome.NEW,
+        reason=understood.reason,
+        path=understood.path,
+    )
+    organization_id, connection_id = receipt.organization_id, receipt.connection_id
+    if understood.content:
+        bound = connection_id.bytes + understood.content
+        part.content_hash = await keyring.index(tx, organization_id, "event.content", bound)
+    said = understood.alert or understood.record or understood.look
+    if said is not None and said.member_ref is not None:
+        part.reference_index = await reference_index(tx, keyring, organization_id, connection_id, said.member_ref)
+    if understood.alert is not None:
+        identity = identity_bytes(connection_id.bytes, understood.alert.identity)
+        part.dedupe_key = await keyring.index(tx, organization_id, "alert.identity", identity)
+    return part

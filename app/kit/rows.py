@@ -1,0 +1,152 @@
+"""Many rows by one statement: a batch then costs one turn of the database, not one for each row.
+
+On PostgreSQL the rows go over as one array for each column (`INSERT ... SELECT FROM unnest(...)`): neither the text of the
+statement nor its plan depends on how many they are. On SQLite one statement is run again for each row, inside the process.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, Executable, Table, Text, TextClause, any_, bindparam, literal, select, text, tuple_
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.types import JSON
+
+from app.kit.database import Base, Transaction
+
+Row = Mapping[str, Any]
+
+
+def on_postgresql(tx: Transaction) -> bool:
+    """Whether a transaction is PostgreSQL's."""
+    return tx.get_bind().dialect.name == "postgresql"
+
+
+def among(tx: Transaction, column: Any, values: Collection[Any]) -> ColumnElement[bool]:
+    """That a column holds one of some values. The statement's text is the same for any number of them, where that matters."""
+    if on_postgresql(tx):
+        found: ColumnElement[bool] = column == any_(literal(list(values), ARRAY(column.type)))
+        return found
+    one_of: ColumnElement[bool] = column.in_(values)
+    return one_of
+
+
+async def insert_rows(tx: Transaction, table: type[Base], rows: Sequence[Row], *, unless_there: bool = False) -> None:
+    """Write rows that all have the same columns. `unless_there`: one whose key is there already is left out."""
+    if not rows:
+        return
+    await tx.flush()
+    into, columns = _table(table), tuple(rows[0])
+    connection = await tx.connection()
+    if on_postgresql(tx):
+        await connection.execute(_unnested(into, columns, unless_there), _arrays(into, columns, rows))
+    else:
+        await connection.execute(_one_by_one(into, columns, unless_there), rows)
+
+
+async def insert_missing(tx: Transaction, table: type[Base], rows: Sequence[Row]) -> list[Row]:
+    """Write those rows whose primary key is not there yet, and say which; of two that do so at once only one is told."""
+    if not rows:
+        return []
+    await tx.flush()
+    into, columns = _table(table), tuple(rows[0])
+    connection, keys = await tx.connection(), list(into.primary_key)
+    if on_postgresql(tx):
+        written = await connection.execute(_unnested(into, columns, True, True), _arrays(into, columns, rows))
+        new = {tuple(row) for row in written.all()}
+        return [row for row in rows if tuple(row[key.name] for key in keys) in new]
+    named = [tuple(row[key.name] for key in keys) for row in rows]
+    there = {tuple(row) for row in (await connection.execute(select(*keys).where(tuple_(*keys).in_(named)))).all()}
+    missing = [row for row, key in zip(rows, named, strict=True) if key not in there]
+    await insert_rows(tx, table, missing)
+    return missing
+
+
+async def update_rows(tx: Transaction, table: type[Base], rows: Sequence[Row]) -> None:
+    """Change rows found by their primary key; each holds its key and the new values, all with the same columns."""
+    if not rows:
+        return
+    await tx.flush()
+    into, columns = _table(table), tuple(rows[0])
+    connection = await tx.connection()
+    if on_postgresql(tx):
+        await connection.execute(_updated(into, columns), _arrays(into, columns, rows))
+    else:
+        given = [{f"_{name}": row[name] for name in columns} for row in rows]
+        await connection.execute(_updated_one_by_one(into, columns), given)
+
+
+def _table(table: type[Base]) -> Table:
+    found = table.__table__
+    if not isinstance(found, Table):
+        raise TypeError("not a table")
+    return found
+
+
+def _is_json(table: Table, column: str) -> bool:
+    return isinstance(table.c[column].type, JSON)
+
+
+def _arrays(table: Table, columns: Sequence[str], rows: Sequence[Row]) -> dict[str, list[Any]]:
+    """The values column by column. JSON goes over as text: an array of JSON and JSON that is an array look alike."""
+    return {
+        name: [json.dumps(row[name]) for row in rows] if _is_json(table, name) else [row[name] for row in rows]
+        for name in columns
+    }
+
+
+def _unnest(table: Table, columns: Sequence[str]) -> str:
+    """`unnest(...) AS given(...)`, every array with its type."""
+    kinds = [
+        "text" if _is_json(table, name) else table.c[name].type.compile(postgresql.dialect())  # type: ignore[no-untyped-call]
+        for name in columns
+    ]
+    given = ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in zip(columns, kinds, strict=True))
+    return f"unnest({given}) AS given({', '.join(columns)})"
+
+
+def _given(table: Table, name: str) -> str:
+    return f"CAST(given.{name} AS jsonb)" if _is_json(table, name) else f"given.{name}"
+
+
+def _bound(table: Table, columns: Sequence[str], statement: str) -> TextClause:
+    kinds = {name: Text() if _is_json(table, name) else table.c[name].type for name in columns}
+    return text(statement).bindparams(*(bindparam(name, type_=ARRAY(kind)) for name, kind in kinds.items()))
+
+
+@lru_cache(maxsize=256)
+def _unnested(table: Table, columns: tuple[str, ...], unless_there: bool, returning: bool = False) -> Executable:
+    given = ", ".join(_given(table, name) for name in columns)
+    end = " ON CONFLICT DO NOTHING" if unless_there else ""
+    if returning:
+        end += f" RETURNING {', '.join(column.name for column in table.primary_key)}"
+    into = f"INSERT INTO {table.name} ({', '.join(columns)})"
+    return _with_columns(_bound(table, columns, f"{into} SELECT {given} FROM {_unnest(table, columns)}{end}"), table, returning)
+
+
+def _with_columns(statement: TextClause, table: Table, returning: bool) -> Executable:
+    return statement.columns(*table.primary_key) if returning else statement
+
+
+@lru_cache(maxsize=256)
+def _one_by_one(table: Table, columns: tuple[str, ...], unless_there: bool) -> Executable:
+    insert = sqlite.insert(table).values({name: bindparam(name, type_=table.c[name].type) for name in columns})
+    return insert.on_conflict_do_nothing() if unless_there else insert
+
+
+@lru_cache(maxsize=256)
+def _updated(table: Table, columns: tuple[str, ...]) -> Executable:
+    keys = {column.name for column in table.primary_key}
+    new = ", ".join(f"{name} = {_given(table, name)}" for name in columns if name not in keys)
+    same = " AND ".join(f"{table.name}.{name} = given.{name}" for name in columns if name in keys)
+    return _bound(table, columns, f"UPDATE {table.name} SET {new} FROM {_unnest(table, columns)} WHERE {same}")
+
+
+@lru_cache(maxsize=256)
+def _updated_one_by_one(table: Table, columns: tuple[str, ...]) -> Executable:
+    keys = {column.name for column in table.primary_key}
+    given = {name: bindparam(f"_{name}", type_=table.c[name].type) for name in columns}
+    same = [table.c[name] == given[name] for name in columns if name in keys]
+    return table.update().where(*same).values({name: given[name] for name in columns if name not in keys})

@@ -1,0 +1,153 @@
+"""The canary: a signed delivery of nobody's that goes through the real door, and is looked for on the timeline of a member
+who does not exist, in an organization of its own. No real organization's counts, queues or statistics ever hold it.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from standardwebhooks import Webhook
+
+from app.access.repository import account_of_member
+from app.access.roles import Principal, Role
+from app.connections import repository as connection_rows
+from app.connections import service as connections
+from app.connections.models import Connection
+from app.intake import measures
+from app.kit import clock
+from app.kit.config import Settings
+from app.kit.context import Context
+from app.kit.crypto import token_hash
+from app.kit.database import Transaction
+from app.kit.keyring import Keyring
+from app.members import repository as member_rows
+from app.members import service as members
+from app.members.roster import EnrollmentEntry, RosterEntry
+from app.timeline.service import timeline_page
+from connectors.contract import Sender
+
+ORGANIZATION = UUID("00000000-0000-7000-8000-00000000ca9a")
+"""The canary's own organization, the same in every installation, so that whoever goes through all of them can leave it out."""
+
+EVERY = timedelta(hours=1)
+LATE_AFTER = timedelta(minutes=15)
+"""How long after it was due a canary must have been seen on its timeline."""
+
+_ON_THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "0.0.0.0", "::", "::1", ""})  # noqa: S104 - compared, not bound
+_NAME = "Canary"
+
+
+@dataclass(frozen=True)
+class Nest:
+    """Where the canary lives: its connection with the path of its address and its secret, and whose timeline it comes to."""
+
+    connection: Connection
+    path: str
+    secret: str
+    reference: str
+    caller: Principal
+    made_at: datetime
+
+
+@dataclass(frozen=True)
+class Flight:
+    """One delivery, ready to be posted."""
+
+    url: str
+    body: bytes
+    headers: dict[str, str]
+
+
+def origin(settings: Settings) -> str | None:
+    """Where the canary is sent: where the settings say, else this process's own port; None where neither can be reached."""
+    if settings.canary_url is not None:
+        return str(settings.canary_url).rstrip("/")
+    if settings.host in _ON_THIS_MACHINE:
+        return f"http://127.0.0.1:{settings.port}"
+    return settings.origin if settings.https else None
+
+
+async def nest(tx: Transaction, keyring: Keyring) -> Nest:
+    """The canary's home, made where it is missing. Each month has a member of its own, so that no timeline grows for ever."""
+    home = await member_rows.organization(tx, ORGANIZATION)
+    if home is None:
+        home = await members.create_organization(tx, keyring, _NAME, ORGANIZATION)
+    found = await connection_rows.connections_of(tx, ORGANIZATION)
+    connection = found[0] if found else await _connection(tx, keyring)
+    token = await _token(tx, keyring, connection)
+    secrets = await connections.open_secrets(tx, keyring, connection)
+    reference = f"canary-{clock.now():%Y-%m}"
+    caller = await _member(tx, keyring, connection, reference)
+    return Nest(connection, f"/webhooks/{connection.id}/{token}", secrets[0].value, reference, caller, home.created_at)
+
+
+async def _token(tx: Transaction, keyring: Keyring, connection: Connection) -> str:
+    """The address's own token: only its hash is stored, so this one is computed, from the organization's key."""
+    return (await keyring.index(tx, ORGANIZATION, "canary.address", connection.id.bytes)).hex()
+
+
+async def _connection(tx: Transaction, keyring: Keyring) -> Connection:
+    made = await connections.create_connection(
+        tx, keyring, ORGANIZATION, connector="standard", title=_NAME, sender=Sender.PROVIDER
+    )
+    made.connection.token_hash = token_hash(await _token(tx, keyring, made.connection))
+    await tx.flush()
+    return made.connection
+
+
+async def _member(tx: Transaction, keyring: Keyring, connection: Connection, reference: str) -> Principal:
+    found = await members.find_member(tx, keyring, ORGANIZATION, reference)
+    if found is None:
+        person = RosterEntry(line=1, external_id=reference, name=_NAME, email=None)
+        enrolled = EnrollmentEntry(1, reference, reference, True, None, None)
+        await members.import_roster(tx, keyring, ORGANIZATION, [person], ())
+        await members.import_enrollments(tx, keyring, ORGANIZATION, connection.id, [enrolled], ())
+        found = await members.find_member(tx, keyring, ORGANIZATION, reference)
+    account = await account_of_member(tx, ORGANIZATION, found.id) if found else None
+    if found is None or account is None:
+        raise RuntimeError("the canary has no account")  # both are made in one transaction, or neither is
+    return Principal(ORGANIZATION, account.id, Role.MEMBER, found.id)
+
+
+def flight(where: Nest, to: str, now: datetime) -> Flight:
+    """A delivery that no other is like. What it says is seen again on the timeline."""
+    body = json.dumps(
+        {
+            "id": f"canary-{now.isoformat()}",
+            "type": "new_account.credit_card",
+            "member": where.reference,
+            "summary": "Sent by Harmline itself, to see that the way is open. It is about nobody.",
+            "institution": _institution(now),
+            "opened": f"{now:%Y-%m-%d}",
+        }
+    )
+    message_id = f"canary_{int(now.timestamp())}"
+    headers = {
+        "content-type": "application/json",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": Webhook(where.secret).sign(message_id, now, body),
+    }
+    return Flight(f"{to}{where.path}", body.encode(), headers)
+
+
+def _institution(now: datetime) -> str:
+    return f"{_NAME} {now:%Y-%m-%dT%H:%M:%S}"
+
+
+async def last_kept(tx: Transaction, connection_id: UUID) -> datetime | None:
+    """When the newest canary was kept."""
+    return (await measures.last_received(tx, [connection_id])).get(connection_id)
+
+
+async def last_seen(tx: Transaction, context: Context, where: Nest) -> datetime | None:
+    """When the newest canary came in that stands on its member's timeline, as the member reads it. Writes into the ledger."""
+    page = await timeline_page(tx, context, where.caller, None, 1)
+    return page.items[0].first_received_at if page.items else None
+
+
+def is_absent(now: datetime, *, seen: datetime | None, since: datetime) -> bool:
+    """Whether a canary should have been seen by now and was not. `since`: from when on this process could have sent one."""
+    due = max(seen + EVERY, since) if seen is not None else since
+    return now > due + LATE_AFTER

@@ -1,0 +1,159 @@
+"""The measuring instruments and the long experiments work, each once and short; how fast anything is, is not judged here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.campaigns import overload, soak
+from benchmarks.support.running import growth
+from benchmarks.support.wire import Wire, alert_body, request, signature
+from connectors.standard.connector import Standard
+from connectors.standard.sandbox import sign
+from tests.support.world import NOW
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def last_line(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_what_the_clients_send_is_what_a_provider_sends() -> None:
+    body, secret, moment = alert_body("a-1", "ref-M-1", 7), "whsec_" + "A" * 43 + "=", int(NOW.timestamp())
+    right = sign(secret, body, at=NOW, message_id="msg-1")
+    assert signature(secret, "msg-1", moment, body) == right["webhook-signature"]
+    raw = request(80, "/webhooks/x", secret, "msg-1", body, moment)
+    head, _, sent = raw.partition(b"\r\n\r\n")
+    assert sent == body
+    for name in ("webhook-id", "webhook-timestamp", "webhook-signature"):
+        assert f"\r\n{name}: {right[name]}".encode() in head
+    (event,) = Standard().split(body)
+    assert Standard().normalise(event).identity == ("a-1",)  # type: ignore[union-attr]
+
+
+def test_answers_are_read_however_they_are_cut() -> None:
+    whole = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\nretry-after: 5\r\n\r\nbusy"
+    for cut in range(1, len(whole)):
+        seen: list[tuple[int, bytes]] = []
+        wire = Wire(lambda wire, status, head, seen=seen: seen.append((status, wire.body)), lambda _wire: None)
+        wire.data_received(whole[:cut])
+        assert not seen
+        wire.data_received(whole[cut:])
+        assert seen == [(503, b"busy")]
+
+
+def test_memory_that_grows_is_seen() -> None:
+    flat = [{"at": 5.0 * n, "web_rss_mb": 100 + n % 3} for n in range(120)]
+    rising = [{"at": 5.0 * n, "web_rss_mb": 100 + n / 10} for n in range(120)]
+    assert abs(growth(flat, "web_rss_mb", 120) or 0) < 0.02
+    assert (growth(rising, "web_rss_mb", 120) or 0) > 0.05
+    assert growth(flat[:5], "web_rss_mb", 0) is None
+
+
+def soaked(**change: Any) -> dict[str, Any]:
+    """What a soak finds when all is well, but for one thing."""
+    accounts = {"deliveries": 12, "receipts": 10, "repeats": 1, "refused": {"not_authentic": 1}, "waiting": 0}
+    accounts |= {"events": 9, "unsplittable": 1, **dict.fromkeys(soak.EVENTS, 0), "new": 9, **change.get("accounts", {})}
+    held = {"lost": 0, "one_receipt_for_two_bodies": 0, "stored": 10, "stored_twice": 0, "stored_without_an_answer_read": 1}
+    seen = {"amiss": {}, "unanswered": 0, "done": {"forged": 1, "repeat": 1, "cut_off": 1}, **change.get("sender", {})}
+    return {
+        "sender": seen,
+        "books": {**held, **change.get("books", {}), "accounts": accounts},
+        "before": {"web_files": 20},
+        "at_rest": {"web_files": 30, "db_connections": 12, "db_stuck_in_transaction": 0, **change.get("at_rest", {})},
+        "growth": {"web": 0.01, **change.get("growth", {})},
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"books": {"lost": 1}},
+        {"books": {"stored_twice": 1}},
+        {"books": {"stored_without_an_answer_read": 2}},
+        {"books": {"one_receipt_for_two_bodies": 1}},
+        {"sender": {"amiss": {"forged and not refused": 1}}},
+        {"sender": {"unanswered": 1}},
+        {"accounts": {"deliveries": 13}},
+        {"accounts": {"waiting": 1}},
+        {"accounts": {"refused": {}, "deliveries": 11}},
+        {"accounts": {"repeats": 0, "deliveries": 11}},
+        {"accounts": {"events": 8}},
+        {"accounts": {"new": 8}},
+        {"at_rest": {"web_files": 60}},
+        {"at_rest": {"db_stuck_in_transaction": 1}},
+        {"growth": {"web": 0.06}},
+    ],
+    ids=str,
+)
+def test_a_soak_sees_what_is_broken(change: dict[str, Any]) -> None:
+    assert soak.broken(soaked(), 600) == []
+    assert len(soak.broken(soaked(**change), 600)) >= 1
+
+
+def flooded(**change: Any) -> dict[str, Any]:
+    """What an overload finds when all is well, but for one thing."""
+    flood = {"amiss": {}, "acknowledged": 10, "accepted_p99_s": 1.0, **change.get("flood", {})}
+    held = {"lost": 0, "stored_twice": 0, "one_receipt_for_two_bodies": 0, **change.get("books", {})}
+    return {"flood": flood, "books": held, "calm_after": {"amiss": {}, "statuses": {"202": 5}, **change.get("after", {})}}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"flood": {"amiss": {"hung": 1}}},
+        {"flood": {"acknowledged": 0}},
+        {"flood": {"accepted_p99_s": 2.5}},
+        {"books": {"lost": 1}},
+        {"books": {"stored_twice": 1}},
+        {"after": {"statuses": {"202": 5, "503": 1}}},
+    ],
+    ids=str,
+)
+def test_an_overload_sees_what_is_broken(change: dict[str, Any]) -> None:
+    assert overload.broken(flooded(), 2.0) == []
+    assert len(overload.broken(flooded(**change), 2.0)) == 1
+
+
+@pytest.mark.slow
+def test_the_bench_of_intake_counts_what_it_measured() -> None:
+    done = run("benchmarks.intake", "--quick", "--rounds", "1", "--seconds", "0.5")
+    found = last_line(done)
+    assert found.keys() == {"sqlite", "postgresql"}
+    assert found["postgresql"].keys() >= {"vs_naive", "vs_bare", "p99_vs_naive_p50", "at_256_vs_64"}
+    assert "Every body that was acknowledged is stored once." in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("database", ["postgresql", "sqlite"])
+def test_half_a_minute_of_soak(tmp_path: Path, database: str) -> None:
+    results = tmp_path / "soak.json"
+    arguments = ("--minutes", "0.4", "--rate", "40", "--database", database, "--seed", "7", "--results", str(results))
+    done = run("benchmarks.campaigns.soak", *arguments)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    (found,) = json.loads(results.read_text())["runs"]
+    assert found["books"]["acknowledged"] > 100
+    assert found["seed"] == 7
+
+
+@pytest.mark.slow
+def test_half_a_minute_of_overload(tmp_path: Path) -> None:
+    results = tmp_path / "overload.json"
+    arguments = ("--minutes", "0.4", "--connections", "1000", "--slowest", "20", "--results", str(results))
+    done = run("benchmarks.campaigns.overload", *arguments)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    (found,) = json.loads(results.read_text())["runs"]
+    assert found["flood"]["answers"] > found["flood"]["acknowledged"] > 0

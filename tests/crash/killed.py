@@ -1,0 +1,188 @@
+"""Asks a provider in a process of its own that dies at one chosen step of what it does in the database. Holds no tests.
+
+`python -m tests.crash.killed` has imported everything and forks one asker for each JSON order, which takes milliseconds. The
+steps are bound from outside, by the statements and commits that are seen to happen; app/ knows nothing of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import Engine, event
+from sqlalchemy.orm import Session
+
+from app.intake.asker import Asker
+from app.kit import clock, sqlite
+from app.kit.config import Settings
+from app.kit.context import open_context
+from connectors.asking import PollPlan
+from connectors.http import sandbox_allowed
+from tests.support.paged import Paged, paged_registered
+
+BEFORE_COMMIT, COMMIT_SENT, AFTER_COMMIT = "before COMMIT", "COMMIT sent, no answer heard", "after COMMIT"
+_STATEMENT = re.compile(r"\s*(?:(INSERT INTO|UPDATE|DELETE FROM)\s+(\w+)|(SELECT)\b.*?\bFROM\s+(\w+)|(\w+))", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Order:
+    """One asker: whom it asks and when by its clock. `die_at`: the how-manieth step; 0: it lives. `steps`: the file for them."""
+
+    database_url: str
+    key_file: str
+    base_url: str
+    connection: str
+    now: str
+    steps: str
+    die_at: int = 0
+
+
+@dataclass
+class Trap:
+    """Counts the steps of everything that writes. At the chosen one the process is gone."""
+
+    order: Order
+    reached: int = 0
+    committing: bool = False
+
+    def step(self, name: str) -> None:
+        """One more step."""
+        self.reached += 1
+        if self.order.die_at in (0, self.reached):
+            with Path(self.order.steps).open("a") as file:
+                file.write(name + "\n")
+        if self.order.die_at == self.reached:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def named(statement: str) -> str:
+    """A statement by its verb and its table."""
+    found = _STATEMENT.match(statement)
+    assert found is not None
+    return " ".join(part for part in found.groups() if part)
+
+
+def _reads(connection: Any) -> bool:
+    return bool(connection.get_execution_options().get("read_only"))
+
+
+def install(trap: Trap) -> None:
+    """Bind the steps to this process: around each statement of a transaction that writes, and around its commit."""
+
+    @event.listens_for(Engine, "before_cursor_execute")
+    def _before(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if not _reads(connection):
+            trap.step(f"before {named(statement)}")
+
+    @event.listens_for(Engine, "after_cursor_execute")
+    def _after(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if not _reads(connection):
+            trap.step(f"after {named(statement)}")
+
+    @event.listens_for(Engine, "commit")
+    def _commit(connection: Any) -> None:
+        trap.committing = not _reads(connection)
+        if trap.committing:
+            trap.step(BEFORE_COMMIT)
+
+    @event.listens_for(Session, "after_commit")
+    def _committed(_session: Session) -> None:
+        if trap.committing:
+            trap.step(AFTER_COMMIT)
+        trap.committing = False
+
+    _drivers(trap)
+
+
+def _drivers(trap: Trap) -> None:
+    """The database has the COMMIT, and nobody here will ever hear what came of it."""
+    execute, apart = asyncpg.Connection.execute, sqlite._Near._apart
+
+    async def _execute(self: Any, query: str, *arguments: Any, **named: Any) -> Any:
+        if query == "COMMIT;" and trap.committing:
+            sent = asyncio.ensure_future(execute(self, query, *arguments, **named))
+            await asyncio.sleep(0)
+            trap.step(COMMIT_SENT)
+            return await sent
+        return await execute(self, query, *arguments, **named)
+
+    def _apart(self: Any, fn: Any, *arguments: Any, **named: Any) -> Any:
+        done = apart(self, fn, *arguments, **named)
+        if getattr(fn, "__name__", "") == "commit" and trap.committing:
+            trap.step(COMMIT_SENT)
+        return done
+
+    asyncpg.Connection.execute = _execute
+    sqlite._Near._apart = _apart  # type: ignore[method-assign]
+
+
+async def ask(order: Order) -> None:
+    """One turn with one provider, at the order's time."""
+    clock.set_to(datetime.fromisoformat(order.now))
+    # Without an overlap each turn asks for new rows alone: what a page holds is known to whoever watches.
+    Paged.poll = PollPlan(every=timedelta(hours=1), requests_per_minute=600_000, overlap=timedelta(0))
+    context = open_context(Settings(database_url=order.database_url, key_file=Path(order.key_file)))
+    with sandbox_allowed(order.base_url), paged_registered():
+        assert await Asker(context).ask(UUID(order.connection)), "somebody else is asking"
+
+
+def run() -> None:
+    """Fork one asker for each order and say how it ended, until there are no more orders."""
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            try:
+                order = Order(**json.loads(line))
+                install(Trap(order))
+                asyncio.run(ask(order))
+            except BaseException as error:  # the parent only sees the exit code: say what it was
+                sys.stderr.write(f"{error!r}\n")
+                sys.stderr.flush()
+                os._exit(1)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
+
+
+@dataclass
+class Launcher:
+    """The process that forks askers."""
+
+    process: subprocess.Popen[str]
+
+    async def ask(self, order: Order) -> int:
+        """Let one ask; its exit code, -9 when it died as it should."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(asdict(order)) + "\n")
+        self.process.stdin.flush()
+        return int(await asyncio.to_thread(self.process.stdout.readline))
+
+
+@contextmanager
+def launcher() -> Iterator[Launcher]:
+    """Start it; it ends with the block."""
+    command = [sys.executable, "-m", "tests.crash.killed"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield Launcher(process)
+        finally:
+            process.kill()
+
+
+if __name__ == "__main__":
+    run()

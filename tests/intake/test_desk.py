@@ -1,0 +1,167 @@
+"""The desk: many deliveries, one COMMIT, each its own answer, and nobody pays for another."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import event, select
+from sqlalchemy.exc import DBAPIError
+
+from app.intake.desk import Desk, Full
+from app.intake.keeping import Row
+from app.intake.models import Receipt, ReceiptState
+from app.intake.receive import Arrival, Kept, Ready, make_ready
+from app.ledger.models import LedgerEntry
+from app.ledger.service import Act
+from connectors.verifiers import Grade, Outcome, Verification
+from tests.support.world import World
+
+AUTHENTIC = Verification(Outcome.AUTHENTIC, "standard-webhooks/v1", "k", "", None, Grade.SHARED_SECRET)
+STALE = replace(AUTHENTIC, outcome=Outcome.STALE)
+
+
+class Counter:
+    """Counts the COMMITs of a database while it is open."""
+
+    def __init__(self, world: World) -> None:
+        self.engine, self.commits = world.context.database.engine.sync_engine, 0
+
+    def _count(self, _connection: Any) -> None:
+        self.commits += 1
+
+    def __enter__(self) -> Counter:
+        event.listen(self.engine, "commit", self._count)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        event.remove(self.engine, "commit", self._count)
+
+
+async def ready(world: World, body: bytes, verification: Verification = AUTHENTIC) -> Ready:
+    connection = world.union.connection.connection
+    async with world.context.database.begin(read_only=True) as tx:
+        keys = await world.context.keyring.opened(tx, connection.organization_id)
+    return make_ready(keys, connection, Arrival(body, verification))
+
+
+async def stored(world: World) -> list[Receipt]:
+    async with world.context.database.begin(read_only=True) as tx:
+        return list((await tx.execute(select(Receipt).order_by(Receipt.id))).scalars())
+
+
+async def entries(world: World) -> int:
+    async with world.context.database.begin(read_only=True) as tx:
+        found = await tx.execute(select(LedgerEntry.id).where(LedgerEntry.kind == Act.RECEIPT))
+        return len(found.all())
+
+
+def desk(world: World, most: int = 1000) -> Desk:
+    return Desk(world.context.database, most)
+
+
+async def test_what_comes_together_is_kept_together_and_each_has_its_own_answer(world: World) -> None:
+    bodies = [json.dumps({"n": number % 150}).encode() for number in range(200)]
+    arrivals = [await ready(world, body) for body in bodies]
+    with Counter(world) as counted:
+        kept = await asyncio.gather(*(one.keep(arrival) for one in [desk(world)] for arrival in arrivals))
+    assert counted.commits <= 4, "200 deliveries, a flush for the first ones and one for the rest"
+    by_body: dict[bytes, set[object]] = {}
+    for body, answer in zip(bodies, kept, strict=True):
+        assert answer is not None
+        by_body.setdefault(body, set()).add(answer.receipt_id)
+    assert all(len(ids) == 1 for ids in by_body.values()), "the same bytes are one receipt"
+    assert sum(not answer.repeat for answer in kept if answer) == 150
+    rows = await stored(world)
+    assert (len(rows), sum(row.repeats for row in rows), await entries(world)) == (150, 50, 150)
+
+
+async def test_alone_nobody_waits(world: World) -> None:
+    """One after the other, with nothing besides: each is taken at once, however the one before it ended."""
+    one = desk(world)
+    for number in range(20):
+        answer = await asyncio.wait_for(one.keep(await ready(world, b"%d" % (number % 7))), 20)
+        assert answer is not None
+        assert answer.repeat is (number >= 7)
+
+
+async def test_one_that_the_database_refuses_spares_its_neighbours(world: World) -> None:
+    good = [await ready(world, b"good %d" % number) for number in range(10)]
+    bad = await ready(world, b"bad")
+    bad = Ready(bad.receipt_id, Row({**bad.row.receipt, "organization_id": None}, bad.row.entry, None))
+    one = desk(world)
+    answers = await asyncio.gather(*map(one.keep, [*good[:5], bad, *good[5:]]), return_exceptions=True)
+    assert isinstance(answers.pop(5), DBAPIError)
+    assert all(isinstance(answer, Kept) and not answer.repeat for answer in answers)
+    assert (len(await stored(world)), await entries(world)) == (10, 10)
+
+
+async def test_who_goes_away_does_not_stop_the_others(world: World) -> None:
+    one = desk(world)
+    waiting = [asyncio.create_task(one.keep(await ready(world, b"%d" % number))) for number in range(20)]
+    await asyncio.sleep(0)
+    for gone in waiting[::3]:
+        gone.cancel()
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(answer, Kept | asyncio.CancelledError) for answer in answers)
+    await one.close()
+    kept = {answer.receipt_id for answer in answers if isinstance(answer, Kept)}
+    assert kept <= {row.id for row in await stored(world)}
+    assert await one.keep(await ready(world, b"after")) is not None
+
+
+async def test_more_than_may_wait_are_turned_away_at_once_and_nothing_of_them_is_kept(world: World) -> None:
+    one = desk(world, most=5)
+    arrivals = [await ready(world, b"%d" % number) for number in range(40)]
+    answers = await asyncio.gather(*map(one.keep, arrivals), return_exceptions=True)
+    turned_away = sum(isinstance(answer, Full) for answer in answers)
+    assert turned_away >= 40 - 5 * 3
+    assert len(await stored(world)) == 40 - turned_away
+    assert await one.keep(await ready(world, b"later")) is not None
+
+
+@pytest.mark.parametrize("late_first", [True, False])
+async def test_of_the_same_bytes_at_once_the_one_in_time_counts(world: World, late_first: bool) -> None:
+    late, in_time = await ready(world, b"same", STALE), await ready(world, b"same")
+    one = desk(world)
+    pair = [late, in_time] if late_first else [in_time, late]
+    answers = await asyncio.gather(*map(one.keep, pair))
+    assert len({answer.receipt_id for answer in answers if answer}) == 1
+    (row,) = await stored(world)
+    assert (row.state, row.reason, row.repeats) == (ReceiptState.STORED, None, 1)
+    assert row.verification["outcome"] == Outcome.AUTHENTIC
+
+
+async def test_any_batches_give_the_same_rows_as_one_by_one(world: World) -> None:
+    draw = random.Random(4)
+    script = [(b"%d" % draw.randrange(12), draw.choice([AUTHENTIC, STALE])) for _ in range(60)]
+    for chunk in (1, 7, 60):
+        one = desk(world)
+        marked = [(b"%d/%b" % (chunk, body), verification) for body, verification in script]
+        arrivals = [await ready(world, *said) for said in marked]
+        for begin in range(0, len(arrivals), chunk):
+            await asyncio.gather(*map(one.keep, arrivals[begin : begin + chunk]))
+    rows = await stored(world)
+    told = [(row.state, row.repeats) for row in rows]
+    third = len(told) // 3
+    assert len(rows) == 3 * len({body for body, _ in script})
+    by_hash = [sorted(told[part * third : (part + 1) * third]) for part in range(3)]
+    assert by_hash[0] == by_hash[1] == by_hash[2]
+
+
+async def test_nothing_is_kept_by_a_secret_that_was_retired_in_that_very_moment(world: World) -> None:
+    """The delivery was checked against the connection as it was; the statement that keeps it finds it changed."""
+    connection = world.union.connection.connection
+    arrival = await ready(world, b"late")
+    arrival = Ready(arrival.receipt_id, replace(arrival.row, revision=connection.revision or 0))
+    async with world.context.database.begin() as tx:
+        row = await tx.get_one(type(connection), connection.id)
+        row.title = "Another name"
+    one = desk(world)
+    free = await ready(world, b"unconditional")
+    assert await asyncio.gather(one.keep(arrival), one.keep(free)) == [None, Kept(free.receipt_id, False)]
+    assert len(await stored(world)) == await entries(world) == 1

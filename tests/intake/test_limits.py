@@ -1,0 +1,115 @@
+"""How often somebody may knock: exact, bounded in memory, and nobody can use up what is another's."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from app.intake.limits import Admission, Buckets, source_of
+from app.kit.limits import Limits
+
+
+def limits(**change: float) -> Limits:
+    rates = {"connection_rate": 5, "connection_burst": 10, "address_rate": 50, "address_burst": 100}
+    return Limits(**{**rates, "forged_rate": 2, "forged_burst": 4, **change})
+
+
+def test_so_many_at_once_and_then_so_many_a_second() -> None:
+    buckets = Buckets(per_second=10, at_once=5)
+    assert [buckets.take("a", 100.0) for _ in range(5)] == [0.0] * 5
+    wait = buckets.take("a", 100.0)
+    assert wait == pytest.approx(0.1)
+    assert buckets.take("a", 100.0) == wait, "what is refused costs nothing"
+    assert buckets.take("a", 100.0 + wait + 1e-9) == 0.0
+    assert buckets.take("b", 100.0) == 0.0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_in_any_stretch_of_time_no_more_than_allowed_and_whoever_keeps_to_it_is_never_refused(seed: int) -> None:
+    dice, rate, burst = random.Random(seed), 20.0, 7
+    buckets, now, taken = Buckets(rate, burst), 0.0, []
+    for _ in range(600):
+        now += dice.choice([0.0, 0.001, 0.04, 0.3])
+        if not buckets.take("a", now):
+            taken.append(now)
+    for first in range(len(taken)):
+        for last in range(first, min(first + 60, len(taken))):
+            assert last - first + 1 <= burst + (taken[last] - taken[first]) * rate + 1e-6
+    patient = Buckets(rate, burst)
+    assert not any(patient.take("a", n / rate + 1e-6 * n) for n in range(1000))
+
+
+def test_a_rate_of_nought_sets_the_limit_aside() -> None:
+    buckets = Buckets(0, 1)
+    assert not any(buckets.take("a", 0.0) for _ in range(10_000))
+    assert len(buckets) == 0
+
+
+def test_many_addresses_gain_no_memory() -> None:
+    buckets = Buckets(1, 1, most_kept=100)
+    for number in range(10_000):
+        assert buckets.take(number, 0.0) == 0.0
+        assert len(buckets) <= 100
+    assert buckets.take(9_999, 0.0) > 0, "the latest are the ones that are remembered"
+    admission = Admission(limits(), most_kept=100)
+    for number in range(1_000):
+        address = f"198.51.{number // 250}.{number % 250}"
+        assert not admission.knock(address, f"/webhooks/{number}", 0.0)
+        admission.proved_nothing(address, f"/webhooks/{number}", 0.0)
+        assert not admission.authentic(number, f"/webhooks/{number}", 0.0)
+    kept = (admission._by_address, admission._by_connection, admission._forged, admission._good_paths)
+    assert [len(one) for one in kept] == [100] * 4
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "192.0.2.2", False),
+        ("192.0.2.1", "::ffff:192.0.2.1", True),
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("fe80::1%eth0", "fe80::2", True),
+        (None, "", True),
+        ("unix:", None, True),
+        ("192.0.2.1", None, False),
+    ],
+)
+def test_who_counts_as_one(one: str | None, other: str | None, same: bool) -> None:
+    assert (source_of(one) == source_of(other)) is same
+
+
+def test_who_proves_nothing_is_soon_not_looked_at_any_more_and_later_again() -> None:
+    admission = Admission(limits())
+    for _ in range(4):
+        assert not admission.knock("192.0.2.1", "/p", 0.0)
+        admission.proved_nothing("192.0.2.1", "/p", 0.0)
+    assert admission.knock("192.0.2.1", "/other", 0.0) == pytest.approx(0.5), "guessing another path is guessing too"
+    assert not admission.knock("192.0.2.2", "/p", 0.0)
+    assert not admission.knock("192.0.2.1", "/p", 0.51)
+
+
+def test_a_neighbour_who_guesses_holds_up_nobody_whose_deliveries_are_good() -> None:
+    admission = Admission(limits())
+    assert not admission.knock("192.0.2.1", "/good", 0.0)
+    assert not admission.authentic("connection", "/good", 0.0)
+    for number in range(50):
+        admission.proved_nothing("192.0.2.1", f"/guess/{number}", 0.0)
+    assert admission.knock("192.0.2.1", "/guess", 0.0) > 0
+    assert not admission.knock("192.0.2.1", "/good", 0.0)
+
+
+def test_forgeries_use_up_nothing_of_a_connections_own() -> None:
+    admission = Admission(limits())
+    for _ in range(1_000):
+        admission.proved_nothing("192.0.2.66", "/good", 0.0)
+    assert [admission.authentic("connection", "/good", 0.0) for _ in range(10)] == [0.0] * 10
+    assert admission.authentic("connection", "/good", 0.0) == pytest.approx(0.2)
+    assert not admission.authentic("another", "/another", 0.0)
+
+
+def test_one_address_has_its_share_whatever_it_sends_to() -> None:
+    admission = Admission(limits())
+    waits = [admission.knock("2001:db8::" + format(n, "x"), f"/{n}", 0.0) for n in range(150)]
+    assert waits.count(0.0) == 100
+    assert waits[-1] == pytest.approx(0.02)

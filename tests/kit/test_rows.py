@@ -1,0 +1,95 @@
+"""Many rows by one statement, on both databases: every kind of column comes back as it went in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+
+from app.kit.database import Database
+from app.kit.ids import uuid7
+from app.kit.letters import Letter
+from app.kit.outbox import Message
+from app.kit.rows import among, insert_missing, insert_rows, update_rows
+
+NOW = datetime(2023, 6, 1, 12, 30, 1, 250, tzinfo=UTC)
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    made = Database(database_url)
+    yield made
+    await made.close()
+
+
+def rows(number: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": uuid7(),
+            "position": at if at % 2 else None,
+            "topic": f"it's {at}",
+            "organization_id": UUID(int=at),
+            "payload": {"a": [1, None, "é"], "at": at} if at % 3 else {},
+            "created_at": NOW,
+        }
+        for at in range(number)
+    ]
+
+
+async def stored(database: Database) -> list[dict[str, Any]]:
+    names = list(Message.__table__.columns.keys())
+    async with database.begin(read_only=True) as tx:
+        found = (await tx.execute(select(*Message.__table__.columns).order_by(Message.id))).all()
+        return [dict(zip(names, row, strict=True)) for row in found]
+
+
+async def test_rows_come_back_as_they_went_in(database: Database) -> None:
+    given = rows(700)
+    async with database.begin() as tx:
+        await insert_rows(tx, Message, [])
+        await insert_rows(tx, Message, given)
+    assert await stored(database) == given
+
+
+async def test_a_row_that_is_there_is_left_as_it_is_or_is_told_apart(database: Database) -> None:
+    given = rows(10)
+    async with database.begin() as tx:
+        await insert_rows(tx, Message, given[:5])
+        again = [{**row, "topic": "other"} for row in given]
+        assert await insert_missing(tx, Message, again[3:8]) == again[5:8]
+        assert await insert_missing(tx, Message, []) == []
+        await insert_rows(tx, Message, again, unless_there=True)
+    assert [row["topic"] for row in await stored(database)] == [f"it's {at}" for at in range(5)] + ["other"] * 5
+
+
+async def test_changes_are_written_to_the_rows_with_those_keys_only(database: Database) -> None:
+    given = rows(6)
+    async with database.begin() as tx:
+        await insert_rows(tx, Message, given)
+        await update_rows(tx, Message, [])
+        await update_rows(tx, Message, [{"id": row["id"], "position": None, "payload": {"b": 2}} for row in given[:3]])
+    found = await stored(database)
+    assert [row["payload"] for row in found[:3]] == [{"b": 2}] * 3
+    assert {row["position"] for row in found[:3]} == {None}
+    assert found[3:] == given[3:]
+
+
+async def test_any_number_of_values_is_one_question(database: Database) -> None:
+    given = rows(1200)
+    async with database.begin() as tx:
+        await insert_rows(tx, Message, given)
+        found = (await tx.execute(select(Message.id).where(among(tx, Message.id, [row["id"] for row in given[:1100]])))).all()
+        none = (await tx.execute(select(Letter.id).where(among(tx, Letter.id, [])))).all()
+    assert (len(found), none) == (1100, [])
+
+
+async def test_a_row_that_breaks_a_rule_breaks_all_of_them(database: Database) -> None:
+    given = rows(4)
+    with pytest.raises(Exception, match=r"(?i)unique"):
+        async with database.begin() as tx:
+            await insert_rows(tx, Message, [*given, given[0]])
+    assert await stored(database) == []
