@@ -312,18 +312,22 @@ class Worker:
         self._fence: int | None = None
         self._lease_until: datetime | None = None
         self._known = False
+        self._limit = BATCH
 
     async def run(self) -> int:
         """Handle the next messages, and those whose time to be tried again has come; returns how many it handled."""
         if not await self._hold():
             return 0
         try:
-            return await self._next_batch() + await self._retry_due()
+            done = await self._next_batch() + await self._retry_due()
         except Fenced:
+            self._limit = max(1, self._limit // 4)  # a batch that takes longer than the lease would be fenced for ever
             metrics.LEASE_LOSSES.labels("outbox").inc()
             log.warning("another worker has taken over", consumer=self.consumer.name)
             self._lease_until = None
             return 0
+        self._limit = min(BATCH, self._limit * 2)
+        return done
 
     async def _hold(self) -> bool:
         now = clock.now()
@@ -368,7 +372,7 @@ class Worker:
 
     async def _next_batch(self) -> int:
         try:
-            return await self._handle(BATCH)
+            return await self._handle(self._limit)
         except Fenced:
             raise
         except Exception as error:  # any handler's failure: find the one message that fails, spare its neighbours

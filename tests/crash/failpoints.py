@@ -19,27 +19,27 @@ import asyncpg
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
-from app.intake import polling, receive
+from app.intake import receive, rounds
 from app.kit import sqlite
 
 FLAG = "crash.written"
-_WRITES = re.compile(r"\s*(?:WITH .*?)?(INSERT INTO|UPDATE|DELETE FROM) (\w+)", re.IGNORECASE | re.DOTALL)
+_WRITES = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)")
 
 BEFORE = {
     "before-insert": r"INSERT INTO receipt\b",
     "parsed": r"INSERT INTO event\b",
-    "cursor-set": r"UPDATE poll SET .*\bcursor=",
+    "cursor-set": r"UPDATE poll SET .*\bcursor\s*=",
 }
 AFTER = {
     "after-insert": r"INSERT INTO receipt\b",
-    "claim": r"SELECT .*\bFROM receipt JOIN connection\b.*\bLIMIT\b",
+    "claim": r"SELECT .*\bsealed\b.*\bFROM receipt\b.*\bLIMIT\b",
     "upsert": r"INSERT INTO alert\b",
     "outbox": r"INSERT INTO outbox\b",
-    "mark-done": r"UPDATE receipt SET .*\bstate=",
+    "mark-done": r"UPDATE receipt SET .*\bstate\s*=",
     "sequenced": r"UPDATE outbox SET position",
     "matched": r"INSERT INTO member_alert\b",
     "linked": r"INSERT INTO incident_alert\b",
-    "consumer-moved": r"UPDATE outbox_consumer SET position=",
+    "consumer-moved": r"UPDATE outbox_consumer SET position\s*=",
 }
 COMMITS = ("before-commit", "commit-sent-no-reply", "after-commit")
 EDGES = ("recv-body", "verified", "before-response", "half-response")
@@ -98,9 +98,7 @@ def _statements(trap: Trap) -> None:
 
     @event.listens_for(Engine, "before_cursor_execute")
     def _before(connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        written = _WRITES.match(statement)
-        if written:
-            connection.info.setdefault(FLAG, set()).add(written[2].lower())
+        connection.info.setdefault(FLAG, set()).update(_WRITES.findall(statement))
         for name, pattern in before.items():
             if pattern.search(statement):
                 trap.reached(name)
@@ -157,19 +155,19 @@ def _drivers(trap: Trap) -> None:
 
 
 def _functions(trap: Trap) -> None:
-    verify, keep_page = receive.verify, polling.Asking._keep_page
+    verify, check = receive.verify, rounds.Pages.check
 
     def _verify(*arguments: Any, **named: Any) -> Any:
         verification = verify(*arguments, **named)
         trap.reached("verified")
         return verification
 
-    async def _keep_page(self: Any, *arguments: Any, **named: Any) -> None:
+    def _check(self: Any, *arguments: Any) -> None:
         trap.reached("page-fetched")
-        await keep_page(self, *arguments, **named)
+        check(self, *arguments)
 
     receive.verify = _verify
-    polling.Asking._keep_page = _keep_page  # type: ignore[method-assign]
+    rounds.Pages.check = _check  # type: ignore[method-assign]
 
 
 def at_the_edges(app: App, trap: Trap) -> App:

@@ -24,7 +24,7 @@ from typing import Any
 from sqlalchemy import Engine, event
 
 from app import cli, main
-from app.intake import asker, polling
+from app.intake import asker, patience, polling
 from app.kit import clock, outbox
 from app.kit.config import settings
 from app.kit.migrate import head, upgrade
@@ -101,7 +101,7 @@ def serve(order: Order) -> None:
     os.environ.update(order.environment)
     settings.cache_clear()
     outbox.LEASE = polling.LEASE = asker.LEASE = LEASE
-    polling.FIRST_WAIT, polling.LONGEST_WAIT = timedelta(seconds=0.5), timedelta(seconds=2)
+    patience.FIRST_WAIT, patience.LONGEST_WAIT = timedelta(seconds=0.5), timedelta(seconds=2)
     Paged.poll = PollPlan(every=timedelta(seconds=0.5), requests_per_minute=600_000, overlap=timedelta(seconds=5))
     _trap(order)
     _wrong_clock(order)

@@ -23,28 +23,27 @@ EVERY_AWAIT = "tests/crash/test_every_await.py"
 MUTANTS = (
     Mutant(
         "acknowledged before the commit",
-        "app/kit/database.py",
-        "        async with AsyncSession(bind, expire_on_commit=False) as tx, tx.begin():\n            yield tx\n",
-        "        tx = AsyncSession(bind, expire_on_commit=False)\n        yield tx\n"
-        "        self._late = asyncio.get_running_loop().create_task(tx.commit())\n",
+        "app/intake/desk.py",
+        "                await self._announce(tx)\n        except",
+        "                await self._announce(tx)\n                for one, result in zip(batch, kept, strict=True):\n"
+        "                    one.answer.set_result(result)\n                await asyncio.sleep(0.05)\n        except",
         (EVERY_AWAIT, "-k", "receive and before and sqlite"),
     ),
     Mutant(
         "the cursor committed before the rows",
-        "app/intake/polling.py",
-        "            await self._write(tx, **cursor)\n            if page.body is not None:",
-        "            await self._write(tx, **cursor)\n        async with self.context.database.begin() as tx:\n"
-        "            if page.body is not None:",
-        ("tests/intake/test_polling.py", "-k", "dying_at_any_step and kept and sqlite"),
+        "app/intake/rounds.py",
+        "            await self.asking.write(tx, **cursor)\n            ended =",
+        "            await self.asking.write(tx, **cursor)\n        async with self.asking.context.database.begin() as tx:\n"
+        "            ended =",
+        (EVERY_AWAIT, "-k", "poll and before and sqlite"),
     ),
     Mutant(
         "looked up, then inserted",
-        "app/intake/repository.py",
-        '    new = insert.on_conflict_do_nothing(index_elements=["connection_id", "dedupe_key"]).returning(AlertRow.id)\n'
-        "    is_new = (await tx.execute(new)).scalar_one_or_none() is not None\n",
-        '    there = select(AlertRow.id).where(AlertRow.dedupe_key == values["dedupe_key"])\n'
-        "    is_new = (await tx.execute(there)).first() is None\n    if is_new:\n        await tx.execute(insert)\n",
-        ("tests/intake/test_load_and_failure.py", "-k", "two_sets_of_workers and postgresql"),
+        "app/intake/keeping.py",
+        "  ORDER BY given.connection_id, given.body_hash\n  {_AGAIN}\n",
+        "  AND NOT EXISTS (SELECT 1 FROM receipt AS r WHERE r.body_hash = given.body_hash)\n"
+        "  ORDER BY given.connection_id, given.body_hash\n",
+        ("tests/intake/test_load_and_failure.py", "-k", "thousand_times and postgresql"),
     ),
     Mutant(
         "no overlap",
@@ -91,16 +90,23 @@ MUTANTS = (
     Mutant(
         "a store that is away counts as our own mistake",
         "app/intake/handling.py",
-        "    except (OperationalError, InterfaceError):\n        raise",
-        "    except ZeroDivisionError:\n        raise",
+        "    if isinstance(error, OperationalError | InterfaceError | OSError):\n        return True",
+        "    if isinstance(error, OperationalError | InterfaceError | OSError):\n        return False",
         (EVERY_AWAIT, "-k", "normalise and before and sqlite"),
     ),
     Mutant(
         "a receipt without its ledger entry",
-        "app/intake/receive.py",
-        "    if kept_id == receipt_id:\n",
-        "    if kept_id != receipt_id:\n",
+        "app/intake/keeping.py",
+        "    await tx.execute(_EACH_ENTRY, values)\n",
+        "",
         ("tests/intake/test_door.py", "-k", "kept_with_its_ledger_entry and sqlite"),
+    ),
+    Mutant(
+        "a batch as large as ever, however long it takes",
+        "app/kit/outbox.py",
+        "            self._limit = max(1, self._limit // 4)",
+        "            self._limit = BATCH",
+        ("tests/kit/test_outbox_slow.py",),
     ),
     Mutant(
         "PostgreSQL answers before it has flushed",

@@ -137,6 +137,9 @@ class System:
             "HARMLINE_BASE_URL": f"http://127.0.0.1:{part.port}",
             "HARMLINE_PORT": str(part.port),
             "HARMLINE_WORKER_INTERVAL": "0.05",
+            "HARMLINE_CONNECTION_RATE": "0",
+            "HARMLINE_ADDRESS_RATE": "0",
+            "HARMLINE_CANARY": "false",
         }
         full = str(self.full) if self.database_url.startswith("sqlite") else None
         log, deaths = str(self.folder / f"{part.name}.log"), str(self.deaths)
