@@ -50,10 +50,10 @@ def _midnight(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-async def _count(tx: Transaction, connection_id: UUID, since: datetime, until: datetime) -> int:
-    some = select(Receipt.id).where(
-        Receipt.connection_id == connection_id, Receipt.id >= first_id_of(since), Receipt.id < first_id_of(until)
-    )
+async def _count(tx: Transaction, connection_id: UUID, since: datetime, until: datetime | None = None) -> int:
+    some = select(Receipt.id).where(Receipt.connection_id == connection_id, Receipt.id >= first_id_of(since))
+    if until is not None:
+        some = some.where(Receipt.id < first_id_of(until))
     return (await tx.execute(select(func.count()).select_from(some.limit(MOST).subquery()))).scalar_one()
 
 
@@ -78,7 +78,7 @@ async def all_odd(tx: Transaction, days: Days) -> Odd:
         deadline, newest = fresh_within(row, registry().get(row.connector)), last.get(row.id, first)
         # What is usual is learnt from the time before a silence, however long that lasts.
         whole = await days.of(tx, row.id, first, min(_midnight(now), _midnight(newest) + _DAY))
-        today = await _count(tx, row.id, now - _DAY, now + _DAY)
+        today = await _count(tx, row.id, now - _DAY)
         signs = odd(Volume(whole, today, now - newest, may_be_silent=deadline is None))
         ours = {(row.id, word) for word in signs}
         found[row.organization_id] = found.get(row.organization_id, frozenset()) | ours

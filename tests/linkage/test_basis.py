@@ -40,7 +40,7 @@ OTHERS = {
     "rules": hashed(rules="r2"),
     "exposures": hashed(exposures=EXPOSURES[1:]),
     "an earlier incident": hashed(history=History((prior(20, 2020),))),
-    "an undated one": hashed(history=History((replace(prior(20, 2023), occurred=Interval()),))),
+    "an undated one": hashed(history=History((replace(prior(20, 2024), occurred=Interval()),))),
     "a look back": hashed(history=History((), datetime(2020, 1, 1, tzinfo=UTC))),
     "no other breach": hashed(competing=()),
     "contents of the other": hashed(competing=(CompetingBreach(OTHER, EXPOSURES[:1]),)),
