@@ -21,8 +21,8 @@ class Script:
     """How one run's deliveries are made. `stride`: one in so many is about an alert; `members`: how many people."""
 
     seed: int
-    stride: int = 2
-    members: int = 20
+    stride: int = 10
+    members: int = 50
 
     def body(self, number: int) -> bytes:
         """The exact bytes of one delivery."""

@@ -25,6 +25,7 @@ from tests.crash.deliveries import Script
 ANSWER_SECONDS = 8.0
 PAUSE_SECONDS = 0.05
 AGAIN = 0.1
+ON_ONE_LINE = 20
 
 
 class Ledger:
@@ -104,14 +105,18 @@ class Sender:
 
 
 class _Line:
-    """One kept-alive connection; after a failure the next one goes to another port."""
+    """One kept-alive connection; after a failure, and every so often, the next one goes to another port."""
 
     def __init__(self, ports: list[int], place: int) -> None:
         self._ports, self._place = ports, place
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._asked = 0
 
     async def ask(self, request: bytes) -> int | None:
         """The status of the answer; None when none came."""
+        self._asked += 1
+        if self._asked % ON_ONE_LINE == 0:
+            self._go_on()
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 if self._streams is None:
@@ -120,8 +125,7 @@ class _Line:
                 writer.write(request)
                 return await self._status(reader)
         except (OSError, TimeoutError, EOFError, ValueError):
-            self.close()
-            self._place += 1
+            self._go_on()
             return None
 
     async def _status(self, reader: asyncio.StreamReader) -> int:
@@ -131,6 +135,10 @@ class _Line:
         if fields.get(b"connection") == b"close":
             self.close()
         return int(head[0].split()[1])
+
+    def _go_on(self) -> None:
+        self.close()
+        self._place += 1
 
     def close(self) -> None:
         if self._streams is not None:
