@@ -32,7 +32,7 @@ from app.intake.asker import Asker
 from app.intake.first_byte import Acknowledged, FirstByte
 from app.intake.gateway import Gateway
 from app.intake.refusals import Refusals
-from app.kit import errors, health, metrics, outbox
+from app.kit import errors, health, metrics, outbox, pulling
 from app.kit.config import Settings, settings
 from app.kit.context import Context, open_context
 from app.kit.edge import Edge
@@ -101,7 +101,7 @@ class Workers:
         self._refusals = refusals or Refusals()
         self.asker = Asker(context)
         self._consumers = consumers(context)
-        self._workers = [outbox.Worker(context.database, consumer) for consumer in self._consumers]
+        self._workers = [pulling.Worker(context.database, consumer) for consumer in self._consumers]
         self.readiness = Readiness(context, checks(self._consumers))
         self.watcher = Watcher(context, self.readiness, acknowledged or Acknowledged())
         self._postman = Postman(context.database, [mailing.sign_in_letter(context), *writing.kinds(context)])

@@ -25,7 +25,7 @@ from sqlalchemy import Engine, event
 
 from app import cli, main
 from app.intake import asker, patience, polling
-from app.kit import clock, outbox
+from app.kit import clock, pulling
 from app.kit.config import settings
 from app.kit.migrate import head, upgrade
 from connectors.asking import PollPlan
@@ -100,7 +100,7 @@ def serve(order: Order) -> None:
         os.dup2(number, target)
     os.environ.update(order.environment)
     settings.cache_clear()
-    outbox.LEASE = polling.LEASE = asker.LEASE = LEASE
+    pulling.LEASE = polling.LEASE = asker.LEASE = LEASE
     patience.FIRST_WAIT, patience.LONGEST_WAIT = timedelta(seconds=0.5), timedelta(seconds=2)
     Paged.poll = PollPlan(every=timedelta(seconds=0.5), requests_per_minute=600_000, overlap=timedelta(seconds=5))
     _trap(order)

@@ -75,7 +75,7 @@ MUTANTS = (
     ),
     Mutant(
         "a consumer without a fence",
-        "app/kit/outbox.py",
+        "app/kit/pulling.py",
         "ours = (ConsumerState.consumer == self.consumer.name, ConsumerState.fence == self._fence)",
         "ours = (ConsumerState.consumer == self.consumer.name,)",
         ("tests/kit/test_outbox.py", "-k", "slept_inside_its_handler and sqlite"),
@@ -103,7 +103,7 @@ MUTANTS = (
     ),
     Mutant(
         "a batch as large as ever, however long it takes",
-        "app/kit/outbox.py",
+        "app/kit/pulling.py",
         "            self._limit = max(1, self._limit // 4)",
         "            self._limit = BATCH",
         ("tests/kit/test_outbox_slow.py",),

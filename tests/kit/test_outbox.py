@@ -13,7 +13,8 @@ from sqlalchemy import Column, Integer, MetaData, Table, insert, select
 from app.kit import clock, outbox
 from app.kit.database import Database, Transaction
 from app.kit.ids import uuid7
-from app.kit.outbox import LAST_ATTEMPT, LEASE, Consumer, ConsumerState, Failure, Message, Worker, behind, publish, sequence
+from app.kit.outbox import LAST_ATTEMPT, Consumer, ConsumerState, Failure, Message, behind, publish, sequence
+from app.kit.pulling import BATCH, LEASE, Worker
 from tests.support.scraped import monitor
 
 on_postgresql = pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)  # SQLite has one writer at a time
@@ -78,7 +79,7 @@ async def test_messages_are_handled_once_in_order_and_only_by_who_asks_for_them(
     batches: list[int] = []
     await drain(database, Worker(database, consumer(lambda batch: batches.append(len(batch)))))
     assert await noted(database) == list(range(450))
-    assert max(batches) <= outbox.BATCH
+    assert max(batches) <= BATCH
     late = Worker(database, consumer(topics=["another", "topic"], name="late"))
     await drain(database, late)
     assert (await noted(database))[450:] == [*range(450), 999]

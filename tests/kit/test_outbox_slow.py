@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from app.kit import clock
 from app.kit.database import Database, Transaction
-from app.kit.outbox import LEASE, Consumer, Message, Worker, sequence
+from app.kit.outbox import Consumer, Message, sequence
+from app.kit.pulling import LEASE, Worker
 from tests.kit.test_outbox import DONE, NOW, note, noted, on_postgresql, say
 
 

@@ -13,9 +13,10 @@ from sqlalchemy import delete, select
 from app.access import service as access
 from app.access.models import Account
 from app.access.roles import Role
-from app.kit import clock, outbox
+from app.kit import clock
 from app.kit.letters import LEASE, Letter, LetterState
 from app.kit.outbox import ConsumerState
+from app.kit.pulling import Worker
 from app.members import service as members
 from app.notices import service
 from app.notices.models import ConsentRequest, MemberNotice
@@ -61,7 +62,7 @@ async def test_a_consumer_that_starts_again_tells_nobody_twice(mailed: Mailed) -
     async with mailed.world.context.database.begin() as tx:
         state = await tx.get_one(ConsumerState, "notices.tell")
         state.position, state.lease_until = 0, None
-    assert await outbox.Worker(mailed.world.context.database, teller()).run() > 0
+    assert await Worker(mailed.world.context.database, teller()).run() > 0
     await mailed.world.workers.drain()
     assert mailed.count == before == {AVERY: 2}
 

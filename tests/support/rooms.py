@@ -29,7 +29,8 @@ from app.kit.database import Database
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
 from app.kit.mail import Mailer
-from app.kit.outbox import Consumer, Worker, sequence
+from app.kit.outbox import Consumer, sequence
+from app.kit.pulling import Worker
 from app.ledger.models import LedgerEntry
 from app.ledger.service import SYSTEM, Act
 from app.members import service as members

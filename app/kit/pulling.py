@@ -1,0 +1,197 @@
+"""Pulling from the outbox: one consumer's next messages, under a lease with a fence.
+
+A holder that slept past its lease commits nothing. A message that cannot be handled is set aside with a time to try again,
+and never holds up the ones behind it.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+from uuid import UUID
+
+import structlog
+from sqlalchemy import BigInteger, Executable, Integer, bindparam, delete, or_, select, union_all, update
+from sqlalchemy.orm import aliased
+from structlog.contextvars import bound_contextvars
+
+from app.kit import clock, metrics
+from app.kit.database import Database, Transaction
+from app.kit.ids import uuid7
+from app.kit.outbox import LAST_ATTEMPT, Consumer, ConsumerState, Failure, Message, about, ensure
+
+log = structlog.get_logger(__name__)
+
+LEASE = timedelta(seconds=30)
+BATCH = 500
+
+
+class Fenced(Exception):
+    """Another worker has taken over: what this one did is rolled back."""
+
+
+@lru_cache(maxsize=64)
+def _next_of(topics: frozenset[str]) -> Executable:
+    """The next messages of some topics by position. Each topic is read by its own index, however many others lie between."""
+    most = bindparam("most", type_=Integer())
+    each = [
+        select(Message)
+        .where(Message.topic == topic, Message.position > bindparam("here", type_=BigInteger()))
+        .order_by(Message.position)
+        .limit(most)
+        .subquery()
+        for topic in sorted(topics)
+    ]
+    found = aliased(Message, union_all(*(select(one) for one in each)).subquery())
+    return select(found).order_by(found.position).limit(most)
+
+
+class Worker:
+    """One worker's hold on one consumer. `run` handles one batch; call it until it returns 0."""
+
+    def __init__(self, database: Database, consumer: Consumer) -> None:
+        """The lease is taken at the first `run`."""
+        self.consumer = consumer
+        self._database = database
+        self._owner = uuid7()
+        self._fence: int | None = None
+        self._lease_until: datetime | None = None
+        self._known = False
+        self._limit = BATCH
+
+    async def run(self) -> int:
+        """Handle the next messages, and those whose time to be tried again has come; returns how many it handled."""
+        if not await self._hold():
+            return 0
+        try:
+            done = await self._next_batch() + await self._retry_due()
+        except Fenced:
+            self._limit = max(1, self._limit // 4)  # a batch that takes longer than the lease would be fenced for ever
+            metrics.LEASE_LOSSES.labels("outbox").inc()
+            log.warning("another worker has taken over", consumer=self.consumer.name)
+            self._lease_until = None
+            return 0
+        self._limit = min(BATCH, self._limit * 2)
+        return done
+
+    async def _hold(self) -> bool:
+        now = clock.now()
+        if self._lease_until is not None and now < self._lease_until - LEASE / 2:
+            return True
+        async with self._database.begin() as tx:
+            if not self._known:
+                await ensure(tx, self.consumer.name)
+            free = or_(
+                ConsumerState.lease_until.is_(None),
+                ConsumerState.lease_until <= now,
+                ConsumerState.lease_owner == self._owner,
+            )
+            claim = (
+                update(ConsumerState)
+                .where(ConsumerState.consumer == self.consumer.name, free)
+                .values(lease_owner=self._owner, lease_until=now + LEASE, fence=ConsumerState.fence + 1)
+                .returning(ConsumerState.fence)
+            )
+            self._fence = (await tx.execute(claim)).scalar_one_or_none()
+        self._known = True
+        self._lease_until = now + LEASE if self._fence is not None else None
+        return self._fence is not None
+
+    async def _move(self, tx: Transaction, position: int) -> None:
+        await self._set(tx, position=position)
+
+    async def _still_ours(self, tx: Transaction) -> None:
+        await self._set(tx, fence=self._fence)
+
+    async def _set(self, tx: Transaction, **values: int | None) -> None:
+        """Write the consumer's row and hold it until the end of the transaction. Raises Fenced when it is another's."""
+        ours = (ConsumerState.consumer == self.consumer.name, ConsumerState.fence == self._fence)
+        written = update(ConsumerState).where(*ours).values(**values).returning(ConsumerState.fence)
+        if (await tx.execute(written)).scalar_one_or_none() is None:
+            raise Fenced
+
+    async def _messages(self, tx: Transaction, limit: int) -> Sequence[Message]:
+        here = (await tx.execute(select(ConsumerState.position).where(ConsumerState.consumer == self.consumer.name))).scalar_one()
+        query = _next_of(self.consumer.topics)
+        return (await tx.execute(query, {"here": here, "most": limit})).scalars().all()
+
+    async def _next_batch(self) -> int:
+        try:
+            return await self._handle(self._limit)
+        except Fenced:
+            raise
+        except Exception as error:  # any handler's failure: find the one message that fails, spare its neighbours
+            log.warning("batch failed, going one by one", consumer=self.consumer.name, error=type(error).__name__)
+        return await self._one_by_one()
+
+    async def _handle(self, limit: int) -> int:
+        async with self._database.begin() as tx:
+            messages = await self._messages(tx, limit)
+            if messages:
+                with bound_contextvars(consumer=self.consumer.name, **about(messages)):
+                    await self.consumer.handle(tx, messages)
+                await self._move(tx, messages[-1].position or 0)
+        self._tell(messages)
+        return len(messages)
+
+    def _tell(self, messages: Sequence[Message]) -> None:
+        """Say that these messages are handled, now that they are."""
+        now = clock.now()
+        for message in messages:
+            metrics.lag(self.consumer.name, message.created_at, now)
+        if messages:
+            log.info("messages handled", consumer=self.consumer.name, messages=len(messages), **about(messages))
+
+    async def _one_by_one(self) -> int:
+        for handled in range(BATCH):
+            try:
+                if await self._handle(1) == 0:
+                    return handled
+            except Fenced:
+                raise
+            except Exception as error:  # set this one aside, whatever it was
+                await self._set_aside(error)
+        return BATCH
+
+    async def _set_aside(self, error: Exception) -> None:
+        async with self._database.begin() as tx:
+            for message in await self._messages(tx, 1):
+                log.error("message set aside", consumer=self.consumer.name, message=str(message.id), error=_what(error))
+                tx.add(_failure(self.consumer.name, message.id, 1, error))
+                await self._move(tx, message.position or 0)
+
+    async def _retry_due(self) -> int:
+        async with self._database.begin(read_only=True) as tx:
+            due = select(Failure).where(Failure.consumer == self.consumer.name, Failure.next_attempt_at <= clock.now())
+            failures = (await tx.execute(due.limit(BATCH))).scalars().all()
+        for failure in failures:
+            await self._retry(failure)
+        return len(failures)
+
+    async def _retry(self, failure: Failure) -> None:
+        this = (Failure.consumer == failure.consumer, Failure.message_id == failure.message_id)
+        try:
+            async with self._database.begin() as tx:
+                message = await tx.get_one(Message, failure.message_id)
+                with bound_contextvars(consumer=self.consumer.name, **about([message])):
+                    await self.consumer.handle(tx, [message])
+                await tx.execute(delete(Failure).where(*this))
+                await self._still_ours(tx)
+            self._tell([message])
+        except Fenced:
+            raise
+        except Exception as error:  # still failing: wait longer, in the end keep it and alarm
+            log.error("message failed again", consumer=failure.consumer, attempts=failure.attempts, error=_what(error))
+            again = _failure(failure.consumer, failure.message_id, failure.attempts + 1, error)
+            async with self._database.begin() as tx:
+                await self._still_ours(tx)
+                await tx.merge(again)
+
+
+def _what(error: Exception) -> str:
+    return type(error).__name__
+
+
+def _failure(consumer: str, message_id: UUID, attempts: int, error: Exception) -> Failure:
+    wait = timedelta(seconds=2**attempts) if attempts < LAST_ATTEMPT else None
+    due = clock.now() + wait if wait else None
+    return Failure(consumer=consumer, message_id=message_id, attempts=attempts, next_attempt_at=due, error=_what(error))
