@@ -135,7 +135,7 @@ class Intake:
             return await self._take(connection_id, token, headers, source, body)
         except Problem as refusal:
             if refusal.status in _REASONS:
-                self._count(self._doors.known(connection_id), refusal.status)
+                self._count(connection_id, token, refusal.status)
             if refusal.status == 401:
                 self._admission.proved_nothing(source, path, time.monotonic())
             raise
@@ -169,8 +169,11 @@ class Intake:
             door = None
         raise try_again()
 
-    def _count(self, door: Door | None, status: int) -> None:
-        ids = (door.connection.organization_id, door.connection.id) if door else (NOBODY, NOBODY)
+    def _count(self, connection_id: str, token: str, status: int) -> None:
+        """Count it where it was addressed to. A wrong token is no address: whoever guesses raises no connection's alarm."""
+        door = self._doors.known(connection_id)
+        known = door is not None and door.addressed(token) is not None
+        ids = (door.connection.organization_id, door.connection.id) if door and known else (NOBODY, NOBODY)
         self.refusals.count(*ids, _REASONS[status], clock.now().astimezone(UTC))
 
 

@@ -158,7 +158,7 @@ async def enroll(tx: Any, world: World, connection_id: UUID, who: dict[str, str]
 
 
 async def enroll_whom_forgers_name(stage: Stage, count: int) -> None:
-    """M-3 stands behind every reference that the made-up notices name, unless it is somebody's already."""
+    """M-3 stands behind every reference that made-up notices name and that is nobody's yet; the provider knows them."""
     named = set()
     for number in range(count):
         for event in stage.connector.split(stage.sandbox.made_up(number)):
@@ -166,6 +166,8 @@ async def enroll_whom_forgers_name(stage: Stage, count: int) -> None:
             look = stage.connector.normalise(event)
             assert isinstance(look, GoAndLook)
             named.add(look.member_ref)
+    for reference in sorted(named - WHO.keys()):
+        stage.sandbox.enrol(reference)
     async with stage.world.context.database.begin() as tx:
         await enroll(tx, stage.world, stage.connection_id, dict.fromkeys(sorted(named - WHO.keys()), "M-3"))
 

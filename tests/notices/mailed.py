@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
+from app.intake.workers import write_refusals
 from app.kit import clock
 from app.kit.letters import Letter
 from app.notices import service, workers
@@ -56,8 +57,12 @@ class Mailed:
             return await service.open_alarms(tx, tenant or self.world.union.id)
 
     async def watch(self, **later: Any) -> set[str]:
-        """Let time pass, look once, send what there is to send: which alarms of the union are open then."""
+        """Let time pass, look once, send what there is to send: which alarms of the union are open then.
+
+        What was refused is written before, as a running service writes it each second.
+        """
         clock.set_to(clock.now() + timedelta(**later))
+        await write_refusals(self.world.context.database, self.world.app.state.intake.refusals)
         await workers.watch(self.world.context)
         await self.world.workers.send_letters()
         return {str(alarm.kind) for alarm in await self.open()}
