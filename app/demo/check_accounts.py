@@ -10,7 +10,6 @@ from app.demo.expected import Told
 from app.demo.plan import REFUSED, Way
 from app.demo.play import Diary, Played
 from app.incidents.repository import unmatched_counts
-from app.intake import look_ups
 from app.intake import service as intake
 from app.intake.gateway import NOBODY
 from app.intake.schemas import Accounts
@@ -22,11 +21,10 @@ TAKEN = 202
 
 @dataclass(frozen=True)
 class Books:
-    """The house's own accounts of one organization: of each connection, and of all. `look_ups`: by state."""
+    """The house's own accounts of one organization: of each connection, and of all. `astray`: sent to no address."""
 
     connections: dict[Service, Accounts]
     total: Accounts
-    look_ups: dict[Service, dict[str, int]]
     astray: int = 0
 
     @property
@@ -52,9 +50,8 @@ async def books_of(played: Played, *, elsewhere: bool = False) -> Books:
     async with played.context.database.begin(read_only=True) as tx:
         places = {service: made.connection.id for service, made in tenant.connections.items()}
         found = {service: await intake.accounts(tx, tenant.id, place) for service, place in places.items()}
-        looked_up = {service: await look_ups.counts(tx, tenant.id, place) for service, place in places.items()}
     total = await _total(played, tenant.id)
-    return Books(found, total, looked_up, sum((await _total(played, NOBODY)).refused.values()))
+    return Books(found, total, sum((await _total(played, NOBODY)).refused.values()))
 
 
 async def _total(played: Played, organization_id: UUID) -> Accounts:
@@ -68,9 +65,6 @@ def compare_books(whose: str, told: Told, books: Books) -> Iterator[str]:
     """Every column of the accounts against the truth, connection by connection and in all, and whether they close."""
     for service, found in books.connections.items():
         yield from _compare(f"{whose}, {service.named}", told.services[service].accounts(), found)
-        wanted = {state: count for state, count in told.look_ups.get(service, {}).items() if count}
-        if books.look_ups[service] != wanted:
-            yield f"Look-ups of {whose}, {service.named}, should be {wanted} and are {books.look_ups[service]}."
     yield from _compare(f"{whose} in all", told.accounts(), books.total)
 
 

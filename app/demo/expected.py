@@ -19,7 +19,7 @@ AlertKey = tuple[Service, str]
 
 @dataclass
 class Counted:
-    """What came in, of one service or of several, and what became of it."""
+    """What came in, of one service or of several, and what became of it. `look_ups`: what was to be looked up, by state."""
 
     deliveries: int = 0
     receipts: int = 0
@@ -28,6 +28,7 @@ class Counted:
     events: Counter[str] = field(default_factory=Counter)
     stale: int = 0
     unsplittable: int = 0
+    look_ups: Counter[str] = field(default_factory=Counter)
 
     def __add__(self, other: "Counted") -> "Counted":
         """Both together."""
@@ -55,6 +56,7 @@ class Counted:
             quarantined=self.events["quarantined"],
             alerts=self.events["new"],
             unmatched=unmatched or {},
+            look_ups=dict(+self.look_ups),
             **{column: self.events[outcome] for column, outcome in names.items()},
         )
 
@@ -63,7 +65,7 @@ class Counted:
 class Told:
     """What one organization must have in the end. `incidents`: the alerts of each true incident; `first`: when the first came.
 
-    `look_ups`: what was to be looked up, by state. `set_aside`: how many alerts wait for a newer edition of a connector at first.
+    `set_aside`: how many alerts wait for a newer edition of a connector at first.
     """
 
     services: dict[Service, Counted] = field(default_factory=lambda: defaultdict(Counted))
@@ -71,7 +73,6 @@ class Told:
     incidents: dict[str, set[AlertKey]] = field(default_factory=lambda: defaultdict(set))
     first: dict[str, datetime] = field(default_factory=dict)
     unmatched: dict[str, int] = field(default_factory=dict)
-    look_ups: dict[Service, dict[str, int]] = field(default_factory=dict)
     set_aside: int = 0
 
     @property

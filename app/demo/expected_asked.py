@@ -186,12 +186,9 @@ def expect_asked(told: Told, programme: Iterable[Doing], book: Book) -> Told:
                     if not one.down:
                         one.ask(doing.at)
     for service, one in books.items():
+        one.counted.look_ups["done"] = len(one.found)
         told.services[service] = one.counted
-    told.look_ups = {
-        Service.BUREAUS: {"done": len(books[Service.BUREAUS].found), **_never_found(forged, book)},
-        Service.NIGHTLY: {"done": len(books[Service.NIGHTLY].found)},
-        Service.LISTINGS: {},
-    }
+    told.services[Service.BUREAUS].look_ups.update(_never_found(forged, book))
     told.set_aside = _set_aside(programme)
     return told
 

@@ -62,9 +62,9 @@ def notes(script: Script, result: Result) -> Iterator[str]:
     yield f"Refused: {_counted({**total.refused, **astray})}."
     yield f"Set aside: {_counted({'nothing can be cut out of it': total.unsplittable, 'signed too long ago': total.stale})}."
     yield f"Nobody's: {_counted(total.unmatched)}."
-    for service, states in books.look_ups.items():
-        if states:
-            yield f"Looked up for {service.named.removesuffix(' (invented)')}: {_counted(states)}."
+    for service, found in books.connections.items():
+        if found.look_ups:
+            yield f"Looked up for {service.named.removesuffix(' (invented)')}: {_counted(found.look_ups)}."
     lost = _lost(script)
     yield f"{lost} alerts whose notices were lost in one week came in by the daily list; the provider was down that week too."
     yield f"{script.told.set_aside} alerts with a new word were set aside, and understood after the connector was mended."

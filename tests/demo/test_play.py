@@ -4,6 +4,7 @@ import asyncio
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -68,7 +69,8 @@ def tampered(script: Script) -> Script:
     services[Service.WATCH] = replace(
         services[Service.WATCH], repeats=services[Service.WATCH].repeats + 1, deliveries=services[Service.WATCH].deliveries + 1
     )
-    looked_up = {**script.told.look_ups, Service.BUREAUS: {**script.told.look_ups[Service.BUREAUS], "unknown": 1}}
+    asked = services[Service.BUREAUS]
+    services[Service.BUREAUS] = replace(asked, look_ups=asked.look_ups + Counter(unknown=1))
     listed = next(one for one in script.programme if isinstance(one, Telling) and one.service is Service.LISTINGS)
     return replace(
         script,
@@ -80,7 +82,7 @@ def tampered(script: Script) -> Script:
             letters=letters,
             consents={**truth.consents, hushed.member: Consent(Agreement.NEVER)},
         ),
-        told=replace(script.told, services=services, incidents=told, look_ups=looked_up, set_aside=script.told.set_aside + 1),
+        told=replace(script.told, services=services, incidents=told, set_aside=script.told.set_aside + 1),
     )
 
 
@@ -98,7 +100,7 @@ NOTICED = (
     "repeats should be",
     "the plan says otherwise",
     "who never answers, sees",
-    "Look-ups of the union, Three Bureaus",
+    "Accounts of the union, Three Bureaus (invented): look_ups should be",
     "should not say that Invented Parcel Portal is another breach",
     "alerts with a new word were set aside",
     "notices of Three Bureaus",
