@@ -39,6 +39,7 @@ INCIDENT = {**MEMBERS_ONLY, Role.COUNSEL: ("other_organization",)}
 MATTER = {Role.COUNSEL: ("other_organization",)}
 ADMINS = {Role.ADMIN: ("other_organization",)}
 CASEWORKERS = {Role.CASEWORKER: ("other_organization",)}
+NOTICES = {Role.CASEWORKER: ("other_organizations_notice", "notice_to_be_asked_for", "unproven_notice")}
 UNMATCHED = ("alert_id", "external_id")
 LOSS = {"head": "oop", "amount": "120.50", "incurred_on": "2023-03-30"}
 
@@ -77,6 +78,9 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("GET", "/v1/queues/unmatched"): Example(),
     ("GET", "/v1/queues/quarantined"): Example(),
     ("GET", "/v1/queues/set-aside"): Example(),
+    ("GET", "/v1/queues/not-found"): Example(),
+    ("POST", "/v1/queues/not-found/{event_id}/retry"): Example(204, fresh=("event_id",), foreign=NOTICES),
+    ("POST", "/v1/queues/not-found/{event_id}/leave"): Example(204, fresh=("event_id",), foreign=NOTICES),
     ("POST", "/v1/queues/unmatched/{alert_id}/member"): Example(
         204, {"json": {"external_id": "{external_id}"}}, fresh=UNMATCHED, foreign=CASEWORKERS
     ),
@@ -130,6 +134,7 @@ EXAMPLES: dict[tuple[str, str], Example] = {
         303, {"data": {"external_id": "{external_id}", "sure": "yes"}}, fresh=UNMATCHED, foreign=CASEWORKERS
     ),
     ("POST", "/queues/receipts/{receipt_id}"): Example(303, fresh=("receipt_id",), foreign=CASEWORKERS),
+    ("POST", "/queues/not-found/{event_id}"): Example(303, {"data": {"todo": "leave"}}, fresh=("event_id",), foreign=NOTICES),
     ("GET", "/admin"): Example(),
     ("GET", "/admin/connections/new"): Example(query="?connector=standard"),
     ("GET", "/admin/connections/{connection_id}"): Example(foreign=ADMINS),
@@ -176,7 +181,7 @@ async def ids_for(scene: Scene, role: Role, fresh: tuple[str, ...]) -> dict[str,
 
 
 async def _queue_ids(scene: Scene, fresh: tuple[str, ...]) -> dict[str, str]:
-    """A connection, an alert that is nobody's, a member to give it to, a delivery that cannot be understood."""
+    """A connection, an alert that is nobody's and a member to give it to, a delivery not understood, a notice not found."""
     ids = {"external_id": "M-1"}
     if "connection_id" in fresh:
         ids["connection_id"] = str(await scene.polled_connection())
@@ -185,4 +190,6 @@ async def _queue_ids(scene: Scene, fresh: tuple[str, ...]) -> dict[str, str]:
         ids["alert_id"] = str(await scene.nobodys_alert())
     if "receipt_id" in fresh:
         ids["receipt_id"] = str(await scene.unreadable_receipt())
+    if "event_id" in fresh:
+        ids["event_id"] = str(await scene.notice_not_found())
     return ids

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -12,9 +14,13 @@ from app.access import service as access
 from app.access.policy import scopes_of
 from app.access.roles import Principal, Role
 from app.breaches.repository import matters_of
-from app.connections.service import create_connection
+from app.connections.service import Created, create_connection
 from app.incidents import repository as incidents
 from app.incidents.models import Unmatched
+from app.intake import look_ups, looking_up
+from app.intake.models import LookUp, LookUpState
+from app.intake.workers import write_refusals
+from app.kit import clock
 from app.kit.database import Base
 from app.kit.ids import uuid7
 from app.members import service as members
@@ -73,13 +79,39 @@ class Scene:
 
     async def polled_connection(self) -> UUID:
         """One more connection, whose provider sends signed notices and is asked about them."""
-        context, own = self.world.context, self.world.union.id
-        settings, title = {"api_key": "k", "secret": "s"}, "Credit Watch"
+        return (await self._polled(self.world.union)).connection.id
+
+    async def _polled(self, tenant: Tenant) -> Created:
+        context, settings, title = self.world.context, {"api_key": "k", "secret": "s"}, "Credit Watch"
         async with context.database.begin() as tx:
-            made = await create_connection(
-                tx, context.keyring, own, connector="crs", title=title, sender=Sender.PROVIDER, settings=settings
+            return await create_connection(
+                tx, context.keyring, tenant.id, connector="crs", title=title, sender=Sender.PROVIDER, settings=settings
             )
-        return made.connection.id
+
+    async def _notice(self, tenant: Tenant) -> LookUp:
+        """A notice that proves itself, as it came in; nobody has asked its provider yet."""
+        made = await self._polled(tenant)
+        body = json.dumps([{"type": "ALERT", "user_id": f"user-{uuid7()}", "alert_id": f"alert-{uuid7()}"}])
+        proof = base64.b64encode(made.secret.encode()).decode()
+        headers = {"content-type": "application/json", "authorization": f"Basic {proof}"}
+        assert (await self.world.client.post(made.path, content=body, headers=headers)).status_code == 202
+        await self.world.workers.drain()
+        async with self.world.context.database.begin(read_only=True) as tx:
+            return (await tx.execute(select(LookUp).where(LookUp.connection_id == made.connection.id))).scalar_one()
+
+    async def notice_not_found(self, tenant: Tenant | None = None, *, proven: bool = True, misses: int = 100) -> UUID:
+        """The event of a notice that its provider did not know, so often in a row or until nobody asks it any more."""
+        tenant = tenant or self.world.union
+        told = await self._notice(tenant)
+        async with self.world.context.database.begin() as tx:
+            row = await look_ups.row(tx, told.connection_id, told.key)
+            row.state, row.due_at, row.trusted = LookUpState.DUE, clock.now(), row.trusted and proven
+            while row.state == LookUpState.DUE and row.attempts < misses:
+                looking_up.after_a_miss(row)
+            await tx.flush()
+            waits = await look_ups.not_found(tx, tenant.id, row.event_id)
+            assert (waits is not None) is (proven and row.state == LookUpState.UNKNOWN), "a person decides about it, or not"
+        return told.event_id
 
     async def nobodys_alert(self, tenant: Tenant | None = None) -> UUID:
         """An alert under a reference that nobody is enrolled with."""
@@ -112,7 +144,8 @@ class Scene:
         return uuid7()
 
     async def digest(self) -> dict[str, str]:
-        """A hash of every row of every table, those of signing in left out."""
+        """A hash of every row of every table, those of signing in left out; what was refused so far is written first."""
+        await write_refusals(self.world.context.database, self.world.app.state.intake.refusals)
         hashes = {}
         async with self.world.context.database.begin(read_only=True) as tx:
             for table in Base.metadata.sorted_tables:
@@ -161,6 +194,11 @@ async def make_scene(world: World) -> Scene:
     foreign["alert_id"] = str(await scene.nobodys_alert(world.other))
     foreign["receipt_id"] = str(await scene.unreadable_receipt(world.other))
     foreign["account_id"] = str(await scene.staff_account(tenant=world.other))
+    scene.places |= {
+        "other_organizations_notice": {"event_id": str(await scene.notice_not_found(world.other))},
+        "notice_to_be_asked_for": {"event_id": str(await scene.notice_not_found(misses=1))},
+        "unproven_notice": {"event_id": str(await scene.notice_not_found(proven=False))},
+    }
     other = await scene.token(Role.MEMBER, who="M-2")
     scene.places["other_member"]["token_id"] = str(other[0])
     return scene

@@ -15,6 +15,7 @@ from app.intake.workers import handle_waiting
 from app.kit import clock, crypto
 from app.kit.crypto import Unreadable
 from app.kit.keyring import Lane
+from app.linkage.models import Link
 from app.members.models import Member
 from app.operations import accounts
 from app.tables import metadata
@@ -28,6 +29,8 @@ BOTH = {
     ]
 }
 WITNESSES = frozenset({"ledger_entry", "outbox", "statistics_release"})
+GO_WITH_THEIR_ROW = frozenset({"link.based_on"})
+"""Hashes without a key over what can be guessed once the person's rows are known: no key protects them, they must be deleted."""
 
 
 async def erase(world: World, number: str = "M-1") -> int:
@@ -116,6 +119,32 @@ async def test_no_row_in_plain_names_the_person_but_their_bare_row_and_the_witne
         (kept,) = (await tx.execute(select(account).where(account.c.id == account_id))).all()
         assert (kept.email_index, kept.email_sealed) == (None, None)
         assert kept.disabled_at is not None
+
+
+async def test_what_a_link_is_based_on_goes_with_its_member_and_stands_nowhere_else(world: World) -> None:
+    await world.deliver(BOTH)
+    await world.workers.drain()
+    await world.deliver(alert(id="of-1", type="inquiry.hard", summary="Another basis"))
+    await world.workers.drain()
+    before = await bases(world)
+    of_m1, of_m2 = (before[world.union.members[who]] for who in ("M-1", "M-2"))
+    assert len(of_m1) > 1, "a past link and a present one"
+    assert of_m2
+    assert None not in of_m1
+    assert await erase(world) == 204
+    after = await bases(world)
+    assert after == {world.union.members["M-2"]: of_m2}, "of the one neither present nor past links, of the other all"
+    left = str(await contents(world.context.database))
+    assert not [basis for basis in of_m1 if basis is not None and (str(basis) in left or basis.hex() in left)]
+
+
+async def bases(world: World) -> dict[UUID, set[bytes | None]]:
+    """What the links are based on, present and past, by member."""
+    found: dict[UUID, set[bytes | None]] = {}
+    async with world.context.database.begin(read_only=True) as tx:
+        for link in (await tx.execute(select(Link))).scalars():
+            found.setdefault(link.member_id, set()).add(link.based_on)
+    return found
 
 
 async def test_other_people_of_the_same_delivery_keep_what_is_theirs(world: World) -> None:
@@ -230,6 +259,8 @@ def test_every_sealed_column_is_one_that_these_tests_try_to_open() -> None:
         and column.name != "key"
         and not column.name.endswith(("_index", "_hash", "hash", "commitment", "dedupe_key"))
     }
+    assert sealed >= GO_WITH_THEIR_ROW
+    sealed -= GO_WITH_THEIR_ROW
     assert sealed == {
         "account.email_sealed",
         "connection.config_sealed",
