@@ -29,7 +29,7 @@ _TOP = r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])"
 _PATH = r"(?P<path>(?:/[A-Za-z0-9._~-]+)*)/?"
 _PROVIDER = re.compile(rf"https://(?P<host>(?:{_LABEL}\.)+{_TOP})(?P<port>:443)?{_PATH}")
 _SANDBOX = re.compile(rf"(?P<origin>http://(?P<host>127\.0\.0\.1):(?P<port>[1-9][0-9]{{0,4}})){_PATH}")
-_ORIGIN = re.compile(r"[A-Za-z]+://[^/]*")
+_ORIGIN = re.compile(r"(?<![A-Za-z])[A-Za-z]+://[^/]*")
 _TARGET = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 _CONTROL = frozenset(range(0x20)) | {0x7F}
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from jinja2 import Environment
+from jinja2 import Environment, FileSystemLoader
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -91,7 +92,7 @@ class Playground:
 
     def _written(self, base_url: str, problem: str = "") -> Response:
         sandbox = self.sandbox
-        text = _TEMPLATE.render(
+        text = _PAGES.get_template("playing.html").render(
             sandbox=sandbox,
             settings=sandbox.settings(base_url),
             base_url=base_url,
@@ -214,48 +215,4 @@ def _waits(count: int) -> str:
     return f"{count} wait to be sent." if count else "Nothing waits to be sent."
 
 
-_TEMPLATE = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
-    """<!doctype html>
-<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{{ sandbox.name }}, imitated</title>
-<style>body{font:16px/1.5 system-ui;max-width:46rem;margin:2rem auto;padding:0 1rem}
-form{border:1px solid #999;border-radius:6px;padding:.8rem;margin:1rem 0}
-label{display:block;margin:.4rem 0}input,select,button{font:inherit}code{overflow-wrap:anywhere}</style>
-<h1>{{ sandbox.name }}, imitated</h1>
-<p>Everything about it is invented; its formats are the real provider's. It answers at <code>{{ base_url }}</code>:
-{% for path in paths %}<code>{{ path }}</code> {% else %}it only sends, and answers nothing.{% endfor %}</p>
-<p>Its settings: <code>{{ settings | tojson }}</code>{% if sandbox.webhook_secret %}
-What it sends is signed with <code>{{ sandbox.webhook_secret }}</code>.{% endif %}</p>
-<p role="status"{% if problem %} id="problem"{% endif %}><strong>{{ said }}</strong></p>
-<datalist id="people">{% for one in people %}<option value="{{ one }}">{% endfor %}</datalist>
-<form method="post" action="{{ page }}/enrol"><h2>Whom it knows</h2>
-<ul>{% for one in people %}<li>{{ one }}</li>{% endfor %}</ul>
-<label>Know also (the reference, or the address) <input name="reference" required></label><button>Enrol</button></form>
-<form method="post" action="{{ page }}/happen"><h2>Let something happen</h2>
-<label>To <input name="reference" list="people" required></label>
-<label>What <select name="kind">{% for one in kinds %}<option>{{ one.value }}</option>{% endfor %}</select></label>
-<label>Days ago <input name="days_ago" inputmode="numeric" value="0"></label>
-<label>Where <input name="institution" value="Invented Lender"></label>
-<label>Last four digits <input name="last_four" maxlength="4"></label>
-<label>Amount <input name="amount" inputmode="decimal"></label><button>It happens</button></form>
-<form method="post" action="{{ page }}/send"><h2>Send what waits ({{ sandbox.to_send() }})</h2>
-<label>To the connection's address <input name="url" type="url" size="50" required></label>
-<label>In which manner <select name="manner">{% for one in manners %}<option>{{ one.value }}</option>{% endfor %}</select></label>
-<label>How many, if made up <input name="count" inputmode="numeric" value="1"> (at most {{ most }})</label>
-<button>Send</button></form>
-<form method="post" action="{{ page }}/misbehave"><h2>Let it misbehave</h2>
-<label>How <select name="fault">{% for one in faults %}<option>{{ one.value }}</option>{% endfor %}</select></label>
-<label>How often <input name="times" inputmode="numeric" value="1"></label>
-<label>Only where the path begins with <input name="path"></label>
-<label>Seconds, where it says when to come again <input name="seconds" inputmode="numeric" value="60"></label>
-<button>Misbehave</button></form>
-<form method="post" action="{{ page }}/behave">
-<ul>{% for one in waiting %}<li>{{ one.times }} × {{ one.fault.value }} {{ one.path }}</li>
-{% else %}<li>It behaves.</li>{% endfor %}</ul><button>Behave again</button></form>
-<h2>What it was asked last</h2>
-<ul>{% for one in seen %}<li>{{ one.at.strftime("%H:%M:%S") }} {{ one.method }} <code>{{ one.path }}</code></li>
-{% else %}<li>Nothing yet.</li>{% endfor %}</ul>
-<h2>What it has learnt of</h2>
-<ul>{% for one in told %}<li>{{ one }}</li>{% endfor %}</ul></html>
-"""
-)
+_PAGES = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True, lstrip_blocks=True)

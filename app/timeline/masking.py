@@ -20,9 +20,10 @@ _LEGIBLE = re.compile(
     r"|\d{1,3}(?:,\d{3}){0,2}\.\d{2}|\d{1,7}\.\d{2})(?![\w-])(?![.,:/]\d)",
     re.ASCII,
 )
+# Both are tried only where a word begins: else a long one that does not fit would be read again from each of its letters.
 _PIECE = r"(?:[^\W\d_]*\d)+[^\W\d_]*"
-_NUMBER = re.compile(rf"{_PIECE}(?:[\W_]{{1,3}}{_PIECE})*")
-_ADDRESS = re.compile(r"[^\s@<>\"']+@[^\s@<>\"']+")
+_NUMBER = re.compile(rf"(?<![^\W_]){_PIECE}(?:[\W_]{{1,3}}{_PIECE})*")
+_ADDRESS = re.compile(r"(?<![^\s@<>\"'])[^\s@<>\"']+@[^\s@<>\"']+")
 
 
 def _mask_number(match: re.Match[str]) -> str:

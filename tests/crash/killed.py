@@ -69,8 +69,9 @@ class Trap:
 
 
 def named(statement: str) -> str:
-    """A statement by its verb and its table."""
-    found = _STATEMENT.match(statement)
+    """A statement by its verb and its table; of one that does several things at once, what it writes first."""
+    several = statement.lstrip().upper().startswith("WITH")
+    found = _STATEMENT.match(statement[statement.index("INSERT INTO") :] if several and "INSERT INTO" in statement else statement)
     assert found is not None
     return " ".join(part for part in found.groups() if part)
 

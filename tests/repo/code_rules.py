@@ -15,6 +15,8 @@ HTTP_CLIENT_AT = ("connectors/http.py", "tests/", "benchmarks/")
 TRANSACTIONS_AT = (
     "app/kit/",
     "app/main.py",
+    "app/connections/doors.py",
+    "app/intake/desk.py",
     "app/operations.py",
     "app/publishing.py",
     "app/demo/",
