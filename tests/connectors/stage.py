@@ -17,10 +17,10 @@ from sqlalchemy import func, select, update
 
 from app.breaches.models import Breach, MemberEvidence
 from app.connections import service as connections
-from app.connections.models import Poll
+from app.connections.models import Poll, PollSubject
 from app.incidents.models import MemberAlert, MemberEvent
 from app.intake import asker
-from app.intake.models import AlertRow, Event, Receipt
+from app.intake.models import AlertRow, Event, LookUp, Receipt
 from app.kit import clock
 from app.members import service as members
 from app.members.roster import EnrollmentEntry
@@ -90,6 +90,13 @@ class Stage:
     async def poll(self) -> Poll:
         async with self.world.context.database.begin(read_only=True) as tx:
             return await tx.get_one(Poll, self.connection_id)
+
+    async def unanswered(self) -> int:
+        """How many people and notices had no answer the last time: what failed about one of them is its own matter."""
+        async with self.world.context.database.begin(read_only=True) as tx:
+            people = select(func.count()).where(PollSubject.connection_id == self.connection_id, PollSubject.failures > 0)
+            notices = select(func.count()).where(LookUp.connection_id == self.connection_id, LookUp.failures > 0)
+            return (await tx.execute(people)).scalar_one() + (await tx.execute(notices)).scalar_one()
 
     async def receipts(self) -> Counter[tuple[str, str]]:
         """How many receipts came by which channel, with which grade."""

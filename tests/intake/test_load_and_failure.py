@@ -17,7 +17,7 @@ from app.intake import handling
 from app.intake.workers import handle_waiting
 from app.kit import clock
 from app.kit.database import Database, Transaction
-from app.kit.outbox import LEASE
+from app.kit.pulling import LEASE
 from app.main import Workers, again_and_again
 from tests.intake.counting import books, receipts
 from tests.support.rows import contents, counts, grown
