@@ -21,8 +21,8 @@ async def test_what_a_provider_learns_late_is_found_within_the_overlap() -> None
     connector = registry()["array"]
     plan = connector.poll
     assert plan is not None
-    for number in range(3 * MOST_A_PAGE):
-        sandbox.tell(Happening("key-1", AlertKind.INQUIRY_HARD, NOW - timedelta(hours=number)))
+    for number in range(9 * MOST_A_PAGE):
+        sandbox.tell(Happening("key-1", AlertKind.INQUIRY_HARD, NOW - timedelta(minutes=20 * number)))
     late = sandbox.tell(Happening("key-1", AlertKind.INQUIRY_HARD, NOW - plan.overlap + timedelta(hours=1)))
     assert late is not None
     async with serving(sandbox) as base_url:
