@@ -78,7 +78,7 @@ MUTANTS = (
         "app/kit/pulling.py",
         "ours = (ConsumerState.consumer == self.consumer.name, ConsumerState.fence == self._fence)",
         "ours = (ConsumerState.consumer == self.consumer.name,)",
-        ("tests/kit/test_outbox.py", "-k", "slept_inside_its_handler and sqlite"),
+        ("tests/kit/test_outbox.py", "-k", "slept_inside_its_handler"),
     ),
     Mutant(
         "identity parts without their lengths",
@@ -86,13 +86,6 @@ MUTANTS = (
         'out += len(part).to_bytes(4, "big") + part',
         "out += part",
         ("tests/intake/test_understanding.py", "-k", "two_identities"),
-    ),
-    Mutant(
-        "a store that is away counts as our own mistake",
-        "app/intake/handling.py",
-        "    if isinstance(error, OperationalError | InterfaceError | OSError):\n        return True",
-        "    if isinstance(error, OperationalError | InterfaceError | OSError):\n        return False",
-        (EVERY_AWAIT, "-k", "normalise and before and sqlite"),
     ),
     Mutant(
         "a receipt without its ledger entry",
