@@ -76,8 +76,8 @@ def test_every_trouble_is_in_every_programme(seed: int) -> None:
     assert any(one.manner is Manner.FORGED and len(one.made_up) == 24 for one in at_bureaus)
     known = {one.external_id for one in script.book.enrolled[Service.BUREAUS]}
     assert script.truth.star in known - {one.external_id for one in script.book.enrolled[Service.NIGHTLY]}
-    assert script.told.look_ups[Service.BUREAUS]["unknown"] > 0
-    assert script.told.look_ups[Service.BUREAUS]["given_up"] > 0
+    assert script.told.services[Service.BUREAUS].look_ups["unknown"] > 0
+    assert script.told.services[Service.BUREAUS].look_ups["given_up"] > 0
     outage = [one for one in script.programme if isinstance(one, Outage)]
     assert len(outage) in (0, 3)
     assert all(one.at > MENDED for one in outage)
@@ -136,6 +136,6 @@ def test_what_is_fetched_is_counted_by_hand() -> None:
     assert nightly.events == Counter(new=2, non_alert=2)
     # One listing and one description; after two days nothing was added, and the week is not over.
     assert (listings.deliveries, listings.repeats, listings.events) == (2, 0, Counter(breach_record=2))
-    assert expected.look_ups[Service.BUREAUS] == {"done": 2, "unknown": 1, "given_up": 1}
+    assert dict(expected.services[Service.BUREAUS].look_ups) == {"done": 2, "unknown": 1, "given_up": 1}
     assert expected.set_aside == 1
     assert expected.incidents["T-1"] >= {(Service.BUREAUS, "lost"), (Service.NIGHTLY, "night")}

@@ -15,7 +15,7 @@ from app.incidents.models import Incident, IncidentAlert, MemberEvent, Unmatched
 from app.intake import handling, workers
 from app.intake.models import AlertRow, Event, Receipt
 from app.intake.workers import handle_waiting
-from app.kit import outbox
+from app.kit import pulling
 from app.kit.database import Database, Transaction
 from app.kit.outbox import Message
 from app.ledger.models import LedgerEntry
@@ -89,7 +89,7 @@ async def story(world: World, tenant: Tenant) -> dict[str, Any]:
 
 def batches_of(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr(workers, "BATCH", size)
-    monkeypatch.setattr(outbox, "BATCH", size)
+    monkeypatch.setattr(pulling, "BATCH", size)
 
 
 @pytest.mark.parametrize("size", [2, 500])

@@ -13,7 +13,7 @@ from sqlalchemy import delete, insert, select, update
 
 from app.intake.first_byte import Acknowledged, Told
 from app.intake.models import Event, Receipt
-from app.kit import clock
+from app.kit import clock, ids
 from app.kit.database import Transaction
 from app.kit.ids import uuid7
 from app.ledger.models import LedgerEntry
@@ -61,6 +61,12 @@ async def alarms(world: World, watcher: Watcher) -> set[str]:
     await workers.watch(world.context, await watcher.signs())
     async with world.context.database.begin(read_only=True) as tx:
         return {str(one.kind) for one in await service.open_alarms(tx, world.union.id)} & {AlarmKind.ACCOUNTS}
+
+
+@pytest.fixture(autouse=True)
+def ids_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids of a process never run backwards, but tests' clocks do: begin with none, as a new process does."""
+    monkeypatch.setattr(ids._Sequence, "last", 0)
 
 
 async def test_they_close_over_everything_that_happens(world: World) -> None:
