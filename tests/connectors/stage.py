@@ -20,7 +20,7 @@ from app.connections import service as connections
 from app.connections.models import Poll, PollSubject
 from app.incidents.models import MemberAlert, MemberEvent
 from app.intake import asker
-from app.intake.models import AlertRow, Event, LookUp, Receipt
+from app.intake.models import AlertRow, Event, LookUp, LookUpState, Receipt
 from app.kit import clock
 from app.members import service as members
 from app.members.roster import EnrollmentEntry
@@ -73,11 +73,11 @@ class Stage:
         await self.world.workers.ask()
 
     async def recover(self) -> None:
-        """The provider behaves again and has had the rest that it was given; then another process asks."""
+        """The provider behaves again and has had the rest that it and each question were given; then another process asks."""
         self.sandbox.behave()
         await self.world.workers.asker.close()
-        row = await self.poll()
-        clock.set_to(max(clock.now(), row.waits_until or clock.now()))
+        waits = [(await self.poll()).waits_until, await self._last_look_up_due()]
+        clock.set_to(max([clock.now(), *(until for until in waits if until)]))
         await self.world.workers.ask()
 
     async def ask_from_the_beginning(self) -> None:
@@ -90,6 +90,11 @@ class Stage:
     async def poll(self) -> Poll:
         async with self.world.context.database.begin(read_only=True) as tx:
             return await tx.get_one(Poll, self.connection_id)
+
+    async def _last_look_up_due(self) -> datetime | None:
+        async with self.world.context.database.begin(read_only=True) as tx:
+            failed = (LookUp.connection_id == self.connection_id, LookUp.state == LookUpState.DUE, LookUp.failures > 0)
+            return (await tx.execute(select(func.max(LookUp.due_at)).where(*failed))).scalar_one()
 
     async def unanswered(self) -> int:
         """How many people and notices had no answer the last time: what failed about one of them is its own matter."""

@@ -112,6 +112,8 @@ async def test_an_asker_killed_at_any_step_leaves_the_cursor_where_the_rows_are(
         (died_at,) = await rig.ask(die_at)
         rig.died_at[died_at] += 1
         await require_together(polled, died_at)
+        if not whole:
+            await rig.ask()  # an open round is gone on with in other steps: the next one must meet those that were counted
     assert set(rig.died_at) >= AROUND_A_PAGE | COMMITS
     await rig.ask()
     await require_together(polled, "at the end")
