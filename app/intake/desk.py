@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy.exc import DBAPIError
 
-from app.intake.receive import Kept, Ready, keep_all
-from app.kit.database import Database, Transaction
+from app.intake.receive import Kept, Ready, keep_all, keep_all_at_once
+from app.kit.database import Database
 from app.kit.errors import STORE_AWAY
-from app.kit.wakeup import announce
+from app.kit.wakeup import CHANNEL, announce
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +49,7 @@ class Desk:
     def __init__(self, database: Database, most_waiting: int, kept: Callable[[int], None] = lambda number: None) -> None:
         """`most_waiting`: how many deliveries may lie here; `kept` is told after each COMMIT how many were in it."""
         self._database = database
+        self._store = database.at_once
         self._most_waiting = most_waiting
         self._kept = kept
         self._lying: deque[_Waiting] = deque()
@@ -95,9 +96,7 @@ class Desk:
 
     async def _keep(self, batch: Sequence[_Waiting]) -> None:
         try:
-            async with self._database.begin() as tx:
-                kept = await keep_all(tx, [one.ready for one in batch])
-                await self._announce(tx)
+            kept = await self._kept_of([one.ready for one in batch])
         except Exception as error:  # whatever it was: each of them is told, or tried alone
             await self._failed(batch, error)
             return
@@ -105,13 +104,26 @@ class Desk:
         for one, result in zip(batch, kept, strict=True):
             if not one.answer.done():
                 one.answer.set_result(result)
+        if self._store is not None and self._is_time_to_announce():
+            await self._store.notify(CHANNEL)  # nobody's answer waits for it
 
-    async def _announce(self, tx: Transaction) -> None:
-        """Wake the workers; not with every batch of a crowd, whose rest they find at their next look."""
+    async def _kept_of(self, ready: Sequence[Ready]) -> list[Kept | None]:
+        """Keep a batch; returns after the COMMIT."""
+        if self._store is not None:
+            return await keep_all_at_once(self._store, ready)
+        async with self._database.begin() as tx:
+            kept = await keep_all(tx, ready)
+            if self._is_time_to_announce():
+                await announce(tx)
+        return kept
+
+    def _is_time_to_announce(self) -> bool:
+        """Not with every batch of a crowd, whose rest the workers find at their next look."""
         now = time.monotonic()
-        if now - self._announced >= ANNOUNCED_EVERY:
-            self._announced = now
-            await announce(tx)
+        if now - self._announced < ANNOUNCED_EVERY:
+            return False
+        self._announced = now
+        return True
 
     async def _failed(self, batch: Sequence[_Waiting], error: Exception) -> None:
         away = isinstance(error, _AWAY) or (isinstance(error, DBAPIError) and error.connection_invalidated)

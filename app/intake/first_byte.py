@@ -9,6 +9,8 @@ import time
 from collections import deque
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -48,6 +50,11 @@ REASONS = {
 def receipt_id() -> UUID:
     """The id of the delivery that is being answered; a new one for what does not come in at the door."""
     return _at_the_door.get() or uuid7()
+
+
+@cache
+def _answered(outcome: str) -> Any:
+    return metrics.DELIVERIES.labels(outcome)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +158,7 @@ class FirstByte:
                 outcome = "repeat"
         elif outcome == "refused":
             metrics.REFUSALS.labels(REASONS.get(answer.status or 0, "other")).inc()
-        metrics.DELIVERIES.labels(outcome).inc()
+        _answered(outcome).inc()
         left_out = lines.left_out()
         if left_out is not None:
             told = _read(scope["path"], answer.body) if answer.status == 202 else None

@@ -4,7 +4,7 @@ PostgreSQL gets one statement for the whole batch, SQLite two that are run for e
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,9 @@ from sqlalchemy import bindparam, select, text, tuple_
 
 from app.connections.models import Connection
 from app.intake.models import Receipt, ReceiptState
+from app.kit.at_once import AtOnce
 from app.kit.database import Base, Transaction
+from app.kit.rows import on_postgresql
 from app.ledger.models import LedgerEntry
 
 _BY_HAND = ("sealed", "wrapped_key", "headers_sealed", "asked_sealed", "about_index", "body_hash", "commitment")
@@ -67,24 +69,41 @@ async def keep(tx: Transaction, rows: Sequence[Row]) -> dict[tuple[UUID, bytes],
     A key is missing when its connection is no longer in the state that it was checked against: nothing of it is kept.
     No two rows may have the same key.
     """
-    ordered = sorted(rows, key=lambda row: row.key)  # two processes that keep the same rows never wait for each other in a ring
-    if tx.get_bind().dialect.name == "postgresql":
-        return await _keep_at_once(tx, ordered)
-    return await _keep_each(tx, ordered)
+    if on_postgresql(tx):
+        return _found(await (await tx.connection()).exec_driver_sql(_AT_ONCE, _by_column(rows)))
+    return await _keep_each(tx, _ordered(rows))
+
+
+async def keep_at_once(store: AtOnce, rows: Sequence[Row]) -> dict[tuple[UUID, bytes], UUID]:
+    """`keep`, as a transaction of its own: it returns after the COMMIT."""
+    return _found(await store.fetch(_AT_ONCE, *_by_column(rows)))
+
+
+def _ordered(rows: Sequence[Row]) -> list[Row]:
+    """Two processes that keep the same rows never wait for each other in a ring."""
+    return sorted(rows, key=lambda row: row.key)
+
+
+_COLUMNS = (*(f"receipt_{name}" for name in _RECEIPT), *(f"entry_{name}" for name in _ENTRY), "revision")
+"""The parameters of the statement for PostgreSQL, in their order: one array each."""
+
+
+def _array(column: str) -> str:
+    kind = _TYPES.get(column) or _TYPES.get(column.partition("_")[2], "text")
+    return f"${_COLUMNS.index(column) + 1}::{kind}[]"
 
 
 def _arrays(prefix: str, names: Sequence[str]) -> str:
-    return ", ".join(f"CAST(:{prefix}_{name} AS {_TYPES.get(name, 'text')}[])" for name in names)
+    return ", ".join(_array(f"{prefix}_{name}") for name in names)
 
 
 def _read(alias: str, names: Sequence[str]) -> str:
     return ", ".join(f"CAST({alias}.{name} AS jsonb)" if name in _JSON else f"{alias}.{name}" for name in names)
 
 
-_AT_ONCE = text(
-    f"""
+_AT_ONCE = f"""
 WITH given AS (
-  SELECT * FROM unnest({_arrays("receipt", _RECEIPT)}, CAST(:revision AS int[])) AS t({", ".join(_RECEIPT)}, revision)),
+  SELECT * FROM unnest({_arrays("receipt", _RECEIPT)}, {_array("revision")}) AS t({", ".join(_RECEIPT)}, revision)),
 kept AS (
   INSERT INTO receipt ({", ".join(_RECEIPT)})
   SELECT {_read("given", _RECEIPT)} FROM given JOIN connection ON connection.id = given.connection_id
@@ -95,21 +114,26 @@ kept AS (
 noted AS (
   INSERT INTO ledger_entry ({", ".join(_ENTRY)})
   SELECT {_read("entry", _ENTRY)}
-  FROM unnest({_arrays("entry", _ENTRY)}, CAST(:receipt_id AS uuid[])) AS entry({", ".join(_ENTRY)}, receipt_id)
+  FROM unnest({_arrays("entry", _ENTRY)}, {_array("receipt_id")}) AS entry({", ".join(_ENTRY)}, receipt_id)
   JOIN kept ON kept.id = entry.receipt_id)
 SELECT connection_id, body_hash, id FROM kept
 """
-)
 
 
-async def _keep_at_once(tx: Transaction, rows: Sequence[Row]) -> dict[tuple[UUID, bytes], UUID]:
-    columns: dict[str, list[Any]] = {f"receipt_{name}": [row.receipt[name] for row in rows] for name in _RECEIPT}
-    columns |= {f"entry_{name}": [row.entry[name] for row in rows] for name in _ENTRY}
+def _by_column(rows: Sequence[Row]) -> tuple[list[Any], ...]:
+    """The arrays that the statement takes."""
+    rows = _ordered(rows)
+    receipts, entries = [row.receipt for row in rows], [row.entry for row in rows]
+    columns = {f"receipt_{name}": [one[name] for one in receipts] for name in _RECEIPT}
+    columns |= {f"entry_{name}": [one[name] for one in entries] for name in _ENTRY}
     for name in ("receipt_verification", "entry_subjects"):
         columns[name] = [_written(value) for value in columns[name]]
     columns["revision"] = [row.revision for row in rows]
-    found = await tx.execute(_AT_ONCE, columns)
-    return {(connection_id, body_hash): receipt_id for connection_id, body_hash, receipt_id in found}
+    return tuple(columns[name] for name in _COLUMNS)
+
+
+def _found(kept: Iterable[Any]) -> dict[tuple[UUID, bytes], UUID]:
+    return {(connection_id, body_hash): receipt_id for connection_id, body_hash, receipt_id in kept}
 
 
 def _typed(statement: str, table: type[Base], names: Sequence[str], prefix: str) -> Any:

@@ -14,6 +14,7 @@ from app.intake.keeping import Row
 from app.intake.models import Channel, ReceiptState
 from app.intake.sealing import seal_receipt
 from app.kit import canonical, clock
+from app.kit.at_once import AtOnce
 from app.kit.database import Transaction
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring, OpenedKeys
@@ -135,7 +136,15 @@ async def keep_all(tx: Transaction, ready: Sequence[Ready]) -> list[Kept | None]
     The same bytes again (to the same question) are a repeat and leave no further trace. None: the connection has changed
     since the arrival was checked, nothing of it is kept, and it is to be checked again.
     """
-    held = await keeping.keep(tx, keeping.merged([one.row for one in ready]))
+    return _answers(ready, await keeping.keep(tx, keeping.merged([one.row for one in ready])))
+
+
+async def keep_all_at_once(store: AtOnce, ready: Sequence[Ready]) -> list[Kept | None]:
+    """`keep_all`, as a transaction of its own (PostgreSQL): it returns after the COMMIT."""
+    return _answers(ready, await keeping.keep_at_once(store, keeping.merged([one.row for one in ready])))
+
+
+def _answers(ready: Sequence[Ready], held: Mapping[tuple[UUID, bytes], UUID]) -> list[Kept | None]:
     found = [held.get(one.row.key) for one in ready]
     return [Kept(kept, kept != one.receipt_id) if kept else None for one, kept in zip(ready, found, strict=True)]
 

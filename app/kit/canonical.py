@@ -1,6 +1,7 @@
 """JSON in canonical form (RFC 8785), quickly where nothing in it can be written in two ways."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import rfc8785
@@ -30,7 +31,7 @@ def _is_plain(value: Any) -> bool:
             if not one.isascii():
                 return False
         elif isinstance(one, dict):
-            if not all(isinstance(name, str) and name.isascii() for name in one):
+            if not _are_plain_names(one):
                 return False
             found.extend(one.values())
         elif isinstance(one, list | tuple):
@@ -38,3 +39,10 @@ def _is_plain(value: Any) -> bool:
         elif not (one is None or (isinstance(one, int) and -_LARGEST <= one <= _LARGEST)):
             return False
     return True
+
+
+def _are_plain_names(names: Iterable[Any]) -> bool:
+    try:
+        return "".join(names).isascii()
+    except TypeError:  # not all of them are texts
+        return False

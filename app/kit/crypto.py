@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import os
+import threading
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
@@ -12,15 +13,41 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 KEY_BYTES = 32
 _NONCE_BYTES = 12
 _VERSION = b"\x01"
+_DRAWN_AT_ONCE = 4096
 
 
 class Unreadable(Exception):
     """The sealed bytes do not open with this key at this place: wrong key, wrong row, or changed bytes."""
 
 
+class _Drawn:
+    """Random bytes of the system, drawn many at once: a call for each nonce costs more than sealing with it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._bytes = b""
+        self._next = 0
+
+    def take(self, count: int) -> bytes:
+        """The next bytes; no byte is given twice."""
+        with self._lock:
+            if self._next + count > len(self._bytes):
+                self._bytes, self._next = os.urandom(_DRAWN_AT_ONCE), 0
+            self._next += count
+            return self._bytes[self._next - count : self._next]
+
+    def forget(self) -> None:
+        """Draw anew: a forked process must not give what its parent gives."""
+        self.__init__()  # type: ignore[misc]
+
+
+_drawn = _Drawn()
+os.register_at_fork(after_in_child=_drawn.forget)
+
+
 def new_key() -> bytes:
     """A fresh 256-bit key."""
-    return os.urandom(KEY_BYTES)
+    return _drawn.take(KEY_BYTES)
 
 
 def place(*parts: object) -> bytes:
@@ -46,7 +73,7 @@ class Sealer:
 
     def seal(self, plaintext: bytes, where: bytes) -> bytes:
         """See `seal`."""
-        nonce = os.urandom(_NONCE_BYTES)
+        nonce = _drawn.take(_NONCE_BYTES)
         return _VERSION + nonce + self._cipher.encrypt(nonce, plaintext, where)
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeDecorator
 
+from app.kit.at_once import AtOnce
 from app.kit.sqlite import open_engine
 
 Transaction = AsyncSession
@@ -98,6 +99,8 @@ class Database:
         parsed = make_url(url)
         self.url = url
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self.at_once: AtOnce | None = None
+        """PostgreSQL only: where single statements run that are a transaction of their own."""
         if self.is_sqlite:
             if parsed.database:
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
@@ -107,6 +110,7 @@ class Database:
             settings = {"timezone": "UTC", "synchronous_commit": "on", "plan_cache_mode": "force_custom_plan"}
             options = {"server_settings": settings}
             self.engine = create_async_engine(url, pool_size=10, max_overflow=10, connect_args=options, hide_parameters=True)
+            self.at_once = AtOnce(self.engine, settings)
         self._one_writer = asyncio.Lock()
         self.announced = asyncio.Event()
         """SQLite only: set when a transaction that announced work has committed (`kit/wakeup`)."""
@@ -129,4 +133,6 @@ class Database:
 
     async def close(self) -> None:
         """Let every connection go."""
+        if self.at_once is not None:
+            await self.at_once.close()
         await self.engine.dispose()

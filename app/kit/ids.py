@@ -1,6 +1,6 @@
 """Row ids: UUID version 7 (RFC 9562), made in Python so that both databases take them. Never secrets."""
 
-import os
+import random
 import threading
 from uuid import UUID
 
@@ -22,5 +22,5 @@ def uuid7() -> UUID:
     with _Sequence.lock:
         _Sequence.last = max(_Sequence.last + 1, milliseconds << _COUNTER_BITS)
         stamp, counter = divmod(_Sequence.last, 1 << _COUNTER_BITS)
-    tail = int.from_bytes(os.urandom(8), "big") >> 2
+    tail = random.getrandbits(62)
     return UUID(int=stamp << 80 | 0x7 << 76 | counter << 64 | 0b10 << 62 | tail)

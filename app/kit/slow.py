@@ -4,6 +4,8 @@ The server waits for ever for the next byte of a body. Everything before the bod
 """
 
 import asyncio
+from collections.abc import Awaitable, Generator
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive
@@ -28,13 +30,45 @@ def in_time(receive: Receive, limits: Limits) -> Receive:
             return await receive()
         if began is None:
             began = asyncio.get_running_loop().time()
-        try:
-            async with asyncio.timeout_at(began + min(limits.body_seconds, GRACE + came / limits.body_rate)):
-                message = await receive()
-        except TimeoutError:
-            raise HTTPException(408, headers={"Connection": "close"}) from None
+        coming = _Begun(receive())
+        if coming.message is None:
+            coming.message = await _before(began + min(limits.body_seconds, GRACE + came / limits.body_rate), coming)
+        message = coming.message
         came += len(message.get("body", b""))
         whole = not message.get("more_body", False)
         return message
 
     return timed
+
+
+class _Begun(Awaitable[Message]):
+    """What was asked for, begun at once: what is there already is `message`, and costs no deadline."""
+
+    def __init__(self, asked: Awaitable[Message]) -> None:
+        self._steps = asked.__await__()
+        self.message: Message | None = None
+        try:
+            self._waits_for = next(self._steps)
+        except StopIteration as end:
+            self.message = end.value
+
+    def __await__(self) -> Generator[Any, Any, Message]:
+        try:
+            while True:
+                try:
+                    told = yield self._waits_for
+                except BaseException as raised:  # a cancellation too belongs to what was begun
+                    self._waits_for = self._steps.throw(raised)
+                else:
+                    self._waits_for = self._steps.send(told)
+        except StopIteration as end:
+            message: Message = end.value
+            return message
+
+
+async def _before(deadline: float, coming: Awaitable[Message]) -> Message:
+    try:
+        async with asyncio.timeout_at(deadline):
+            return await coming
+    except TimeoutError:
+        raise HTTPException(408, headers={"Connection": "close"}) from None

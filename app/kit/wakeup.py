@@ -10,6 +10,7 @@ import asyncpg
 import structlog
 from sqlalchemy import event, text
 
+from app.kit.at_once import driver_options
 from app.kit.database import Database, Transaction
 from app.kit.rows import on_postgresql
 
@@ -22,8 +23,6 @@ STILL_THERE_AFTER = 30.0
 
 _NOTIFY = text(f"NOTIFY {CHANNEL}")
 _WOKEN = "wakeup"
-_NOT_ASYNCPGS = frozenset({"async_fallback", "prepared_statement_cache_size", "prepared_statement_name_func"})
-"""What an address may say to SQLAlchemy that asyncpg itself does not know."""
 
 
 async def announce(tx: Transaction) -> None:
@@ -66,9 +65,7 @@ class Listener:
             self._woken()
 
     async def _there(self) -> None:
-        engine = self._database.engine
-        options = {**engine.dialect.create_connect_args(engine.url)[1], "timeout": LONGEST_WAIT}
-        connection = await asyncpg.connect(**{name: value for name, value in options.items() if name not in _NOT_ASYNCPGS})
+        connection = await asyncpg.connect(**driver_options(self._database.engine), timeout=LONGEST_WAIT)
         try:
             ended = asyncio.Event()
             connection.add_termination_listener(lambda _: ended.set())

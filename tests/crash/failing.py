@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, TypeVar
 
+import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.orm import Session
+
+from app.kit.at_once import AtOnce
 
 T = TypeVar("T")
 
@@ -65,10 +68,29 @@ def failing_database(engine: AsyncEngine, steps: Steps, way: Way) -> Iterator[No
     for target, name, hook in hooks:
         event.listen(target, name, hook)
     try:
-        yield
+        with _failing_at_once(fail, way):
+            yield
     finally:
         for target, name, hook in hooks:
             event.remove(target, name, hook)
+
+
+@contextmanager
+def _failing_at_once(fail: Callable[..., None], way: Way) -> Iterator[None]:
+    """A statement that is a transaction of its own is one step."""
+    fetch = AtOnce.fetch
+
+    async def failing(self: AtOnce, statement: str, *values: Any) -> list[Any]:
+        if way is Way.BEFORE:
+            fail()
+        rows = await fetch(self, statement, *values)
+        if way is Way.AFTER:
+            fail()
+        return rows
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(AtOnce, "fetch", failing)
+        yield
 
 
 class _Driven(Awaitable[T]):

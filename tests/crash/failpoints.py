@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from app.intake import receive, rounds
 from app.kit import sqlite
+from app.kit.at_once import AtOnce
 
 FLAG = "crash.written"
 _WRITES = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM) (\w+)")
@@ -89,6 +90,7 @@ def install(trap: Trap) -> None:
     _statements(trap)
     _commits(trap)
     _drivers(trap)
+    _at_once(trap)
     _functions(trap)
 
 
@@ -152,6 +154,27 @@ def _drivers(trap: Trap) -> None:
         return done
 
     sqlite._Near._apart = _apart  # type: ignore[method-assign]
+
+
+def _at_once(trap: Trap) -> None:
+    """A statement that is a transaction of its own: sent, it is committed, whether or not anybody hears of it."""
+    fetch = AtOnce.fetch
+
+    async def _fetch(self: AtOnce, statement: str, *values: Any) -> list[Any]:
+        if "INSERT INTO receipt" not in statement:
+            return await fetch(self, statement, *values)
+        trap.reached("before-insert")
+        trap.reached("before-commit")
+        sent = asyncio.ensure_future(fetch(self, statement, *values))
+        if trap.point == "commit-sent-no-reply":
+            await asyncio.sleep(0.001 if trap.left <= 1 else 0)
+            trap.reached("commit-sent-no-reply")
+        rows = await sent
+        trap.reached("after-insert")
+        trap.reached("after-commit")
+        return rows
+
+    AtOnce.fetch = _fetch  # type: ignore[method-assign]
 
 
 def _functions(trap: Trap) -> None:

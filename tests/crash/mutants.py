@@ -24,9 +24,9 @@ MUTANTS = (
     Mutant(
         "acknowledged before the commit",
         "app/intake/desk.py",
-        "                await self._announce(tx)\n        except",
-        "                await self._announce(tx)\n                for one, result in zip(batch, kept, strict=True):\n"
-        "                    one.answer.set_result(result)\n                await asyncio.sleep(0.05)\n        except",
+        "            kept = await self._kept_of([one.ready for one in batch])\n",
+        "            for one in batch:\n                one.answer.set_result(Kept(one.ready.receipt_id, False))\n"
+        "            kept = await self._kept_of([one.ready for one in batch])\n",
         (EVERY_AWAIT, "-k", "receive and before and sqlite"),
     ),
     Mutant(

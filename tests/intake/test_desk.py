@@ -16,6 +16,7 @@ from app.intake.desk import Desk, Full
 from app.intake.keeping import Row
 from app.intake.models import Receipt, ReceiptState
 from app.intake.receive import Arrival, Kept, Ready, make_ready
+from app.kit.at_once import AtOnce
 from app.ledger.models import LedgerEntry
 from app.ledger.service import Act
 from connectors.verifiers import Grade, Outcome, Verification
@@ -26,12 +27,19 @@ STALE = replace(AUTHENTIC, outcome=Outcome.STALE)
 
 
 class Counter:
-    """Counts the COMMITs of a database while it is open."""
+    """Counts the COMMITs of a database while it is open; a statement that is a transaction of its own is one too."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         self.engine, self.commits = world.context.database.engine.sync_engine, 0
+        fetch = AtOnce.fetch
 
-    def _count(self, _connection: Any) -> None:
+        async def counted(*arguments: Any) -> Any:
+            self._count()
+            return await fetch(*arguments)
+
+        monkeypatch.setattr(AtOnce, "fetch", counted)
+
+    def _count(self, *_: Any) -> None:
         self.commits += 1
 
     def __enter__(self) -> Counter:
@@ -64,12 +72,14 @@ def desk(world: World, most: int = 1000) -> Desk:
     return Desk(world.context.database, most)
 
 
-async def test_what_comes_together_is_kept_together_and_each_has_its_own_answer(world: World) -> None:
+async def test_what_comes_together_is_kept_together_and_each_has_its_own_answer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bodies = [json.dumps({"n": number % 150}).encode() for number in range(200)]
     arrivals = [await ready(world, body) for body in bodies]
-    with Counter(world) as counted:
+    with Counter(world, monkeypatch) as counted:
         kept = await asyncio.gather(*(one.keep(arrival) for one in [desk(world)] for arrival in arrivals))
-    assert counted.commits <= 4, "200 deliveries, a flush for the first ones and one for the rest"
+    assert 1 <= counted.commits <= 4, "200 deliveries, a flush for the first ones and one for the rest"
     by_body: dict[bytes, set[object]] = {}
     for body, answer in zip(bodies, kept, strict=True):
         assert answer is not None

@@ -1,0 +1,81 @@
+"""Single statements, each a transaction of its own, past SQLAlchemy: what it does around one costs more than the statement.
+
+PostgreSQL only, and only for what is done a thousand times a second. Everything else goes by `Database.begin`.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+_NOT_ASYNCPGS = frozenset({"async_fallback", "prepared_statement_cache_size", "prepared_statement_name_func"})
+"""What an address may say to SQLAlchemy that asyncpg itself does not know."""
+
+LONGEST = 30.0
+"""Seconds to connect, and to be answered: a connection that hangs must not hang whoever waits behind it."""
+
+_AWAY = ("08", "40", "53", "57", "58")
+"""Classes of SQLSTATE that say nothing about the statement: it may be done as well the next time."""
+
+
+def driver_options(engine: AsyncEngine) -> dict[str, Any]:
+    """How asyncpg alone connects to where an engine does."""
+    given = engine.dialect.create_connect_args(engine.url)[1]
+    return {name: value for name, value in given.items() if name not in _NOT_ASYNCPGS}
+
+
+class AtOnce:
+    """Runs them on connections of its own: as many as statements are under way at once. Opened when needed, kept while good."""
+
+    def __init__(self, engine: AsyncEngine, settings: Mapping[str, str]) -> None:
+        """`engine`: where to connect to; `settings`: those that every connection of this house has."""
+        self._options = {**driver_options(engine), "server_settings": dict(settings)}
+        self._free: list[asyncpg.Connection] = []
+
+    async def fetch(self, statement: str, *values: Any) -> list[Any]:
+        """The rows of one statement, after its COMMIT.
+
+        Raises what SQLAlchemy would: OperationalError when the store is away, DBAPIError when it refuses the statement.
+        """
+        return await self._run(statement, *values)
+
+    async def _run(self, statement: str, *values: Any) -> list[Any]:
+        try:
+            connection = self._free.pop() if self._free else await asyncpg.connect(**self._options, timeout=LONGEST)
+            return await self._fetched(connection, statement, values)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
+            kind = DBAPIError if _is_about_the_statement(error) else OperationalError
+            raise kind("at once", None, error, hide_parameters=True) from None
+
+    async def _fetched(self, connection: asyncpg.Connection, statement: str, values: tuple[Any, ...]) -> list[Any]:
+        good = False
+        try:
+            rows: list[Any] = await connection.fetch(statement, *values, timeout=LONGEST)
+            good = True
+        except asyncpg.PostgresError:
+            good = True  # it has answered, if only with a no
+            raise
+        finally:
+            if good and not connection.is_closed():
+                self._free.append(connection)
+            else:
+                connection.terminate()
+        return rows
+
+    async def notify(self, channel: str) -> None:
+        """Wake whoever listens. It is told to nobody that it failed: a wake-up that is lost only delays."""
+        with suppress(DBAPIError):
+            await self._run(f"NOTIFY {channel}")
+
+    async def close(self) -> None:
+        """Let every connection go."""
+        while self._free:
+            await self._free.pop().close()
+
+
+def _is_about_the_statement(error: Exception) -> bool:
+    state = getattr(error, "sqlstate", None)
+    return state is not None and not state.startswith(_AWAY)

@@ -1,0 +1,81 @@
+"""Single statements that are a transaction of their own: done when they return, told as SQLAlchemy tells it when they are not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from app.kit.at_once import AtOnce
+from app.kit.database import Database
+
+pytestmark = pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+BACKEND = "SELECT pg_backend_pid()"
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    opened = Database(database_url)
+    async with opened.begin() as tx:
+        await tx.execute(text("CREATE TABLE told (number int PRIMARY KEY)"))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def store(database: Database) -> AtOnce:
+    assert database.at_once is not None
+    return database.at_once
+
+
+async def told(database: Database) -> list[int]:
+    async with database.begin(read_only=True) as tx:
+        return list((await tx.execute(text("SELECT number FROM told ORDER BY number"))).scalars())
+
+
+async def test_what_has_returned_is_committed(database: Database, store: AtOnce) -> None:
+    rows = await store.fetch("INSERT INTO told SELECT * FROM unnest($1::int[]) RETURNING number", [1, 2])
+    assert [row["number"] for row in rows] == [1, 2]
+    assert await told(database) == [1, 2]
+
+
+async def test_its_commits_are_flushed_before_they_return(store: AtOnce) -> None:
+    assert [row[0] for row in await store.fetch("SHOW synchronous_commit")] == ["on"]
+
+
+async def test_a_statement_that_is_refused_leaves_nothing_and_costs_no_connection(database: Database, store: AtOnce) -> None:
+    (before,) = await store.fetch(BACKEND)
+    with pytest.raises(DBAPIError) as refused:
+        await store.fetch("INSERT INTO told SELECT * FROM unnest($1::int[])", [1, 1])
+    assert not isinstance(refused.value, OperationalError)
+    assert "unnest" not in str(refused.value), "no statement, no value of it in any log"
+    assert await told(database) == []
+    assert await store.fetch(BACKEND) == [before]
+
+
+async def test_a_store_that_is_away_is_told_apart_and_found_again(store: AtOnce) -> None:
+    with pytest.raises(OperationalError):
+        await store.fetch("SELECT pg_terminate_backend(pg_backend_pid())")
+    (first,) = await store.fetch(BACKEND)
+    assert await store.fetch(BACKEND) == [first]
+
+
+async def test_one_that_is_given_up_takes_its_connection_along_and_no_other(database: Database, store: AtOnce) -> None:
+    given_up = asyncio.create_task(store.fetch("INSERT INTO told SELECT 1 FROM pg_sleep(30)"))
+    await asyncio.sleep(0.2)
+    given_up.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await given_up
+    await store.fetch("INSERT INTO told VALUES (2)")
+    assert await told(database) == [2]
+
+
+async def test_a_wake_up_that_fails_is_told_to_nobody(database: Database, store: AtOnce) -> None:
+    await database.engine.dispose()
+    store._options["port"] = 1
+    await store.notify("nobody")
+    with pytest.raises(OperationalError):
+        await store.fetch(BACKEND)
