@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -13,6 +14,7 @@ import uvloop
 
 from app import connection_commands, connector_commands, operations
 from app.kit import migrate as schema
+from app.kit.accepting import Server
 from app.kit.keyring import create_key_file
 from app.kit.logging import configure
 from app.kit.serving import server_options
@@ -59,14 +61,20 @@ def serve(
             raise typer.Exit(1)
         create_key_file(config.key_file)
     schema.upgrade(config.database_url)
-    uvicorn.run(
-        "app.main:create_web" if no_work else "app.main:create_app",
-        factory=True,
-        host=config.host,
-        port=config.port,
-        forwarded_allow_ips=config.trusted_proxies,
-        **server_options(config),
+    server = Server(
+        uvicorn.Config(
+            "app.main:create_web" if no_work else "app.main:create_app",
+            factory=True,
+            host=config.host,
+            port=config.port,
+            forwarded_allow_ips=config.trusted_proxies,
+            **server_options(config),
+        )
     )
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        raise typer.Exit(1)
 
 
 @cli.command()

@@ -28,6 +28,7 @@ from app.demo.providers import Providers
 from app.demo.report import accounts_table, events_table, verdict
 from app.demo.truth import BEGIN, END
 from app.kit import migrate
+from app.kit.accepting import Server
 from app.kit.config import Settings
 from app.kit.context import Context, open_context
 from app.kit.errors import Problem
@@ -179,7 +180,7 @@ async def _serve_all(settings: Settings, providers: Providers) -> None:
     app = create_app(settings)
     config = uvicorn.Config(app, host=settings.host, port=settings.port, **server_options(settings))
     async with providers.serving():
-        await uvicorn.Server(config).serve()
+        await Server(config).serve()
 
 
 if __name__ == "__main__":

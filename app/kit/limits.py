@@ -32,5 +32,5 @@ class Limits(BaseSettings):
     largest_url: Count = Field(2 * 1024, description="bytes of a request's address")
     largest_head: Count = Field(16 * 1024, description="bytes of all header fields of a request")
     most_headers: Count = Field(100, description="header fields of a request")
-    most_connections: Count = Field(1_000, description="TCP connections of this process; more are answered 503")
-    most_requests: Count = Field(1_000, description="requests of this process in work at once; more are answered 503")
+    most_connections: Count = Field(4_000, description="TCP connections of this process; more are answered 503")
+    most_requests: Count = Field(256, description="requests of this process in work at once; more are answered 503")

@@ -5,9 +5,10 @@ answered already. This protocol adds them to its own. A refusal here is a proble
 """
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.kit.errors import RETRY_SECONDS, Problem, problem_response
@@ -31,10 +32,18 @@ class Refused(Exception):
     """Ends the reading of a head; the parser passes it on as its own error."""
 
 
+@dataclass
+class Load:
+    """How many requests one server has in work, those that it only tells to come again left out."""
+
+    in_work: int = 0
+
+
 class Guarded(HttpToolsProtocol):
     """uvicorn's protocol with deadlines and bounds; `guarded_by` makes the class that a server is given."""
 
     limits: ClassVar[Limits]
+    load: ClassVar[Load]
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         """As uvicorn makes it."""
@@ -99,12 +108,29 @@ class Guarded(HttpToolsProtocol):
         self._heads += 1
         self._between = self._begun = False
         self._loose = 0
-        if len(self.tasks) >= self.limits.most_requests or self._crowded():
-            self.app = _busy
+        if self._crowded():
+            self.app = _leave
         try:
             super().on_headers_complete()
         finally:
             self.app = self.config.loaded_app
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        if app is self.config.loaded_app:
+            app = _busy if self.load.in_work >= self.limits.most_requests else self._working()
+        super()._start_asgi_task(cycle, app)
+
+    def _working(self) -> ASGIApp:
+        """The application, for one request that is counted as long as it is in work."""
+        self.load.in_work += 1
+
+        async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                await self.config.loaded_app(scope, receive, send)
+            finally:
+                self.load.in_work -= 1
+
+        return counted
 
     def on_message_complete(self) -> None:
         """The body is whole. If it was answered before, nobody else watches over what comes next."""
@@ -175,16 +201,28 @@ class Guarded(HttpToolsProtocol):
         self._timer = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
 
+_answer = problem_response(_BUSY)
+_BUSY_HEADERS = list(_answer.raw_headers)
+_BUSY_BODY: Message = {"type": "http.response.body", "body": bytes(_answer.body)}
+"""Made once: where there is too much to do, saying so must cost next to nothing."""
+
+
 async def _busy(scope: Scope, receive: Receive, send: Send) -> None:
-    answer = problem_response(_BUSY)
-    answer.headers["connection"] = "close"
-    await answer(scope, receive, send)
+    """Its connection stays: to make a new one would cost both sides more than the answer."""
+    await send({"type": "http.response.start", "status": _BUSY.status, "headers": _BUSY_HEADERS})
+    await send(_BUSY_BODY)
+
+
+async def _leave(scope: Scope, receive: Receive, send: Send) -> None:
+    """There are too many connections."""
+    await send({"type": "http.response.start", "status": _BUSY.status, "headers": [*_BUSY_HEADERS, (b"connection", b"close")]})
+    await send(_BUSY_BODY)
 
 
 def server_options(limits: Limits) -> dict[str, Any]:
     """What every server of this house is started with: no log of addresses, no name of its own, no web sockets."""
     return {
-        "http": type("GuardedBySettings", (Guarded,), {"limits": limits}),
+        "http": type("GuardedBySettings", (Guarded,), {"limits": limits, "load": Load()}),
         "ws": "none",
         "access_log": False,
         "log_config": None,

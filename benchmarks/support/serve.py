@@ -12,6 +12,7 @@ from typing import Any
 
 import uvicorn
 
+from app.kit.accepting import Server
 from app.kit.limits import Limits
 from app.kit.logging import configure
 from app.kit.serving import server_options
@@ -25,13 +26,17 @@ def options(what: str) -> dict[str, Any]:
     return server_options(Limits()) if what == "harmline" else PLAIN
 
 
-class Server(uvicorn.Server):
+class Telling(uvicorn.Server):
     """Says when it listens."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn does it, and tell."""
+        """As it is done, and tell."""
         await super().startup(sockets)
         say({"listening": self.started})
+
+
+class TellingHarmline(Telling, Server):
+    """Harmline's own server, that says so too."""
 
 
 def main(what: str, port: int) -> None:
@@ -47,7 +52,7 @@ def main(what: str, port: int) -> None:
         forwarded_allow_ips="127.0.0.1",
         **options(what),
     )
-    Server(config).run(sockets=[listener])
+    (TellingHarmline if what == "harmline" else Telling)(config).run(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import uvicorn
 
+from app.kit.accepting import Server
 from app.kit.limits import Limits
 from app.kit.serving import server_options
 from tests.support.world import World
@@ -21,7 +22,9 @@ from tests.support.world import World
 PATIENCE = 30.0
 
 
-class _Server(uvicorn.Server):
+class Quiet(Server):
+    """Harmline's own server, in the middle of a test run."""
+
     @contextlib.contextmanager
     def capture_signals(self) -> Any:
         """Signals are the test run's."""
@@ -31,7 +34,7 @@ class _Server(uvicorn.Server):
 @asynccontextmanager
 async def listening(app: Any, limits: Limits) -> AsyncIterator[int]:
     """Serve an application as `harmline serve` does; its port."""
-    server = _Server(uvicorn.Config(app, lifespan="on", timeout_graceful_shutdown=1, **server_options(limits)))
+    server = Quiet(uvicorn.Config(app, lifespan="on", timeout_graceful_shutdown=1, **server_options(limits)))
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as place:
         serving = asyncio.create_task(server.serve(sockets=[place]))
         try:

@@ -178,6 +178,16 @@ async def test_more_requests_than_can_be_worked_on_are_told_to_come_again(port: 
         if answer.status_code == 503:
             assert answer.headers["retry-after"] == "5"
             assert answer.headers["content-type"] == "application/problem+json"
+            assert "connection" not in answer.headers, "a new connection would cost both sides more than the answer did"
+
+
+async def test_who_is_told_to_come_again_takes_nobodys_place(port: int) -> None:
+    """A crowd that is refused again and again is not in work: whoever is accepted is accepted as before."""
+    limits = httpx.Limits(max_connections=38, max_keepalive_connections=38)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", limits=limits, timeout=SLACK, trust_env=False) as client:
+        for _ in range(3):
+            answers = await asyncio.gather(*(client.get("/wait") for _ in range(36)))
+            assert sum(answer.status_code == 200 for answer in answers) == 20
 
 
 async def test_idle_connections_keep_nobody_out_for_long(port: int) -> None:
