@@ -14,7 +14,7 @@ import uvloop
 
 from app import connection_commands, connector_commands, operations
 from app.kit import migrate as schema
-from app.kit.accepting import Server
+from app.kit.accepting import Server, allow_connections
 from app.kit.keyring import create_key_file
 from app.kit.logging import configure
 from app.kit.serving import server_options
@@ -61,6 +61,7 @@ def serve(
             raise typer.Exit(1)
         create_key_file(config.key_file)
     schema.upgrade(config.database_url)
+    allow_connections(config.most_connections)
     server = Server(
         uvicorn.Config(
             "app.main:create_web" if no_work else "app.main:create_app",

@@ -5,6 +5,7 @@ busy it is not, and then whoever knocks last waits for as long as the crowd stay
 """
 
 import asyncio
+import resource
 import socket
 from typing import Any
 
@@ -18,6 +19,21 @@ MOST_AT_ONCE = 128
 
 NO_MORE_FILES_SECONDS = 0.5
 """How long nobody is let in when the process may open no more files: asking again at once would be all that it does."""
+
+
+BESIDES = 512
+"""Files that a process has open besides its senders' connections."""
+
+
+def allow_connections(most: int) -> None:
+    """Let this process open as many files as it takes, as far as the system lets it; says so in the log when that is not enough."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = most + BESIDES
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < wanted:
+        log.warning("the system allows too few open files for so many connections", allowed=allowed, wanted=wanted)
 
 
 class Server(uvicorn.Server):

@@ -95,3 +95,12 @@ async def test_after_the_end_nobody_is_let_in() -> None:
         port = port_of(server)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=1)
+
+
+@pytest.mark.parametrize(("soft", "hard", "set_to"), [(1024, 10**6, 4512), (10**5, 10**6, None), (1024, 2048, 2048)])
+def test_it_may_open_as_many_files_as_it_takes(monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, set_to: int | None) -> None:
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(accepting.resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(accepting.resource, "setrlimit", lambda _, limits: asked.append(limits))
+    accepting.allow_connections(4000)
+    assert asked == ([] if set_to is None else [(set_to, hard)])
