@@ -261,7 +261,7 @@ async def test_every_row_is_reached_by_the_keyboard(world: World) -> None:
 
 
 def test_every_reason_of_ours_has_words_for_a_caseworker() -> None:
-    """What the source gives as a reason is what the labels know; a connector's own mistake is told to whoever runs the service."""
+    """What the source gives as a reason is what the labels know; a mistake of ours is told to whoever runs the service."""
     source = (ROOT / "app" / "intake" / "understanding.py").read_text()
     given = set(re.findall(r'_quarantined\("([^"]+)"', source))
     assert given | {OTHER_PERSON} == set(NOT_UNDERSTOOD)
