@@ -1,5 +1,6 @@
 """The command line: set-up, imports, replay and releases for whoever runs the service."""
 
+import asyncio
 import logging
 import os
 import sys
@@ -15,6 +16,8 @@ import uvloop
 from app import connection_commands, connector_commands, operations
 from app.kit import migrate as schema
 from app.kit.accepting import Server, allow_connections
+from app.kit.config import Settings
+from app.kit.durability import what_is_off
 from app.kit.keyring import create_key_file
 from app.kit.logging import configure
 from app.kit.serving import server_options
@@ -42,6 +45,19 @@ def _become(module: str, *arguments: str) -> None:
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - our own interpreter and module
 
 
+def _require_safe_store(config: Settings) -> None:
+    """End with 1 when the database may forget what it has said is kept."""
+    if config.unsafe_store or not (off := asyncio.run(what_is_off(config.database_url))):
+        return
+    typer.echo(
+        f"Not started: PostgreSQL runs with {', '.join(f'{name}=off' for name in off)}. If the power fails, alerts that were "
+        "acknowledged would be lost. Set each to on in postgresql.conf and let PostgreSQL read it again. "
+        "HARMLINE_UNSAFE_STORE=yes starts all the same: for tests and demonstrations only.",
+        err=True,
+    )
+    raise typer.Exit(1)
+
+
 @cli.command()
 def migrate() -> None:
     """Bring the database to the newest schema."""
@@ -60,6 +76,7 @@ def serve(
             typer.echo(f"{config.key_file} is missing: make one with `harmline keys create`, or restore it", err=True)
             raise typer.Exit(1)
         create_key_file(config.key_file)
+    _require_safe_store(config)
     schema.upgrade(config.database_url)
     allow_connections(config.most_connections)
     server = Server(
@@ -83,6 +100,7 @@ def work() -> None:
     """Work behind the doors without the web, beside processes that `serve --no-work`; any number of them, on PostgreSQL."""
     config = read_settings()
     configure(logging.getLevelNamesMapping()[config.log_level])
+    _require_safe_store(config)
     uvloop.run(work_until_stopped(config))
 
 

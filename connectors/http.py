@@ -185,6 +185,15 @@ class ProviderClient:
         """Go no faster than this from now on; counts from the last request."""
         self._pace.change(requests_per_minute)
 
+    @property
+    def rest(self) -> float:
+        """Seconds until the next request may leave; for whoever asks next from another process."""
+        return self._pace.rest()
+
+    def follow(self, rest: float | None) -> None:
+        """Send nothing for `rest` seconds: another process has just asked. None: nobody knows when; a whole turn's time."""
+        self._pace.begin_after(self._pace.period if rest is None else rest)
+
     async def get(
         self,
         path: str,

@@ -27,7 +27,7 @@ class Pace:
         self._clock = clock
         self._longest_hold = longest_hold
         self._order = asyncio.Lock()
-        self._last = self._held_until = -math.inf
+        self._last = self._held_until = self._begins = -math.inf
         self.change(requests_per_minute)
 
     def change(self, requests_per_minute: float) -> None:
@@ -40,6 +40,19 @@ class Pace:
         """Give no turn for so long. A shorter one does not take back a longer one."""
         self._held_until = max(self._held_until, self._clock() + seconds)
 
+    def begin_after(self, seconds: float) -> None:
+        """Give no turn for so long, because somebody else has just had one; at most LONGEST_TURN, whatever their clock said."""
+        self._begins = max(self._begins, self._clock() + min(seconds, LONGEST_TURN))
+
+    @property
+    def period(self) -> float:
+        """Seconds between two turns."""
+        return self._period
+
+    def rest(self) -> float:
+        """Seconds until the next turn may be had; 0: at once."""
+        return max(0.0, *self._waits())
+
     async def turn(self) -> None:
         """Wait for the next turn. TryLater when the provider wants to be left alone for longer than is waited in place."""
         async with self._order:
@@ -48,8 +61,11 @@ class Pace:
             self._last = self._clock()
 
     def _seconds(self) -> float:
-        now = self._clock()
-        held, paced = self._held_until - now, self._last + self._period - now
+        held, paced = self._waits()
         if held > self._longest_hold or paced > LONGEST_TURN:
             raise TryLater("The provider asked for patience", math.ceil(max(held, paced)))
         return max(held, paced)
+
+    def _waits(self) -> tuple[float, float]:
+        now = self._clock()
+        return self._held_until - now, max(self._last + self._period, self._begins) - now

@@ -21,12 +21,16 @@ class Fenced(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """The right to ask one connection until `until`, as long as nobody has a later `fence`."""
+    """The right to ask one connection until `until`, as long as nobody has a later `fence`.
+
+    `inherited`: whoever had it before let it run out, and so did not say when its last question left.
+    """
 
     connection_id: UUID
     owner: UUID
     fence: int
     until: datetime
+    inherited: bool = False
 
 
 def _may_be_asked(now: datetime) -> Select[UUID]:
@@ -58,20 +62,14 @@ async def claim(tx: Transaction, owner: UUID, now: datetime, until: datetime, on
     """
     query = _may_be_asked(now) if only is None else _live().where(Poll.connection_id == only, _free(now))
     earliest = case((Poll.poll_due_at <= now, Poll.poll_due_at), else_=Poll.look_ups_due_at)
-    one = (
-        query.order_by(Poll.last_attempt_at.asc().nulls_first(), earliest, Poll.connection_id)
-        .limit(1)
-        .with_for_update(skip_locked=True, of=Poll)
-    )
-    taken = (
-        update(Poll)
-        .where(Poll.connection_id == one.scalar_subquery(), _free(now))
-        .values(lease_owner=owner, lease_until=until, fence=Poll.fence + 1)
-        .returning(Poll.connection_id, Poll.fence)
-        .execution_options(synchronize_session=False)
-    )
-    row = (await tx.execute(taken)).first()
-    return None if row is None else Turn(row[0], owner, row[1], until)
+    one = query.add_columns(Poll.lease_owner).order_by(Poll.last_attempt_at.asc().nulls_first(), earliest, Poll.connection_id)
+    found = (await tx.execute(one.limit(1).with_for_update(skip_locked=True, of=Poll))).first()
+    if found is None:
+        return None
+    taken = update(Poll).where(Poll.connection_id == found[0]).returning(Poll.fence)
+    taken = taken.values(lease_owner=owner, lease_until=until, fence=Poll.fence + 1)
+    fence = (await tx.execute(taken.execution_options(synchronize_session=False))).scalar_one()
+    return Turn(found[0], owner, fence, until, inherited=found[1] is not None)
 
 
 async def end_turn(tx: Transaction, connection_id: UUID) -> None:

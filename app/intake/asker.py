@@ -95,6 +95,7 @@ class Asker:
         try:
             try:
                 asking = await self._asking(turn, connection)
+                asking.follow(poll)
             except (ProviderError, Problem) as error:
                 told = error if isinstance(error, ProviderError) else ProviderError("the settings do not fit the connector")
                 await write_failure(self._context, turn, poll, told)

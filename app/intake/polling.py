@@ -9,7 +9,7 @@ import random
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -26,6 +26,7 @@ from app.kit.context import Context
 from app.kit.database import Transaction
 from connectors.asking import Answer, Http, Login, ProviderError, TryLater
 from connectors.contract import Connector, ConnectorConfig
+from connectors.http import ProviderClient
 
 log = structlog.get_logger(__name__)
 
@@ -80,7 +81,7 @@ class Asking:
     connection: Connection
     connector: Connector
     config: ConnectorConfig
-    http: Http
+    http: ProviderClient
     turn: Turn
     kept: int = 0
 
@@ -116,6 +117,18 @@ class Asking:
         """The client, as long as the turn is ours."""
         return _Held(self)
 
+    def follow(self, poll: Poll) -> None:
+        """Go on at the pace of whoever asked last, which may have been another process."""
+        if poll.paced_until is not None:
+            self.http.follow((poll.paced_until - clock.now()).total_seconds())
+        if self.turn.inherited:
+            self.http.follow(None)
+
+    @property
+    def paced_until(self) -> datetime:
+        """Before then nobody may ask, whoever has the next turn."""
+        return clock.now() + timedelta(seconds=self.http.rest)
+
     async def hold(self) -> None:
         """Before each question: make the lease longer when half of it is over. Raises Fenced when the turn is not ours any more.
 
@@ -130,14 +143,15 @@ class Asking:
                 raise Fenced
 
     async def write(self, tx: Transaction, **values: Any) -> None:
-        """Write under the fence, and make the lease longer."""
+        """Write under the fence, make the lease longer, and say how far the pace is used up."""
         until = clock.now() + LEASE
-        await polls.write(tx, self.turn, lease_until=until, **values)
+        await polls.write(tx, self.turn, lease_until=until, paced_until=self.paced_until, **values)
         self.turn = replace(self.turn, until=until)
 
     async def _finished(self, poll: Poll, following: Following, rounding: Round, *, asked: bool) -> None:
         now = clock.now()
         done: dict[str, Any] = {"lease_owner": None, "lease_until": None, "waits_until": None, "last_attempt_at": now}
+        done["paced_until"] = self.paced_until
         if self.connector.poll is None:
             done |= {"poll_due_at": None, "sweep_due_at": None}
         if asked or following.itself:
@@ -151,7 +165,7 @@ class Asking:
     async def _failed(self, poll: Poll, following: Following, error: ProviderError) -> None:
         async with self.context.database.begin(read_only=True) as tx:
             due = await following.next_due(tx)
-        await write_failure(self.context, self.turn, poll, error, look_ups_due_at=due)
+        await write_failure(self.context, self.turn, poll, error, look_ups_due_at=due, paced_until=self.paced_until)
 
 
 async def write_failure(context: Context, turn: Turn, poll: Poll, error: ProviderError, **values: Any) -> None:

@@ -67,6 +67,10 @@ class Settings(Limits):
     canary_url: HttpUrl | None = Field(
         default=None, description="https:// origin it is sent to, instead of this process's own port"
     )
+    unsafe_store: bool = Field(
+        default=False,
+        description="start over a PostgreSQL that does not flush what it commits: for tests and demonstrations only",
+    )
     worker_interval: Annotated[float, Field(gt=0, le=60)] = 0.25
 
     @field_validator("trusted_proxies")

@@ -7,6 +7,7 @@ from app.breaches.sources import Mark
 from app.damages.schemas import Payer
 from app.incidents.identity import Answer
 from app.incidents.models import UnmatchedReason
+from app.intake.handling import OTHER_PERSON
 from app.linkage.findings import TimeOrder
 from app.timeline.wording import KINDS
 from connectors.contract import Sender
@@ -96,6 +97,21 @@ UNMATCHED: dict[UnmatchedReason, str] = {
     UnmatchedReason.EXPIRED: "Nobody answered in time; nobody can read it any more",
     UnmatchedReason.ERASED: "The member was erased",
 }
+
+NOT_UNDERSTOOD: dict[str, str] = {
+    "unknown event type": "A kind of message that Harmline does not know yet",
+    "malformed field": "A part of it is not written as this service should write it",
+    "broken item": "It is damaged or incomplete",
+    "a number or text without a canonical form": "A number or text in it cannot be kept exactly",
+    OTHER_PERSON: "It bears the number of an alert about somebody else",
+}
+_OUR_MISTAKE = "Harmline could not deal with it. Tell whoever runs the service"
+
+
+def not_understood(reason: str | None) -> str:
+    """Why something was set aside, for a caseworker. What has no words of its own is a mistake of ours."""
+    return NOT_UNDERSTOOD.get(reason or "", _OUR_MISTAKE)
+
 
 SENDERS: dict[Sender, str] = {
     Sender.PROVIDER: "The monitoring service itself",

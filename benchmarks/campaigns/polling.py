@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from app.intake.polling import LONGEST_WAIT
+from app.intake.patience import LONGEST_WAIT
 from app.kit import clock
 from app.kit.migrate import upgrade
 from connectors.sandboxing import serving

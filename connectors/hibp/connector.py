@@ -51,7 +51,7 @@ class HibpConfig(ConnectorConfig):
     api_key: SecretStr = Field(description="Your API key of 32 letters and digits")
     range_search: bool = Field(
         default=False,
-        description="Ask by the first six letters of a hash instead of by the e-mail address; needs a plan with k-anonymity",
+        description="Ask without telling whole e-mail addresses; needs a plan that offers this (“k-anonymity”)",
     )
 
 

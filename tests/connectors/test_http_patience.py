@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from connectors.answers import LONGEST_PATIENCE, patience
 from connectors.asking import TryLater
-from connectors.pace import Pace
+from connectors.pace import LONGEST_TURN, Pace
 from connectors.sandboxing import Fault, serving
 from tests.connectors.http_stage import FAST, NOW, answer, asking, saying
 from tests.connectors.test_http_answers import Echo, real_now
@@ -152,6 +152,7 @@ STEPS = st.lists(
         st.tuples(st.just("turn"), st.floats(0, 3)),
         st.tuples(st.just("pace"), st.sampled_from([1.0, 10.0, 60.0, 600.0])),
         st.tuples(st.just("hold"), st.floats(0, 4)),
+        st.tuples(st.just("begin after"), st.floats(-10, 80)),
     ),
     max_size=60,
 )
@@ -172,10 +173,15 @@ def test_no_turn_comes_too_soon_whatever_happens(steps: list[Step]) -> None:
             elif what == "hold":
                 held = max(held, clock.now + number)
                 turner.hold(number)
+            elif what == "begin after":
+                held = max(held, clock.now + number)
+                turner.begin_after(number)
             else:
                 clock.now += number
+                rest = clock.now + turner.rest()
                 await turner.turn()
                 assert clock.now >= held
+                assert clock.now == pytest.approx(rest)
                 turns.append((clock.now, 60 / rate))
 
     with pytest.MonkeyPatch.context() as patched:
@@ -183,6 +189,12 @@ def test_no_turn_comes_too_soon_whatever_happens(steps: list[Step]) -> None:
         asyncio.run(play(Pace(60, longest_hold=5, clock=clock), 60))
     for (before, _), (after, distance) in pairwise(turns):
         assert after - before >= distance
+
+
+def test_a_clock_that_was_ahead_holds_up_nobody_for_longer_than_any_turn() -> None:
+    turner = Pace(60, longest_hold=5, clock=Clock())
+    turner.begin_after(86_400)
+    assert turner.rest() == LONGEST_TURN
 
 
 @given(st.integers(1, 200), st.lists(st.floats(0, 2), min_size=1, max_size=300))

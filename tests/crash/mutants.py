@@ -108,4 +108,11 @@ MUTANTS = (
         '"synchronous_commit": "off"',
         ("tests/kit/test_database_types.py", "-k", "postgresql_commits_are_flushed"),
     ),
+    Mutant(
+        "who takes a turn over begins with a pace of its own",
+        "app/intake/polling.py",
+        "self.http.follow((poll.paced_until - clock.now()).total_seconds())",
+        "pass",
+        ("tests/intake/test_pace.py", "-k", "takes_over_goes_on and sqlite"),
+    ),
 )

@@ -1,4 +1,4 @@
-"""One scheduler process for the tests of leases: asks whoever is due until it is killed. Real clock, real database."""
+"""One scheduler process for the tests of leases: asks whoever is due until it is killed or alone. Real clock, real database."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from tests.support.paged import Paged, paged_registered
 
 
 async def main(database_url: str, key_file: str, base_url: str, every: str, lease: str, folder: str) -> None:
-    """Say in `folder` that we are ready, then ask until we are killed."""
+    """Say in `folder` that we are ready, then ask until we are killed, or whoever started us is gone."""
+    parent = os.getppid()
     Paged.poll = PollPlan(every=timedelta(seconds=float(every)), requests_per_minute=600_000, overlap=timedelta(hours=1))
     polling.LEASE = timedelta(seconds=float(lease))
     testify()
@@ -28,7 +29,7 @@ async def main(database_url: str, key_file: str, base_url: str, every: str, leas
     asker = Asker(context)
     with sandbox_allowed(base_url), paged_registered():
         (Path(folder) / f"ready-{os.getpid()}").touch()
-        while True:
+        while os.getppid() == parent:
             with suppress(OSError):
                 await asker.run_due()
             await asyncio.sleep(0.01)

@@ -172,7 +172,7 @@ async def test_new_secret_and_address_with_an_overlap_or_without(world: World) -
     answers = [(await world.deliver(alert(id=f"a-{n}"), secret=s)).status_code for n, s in enumerate((old, secret))]
     assert answers == [202, 202]
     read = text_of((await get(world, path)).text)
-    assert "An older secret is taken until 2 June 2023, 12:00 UTC." in read
+    assert "An older secret still works until 2 June 2023, 12:00 UTC." in read
     leaked = await post(world, path, todo="address", overlap="0")
     (address,) = once(leaked)
     assert "what it sends is refused" in leaked.text

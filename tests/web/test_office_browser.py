@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
 from playwright.async_api import Page, expect
 
 from app.access.roles import Role
+from app.intake import looking_up
 from app.kit import clock
-from connectors.sandboxing import Fault
+from connectors.playing import PEOPLE, Playground
+from connectors.sandboxing import Fault, serving_app
+from tests.intake.looked_up import looked_up_world
 from tests.intake.polled import polled_world
-from tests.support.world import World, alert
+from tests.support.paged import Paged
+from tests.support.world import NOW, World, alert
 from tests.web.browsing import DESK, PHONE, Site, picture, site
 from tests.web.test_queue_pages import newcomer
 
@@ -45,11 +50,12 @@ async def tab_to(page: Page, name: str, most: int = 60) -> None:
 
 
 async def test_an_admin_adds_a_connection_and_replaces_its_secret_on_a_phone(served: Site) -> None:
-    page = await served.signed_in(Role.ADMIN, device_scale_factor=2)
+    page = await served.signed_in(Role.ADMIN)
     await page.get_by_role("button", name="Add a connection").click()
     assert await fits(page)
     await page.get_by_role("link", name="Have I Been Pwned").click()
     await page.get_by_label("Name, as members will read it").fill("Breach Watch")
+    await picture(page, "add-connection", full_page=True)
     await page.get_by_role("button", name="Add it").click()
     await expect(page.get_by_text("Fill this in.")).to_be_visible()
     await expect(page.get_by_label("Name, as members will read it")).to_have_value("Breach Watch")
@@ -62,19 +68,21 @@ async def test_an_admin_adds_a_connection_and_replaces_its_secret_on_a_phone(ser
     await expect(page.get_by_text("Nothing came yet").first).to_be_visible()
     assert await fits(page)
     await page.get_by_text("Make a new secret").click()
-    await page.get_by_label("The old one is taken").first.select_option("for another week")
+    await page.get_by_label("The old one still works").first.select_option("for another week")
     await page.get_by_role("button", name="Make it").first.click()
     await expect(page.get_by_text("whsec_")).to_be_visible()
     assert await fits(page)
+    await picture(page, "new-secret", full_page=True)
     await page.get_by_role("link", name="To the connection").click()
-    await expect(page.get_by_text("An older secret is taken until")).to_be_visible()
+    await expect(page.get_by_text("An older secret still works until")).to_be_visible()
     await picture(page, "connection", full_page=True)
     await page.set_viewport_size(NARROW)
     assert await fits(page)
     assert [said for said in served.trouble if "422" not in said] == []
 
 
-async def test_an_admin_sees_what_stands_in_the_way_and_mends_it(served: Site) -> None:
+async def test_an_admin_sees_what_stands_in_the_way_and_mends_it(served: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Paged, "title", "Bureau alerts")
     async with polled_world(served.world) as polled:
         world = served.world
         assert (await world.deliver(alert())).status_code == 202
@@ -85,7 +93,7 @@ async def test_an_admin_sees_what_stands_in_the_way_and_mends_it(served: Site) -
         polled.provider.misbehave(Fault.REFUSED, times=30)
         await polled.ask()
         await world.workers.watch()
-        page = await served.signed_in(Role.ADMIN, device_scale_factor=2)
+        page = await served.signed_in(Role.ADMIN)
         await expect(page.get_by_role("heading", name="What stands in the way")).to_be_visible()
         await expect(page.get_by_text("Not let in")).to_be_visible()
         assert await fits(page)
@@ -110,9 +118,36 @@ async def test_an_admin_sees_what_stands_in_the_way_and_mends_it(served: Site) -
         assert served.trouble == []
 
 
+async def mislaid(world: World) -> None:
+    """A service tells of something and then, however often it is asked, does not know it."""
+    async with looked_up_world(world) as told_of:
+        await told_of.enroll()
+        told_of.provider.details.pop(told_of.happens())
+        await told_of.notices()
+        for wait in (timedelta(), *looking_up.AGAIN_AFTER, *looking_up.LATER_STILL):
+            clock.set_to(clock.now() + wait)
+            await world.workers.ask()
+
+
+async def test_a_sandbox_is_played_with_on_a_phone(served: Site) -> None:
+    playground = Playground(import_module("connectors.crs.sandbox").sandbox(lambda: NOW))
+    async with serving_app(playground.app) as address:
+        page = await served.browser.new_page(viewport=PHONE)
+        await page.goto(address)
+        assert await fits(page)
+        await page.get_by_label("To", exact=True).fill(PEOPLE[0])
+        await page.get_by_role("button", name="It happens").click()
+        await expect(page.get_by_role("status")).to_contain_text("It learnt of")
+        await page.set_viewport_size(NARROW)
+        assert await fits(page)
+        await page.set_viewport_size(PHONE)
+        await picture(page, "sandbox", full_page=True)
+
+
 async def test_a_caseworker_works_the_queues_by_keyboard_alone(served: Site) -> None:
     world = served.world
     await newcomer(world)
+    await mislaid(world)
     for minutes, body in enumerate(
         (
             alert(id="n-1", member="ref-lost"),
@@ -128,6 +163,7 @@ async def test_a_caseworker_works_the_queues_by_keyboard_alone(served: Site) -> 
     await world.workers.drain()
     page = await served.signed_in(Role.CASEWORKER, viewport=DESK)
     await expect(page.get_by_role("heading", name="What waits for a person")).to_be_visible()
+    await expect(page.get_by_role("button", name="Ask again")).to_have_count(1)
     await picture(page, "queues", full_page=True)
     await page.set_viewport_size(NARROW)
     assert await fits(page)
@@ -135,6 +171,7 @@ async def test_a_caseworker_works_the_queues_by_keyboard_alone(served: Site) -> 
     await tab_to(page, "Say whose it is")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("heading", name="Whose is it?")).to_be_visible()
+    await picture(page, "whose", full_page=True)
     await tab_to(page, "The person’s number")
     await page.keyboard.type("M-9")
     await page.keyboard.press("Enter")

@@ -16,6 +16,7 @@ from app.access.repository import account_of_member
 from app.access.roles import Role
 from app.incidents import giving
 from app.incidents.models import Unmatched
+from app.intake.handling import OTHER_PERSON
 from app.intake.models import Event
 from app.kit import clock
 from app.kit.errors import Problem
@@ -24,7 +25,9 @@ from app.ledger.service import SYSTEM
 from app.members import service as members
 from app.members.models import Enrollment
 from app.members.roster import EnrollmentEntry, Job, RosterEntry
+from app.web.labels import NOT_UNDERSTOOD, not_understood
 from connectors.standard.connector import Standard
+from tests.repo.tree import ROOT
 from tests.support.world import NOW, World, alert
 from tests.web.test_office_pages import text_of
 
@@ -254,7 +257,16 @@ async def test_every_row_is_reached_by_the_keyboard(world: World) -> None:
         assert "aria-label=" in row
     read = text_of(page)
     assert "Nobody’s alerts (1)" in read
-    assert "Unknown event type, at type" in read
+    assert "A kind of message that Harmline does not know yet: see type" in read
+
+
+def test_every_reason_of_ours_has_words_for_a_caseworker() -> None:
+    """What the source gives as a reason is what the labels know; a mistake of ours is told to whoever runs the service."""
+    source = (ROOT / "app" / "intake" / "understanding.py").read_text()
+    given = set(re.findall(r'_quarantined\("([^"]+)"', source))
+    assert given | {OTHER_PERSON} == set(NOT_UNDERSTOOD)
+    for reason in (None, "connector failed: KeyError"):
+        assert "Tell whoever runs the service" in not_understood(reason)
 
 
 async def test_a_no_to_what_a_caseworker_gave_sends_it_back_to_the_queue(world: World) -> None:
