@@ -26,7 +26,7 @@ BESIDES = 512
 
 
 def allow_connections(most: int) -> None:
-    """Let this process open as many files as it takes, as far as the system lets it; says so in the log when that is not enough."""
+    """Let this process open as many files as it takes, as far as the system lets it; the log says when that is not enough."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = most + BESIDES
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
