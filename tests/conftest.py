@@ -20,6 +20,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.support.compiled_once import share_compiled_statements
+from tests.support.one_database import superfluous
 from tests.support.postgres import PostgresServer, fast_folder, named_server, running_server, start_supervised
 from tests.support.world import Filled, World, fill, make_world
 
@@ -29,6 +31,22 @@ SERIAL = count(1)
 
 settings.register_profile("harmline", deadline=None, derandomize=True, database=None)
 settings.load_profile("harmline")
+
+share_compiled_statements()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What `./run test` without --all says."""
+    parser.addoption("--one-database", action="store_true", help="of the whole suite, run each test on one database only")
+
+
+@pytest.hookimpl(trylast=True)  # after the slow tests are gone: a test whose other run is slow keeps the quick one
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Whoever names folders or files wants to know how they do on both databases."""
+    if config.getoption("one_database") and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        left_out = superfluous(items)
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_configure(config: pytest.Config) -> None:
