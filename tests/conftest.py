@@ -29,32 +29,36 @@ SHARED = "HARMLINE_TEST_SHARED"  # the folder that this run's processes share; i
 STOP_TIMEOUT = 30.0
 SERIAL = count(1)
 
-settings.register_profile("harmline", deadline=None, derandomize=True, database=None)
-settings.load_profile("harmline")
+EVERY_EXAMPLE = settings(deadline=None, derandomize=True, database=None)
+settings.register_profile("harmline", EVERY_EXAMPLE)
+settings.register_profile("quick", EVERY_EXAMPLE, max_examples=25)
 
 share_compiled_statements()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """What `./run test` without --all says."""
-    parser.addoption("--one-database", action="store_true", help="of the whole suite, run each test on one database only")
+    parser.addoption("--quick", action="store_true", help="the whole suite on one database each, with fewer made-up examples")
 
 
 @pytest.hookimpl(trylast=True)  # after the slow tests are gone: a test whose other run is slow keeps the quick one
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Whoever names folders or files wants to know how they do on both databases."""
-    if config.getoption("one_database") and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+    """Leave out what a quick run leaves to the whole one."""
+    if config.getoption("quick"):
         left_out = superfluous(items)
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the shared folder, in the process that starts the run; xdist's workers inherit its name."""
+    """Make the shared folder, in the process that starts the run; xdist's workers inherit its name, and the options."""
     if not hasattr(config, "workerinput"):
+        # Whoever names folders or files wants to know all about them.
+        config.option.quick = config.option.quick and config.args_source is pytest.Config.ArgsSource.TESTPATHS
         shared = tempfile.mkdtemp(prefix="harmline-tests-", dir=fast_folder())
         Path(shared, "owner").write_text(str(os.getpid()))
         os.environ[SHARED] = shared
+    settings.load_profile("quick" if config.option.quick else "harmline")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
