@@ -12,7 +12,7 @@ import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -128,6 +128,13 @@ def sqlite_template(database_prefix: str) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def afterwards(postgres_template: str) -> Iterator[Executor]:
+    """Does what no test has to wait for, while the next one runs; at the end everything is done."""
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        yield pool
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_kind(request: pytest.FixtureRequest) -> str:
     """The kind of database: a test that uses one runs once on each. `parametrize("database_kind", …, indirect=True)` chooses."""
@@ -148,8 +155,9 @@ def database_url(request: pytest.FixtureRequest, database_kind: str, database_pr
         return
     server: PostgresServer = request.getfixturevalue("postgres")
     template: str = request.getfixturevalue("postgres_template")
+    pool: Executor = request.getfixturevalue("afterwards")
     yield run_apart(lambda: server.create_database(name, template=template))
-    run_apart(lambda: server.drop_database(name))
+    pool.submit(asyncio.run, server.drop_database(name))
 
 
 @pytest.fixture(scope="session")
@@ -195,8 +203,9 @@ def filled_database(request: pytest.FixtureRequest, database_kind: str, database
         return
     server: PostgresServer = request.getfixturevalue("postgres")
     template, known = request.getfixturevalue("filled_postgres")
+    pool: Executor = request.getfixturevalue("afterwards")
     yield run_apart(lambda: server.create_database(name, template=template)), known
-    run_apart(lambda: server.drop_database(name))
+    pool.submit(asyncio.run, server.drop_database(name))
 
 
 @pytest.fixture
