@@ -11,8 +11,8 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -129,10 +129,14 @@ def sqlite_template(database_prefix: str) -> Path:
 
 
 @pytest.fixture(scope="session")
-def afterwards(postgres_template: str) -> Iterator[Executor]:
-    """Does what no test has to wait for, while the next one runs; at the end everything is done."""
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        yield pool
+def afterwards(postgres_template: str) -> Iterator[Callable[[Coroutine[Any, Any, None]], object]]:
+    """Does what no test has to wait for, while the next one runs; at the end everything is done.
+
+    On one loop for all of it: a new one writes a line to the log, and the next test may be about logs.
+    """
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner, ThreadPoolExecutor(max_workers=1) as pool:
+        runner.get_loop()
+        yield lambda work: pool.submit(runner.run, work)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -155,9 +159,9 @@ def database_url(request: pytest.FixtureRequest, database_kind: str, database_pr
         return
     server: PostgresServer = request.getfixturevalue("postgres")
     template: str = request.getfixturevalue("postgres_template")
-    pool: Executor = request.getfixturevalue("afterwards")
+    afterwards: Callable[[Coroutine[Any, Any, None]], object] = request.getfixturevalue("afterwards")
     yield run_apart(lambda: server.create_database(name, template=template))
-    pool.submit(asyncio.run, server.drop_database(name))
+    afterwards(server.drop_database(name))
 
 
 @pytest.fixture(scope="session")
@@ -203,9 +207,9 @@ def filled_database(request: pytest.FixtureRequest, database_kind: str, database
         return
     server: PostgresServer = request.getfixturevalue("postgres")
     template, known = request.getfixturevalue("filled_postgres")
-    pool: Executor = request.getfixturevalue("afterwards")
+    afterwards: Callable[[Coroutine[Any, Any, None]], object] = request.getfixturevalue("afterwards")
     yield run_apart(lambda: server.create_database(name, template=template)), known
-    pool.submit(asyncio.run, server.drop_database(name))
+    afterwards(server.drop_database(name))
 
 
 @pytest.fixture
