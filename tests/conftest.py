@@ -11,7 +11,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
@@ -20,6 +20,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from tests.support.compiled_once import share_compiled_statements
+from tests.support.one_database import superfluous
 from tests.support.postgres import PostgresServer, fast_folder, named_server, running_server, start_supervised
 from tests.support.world import Filled, World, fill, make_world
 
@@ -27,16 +29,36 @@ SHARED = "HARMLINE_TEST_SHARED"  # the folder that this run's processes share; i
 STOP_TIMEOUT = 30.0
 SERIAL = count(1)
 
-settings.register_profile("harmline", deadline=None, derandomize=True, database=None)
-settings.load_profile("harmline")
+EVERY_EXAMPLE = settings(deadline=None, derandomize=True, database=None)
+settings.register_profile("harmline", EVERY_EXAMPLE)
+settings.register_profile("quick", EVERY_EXAMPLE, max_examples=25)
+
+share_compiled_statements()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What `./run test` without --all says."""
+    parser.addoption("--quick", action="store_true", help="the whole suite on one database each, with fewer made-up examples")
+
+
+@pytest.hookimpl(trylast=True)  # after the slow tests are gone: a test whose other run is slow keeps the quick one
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what a quick run leaves to the whole one."""
+    if config.getoption("quick"):
+        left_out = superfluous(items)
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the shared folder, in the process that starts the run; xdist's workers inherit its name."""
+    """Make the shared folder, in the process that starts the run; xdist's workers inherit its name, and the options."""
     if not hasattr(config, "workerinput"):
+        # Whoever names folders or files wants to know all about them.
+        config.option.quick = config.option.quick and config.args_source is pytest.Config.ArgsSource.TESTPATHS
         shared = tempfile.mkdtemp(prefix="harmline-tests-", dir=fast_folder())
         Path(shared, "owner").write_text(str(os.getpid()))
         os.environ[SHARED] = shared
+    settings.load_profile("quick" if config.option.quick else "harmline")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -106,6 +128,17 @@ def sqlite_template(database_prefix: str) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def afterwards(postgres_template: str) -> Iterator[Callable[[Coroutine[Any, Any, None]], object]]:
+    """Does what no test has to wait for, while the next one runs; at the end everything is done.
+
+    On one loop for all of it: a new one writes a line to the log, and the next test may be about logs.
+    """
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner, ThreadPoolExecutor(max_workers=1) as pool:
+        runner.get_loop()
+        yield lambda work: pool.submit(runner.run, work)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_kind(request: pytest.FixtureRequest) -> str:
     """The kind of database: a test that uses one runs once on each. `parametrize("database_kind", …, indirect=True)` chooses."""
@@ -126,8 +159,9 @@ def database_url(request: pytest.FixtureRequest, database_kind: str, database_pr
         return
     server: PostgresServer = request.getfixturevalue("postgres")
     template: str = request.getfixturevalue("postgres_template")
+    afterwards: Callable[[Coroutine[Any, Any, None]], object] = request.getfixturevalue("afterwards")
     yield run_apart(lambda: server.create_database(name, template=template))
-    run_apart(lambda: server.drop_database(name))
+    afterwards(server.drop_database(name))
 
 
 @pytest.fixture(scope="session")
@@ -173,8 +207,9 @@ def filled_database(request: pytest.FixtureRequest, database_kind: str, database
         return
     server: PostgresServer = request.getfixturevalue("postgres")
     template, known = request.getfixturevalue("filled_postgres")
+    afterwards: Callable[[Coroutine[Any, Any, None]], object] = request.getfixturevalue("afterwards")
     yield run_apart(lambda: server.create_database(name, template=template)), known
-    run_apart(lambda: server.drop_database(name))
+    afterwards(server.drop_database(name))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from app.access.policy import POLICY
 from app.access.roles import Role
 from tests.access.examples import EXAMPLES, SIGNED, filled, ids_for
 from tests.access.scene import Scene, make_scene
-from tests.support.world import ORIGIN, World, make_world
+from tests.support.world import ORIGIN, Filled, World, make_world
 
 UNSAFE = [route for route in POLICY if route[0] not in ("GET", "HEAD") and SIGNED not in EXAMPLES[route].send]
 
@@ -120,8 +120,8 @@ async def test_no_other_site_may_read_an_answer(world: World) -> None:
             assert not [name for name in asked.headers if name.startswith("access-control-")]
 
 
-async def test_behind_tls_a_cookie_without_its_prefix_is_not_taken(database_url: str) -> None:
-    async with make_world(database_url, base_url="https://h.example") as world:
+async def test_behind_tls_a_cookie_without_its_prefix_is_not_taken(filled_database: tuple[str, Filled]) -> None:
+    async with make_world(*filled_database, base_url="https://h.example") as world:
         async with await world.sign_in(Role.MEMBER) as browser:
             (value,) = browser.cookies.values()
             assert (await browser.get("/v1/me")).status_code == 200

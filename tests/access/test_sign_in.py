@@ -21,13 +21,13 @@ from app.kit.crypto import token_hash
 from app.kit.outbox import Failure, Message
 from tests.access.scene import Scene
 from tests.support.mail_server import Post, mail_server
-from tests.support.world import NOW, World, make_world
+from tests.support.world import NOW, Filled, World, make_world
 
 
 @pytest.fixture
-async def mailed(database_url: str) -> AsyncIterator[tuple[World, Post]]:
+async def mailed(filled_database: tuple[str, Filled]) -> AsyncIterator[tuple[World, Post]]:
     with mail_server() as (post, port):
-        async with make_world(database_url, smtp_url=f"smtp://127.0.0.1:{port}") as world:
+        async with make_world(*filled_database, smtp_url=f"smtp://127.0.0.1:{port}") as world:
             yield world, post
 
 
@@ -276,8 +276,8 @@ async def test_a_taken_role_or_an_erasure_ends_every_session_and_token_at_once(w
 @pytest.mark.parametrize(
     ("base_url", "name", "secure"), [("https://h.example", "__Host-harmline", True), ("http://h.example", "harmline", False)]
 )
-async def test_the_cookie_is_flagged(database_url: str, base_url: str, name: str, secure: bool) -> None:
-    async with make_world(database_url, base_url=base_url) as world:
+async def test_the_cookie_is_flagged(filled_database: tuple[str, Filled], base_url: str, name: str, secure: bool) -> None:
+    async with make_world(*filled_database, base_url=base_url) as world:
         async with world.context.database.begin() as tx:
             token = await access.create_link(tx, world.union.accounts["M-1"], Role.MEMBER)
         async with world.browser() as browser:

@@ -1,7 +1,8 @@
 """Asks a provider in a process of its own that dies at one chosen step of what it does in the database. Holds no tests.
 
-`python -m tests.crash.killed` has imported everything and forks one asker for each JSON order, which takes milliseconds. The
-steps are bound from outside, by the statements and commits that are seen to happen; app/ knows nothing of them.
+`python -m tests.crash.killed` has imported everything and forks one asker for each JSON order that ends in a death, which takes
+milliseconds; who is to live asks in the first process, so that all statements are compiled when the others are forked. The steps
+are bound from outside, by the statements and commits that are seen to happen; app/ knows nothing of them.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from app.kit.config import Settings
 from app.kit.context import open_context
 from connectors.asking import PollPlan
 from connectors.http import sandbox_allowed
+from tests.support.compiled_once import share_compiled_statements
 from tests.support.paged import Paged, paged_registered
 
 BEFORE_COMMIT, COMMIT_SENT, AFTER_COMMIT = "before COMMIT", "COMMIT sent, no answer heard", "after COMMIT"
@@ -54,12 +56,17 @@ class Order:
 class Trap:
     """Counts the steps of everything that writes. At the chosen one the process is gone."""
 
-    order: Order
+    order: Order | None = None
     reached: int = 0
     committing: bool = False
 
+    def set_for(self, order: Order) -> None:
+        """From now on it is about this one."""
+        self.order, self.reached, self.committing = order, 0, False
+
     def step(self, name: str) -> None:
         """One more step."""
+        assert self.order is not None
         self.reached += 1
         if self.order.die_at in (0, self.reached):
             with Path(self.order.steps).open("a") as file:
@@ -136,26 +143,45 @@ async def ask(order: Order) -> None:
     # Without an overlap each turn asks for new rows alone: what a page holds is known to whoever watches.
     Paged.poll = PollPlan(every=timedelta(hours=1), requests_per_minute=600_000, overlap=timedelta(0))
     context = open_context(Settings(database_url=order.database_url, key_file=Path(order.key_file)))
-    with sandbox_allowed(order.base_url), paged_registered():
-        assert await Asker(context).ask(UUID(order.connection)), "somebody else is asking"
+    asker = Asker(context)
+    try:
+        with sandbox_allowed(order.base_url), paged_registered():
+            assert await asker.ask(UUID(order.connection)), "somebody else is asking"
+    finally:
+        await asker.close()
+        await context.database.close()
+
+
+def ended(order: Order) -> int:
+    """Let one ask here; the exit code of that."""
+    try:
+        asyncio.run(ask(order))
+    except BaseException as error:  # whoever gave the order only sees the exit code: say what it was
+        sys.stderr.write(f"{error!r}\n")
+        sys.stderr.flush()
+        return 1
+    return 0
+
+
+def killed(order: Order) -> int:
+    """Let one ask in a process of its own; its exit code."""
+    child = os.fork()
+    if child == 0:
+        os._exit(ended(order))
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
 
 
 def run() -> None:
-    """Fork one asker for each order and say how it ended, until there are no more orders."""
+    """Let one ask for each order and say how it ended, until there are no more orders."""
+    share_compiled_statements()
+    trap = Trap()
+    install(trap)
     for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            try:
-                order = Order(**json.loads(line))
-                install(Trap(order))
-                asyncio.run(ask(order))
-            except BaseException as error:  # the parent only sees the exit code: say what it was
-                sys.stderr.write(f"{error!r}\n")
-                sys.stderr.flush()
-                os._exit(1)
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        order = Order(**json.loads(line))
+        trap.set_for(order)
+        code = killed(order) if order.die_at else ended(order)
+        sys.stdout.write(f"{code}\n")
         sys.stdout.flush()
 
 

@@ -20,7 +20,7 @@ from app.notices import service, workers
 from app.notices.models import Alarm
 from app.notices.service import OpenAlarm
 from tests.support.mail_server import Post, mail_server
-from tests.support.world import World, make_world
+from tests.support.world import Filled, World, make_world
 
 ADMIN = "admin@union.example"
 
@@ -69,8 +69,8 @@ class Mailed:
 
 
 @asynccontextmanager
-async def mailed_world(database_url: str, **settings: Any) -> AsyncIterator[Mailed]:
+async def mailed_world(filled_database: tuple[str, Filled], **settings: Any) -> AsyncIterator[Mailed]:
     """Serve mail, and open the world with it."""
     with mail_server() as (post, port):
-        async with make_world(database_url, smtp_url=f"smtp://127.0.0.1:{port}", **settings) as world:
+        async with make_world(*filled_database, smtp_url=f"smtp://127.0.0.1:{port}", **settings) as world:
             yield Mailed(world, post)

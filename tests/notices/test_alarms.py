@@ -35,14 +35,14 @@ from tests.intake.looked_up import looked_up_world
 from tests.intake.polled import Polled, connect
 from tests.notices.mailed import ADMIN, Mailed, mailed_world, on_sqlite
 from tests.support.paged import PagedSandbox, paged_registered
-from tests.support.world import NOW, alert
+from tests.support.world import NOW, Filled, alert
 
 EVERY = timedelta(hours=1)
 
 
 @pytest.fixture
-async def mailed(database_url: str) -> AsyncIterator[Mailed]:
-    async with mailed_world(database_url) as made:
+async def mailed(filled_database: tuple[str, Filled]) -> AsyncIterator[Mailed]:
+    async with mailed_world(filled_database) as made:
         yield made
 
 

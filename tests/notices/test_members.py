@@ -27,15 +27,15 @@ from tests.incidents.test_verdicts_and_merges import BRIDGE, EARLY, LATE
 from tests.members.test_consent import NEW, answer, enroll
 from tests.notices.mailed import Mailed, mailed_world, on_sqlite
 from tests.support.rows import contents
-from tests.support.world import NOW, alert
+from tests.support.world import NOW, Filled, alert
 
 AVERY, PAT = "avery@example.org", "m-9@example.org"
 WORDS = ("Avery", "Pat", "M-1", "Union", "Other", "incident", "alert", "breach", "fraud", "Oakland", "Bank", "card", "experian")
 
 
 @pytest.fixture
-async def mailed(database_url: str) -> AsyncIterator[Mailed]:
-    async with mailed_world(database_url) as made:
+async def mailed(filled_database: tuple[str, Filled]) -> AsyncIterator[Mailed]:
+    async with mailed_world(filled_database) as made:
         yield made
 
 

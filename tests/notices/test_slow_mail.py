@@ -9,7 +9,7 @@ from app.access import service as access
 from app.kit.letters import LetterState
 from tests.notices.mailed import Mailed
 from tests.support.mail_server import Post
-from tests.support.world import World, alert, make_world
+from tests.support.world import Filled, World, alert, make_world
 
 PATIENCE = 5.0
 
@@ -32,11 +32,11 @@ async def _asked(world: World) -> None:
         await access.request_link(tx, world.context.keyring, "avery@example.org")
 
 
-async def test_a_delivery_is_taken_and_handled_while_the_mail_server_hangs(database_url: str) -> None:
+async def test_a_delivery_is_taken_and_handled_while_the_mail_server_hangs(filled_database: tuple[str, Filled]) -> None:
     hanging = Hanging()
     server = await asyncio.start_server(hanging, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    async with make_world(database_url, smtp_url=f"smtp://127.0.0.1:{port}") as world:
+    async with make_world(*filled_database, smtp_url=f"smtp://127.0.0.1:{port}") as world:
         await _asked(world)
         await world.workers.tick()
         sending = asyncio.create_task(world.workers.send_letters())

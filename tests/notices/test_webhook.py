@@ -19,6 +19,7 @@ from app.kit.config import Settings
 from app.kit.letters import LetterState
 from connectors.sandboxing import Fault, Happening, Sandbox, serving
 from tests.notices.mailed import Mailed, mailed_world, on_sqlite
+from tests.support.world import Filled
 
 SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
@@ -51,11 +52,11 @@ class Receiver(Sandbox):
 
 
 @pytest.fixture
-async def hooked(database_url: str) -> AsyncIterator[tuple[Mailed, Receiver]]:
+async def hooked(filled_database: tuple[str, Filled]) -> AsyncIterator[tuple[Mailed, Receiver]]:
     receiver = Receiver()
     async with serving(receiver) as base_url:
         settings = {"alarm_webhook_url": f"{base_url}/hooks/alarms", "alarm_webhook_secret": SECRET}
-        async with mailed_world(database_url, **settings) as mailed:
+        async with mailed_world(filled_database, **settings) as mailed:
             await mailed.world.deliver(b"junk")
             await mailed.world.workers.drain()
             yield mailed, receiver

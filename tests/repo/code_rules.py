@@ -54,7 +54,7 @@ def file_length(file: File) -> Iterator[str]:
 
 def function_length(file: File) -> Iterator[str]:
     """No function is longer than a screen."""
-    for node in ast.walk(file.tree):
+    for node in file.nodes:
         if isinstance(node, _FUNCTIONS):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
             if lines > LONGEST_FUNCTION:
@@ -63,7 +63,7 @@ def function_length(file: File) -> Iterator[str]:
 
 def imports_at_the_top(file: File) -> Iterator[str]:
     """No import inside a function: what a module needs is seen at its head."""
-    for function in ast.walk(file.tree):
+    for function in file.nodes:
         if isinstance(function, _FUNCTIONS):
             for node in ast.walk(function):
                 if isinstance(node, ast.Import | ast.ImportFrom):
@@ -82,7 +82,7 @@ def _gives_a_reason(comment: str) -> bool:
 
 def broad_excepts_say_why(file: File) -> Iterator[str]:
     """A handler or `suppress` that catches everything says why, in a comment on its line; a bare one is never right."""
-    for node in ast.walk(file.tree):
+    for node in file.nodes:
         if isinstance(node, ast.ExceptHandler):
             caught = _catches_all(node.type)
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in {"suppress", "contextlib.suppress"}:
@@ -101,14 +101,14 @@ def nothing_left_open(file: File) -> Iterator[str]:
     for line, comment in file.comments.items():
         if words.search(comment):
             yield f"{line}: a note instead of the work"
-    for node in ast.walk(file.tree):
+    for node in file.nodes:
         if isinstance(node, ast.Name) and node.id == "NotImplemented" + "Error":
             yield f"{node.lineno}: not written yet"
 
 
 def no_test_is_skipped(file: File) -> Iterator[str]:
     """No skip and no expected failure: a test runs, or `./run` says aloud which ones it leaves out."""
-    for node in ast.walk(file.tree):
+    for node in file.nodes:
         if isinstance(node, ast.Attribute) and node.attr in WAYS_TO_SKIP:
             owner = ast.unparse(node.value)
             if owner in {"pytest", "pytest.mark", "mark", "unittest"}:
@@ -140,7 +140,7 @@ def public_names_are_documented(file: File) -> Iterator[str]:
 def imported_modules(file: File) -> Iterator[tuple[int, str]]:
     """Line and full dotted name of everything that a file imports; `from a import b` gives a and a.b."""
     package = file.path.removesuffix(".py").split("/")[:-1]
-    for node in ast.walk(file.tree):
+    for node in file.nodes:
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -175,7 +175,7 @@ def transactions_open_at_the_edge(file: File) -> Iterator[str]:
     """A unit of work begins and commits at the edge; services and repositories are handed one."""
     if file.under(*TRANSACTIONS_AT) or file.path.endswith(tuple(f"/{name}" for name in EDGE_MODULES)):
         return
-    for node in ast.walk(file.tree):
+    for node in file.nodes:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in {"begin", "commit"}:
             yield f"{node.lineno}: {ast.unparse(node.func)}()"
 
@@ -186,7 +186,7 @@ def _is_a_proof(node: ast.expr) -> bool:
 
 def secrets_are_compared_in_constant_time(file: File) -> Iterator[str]:
     """What proves somebody's origin is compared by `hmac.compare_digest`: `==` tells by its time how much of it was right."""
-    for node in ast.walk(file.tree):
+    for node in file.nodes:
         if not isinstance(node, ast.Compare) or not isinstance(node.ops[0], ast.Eq | ast.NotEq):
             continue
         if _is_a_proof(node.left) and isinstance(node.comparators[0], ast.Name | ast.Attribute):

@@ -28,6 +28,11 @@ class File:
         return ast.parse(self.text, self.path)
 
     @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """Every node of it: walking takes longer than parsing, and many rules look at all."""
+        return list(ast.walk(self.tree))
+
+    @cached_property
     def comments(self) -> dict[int, str]:
         """The comments of a Python file by line, without their #."""
         tokens = tokenize.generate_tokens(io.StringIO(self.text).readline)
