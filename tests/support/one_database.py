@@ -1,4 +1,4 @@
-"""The quick run of the whole suite: each test on one of the two databases, which its name decides. See docs/decisions/0021."""
+"""The quick run of the whole suite: each test on one of the two databases, which its name decides. See docs/decisions/0023."""
 
 from __future__ import annotations
 
