@@ -17,7 +17,7 @@ from sqlalchemy import func, select, update
 
 from app.breaches.models import Breach, MemberEvidence
 from app.connections import service as connections
-from app.connections.models import Poll, PollSubject
+from app.connections.models import Poll, PollSubject, RoundKind
 from app.incidents.models import MemberAlert, MemberEvent
 from app.intake import asker
 from app.intake.models import AlertRow, Event, LookUp, LookUpState, Receipt
@@ -76,7 +76,9 @@ class Stage:
         """The provider behaves again and has had the rest that it and each question were given; then another process asks."""
         self.sandbox.behave()
         await self.world.workers.asker.close()
-        waits = [(await self.poll()).waits_until, await self._last_look_up_due()]
+        row = await self.poll()
+        again = row.poll_due_at if row.round_kind == RoundKind.AGAIN else None
+        waits = [row.waits_until, again, await self._last_look_up_due()]
         clock.set_to(max([clock.now(), *(until for until in waits if until)]))
         await self.world.workers.ask()
 
@@ -192,6 +194,18 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch, **seconds: float) -> None:
         return ProviderClient(base_url, requests_per_minute=UNPACED, now=now, backoff=0.001, longest_wait=0.0, **seconds)
 
     monkeypatch.setattr(asker, "ProviderClient", client)
+
+
+def counted(sandbox: Sandbox) -> Callable[[], int]:
+    """Count the requests from now on; tells how many they were, and counts no further."""
+    numbers, honest = itertools.count(), type(sandbox.faults).take
+
+    def take(path: str) -> Any:
+        next(numbers)
+        return honest(sandbox.faults, path)
+
+    sandbox.faults.take = take  # type: ignore[method-assign]
+    return lambda: next(numbers)
 
 
 def fail_at(sandbox: Sandbox, nth: int, fault: Fault) -> Callable[[], bool]:
