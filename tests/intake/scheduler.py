@@ -9,6 +9,8 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
+from sqlalchemy.exc import OperationalError
+
 from app.intake import polling
 from app.intake.asker import Asker
 from app.kit.config import Settings
@@ -30,7 +32,7 @@ async def main(database_url: str, key_file: str, base_url: str, every: str, leas
     with sandbox_allowed(base_url), paged_registered():
         (Path(folder) / f"ready-{os.getpid()}").touch()
         while os.getppid() == parent:
-            with suppress(OSError):
+            with suppress(OSError, OperationalError):  # a store that is held up by a stopped process: the next tick tries again
                 await asker.run_due()
             await asyncio.sleep(0.01)
 
