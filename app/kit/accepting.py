@@ -81,7 +81,12 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         entering = loop.create_task(loop.connect_accepted_socket(self._protocol, came, ssl=self.config.ssl))
         self._entering.add(entering)
-        entering.add_done_callback(self._entering.discard)
+        entering.add_done_callback(self._entered)
+
+    def _entered(self, entering: asyncio.Task[Any]) -> None:
+        self._entering.discard(entering)
+        if not entering.cancelled() and (error := entering.exception()) is not None:
+            log.info("a sender was gone before it was let in", error=type(error).__name__)
 
     def _protocol(self) -> asyncio.Protocol:
         made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]
