@@ -15,6 +15,7 @@ from app.connections.doors import Doors
 from app.connections.models import Connection, ConnectionSecret
 from app.connections.service import add_secret
 from app.kit import clock
+from app.kit.at_once import AtOnce
 from connectors.standard.sandbox import sign
 from connectors.verifiers import StandardWebhooks
 from tests.support.world import World, alert
@@ -75,13 +76,21 @@ async def test_a_new_secret_is_taken_and_a_retired_one_refused_by_the_very_next_
     assert (await world.deliver(alert(id="c"), secret=made.secret)).status_code == 410
 
 
-async def test_a_delivery_that_is_known_costs_one_transaction_and_no_look_up(world: World) -> None:
+async def test_a_delivery_that_is_known_costs_one_transaction_and_no_look_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert (await world.deliver(alert(id="a-1"))).status_code == 202
     statements: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         statements.append(statement)
 
+    async def alone(self: AtOnce, statement: str, *values: Any) -> list[Any]:
+        statements.append(statement)
+        return await fetch(self, statement, *values)
+
+    fetch = AtOnce.fetch
+    monkeypatch.setattr(AtOnce, "fetch", alone)
     engine = world.context.database.engine.sync_engine
     event.listen(engine, "before_cursor_execute", note)
     assert (await world.deliver(alert(id="a-2"))).status_code == 202

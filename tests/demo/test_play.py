@@ -111,7 +111,7 @@ NOTICED = (
 """What each lie must lead to."""
 
 
-@pytest.mark.parametrize("database_kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True)
+@pytest.mark.slow
 def test_a_small_scenario_agrees_with_its_truth_and_with_no_other(database_url: str) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(agrees_with_its_truth_and_with_no_other(database_url))

@@ -50,7 +50,7 @@ def started(
     """What a command said, and how far it got: nothing is served or migrated here."""
     got_to: list[str] = []
     monkeypatch.setattr(cli.schema, "upgrade", lambda _: got_to.append("migrated"))
-    monkeypatch.setattr(cli.uvicorn, "run", lambda *_, **__: got_to.append("served"))
+    monkeypatch.setattr(cli.Server, "run", lambda self: (got_to.append("served"), setattr(self, "started", True)))
     monkeypatch.setattr(cli, "work_until_stopped", lambda _: got_to.append("worked"))
     monkeypatch.setattr(cli.uvloop, "run", lambda _: None)
     monkeypatch.setattr(cli, "configure", lambda _: None)

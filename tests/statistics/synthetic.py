@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
+import pytest
+
 from app.statistics.cubes import IncidentRow
 from connectors.vocabulary import AlertKind
 
@@ -49,3 +51,8 @@ def population(
             verdict = dice.choices(["not_me", "unanswered", "was_me"], [6, 3, 1])[0]
             rows.append(incident(member, month, dice.choices(order, weights)[0], verdict))
     return rows
+
+
+def few_and_more(few: int, more: int) -> pytest.MarkDecorator:
+    """So many seeds in the quick run, and so many in the whole one."""
+    return pytest.mark.parametrize("seeds", [few, pytest.param(more, marks=pytest.mark.slow)])
