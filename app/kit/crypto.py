@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 KEY_BYTES = 32
 _NONCE_BYTES = 12
 _VERSION = b"\x01"
-_DRAWN_AT_ONCE = 4096
+_DRAWN_AT_ONCE = 1024
 
 
 class Unreadable(Exception):
@@ -24,21 +24,20 @@ class _Drawn:
     """Random bytes of the system, drawn many at once: a call for each nonce costs more than sealing with it."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Draw anew: a forked process must not give what its parent gives."""
         self._lock = threading.Lock()
         self._bytes = b""
-        self._next = 0
 
     def take(self, count: int) -> bytes:
         """The next bytes; no byte is given twice."""
         with self._lock:
-            if self._next + count > len(self._bytes):
-                self._bytes, self._next = os.urandom(_DRAWN_AT_ONCE), 0
-            self._next += count
-            return self._bytes[self._next - count : self._next]
-
-    def forget(self) -> None:
-        """Draw anew: a forked process must not give what its parent gives."""
-        self.__init__()  # type: ignore[misc]
+            if count > len(self._bytes):
+                self._bytes = os.urandom(max(count, _DRAWN_AT_ONCE))
+            taken, self._bytes = self._bytes[:count], self._bytes[count:]
+            return taken
 
 
 _drawn = _Drawn()

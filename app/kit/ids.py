@@ -1,5 +1,6 @@
 """Row ids: UUID version 7 (RFC 9562), made in Python so that both databases take them. Never secrets."""
 
+import os
 import random
 import threading
 from uuid import UUID
@@ -7,6 +8,8 @@ from uuid import UUID
 from app.kit import clock
 
 _COUNTER_BITS = 12
+_tails = random.Random()  # noqa: S311 - no secret; seeded by the system, in a forked process anew
+os.register_at_fork(after_in_child=_tails.seed)
 
 
 class _Sequence:
@@ -22,5 +25,5 @@ def uuid7() -> UUID:
     with _Sequence.lock:
         _Sequence.last = max(_Sequence.last + 1, milliseconds << _COUNTER_BITS)
         stamp, counter = divmod(_Sequence.last, 1 << _COUNTER_BITS)
-    tail = random.getrandbits(62)
+    tail = _tails.getrandbits(62)
     return UUID(int=stamp << 80 | 0x7 << 76 | counter << 64 | 0b10 << 62 | tail)

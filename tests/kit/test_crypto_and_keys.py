@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations
 from pathlib import Path
 from uuid import UUID
@@ -18,6 +21,7 @@ from app.kit.crypto import Unreadable
 from app.kit.database import Database
 from app.kit.ids import uuid7
 from app.kit.keyring import KeyFileError, Keyring, Lane, OrganizationKey, create_key_file, read_key_file
+from tests.repo.tree import ROOT
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(range(1, 33))
 PARTS = st.lists(st.text(max_size=8), min_size=1, max_size=4)
@@ -163,3 +167,35 @@ def test_a_file_that_is_no_key_is_named_and_its_content_is_not(tmp_path: Path, c
 def test_a_missing_key_file_is_named_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(KeyFileError, match=r"top\.key is missing: make one with `harmline keys create`"):
         read_key_file(tmp_path / "top.key")
+
+
+def test_no_random_byte_is_given_twice() -> None:
+    """More than one draw of the system's, in pieces of all sizes, by several threads at once."""
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        keys = list(pool.map(lambda _: crypto.new_key(), range(2000)))
+    sealer = crypto.Sealer(keys[0])
+    nonces = {sealer.seal(b"", b"")[1:13] for _ in range(2000)}
+    pieces = {key[start : start + 8] for key in keys for start in range(0, crypto.KEY_BYTES, 8)}
+    assert (len(set(keys)), len(nonces), len(pieces)) == (2000, 2000, 8000)
+    assert {len(key) for key in keys} == {crypto.KEY_BYTES}
+
+
+def test_as_much_as_is_asked_for_is_drawn() -> None:
+    assert [len(crypto._drawn.take(count)) for count in (0, 1, 1023, 1024, 5000)] == [0, 1, 1023, 1024, 5000]
+
+
+FORKS = """
+import os
+from app.kit import crypto
+from app.kit.ids import uuid7
+crypto.new_key(), uuid7()
+child = os.fork()
+os.write(1, f"{crypto.new_key().hex()} {uuid7().hex[-15:]}\\n".encode())
+if child:
+    os.waitpid(child, 0)
+"""
+
+
+def test_a_forked_process_gives_neither_the_keys_nor_the_ids_of_its_parent() -> None:
+    said = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split()
+    assert len(said) == len(set(said)) == 4
