@@ -47,7 +47,7 @@ SAID = {
         "Look at its state and its last success, and ask the provider whether it still sends.",
     ),
     AlarmKind.CREDENTIALS: Said(
-        "The provider does not accept our credentials. What it knows does not reach us.",
+        "The provider does not accept our key or password. What it knows does not reach us.",
         "Check with the provider whether the key was changed or has run out, and enter the new one.",
     ),
     AlarmKind.FAILING: Said(
