@@ -19,6 +19,7 @@ from app.intake.parts import Cut, Part, cut
 from app.intake.sealing import seal_event
 from app.intake.understanding import KEY_VERSION, to_keep
 from app.kit import clock
+from app.kit.at_once import STATES_OF_THE_STORE
 from app.kit.database import Transaction
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
@@ -32,9 +33,6 @@ ALERT_SEEN = "intake.alert_seen"
 BREACH_RECORD_SEEN = "intake.breach_record_seen"
 """Topic: the event `event_id` of `connection_id` says something about a breach."""
 OTHER_PERSON = "the id of an alert about somebody else"
-
-_STORE_AWAY = ("08", "40", "53", "57", "58")
-"""Classes of SQLSTATE that say nothing about a receipt: no connection, a lost race, no room, a stop, a broken disk."""
 
 
 async def handle(tx: Transaction, keyring: Keyring, receipt: Receipt, connection: Connection) -> None:
@@ -69,7 +67,7 @@ async def handle_all(tx: Transaction, keyring: Keyring, taken: Sequence[tuple[Re
 def _store_is_away(error: Exception) -> bool:
     if isinstance(error, OperationalError | InterfaceError | OSError):
         return True
-    return isinstance(error, DBAPIError) and str(getattr(error.orig, "sqlstate", None) or "").startswith(_STORE_AWAY)
+    return isinstance(error, DBAPIError) and str(getattr(error.orig, "sqlstate", None) or "").startswith(STATES_OF_THE_STORE)
 
 
 async def _set_aside(tx: Transaction, receipt: Receipt, error: Exception) -> None:

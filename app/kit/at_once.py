@@ -17,8 +17,8 @@ _NOT_ASYNCPGS = frozenset({"async_fallback", "prepared_statement_cache_size", "p
 LONGEST = 30.0
 """Seconds to connect, and to be answered: a connection that hangs must not hang whoever waits behind it."""
 
-_AWAY = ("08", "40", "53", "57", "58")
-"""Classes of SQLSTATE that say nothing about the statement: it may be done as well the next time."""
+STATES_OF_THE_STORE = ("08", "40", "53", "57", "58")
+"""Classes of SQLSTATE that say nothing about the statement: no connection, a lost race, no room, a stop, a broken disk."""
 
 
 def driver_options(engine: AsyncEngine) -> dict[str, Any]:
@@ -78,4 +78,4 @@ class AtOnce:
 
 def _is_about_the_statement(error: Exception) -> bool:
     state = getattr(error, "sqlstate", None)
-    return state is not None and not state.startswith(_AWAY)
+    return state is not None and not state.startswith(STATES_OF_THE_STORE)
