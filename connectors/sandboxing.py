@@ -11,7 +11,7 @@ import gzip
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -285,8 +285,10 @@ class _Server(uvicorn.Server):
         yield
 
     async def main_loop(self) -> None:
-        await self.on_tick(0)
-        await self.over.wait()
+        while not self.over.is_set():
+            await self.on_tick(0)  # among others it sets the clock of the answers' dates
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.over.wait(), 1)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
