@@ -12,10 +12,11 @@ import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from secrets import token_bytes, token_urlsafe
 from typing import ClassVar, Literal, Protocol
 
@@ -24,6 +25,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 TOLERANCE = timedelta(seconds=300)
 MOST_SIGNATURES = 16
+MOST_READ = 1024
+"""How many secrets stay read: to read one again with each delivery costs as much as to check it."""
 SIZES_OF_A_STANDARD_SECRET = range(24, 65)
 SIZE_OF_A_PUBLIC_KEY = 32
 SIZE_OF_AN_ED25519_SIGNATURE = 64
@@ -128,12 +131,13 @@ class StandardWebhooks:
         ready = [secret for secret in secrets if self.usable(secret)]
         if not ready:
             return _refused(self.scheme, "no usable secret")
-        message_id, stamp = _header(headers, "webhook-id"), _header(headers, "webhook-timestamp")
+        shown = _shown_in(headers, self.headers)
+        message_id, stamp = shown.get("webhook-id", ""), shown.get("webhook-timestamp", "")
         if MESSAGE_ID.fullmatch(message_id) is None:
             return _refused(self.scheme, "webhook-id is missing or not allowed")
         if TEN_DIGITS.fullmatch(stamp) is None:
             return _refused(self.scheme, "webhook-timestamp is not ten digits")
-        given = _header(headers, "webhook-signature").split(" ", MOST_SIGNATURES)[:MOST_SIGNATURES]
+        given = shown.get("webhook-signature", "").split(" ", MOST_SIGNATURES)[:MOST_SIGNATURES]
         signed = f"{message_id}.{stamp}.".encode("ascii") + body
         by_key = _ed25519_match(ready, given, signed)
         by_secret = _first_match(_standard_candidates(ready, signed), [_wire(text) for text in given])
@@ -323,11 +327,20 @@ def _first_match(wanted: Sequence[tuple[Secret, bytes]], given: Sequence[bytes])
     return hits[0] if hits else None
 
 
+def _shown_in(headers: Mapping[str, str], names: Set[str]) -> dict[str, str]:
+    """The text of each of these headers (lower-case) that is there, "" where it comes more than once: two answers are none."""
+    shown: dict[str, str] = {}
+    for key, value in headers.items():
+        name = key.lower()
+        if name in names:
+            shown[name] = "" if name in shown else value
+    return shown
+
+
 def _header(headers: Mapping[str, str], name: str) -> str:
-    """The header's text, "" when it is missing or comes more than once: two answers are no answer."""
+    """The header's text, "" when it is missing or comes more than once."""
     name = name.lower()
-    found = [value for key, value in headers.items() if key.lower() == name]
-    return found[0] if len(found) == 1 else ""
+    return _shown_in(headers, {name}).get(name, "")
 
 
 def _wire(text: str) -> bytes:
@@ -356,11 +369,13 @@ def _canonical(text: str) -> bytes | None:
     return raw if base64.b64encode(raw).decode("ascii") == text else None
 
 
+@lru_cache(maxsize=MOST_READ)
 def _hmac_key(secret: Secret) -> bytes | None:
     raw = _canonical(secret.value.removeprefix("whsec_")) if secret.value.startswith("whsec_") else None
     return raw if raw is not None and len(raw) in SIZES_OF_A_STANDARD_SECRET and any(raw) else None
 
 
+@lru_cache(maxsize=MOST_READ)
 def _public_key(secret: Secret) -> Ed25519PublicKey | None:
     raw = _canonical(secret.value.removeprefix("whpk_")) if secret.value.startswith("whpk_") else None
     if raw is None or len(raw) != SIZE_OF_A_PUBLIC_KEY or not any(raw):
@@ -375,9 +390,11 @@ def _standard_candidates(secrets: Sequence[Secret], signed: bytes) -> list[tuple
 
 
 def _ed25519_match(secrets: Sequence[Secret], given: Sequence[str], signed: bytes) -> Secret | None:
-    keys = [(secret, _public_key(secret)) for secret in secrets]
     texts = [_canonical(text.removeprefix("v1a,")) for text in given if text.startswith("v1a,")]
     signatures = [raw for raw in texts if raw is not None and len(raw) == SIZE_OF_AN_ED25519_SIGNATURE]
+    if not signatures:
+        return None
+    keys = [(secret, _public_key(secret)) for secret in secrets]
     hits = [secret for secret, key in keys if key is not None for raw in signatures if _signed_by(key, raw, signed)]
     return hits[0] if hits else None
 

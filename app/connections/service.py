@@ -33,26 +33,58 @@ class Created:
     secret: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a receipt takes from the connection that it came by. Read a thousand times a second, so no row of the ORM."""
+
+    id: UUID
+    organization_id: UUID
+    sender: Sender
+    revision: int
+
+    @staticmethod
+    def of(connection: Connection) -> "Origin":
+        """The connection as it is now."""
+        sender = Sender(connection.sender)
+        return Origin(connection.id, connection.organization_id, sender, connection.revision)
+
+
+@dataclass(frozen=True, slots=True)
 class Addressed:
     """The connection that a delivery is addressed to, with what it takes to check it and to keep it."""
 
-    connection: Connection
-    connector: Connector
+    origin: Origin
+    is_closed: bool
     plan: WebhookPlan
-    secrets: tuple[Secret, ...]
+    secrets: tuple[Secret, ...] = field(repr=False)
     keys: OpenedKeys = field(repr=False)
     sources: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What the tokens of a connection's webhook address are known by: the one that is good, and for a while the one before."""
+
+    token_hash: bytes
+    previous_hash: bytes | None
+    previous_until: datetime | None
+
+    @staticmethod
+    def of(connection: Connection) -> "Address":
+        """The connection's own."""
+        return Address(connection.token_hash, connection.previous_token_hash, connection.previous_token_until)
+
+
+@dataclass(frozen=True, slots=True)
 class Door:
-    """One connection as deliveries find it, in the state of `connection.revision`.
+    """One connection as deliveries find it, in the state of `origin.revision`.
 
     `secrets`: each with the moment from which it is no longer taken; None: still good.
     """
 
-    connection: Connection
+    origin: Origin
+    address: Address = field(repr=False)
+    is_closed: bool
     connector: Connector
     keys: OpenedKeys = field(repr=False)
     secrets: tuple[tuple[Secret, datetime | None], ...] = field(default=(), repr=False)
@@ -60,11 +92,11 @@ class Door:
 
     def addressed(self, token: str) -> Addressed | None:
         """What this token gives access to, now; None for a wrong token, or where nothing is taken in by push."""
-        if not _is_addressed(self.connection, token) or self.connector.webhook is None:
-            return None
         now = clock.now()
-        good = tuple(secret for secret, until in self.secrets if until is None or until > now)
-        return Addressed(self.connection, self.connector, self.connector.webhook, good, self.keys, self.sources)
+        if not _is_addressed(self.address, token, now) or self.connector.webhook is None:
+            return None
+        good = tuple([secret for secret, until in self.secrets if until is None or until > now])
+        return Addressed(self.origin, self.is_closed, self.connector.webhook, good, self.keys, self.sources)
 
 
 def refused(name: str, message: str) -> Problem:
@@ -174,14 +206,13 @@ def _canonical_id(text: str) -> UUID:
     return parsed if str(parsed) == text else UUID(int=0)
 
 
-def _is_addressed(connection: Connection | None, token: str) -> bool:
+def _is_addressed(address: Address, token: str, now: datetime) -> bool:
     """Whether the token is the connection's own, or the one before it while that is still taken. Takes as long either way."""
     given = token_hash(token)
-    now_good = hmac.compare_digest(given, connection.token_hash if connection else bytes(32))
-    before = (connection.previous_token_hash if connection else None) or bytes(32)
-    once_good = hmac.compare_digest(given, before)
-    until = connection.previous_token_until if connection else None
-    return now_good or (once_good and until is not None and until > clock.now())
+    now_good = hmac.compare_digest(given, address.token_hash)
+    once_good = hmac.compare_digest(given, address.previous_hash or bytes(32))
+    until = address.previous_until
+    return now_good or (once_good and until is not None and until > now)
 
 
 async def door_of(tx: Transaction, keyring: Keyring, connection_id: str) -> Door | None:
@@ -196,23 +227,13 @@ async def door_of(tx: Transaction, keyring: Keyring, connection_id: str) -> Door
     if connector is None:
         raise Problem(503, "This cannot be taken in just now. Send it again.", headers={"Retry-After": RETRY_SECONDS})
     keys = await keyring.opened(tx, found.organization_id)
-    if found.closed_at is not None or connector.webhook is None:
-        return Door(found, connector, keys)
+    closed = found.closed_at is not None
+    if closed or connector.webhook is None:
+        return Door(Origin.of(found), Address.of(found), closed, connector, keys)
     rows = await repository.secrets_of(tx, found.id, clock.now())
     opened = [(await _open_secret(tx, keyring, found, row), row.retired_at) for row in rows]
-    return Door(found, connector, keys, tuple(opened), await _sources(tx, keyring, found, connector))
-
-
-async def addressed(tx: Transaction, keyring: Keyring, connection_id: str, token: str) -> Addressed | None:
-    """The connection of a webhook address; None when id and token do not belong together, whatever they are.
-
-    Raises a 503 Problem while its connector is not installed.
-    """
-    door = await door_of(tx, keyring, connection_id)
-    if door is None:
-        _is_addressed(None, token)
-        return None
-    return door.addressed(token)
+    sources = await _sources(tx, keyring, found, connector)
+    return Door(Origin.of(found), Address.of(found), closed, connector, keys, tuple(opened), sources)
 
 
 async def _sources(

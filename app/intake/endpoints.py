@@ -8,7 +8,7 @@ from app.access.gate import Caller
 from app.connections.doors import Doors
 from app.intake import look_ups, looking_up, repository
 from app.intake.desk import Desk
-from app.intake.gateway import Intake, answer_of, source_of
+from app.intake.gateway import Intake, answer_of
 from app.intake.health import health_of
 from app.intake.schemas import Accepted, HealthView, NotFoundView, QuarantinedView, Retried, SetAside
 from app.intake.service import try_again
@@ -60,7 +60,7 @@ async def deliver(connection_id: str, token: str, request: Request) -> Response:
     """Take in one delivery. 202 says that it is kept, whatever is in it; understanding it is a later step."""
     # The gateway answers these before they come here, quicker; this route is how they are described and permitted.
     intake: Intake = request.app.state.intake
-    kept = await intake.take(connection_id, token, request.headers, source_of(request.scope), request.receive)
+    kept = await intake.take(connection_id, token, request.headers, request.scope, request.receive)
     return Response(answer_of(kept), status_code=202, media_type="application/json")
 
 

@@ -7,7 +7,6 @@ what senders were told, whatever the code behind it believes, and the accounts c
 import json
 import time
 from collections import deque
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -24,11 +23,13 @@ log = structlog.get_logger(__name__)
 
 _KEPT_AFTER = metrics.STAGE_LAG.labels("kept")
 _REPEAT = b'"repeat":true'
-_at_the_door: ContextVar[UUID | None] = ContextVar("at_the_door", default=None)
 
 DOOR = "/webhooks/"
+RECEIPT_ID = "harmline.receipt_id"
+"""Where a request's scope has the id of the receipt that a delivery is going to be."""
+
 MOST_TO_CHECK = 20_000
-LINES_A_SECOND = 200
+LINES_A_SECOND = 50
 REFUSALS_A_SECOND = 20
 """In the log; how many lines were left out is told in the next one. Whoever floods the door must not flood the disk, and
 what is kept tells its story by `harmline intake trace` too."""
@@ -45,11 +46,6 @@ REASONS = {
     429: "too_fast",
     431: "headers_too_large",
 }
-
-
-def receipt_id() -> UUID:
-    """The id of the delivery that is being answered; a new one for what does not come in at the door."""
-    return _at_the_door.get() or uuid7()
 
 
 @cache
@@ -91,7 +87,7 @@ def _read(path: str, body: bytes) -> Told | None:
         return None
 
 
-@dataclass
+@dataclass(slots=True)
 class _Answer:
     """One answer on its way out."""
 
@@ -139,14 +135,13 @@ class FirstByte:
             await send(message)
             answer.note(message)
 
-        made = uuid7()
-        token, for_the_log = _at_the_door.set(made), RECEIPT.set(made)
+        made = scope[RECEIPT_ID] = uuid7()
+        for_the_log = RECEIPT.set(made)
         try:
             await self._app(scope, receive, noted)
         finally:
             self._count(scope, answer, time.perf_counter() - began)
             RECEIPT.reset(for_the_log)
-            _at_the_door.reset(token)
 
     def _count(self, scope: Scope, answer: _Answer, seconds: float) -> None:
         outcome, lines = answer.outcome, self._refusals

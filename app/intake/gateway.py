@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC
 from functools import lru_cache
 from ipaddress import ip_address
@@ -21,6 +22,7 @@ from app.connections.doors import Doors
 from app.connections.service import Addressed, Door
 from app.intake import receive as receiving
 from app.intake.desk import Desk, Full
+from app.intake.first_byte import RECEIPT_ID
 from app.intake.limits import Admission
 from app.intake.receive import Arrival, Kept
 from app.intake.refusals import Refusals
@@ -113,6 +115,19 @@ class Gone(Exception):
     """The sender went away before its delivery was whole."""
 
 
+@dataclass(slots=True)
+class Delivery:
+    """One request that knocks. `path`: connection and token, as it is addressed; `headers`: decoded; the body is not read yet."""
+
+    receipt_id: UUID
+    connection_id: str
+    token: str
+    path: str
+    headers: Mapping[str, str]
+    source: str | None
+    body: Body
+
+
 class Intake:
     """Takes deliveries in: who is it for, does it prove itself, keep it. One for each process."""
 
@@ -124,15 +139,14 @@ class Intake:
         self._limits = limits
         self._doors = doors
 
-    async def take(
-        self, connection_id: str, token: str, headers: Mapping[str, str], source: str | None, receive: Receive
-    ) -> Kept:
-        """Keep one delivery. Raises the Problem that is its answer otherwise, and Gone."""
-        path = f"{connection_id}/{token}"
+    async def take(self, connection_id: str, token: str, headers: Mapping[str, str], scope: Scope, receive: Receive) -> Kept:
+        """Keep one delivery. Raises the Problem that is its answer otherwise, and Gone. `headers`: those of the scope."""
+        body = Body(in_time(receive, self._limits), headers.get("content-length", ""))
+        path, source = f"{connection_id}/{token}", source_of(scope)
+        came = Delivery(scope[RECEIPT_ID], connection_id, token, path, headers, source, body)
         try:
             in_turn(self._admission.knock(source, path, time.monotonic()))
-            body = Body(in_time(receive, self._limits), headers.get("content-length", ""))
-            return await self._take(connection_id, token, headers, source, body)
+            return await self._take(came)
         except Problem as refusal:
             if refusal.status in _REASONS:
                 self._count(connection_id, token, refusal.status)
@@ -145,25 +159,24 @@ class Intake:
             log.error("store unavailable", error=type(error).__name__)
             raise try_again() from None
 
-    async def _take(self, connection_id: str, token: str, headers: Mapping[str, str], source: str | None, body: Body) -> Kept:
-        door, its_turn = self._doors.known(connection_id), False
+    async def _take(self, came: Delivery) -> Kept:
+        door, its_turn = self._doors.known(came.connection_id), False
         if door is not None:
             try:
-                to, proof = await _admitted(door, token, headers, source, body)
+                to, proof = await _admitted(door, came)
             except Late:
                 raise
             except Problem:
                 door = None  # what is remembered may be old: nothing is refused by it
         for _ in range(_CHECKS):
             if door is None:
-                door = await self._doors.read(connection_id)
-                to, proof = await _admitted(door, token, headers, source, body)
+                door = await self._doors.read(came.connection_id)
+                to, proof = await _admitted(door, came)
             if not its_turn:
-                in_turn(self._admission.authentic(to.connection.id, f"{connection_id}/{token}", time.monotonic()))
+                in_turn(self._admission.authentic(to.origin.id, came.path, time.monotonic()))
                 its_turn = True
-            read = {name: value for name, value in headers.items() if name in to.plan.verifier.headers}
-            arrival = Arrival(await body.read(to.plan.largest_body), proof, headers=read, source=source)
-            kept = await self.desk.keep(receiving.make_ready(to.keys, to.connection, arrival, to.connection.revision))
+            arrival = await _arrival(to, proof, came)
+            kept = await self.desk.keep(receiving.make_ready(to.keys, to.origin, arrival, to.origin.revision))
             if kept is not None:
                 return kept
             door = None
@@ -173,24 +186,30 @@ class Intake:
         """Count it where it was addressed to. A wrong token is no address: whoever guesses raises no connection's alarm."""
         door = self._doors.known(connection_id)
         known = door is not None and door.addressed(token) is not None
-        ids = (door.connection.organization_id, door.connection.id) if door and known else (NOBODY, NOBODY)
+        ids = (door.origin.organization_id, door.origin.id) if door and known else (NOBODY, NOBODY)
         self.refusals.count(*ids, _REASONS[status], clock.now().astimezone(UTC))
 
 
-async def _admitted(
-    door: Door | None, token: str, headers: Mapping[str, str], source: str | None, body: Body
-) -> tuple[Addressed, Verification]:
+async def _arrival(to: Addressed, proof: Verification, came: Delivery) -> Arrival:
+    """What is kept of it: the body, and of the headers those that prove something."""
+    telling = to.plan.verifier.headers
+    read = {name: value for name, value in came.headers.items() if name in telling}
+    body = await came.body.read(to.plan.largest_body)
+    return Arrival(body, proof, headers=read, source=came.source, receipt_id=came.receipt_id)
+
+
+async def _admitted(door: Door | None, came: Delivery) -> tuple[Addressed, Verification]:
     """Whom it is addressed to, and its proof. Raises a 401, 410, 413 or 415 Problem."""
-    to = door.addressed(token) if door else None
+    to, headers = door.addressed(came.token) if door else None, came.headers
     if to is None:
         raise not_authentic()
-    if to.connection.closed_at is not None:
+    if to.is_closed:
         raise Problem(410, "This connection is closed.")
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise Problem(415, "Send the body as it is, without a content encoding.")
     if headers.get("content-type", "").partition(";")[0].strip().lower() not in to.plan.media_types:
         raise Problem(415, f"Send the body as {', '.join(sorted(to.plan.media_types))}.")
-    proof = receiving.verify(to, await body.read(to.plan.largest_body), headers, source)
+    proof = receiving.verify(to, await came.body.read(to.plan.largest_body), headers, came.source)
     if proof.outcome is Outcome.REFUSED:
         raise not_authentic()
     return to, proof
@@ -258,7 +277,7 @@ class Gateway:
             return
         intake: Intake = self._app.state.intake
         try:
-            kept = await intake.take(*addressed, Given(scope["headers"]), source_of(scope), receive)
+            kept = await intake.take(*addressed, Given(scope["headers"]), scope, receive)
         except Gone:
             return
         except Exception as error:  # whatever it is: its text must not reach the server's log

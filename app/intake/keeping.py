@@ -3,13 +3,13 @@
 PostgreSQL gets one statement for the whole batch, SQLite two that are run for each row; both say which rows were new.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from sqlalchemy import bindparam, select, text, tuple_
 
 from app.connections.models import Connection
@@ -20,7 +20,6 @@ from app.kit.rows import on_postgresql
 from app.ledger.models import LedgerEntry
 
 _BY_HAND = ("sealed", "wrapped_key", "headers_sealed", "asked_sealed", "about_index", "body_hash", "commitment")
-_written = json.JSONEncoder(check_circular=False).encode
 _TYPES = {
     **dict.fromkeys(("id", "connection_id", "organization_id", "answers_event"), "uuid"),
     **dict.fromkeys(_BY_HAND, "bytea"),
@@ -127,7 +126,7 @@ def _by_column(rows: Sequence[Row]) -> tuple[list[Any], ...]:
     columns = {f"receipt_{name}": [one[name] for one in receipts] for name in _RECEIPT}
     columns |= {f"entry_{name}": [one[name] for one in entries] for name in _ENTRY}
     for name in ("receipt_verification", "entry_subjects"):
-        columns[name] = [_written(value) for value in columns[name]]
+        columns[name] = [msgspec.json.encode(value).decode() for value in columns[name]]
     columns["revision"] = [row.revision for row in rows]
     return tuple(columns[name] for name in _COLUMNS)
 

@@ -7,9 +7,8 @@ from ipaddress import ip_address
 from uuid import UUID
 
 from app.connections.models import Connection
-from app.connections.service import Addressed
+from app.connections.service import Addressed, Origin
 from app.intake import keeping
-from app.intake.first_byte import receipt_id as id_at_the_door
 from app.intake.keeping import Row
 from app.intake.models import Channel, ReceiptState
 from app.intake.sealing import seal_receipt
@@ -20,7 +19,7 @@ from app.kit.ids import uuid7
 from app.kit.keyring import Keyring, OpenedKeys
 from app.ledger.service import Act, Entry, entry_row
 from connectors.asking import Asked
-from connectors.contract import Sender, grade_of
+from connectors.contract import grade_of
 from connectors.verifiers import Grade, NotSigned, Outcome, Verification
 
 BODY_FIELD = "receipt.body"
@@ -44,7 +43,7 @@ class Arrival:
     source: str | None = None
     about_index: bytes | None = None
     answers_event: UUID | None = None
-    receipt_id: UUID = field(default_factory=id_at_the_door)
+    receipt_id: UUID = field(default_factory=uuid7)
 
 
 @dataclass(frozen=True)
@@ -87,14 +86,13 @@ class Ready:
         return len(self.row.receipt["sealed"])
 
 
-def make_ready(keys: OpenedKeys, connection: Connection, arrival: Arrival, revision: int | None = None) -> Ready:
+def make_ready(keys: OpenedKeys, origin: Origin, arrival: Arrival, revision: int | None = None) -> Ready:
     """Seal an authentic arrival, and write its ledger entry for the case that it is new. Touches no database.
 
     `revision`: the state of the connection that it was checked against.
     """
     now, receipt_id, verification = clock.now(), arrival.receipt_id, arrival.verification
-    organization_id = connection.organization_id
-    sealed = seal_receipt(keys, receipt_id, arrival.body, dict(arrival.headers), arrival.asked)
+    sealed = seal_receipt(keys, receipt_id, arrival.body, arrival.headers, arrival.asked)
     stale = verification.outcome is Outcome.STALE
     proof = {
         "outcome": verification.outcome,
@@ -104,10 +102,10 @@ def make_ready(keys: OpenedKeys, connection: Connection, arrival: Arrival, revis
         "source": arrival.source,
     }
     values = {
-        "connection_id": connection.id,
+        "connection_id": origin.id,
         "id": receipt_id,
-        "organization_id": organization_id,
-        "body_hash": keys.index(*_hashed(connection.id, arrival)),
+        "organization_id": origin.organization_id,
+        "body_hash": keys.index(*_hashed(origin.id, arrival)),
         "sealed": sealed.sealed,
         "wrapped_key": sealed.wrapped_key,
         "headers_sealed": sealed.headers_sealed,
@@ -116,7 +114,7 @@ def make_ready(keys: OpenedKeys, connection: Connection, arrival: Arrival, revis
         "answers_event": arrival.answers_event,
         "channel": arrival.channel,
         "verification": proof,
-        "grade": grade_of(verification, Sender(connection.sender)),
+        "grade": grade_of(verification, origin.sender),
         "received_at": now,
         "last_received_at": now,
         "repeats": 0,
@@ -125,8 +123,8 @@ def make_ready(keys: OpenedKeys, connection: Connection, arrival: Arrival, revis
     }
     digest, size = hashlib.sha256(arrival.body).hexdigest(), len(arrival.body)
     facts = {"body_sha256": digest, "size": size, "channel": arrival.channel, "proof": proof}
-    ids = {"connection": connection.id, "receipt": receipt_id}
-    noted = entry_row(Entry(organization_id, Act.RECEIPT, facts, ids), uuid7(), sealed.salt)
+    ids = {"connection": origin.id, "receipt": receipt_id}
+    noted = entry_row(Entry(origin.organization_id, Act.RECEIPT, facts, ids), uuid7(), sealed.salt)
     return Ready(receipt_id, Row(values, noted, revision))
 
 
@@ -152,7 +150,7 @@ def _answers(ready: Sequence[Ready], held: Mapping[tuple[UUID, bytes], UUID]) ->
 async def keep(tx: Transaction, keyring: Keyring, connection: Connection, arrival: Arrival) -> Kept:
     """Keep one arrival in a transaction that does more than that, whatever state the connection is in."""
     keys = await keyring.opened(tx, connection.organization_id)
-    (kept,) = await keep_all(tx, [make_ready(keys, connection, arrival)])
+    (kept,) = await keep_all(tx, [make_ready(keys, Origin.of(connection), arrival)])
     assert kept is not None  # noqa: S101 - it was not asked for a state
     return kept
 

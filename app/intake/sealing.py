@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
+
+import msgspec
 
 from app.intake.models import Event, Receipt
 from app.kit import crypto
@@ -26,7 +29,7 @@ class SealedReceipt:
     wrapped_key: bytes
 
 
-def seal_receipt(keys: OpenedKeys, receipt_id: UUID, body: bytes, headers: dict[str, str], asked: Asked) -> SealedReceipt:
+def seal_receipt(keys: OpenedKeys, receipt_id: UUID, body: bytes, headers: Mapping[str, str], asked: Asked) -> SealedReceipt:
     """Seal a delivery under a fresh key, wrapped by the organization's."""
     row = str(receipt_id)
     key, wrapped = keys.wrap_new("receipt", row)
@@ -34,7 +37,7 @@ def seal_receipt(keys: OpenedKeys, receipt_id: UUID, body: bytes, headers: dict[
     return SealedReceipt(
         salt=salt,
         sealed=sealer.seal(salt + body, crypto.place("receipt", "sealed", row)),
-        headers_sealed=sealer.seal(json.dumps(headers).encode(), crypto.place("receipt", "headers", row)),
+        headers_sealed=sealer.seal(msgspec.json.encode(dict(headers)), crypto.place("receipt", "headers", row)),
         asked_sealed=sealer.seal(json.dumps(dict(asked)).encode(), crypto.place("receipt", "asked", row)) if asked else None,
         wrapped_key=wrapped,
     )

@@ -10,7 +10,7 @@ from sqlalchemy import update
 from app.access.roles import Role
 from app.connections.models import Connection, ConnectionSecret
 from app.connections.repository import secrets_of
-from app.connections.service import add_secret, addressed
+from app.connections.service import add_secret, door_of
 from app.kit import clock
 from app.kit.crypto import Unreadable
 from connectors.verifiers import Secret, StandardWebhooks
@@ -108,4 +108,4 @@ async def test_a_secret_moved_to_another_connection_opens_nothing(world: World) 
     assert (await world.deliver(alert(), secret=theirs.secret)).status_code == 500
     async with world.context.database.begin() as tx:
         with pytest.raises(Unreadable):
-            await addressed(tx, world.context.keyring, *ours.path.split("/")[2:])
+            await door_of(tx, world.context.keyring, ours.path.split("/")[2])

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import event, select
 from sqlalchemy.exc import DBAPIError
 
+from app.connections.service import Origin
 from app.intake.desk import Desk, Full
 from app.intake.keeping import Row
 from app.intake.models import Receipt, ReceiptState
@@ -54,7 +55,7 @@ async def ready(world: World, body: bytes, verification: Verification = AUTHENTI
     connection = world.union.connection.connection
     async with world.context.database.begin(read_only=True) as tx:
         keys = await world.context.keyring.opened(tx, connection.organization_id)
-    return make_ready(keys, connection, Arrival(body, verification))
+    return make_ready(keys, Origin.of(connection), Arrival(body, verification))
 
 
 async def stored(world: World) -> list[Receipt]:
