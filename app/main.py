@@ -251,6 +251,10 @@ async def work_until_stopped(config: Settings) -> None:
         await context.database.close()
 
 
+YOUNG = (20_000, 10, 20)
+"""After how many new objects Python looks for rings among them: a delivery makes hundreds of objects and no ring."""
+
+
 def attach(app: FastAPI, context: Context) -> None:
     """Give an application the world it works in."""
     app.state.context = context
@@ -276,6 +280,7 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
             if context is None:
                 gc.collect()
                 gc.freeze()  # what was made by now stays to the end: looking through it again and again would hold up deliveries
+                gc.set_threshold(*YOUNG)
             yield
         if context is None:
             await opened.database.close()

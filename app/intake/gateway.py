@@ -27,6 +27,7 @@ from app.intake.limits import Admission
 from app.intake.receive import Arrival, Kept
 from app.intake.refusals import Refusals
 from app.kit import clock
+from app.kit.answering import LINES, lines
 from app.kit.errors import RETRY_SECONDS, Problem, problem_response
 from app.kit.limits import Limits
 from app.kit.slow import in_time
@@ -268,6 +269,8 @@ class Gateway:
         self._app = app
         self._further = further
         self._headers = list(headers)
+        self._kept = [*headers, (b"content-type", b"application/json")]
+        self._kept_lines = lines(self._kept)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -284,8 +287,9 @@ class Gateway:
             await self._refuse(error, scope, receive, send)
             return
         body = answer_of(kept)
-        said = (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())
-        await send({"type": "http.response.start", "status": 202, "headers": [*self._headers, *said]})
+        length = b"content-length", b"%d" % len(body)
+        head = {"type": "http.response.start", "status": 202, "headers": [*self._kept, length]}
+        await send({**head, LINES: self._kept_lines + lines([length])})
         await send({"type": "http.response.body", "body": body})
 
     async def _refuse(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:

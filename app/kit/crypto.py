@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 KEY_BYTES = 32
 _NONCE_BYTES = 12
 _VERSION = b"\x01"
-_DRAWN_AT_ONCE = 1024
+_DRAWN_AT_ONCE = 2048
 
 
 class Unreadable(Exception):

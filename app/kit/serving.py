@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from app.kit.answering import in_one_piece
 from app.kit.errors import RETRY_SECONDS, Problem, problem_response
 from app.kit.limits import Limits
 
@@ -117,16 +118,16 @@ class Guarded(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         if app is self.config.loaded_app:
-            app = _busy if self.load.in_work >= self.limits.most_requests else self._working()
+            app = _busy if self.load.in_work >= self.limits.most_requests else self._working(cycle)
         super()._start_asgi_task(cycle, app)
 
-    def _working(self) -> ASGIApp:
+    def _working(self, cycle: Any) -> ASGIApp:
         """The application, for one request that is counted as long as it is in work."""
         self.load.in_work += 1
 
         async def counted(scope: Scope, receive: Receive, send: Send) -> None:
             try:
-                await self.config.loaded_app(scope, receive, send)
+                await self.config.loaded_app(scope, receive, in_one_piece(cycle, send))
             finally:
                 self.load.in_work -= 1
 
