@@ -49,7 +49,7 @@ class Origin:
         return Origin(connection.id, connection.organization_id, sender, connection.revision)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Addressed:
     """The connection that a delivery is addressed to, with what it takes to check it and to keep it."""
 

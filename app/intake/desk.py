@@ -37,7 +37,7 @@ class Full(Exception):
     """So much waits already that this one would wait too long."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Waiting:
     ready: Ready
     answer: asyncio.Future[Kept | None]

@@ -228,6 +228,10 @@ class Given(Mapping[str, str]):
         """The first of this name."""
         return self._first[name]
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """The first of this name, if it was given at all."""
+        return self._first.get(name, default)
+
     def __iter__(self) -> Iterator[str]:
         """Each name once."""
         return iter(self._first)

@@ -45,7 +45,7 @@ ON CONFLICT (connection_id, body_hash) DO UPDATE SET
 """The same bytes again: counted, and one that is in time wakes a receipt that was set aside as stale."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Row:
     """A receipt to be kept with the ledger entry for the case that it is new.
 

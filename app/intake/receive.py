@@ -27,7 +27,7 @@ PAGE_FIELD = "receipt.page"
 FETCHED = Verification(Outcome.AUTHENTIC, "fetched", None, "asked the provider at its own address", None, Grade.FETCHED)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Arrival:
     """What came in, byte for byte, with what proves it. `asked`: what a fetched body was asked with.
 
@@ -46,7 +46,7 @@ class Arrival:
     receipt_id: UUID = field(default_factory=uuid7)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Kept:
     """The receipt that holds a delivery, and whether these bytes were there already."""
 
@@ -73,7 +73,7 @@ def _is_from(to: Addressed, source: str | None) -> bool:
     return any((mapped or address) in network for network in to.sources)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Ready:
     """An arrival, sealed and ready to be kept, with the id that its receipt gets if it is new."""
 

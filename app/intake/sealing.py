@@ -18,7 +18,7 @@ from connectors.asking import Asked
 SALT_BYTES = 32
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class SealedReceipt:
     """A body, its headers and what it was asked with, sealed; `salt`, for the ledger's commitment, is in with the body."""
 

@@ -15,6 +15,12 @@ def now() -> datetime:
     return _Hand.stopped_at or datetime.now(UTC)
 
 
+def milliseconds() -> int:
+    """`now` in whole milliseconds since 1970."""
+    stopped = _Hand.stopped_at
+    return time.time_ns() // 1_000_000 if stopped is None else int(stopped.timestamp() * 1000)
+
+
 def is_stopped() -> bool:
     """Whether a scenario holds the clock: what it says then is no machine's time."""
     return _Hand.stopped_at is not None

@@ -3,11 +3,12 @@
 import os
 import random
 import threading
-from uuid import UUID
+from uuid import UUID, SafeUUID
 
 from app.kit import clock
 
 _COUNTER_BITS = 12
+_UNKNOWN = SafeUUID.unknown
 _tails = random.Random()  # noqa: S311 - no secret; seeded by the system, in a forked process anew
 os.register_at_fork(after_in_child=_tails.seed)
 
@@ -21,9 +22,16 @@ class _Sequence:
 
 def uuid7() -> UUID:
     """A new UUIDv7. Ids made by one process sort in the order they were made."""
-    milliseconds = int(clock.now().timestamp() * 1000)
+    milliseconds = clock.milliseconds()
     with _Sequence.lock:
         _Sequence.last = max(_Sequence.last + 1, milliseconds << _COUNTER_BITS)
         stamp, counter = divmod(_Sequence.last, 1 << _COUNTER_BITS)
-    tail = _tails.getrandbits(62)
-    return UUID(int=stamp << 80 | 0x7 << 76 | counter << 64 | 0b10 << 62 | tail)
+    return _uuid(stamp << 80 | 0x7 << 76 | counter << 64 | 0b10 << 62 | _tails.getrandbits(62))
+
+
+def _uuid(value: int) -> UUID:
+    """`UUID(int=value)`, without what it does to find out which of its six arguments was given."""
+    made = UUID.__new__(UUID)
+    object.__setattr__(made, "int", value)
+    object.__setattr__(made, "is_safe", _UNKNOWN)
+    return made

@@ -77,7 +77,7 @@ def _stated(row: Mapping[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Entry:
     """One act that is to be written down.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
@@ -47,6 +49,20 @@ def test_an_id_has_the_bits_of_version_7_and_the_millisecond_of_the_clock() -> N
     assert made.version == 7
     assert made.variant == UUID(int=0b10 << 62).variant
     assert made.int >> 80 == int(later.timestamp() * 1000)
+
+
+def test_an_id_is_a_uuid_like_any_other() -> None:
+    made = uuid7()
+    same = UUID(int=made.int)
+    assert (made, hash(made), str(made), made.bytes, made.is_safe) == (same, hash(same), str(same), same.bytes, same.is_safe)
+    assert pickle.loads(pickle.dumps(made)) == copy.deepcopy(made) == made
+
+
+def test_milliseconds_are_those_of_the_same_clock() -> None:
+    before = int(clock.now().timestamp() * 1000)
+    assert before <= clock.milliseconds() <= int(clock.now().timestamp() * 1000)
+    with clock.stopped(NOON):
+        assert clock.milliseconds() == int(NOON.timestamp() * 1000)
 
 
 @given(st.lists(st.timedeltas(min_value=timedelta(days=-400), max_value=timedelta(days=400)), min_size=2, max_size=20))
