@@ -8,11 +8,10 @@ Sources: Standard Webhooks 1.0.0; RFC 7617 (Basic), RFC 6750 (Bearer); the HMAC 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -22,6 +21,8 @@ from typing import ClassVar, Literal, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from connectors.spelling import canonical_base64, header, is_written, shown_in, utf8, wire
 
 TOLERANCE = timedelta(seconds=300)
 MOST_SIGNATURES = 16
@@ -131,7 +132,7 @@ class StandardWebhooks:
         ready = [secret for secret in secrets if self.usable(secret)]
         if not ready:
             return _refused(self.scheme, "no usable secret")
-        shown = _shown_in(headers, self.headers)
+        shown = shown_in(headers, self.headers)
         message_id, stamp = shown.get("webhook-id", ""), shown.get("webhook-timestamp", "")
         if MESSAGE_ID.fullmatch(message_id) is None:
             return _refused(self.scheme, "webhook-id is missing or not allowed")
@@ -140,7 +141,7 @@ class StandardWebhooks:
         given = shown.get("webhook-signature", "").split(" ", MOST_SIGNATURES)[:MOST_SIGNATURES]
         signed = f"{message_id}.{stamp}.".encode("ascii") + body
         by_key = _ed25519_match(ready, given, signed)
-        by_secret = _first_match(_standard_candidates(ready, signed), [_wire(text) for text in given])
+        by_secret = _first_match(_standard_candidates(ready, signed), [wire(text) for text in given])
         if by_key is not None:
             return _timed(f"{self.scheme}/v1a", by_key, Grade.THIRD_PARTY, stamp, now, self.tolerance)
         if by_secret is not None:
@@ -170,25 +171,25 @@ class HmacSha256:
 
     def usable(self, secret: Secret) -> bool:
         """Any secret that is not blank."""
-        return _is_written(secret.value)
+        return is_written(secret.value)
 
     def check(self, body: bytes, headers: Mapping[str, str], secrets: Sequence[Secret], now: datetime) -> Verification:
         """See `Verifier.check`. The text of the signature is compared whole, so no second spelling of it passes."""
         ready = [secret for secret in secrets if self.usable(secret)]
         if not ready:
             return _refused(self.scheme, "no usable secret")
-        stamp = _header(headers, self.timestamp_header) if self.timestamp_header else ""
+        stamp = header(headers, self.timestamp_header) if self.timestamp_header else ""
         if self.timestamp_header and TEN_DIGITS.fullmatch(stamp) is None:
             return _refused(self.scheme, "the timestamp is not ten digits")
         signed = stamp.encode("ascii") + b"." + body if self.timestamp_header else body
-        candidates = [(secret, _wire(self.prefix) + self._text(secret, signed)) for secret in ready]
-        match = _first_match(candidates, [_wire(_header(headers, self.signature_header))])
+        candidates = [(secret, wire(self.prefix) + self._text(secret, signed)) for secret in ready]
+        match = _first_match(candidates, [wire(header(headers, self.signature_header))])
         if match is None:
             return _refused(self.scheme, "no signature matches")
         return _timed(self.scheme, match, self.grade, stamp, now, self.tolerance)
 
     def _text(self, secret: Secret, signed: bytes) -> bytes:
-        mac = hmac.digest(_utf8(secret.value), signed, hashlib.sha256)
+        mac = hmac.digest(utf8(secret.value), signed, hashlib.sha256)
         return mac.hex().encode("ascii") if self.encoding == "hex" else base64.b64encode(mac)
 
 
@@ -208,20 +209,20 @@ class StampedHmacSha256:
 
     def usable(self, secret: Secret) -> bool:
         """Any secret that is not blank."""
-        return _is_written(secret.value)
+        return is_written(secret.value)
 
     def check(self, body: bytes, headers: Mapping[str, str], secrets: Sequence[Secret], now: datetime) -> Verification:
         """See `Verifier.check`. Exactly one `t`; at most 16 signatures are looked at."""
         ready = [secret for secret in secrets if self.usable(secret)]
         if not ready:
             return _refused(self.scheme, "no usable secret")
-        parts = _header(headers, self.signature_header).split(",", MOST_SIGNATURES + 1)[: MOST_SIGNATURES + 1]
+        parts = header(headers, self.signature_header).split(",", MOST_SIGNATURES + 1)[: MOST_SIGNATURES + 1]
         stamps = [part[2:] for part in parts if part.startswith("t=")]
         if len(stamps) != 1 or TEN_DIGITS.fullmatch(stamps[0]) is None:
             return _refused(self.scheme, "the timestamp is not ten digits")
         signed = stamps[0].encode("ascii") + b"." + body
-        candidates = [(s, hmac.new(_utf8(s.value), signed, hashlib.sha256).hexdigest().encode("ascii")) for s in ready]
-        match = _first_match(candidates, [_wire(part[3:]) for part in parts if part.startswith("v1=")])
+        candidates = [(s, hmac.new(utf8(s.value), signed, hashlib.sha256).hexdigest().encode("ascii")) for s in ready]
+        match = _first_match(candidates, [wire(part[3:]) for part in parts if part.startswith("v1=")])
         if match is None:
             return _refused(self.scheme, "no signature matches")
         return _timed(self.scheme, match, self.grade, stamps[0], now, self.tolerance)
@@ -238,13 +239,13 @@ class Basic:
     def usable(self, secret: Secret) -> bool:
         """`user:password`, neither of them blank."""
         user, _, password = secret.value.partition(":")
-        return _is_written(user) and _is_written(password)
+        return is_written(user) and is_written(password)
 
     def check(self, body: bytes, headers: Mapping[str, str], secrets: Sequence[Secret], now: datetime) -> Verification:
         """See `Verifier.check`."""
         ready = [secret for secret in secrets if self.usable(secret)]
-        wanted = [(secret, b"Basic " + base64.b64encode(_utf8(secret.value))) for secret in ready]
-        return _shown(self.scheme, wanted, _header(headers, "authorization"))
+        wanted = [(secret, b"Basic " + base64.b64encode(utf8(secret.value))) for secret in ready]
+        return _shown(self.scheme, wanted, header(headers, "authorization"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,12 +258,12 @@ class BearerList:
 
     def usable(self, secret: Secret) -> bool:
         """Any token that is not blank."""
-        return _is_written(secret.value)
+        return is_written(secret.value)
 
     def check(self, body: bytes, headers: Mapping[str, str], secrets: Sequence[Secret], now: datetime) -> Verification:
         """See `Verifier.check`."""
-        wanted = [(secret, b"Bearer " + _utf8(secret.value)) for secret in secrets if self.usable(secret)]
-        return _shown(self.scheme, wanted, _header(headers, "authorization"))
+        wanted = [(secret, b"Bearer " + utf8(secret.value)) for secret in secrets if self.usable(secret)]
+        return _shown(self.scheme, wanted, header(headers, "authorization"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,12 +281,12 @@ class StaticHeader:
 
     def usable(self, secret: Secret) -> bool:
         """Any secret that is not blank."""
-        return _is_written(secret.value)
+        return is_written(secret.value)
 
     def check(self, body: bytes, headers: Mapping[str, str], secrets: Sequence[Secret], now: datetime) -> Verification:
         """See `Verifier.check`."""
-        wanted = [(secret, _utf8(secret.value)) for secret in secrets if self.usable(secret)]
-        return _shown(self.scheme, wanted, _header(headers, self.header))
+        wanted = [(secret, utf8(secret.value)) for secret in secrets if self.usable(secret)]
+        return _shown(self.scheme, wanted, header(headers, self.header))
 
 
 def new_secret(verifier: Verifier) -> str:
@@ -315,7 +316,7 @@ def _shown(scheme: str, wanted: Sequence[tuple[Secret, bytes]], given: str) -> V
     """The verdict where the secret itself is shown in a header."""
     if not wanted:
         return _refused(scheme, "no usable secret")
-    match = _first_match(wanted, [_wire(given)])
+    match = _first_match(wanted, [wire(given)])
     if match is None:
         return _refused(scheme, "the header does not match")
     return Verification(Outcome.AUTHENTIC, scheme, match.key_id, "header matches", None, Grade.SHARED_SECRET)
@@ -327,57 +328,15 @@ def _first_match(wanted: Sequence[tuple[Secret, bytes]], given: Sequence[bytes])
     return hits[0] if hits else None
 
 
-def _shown_in(headers: Mapping[str, str], names: Set[str]) -> dict[str, str]:
-    """The text of each of these headers (lower-case) that is there, "" where it comes more than once: two answers are none."""
-    shown: dict[str, str] = {}
-    for key, value in headers.items():
-        name = key.lower()
-        if name in names:
-            shown[name] = "" if name in shown else value
-    return shown
-
-
-def _header(headers: Mapping[str, str], name: str) -> str:
-    """The header's text, "" when it is missing or comes more than once."""
-    name = name.lower()
-    return _shown_in(headers, {name}).get(name, "")
-
-
-def _wire(text: str) -> bytes:
-    """A header's bytes as they came: servers decode them as Latin-1. Other text never came by wire, matches nothing."""
-    try:
-        return text.encode("latin-1")
-    except UnicodeEncodeError:
-        return b""
-
-
-def _utf8(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _is_written(text: str) -> bool:
-    """Not blank. NULs are blank too: HMAC pads with them, so a key of NULs is the empty key."""
-    return any(letter.isprintable() and not letter.isspace() for letter in text)
-
-
-def _canonical(text: str) -> bytes | None:
-    """Base64 in its one canonical spelling: Python decodes three others of a 32-byte value to the same bytes."""
-    try:
-        raw = base64.b64decode(text.encode("ascii"), validate=True)
-    except (UnicodeEncodeError, binascii.Error):
-        return None
-    return raw if base64.b64encode(raw).decode("ascii") == text else None
-
-
 @lru_cache(maxsize=MOST_READ)
 def _hmac_key(secret: Secret) -> bytes | None:
-    raw = _canonical(secret.value.removeprefix("whsec_")) if secret.value.startswith("whsec_") else None
+    raw = canonical_base64(secret.value.removeprefix("whsec_")) if secret.value.startswith("whsec_") else None
     return raw if raw is not None and len(raw) in SIZES_OF_A_STANDARD_SECRET and any(raw) else None
 
 
 @lru_cache(maxsize=MOST_READ)
 def _public_key(secret: Secret) -> Ed25519PublicKey | None:
-    raw = _canonical(secret.value.removeprefix("whpk_")) if secret.value.startswith("whpk_") else None
+    raw = canonical_base64(secret.value.removeprefix("whpk_")) if secret.value.startswith("whpk_") else None
     if raw is None or len(raw) != SIZE_OF_A_PUBLIC_KEY or not any(raw):
         return None
     return Ed25519PublicKey.from_public_bytes(raw)
@@ -390,7 +349,7 @@ def _standard_candidates(secrets: Sequence[Secret], signed: bytes) -> list[tuple
 
 
 def _ed25519_match(secrets: Sequence[Secret], given: Sequence[str], signed: bytes) -> Secret | None:
-    texts = [_canonical(text.removeprefix("v1a,")) for text in given if text.startswith("v1a,")]
+    texts = [canonical_base64(text.removeprefix("v1a,")) for text in given if text.startswith("v1a,")]
     signatures = [raw for raw in texts if raw is not None and len(raw) == SIZE_OF_AN_ED25519_SIGNATURE]
     if not signatures:
         return None

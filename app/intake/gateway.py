@@ -2,11 +2,8 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC
-from functools import lru_cache
-from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
 
@@ -14,13 +11,13 @@ import structlog
 from fastapi import FastAPI
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.connections.doors import Doors
 from app.connections.service import Addressed, Door
 from app.intake import receive as receiving
+from app.intake.delivery import Body, Delivery, Given, Gone, Late, source_of
 from app.intake.desk import Desk, Full
 from app.intake.first_byte import RECEIPT_ID
 from app.intake.limits import Admission
@@ -66,67 +63,6 @@ def in_turn(seconds: float) -> None:
     if seconds:
         headers = {"Retry-After": str(math.ceil(seconds))}
         raise Problem(429, "Too many deliveries at once. Nothing was kept; send it again.", headers=headers)
-
-
-class Body:
-    """The exact bytes of a request, read once and never more than its connection takes."""
-
-    def __init__(self, receive: Receive, declared: str) -> None:
-        """Nothing is read before it is asked for. `declared`: how long it is said to be."""
-        self._receive = receive
-        self._declared = int(declared[:20]) if declared.isdigit() else 0
-        self._chunks: list[bytes] = []
-        self._size = 0
-        self._more = True
-
-    async def read(self, largest: int) -> bytes:
-        """All of it. Raises a 408 or 413 Problem, and Gone when the sender went away."""
-        if self._declared > largest:
-            raise _too_large(largest)
-        while self._more and self._size <= largest:
-            message = await self._next()
-            if message["type"] == "http.disconnect":
-                raise Gone
-            self._chunks.append(message.get("body", b""))
-            self._size += len(self._chunks[-1])
-            self._more = message.get("more_body", False)
-        if self._size > largest:
-            self._chunks.clear()
-            raise _too_large(largest)
-        if len(self._chunks) > 1:
-            self._chunks = [b"".join(self._chunks)]
-        return self._chunks[0]
-
-    async def _next(self) -> Message:
-        try:
-            return await self._receive()
-        except HTTPException as late:
-            raise Late(408, "The body came too slowly. Send it again.", headers=dict(late.headers or {})) from None
-
-
-def _too_large(largest: int) -> Problem:
-    return Problem(413, f"The delivery is larger than {largest} bytes: send fewer alerts at a time.")
-
-
-class Late(Problem):
-    """The body came too slowly: nothing is gained by asking for it again."""
-
-
-class Gone(Exception):
-    """The sender went away before its delivery was whole."""
-
-
-@dataclass(slots=True)
-class Delivery:
-    """One request that knocks. `path`: connection and token, as it is addressed; `headers`: decoded; the body is not read yet."""
-
-    receipt_id: UUID
-    connection_id: str
-    token: str
-    path: str
-    headers: Mapping[str, str]
-    source: str | None
-    body: Body
 
 
 class Intake:
@@ -214,50 +150,6 @@ async def _admitted(door: Door | None, came: Delivery) -> tuple[Addressed, Verif
     if proof.outcome is Outcome.REFUSED:
         raise not_authentic()
     return to, proof
-
-
-class Given(Mapping[str, str]):
-    """A request's headers, decoded once: lower-case names, in order; one that came twice is in `items` twice."""
-
-    def __init__(self, raw: Iterable[tuple[bytes, bytes]]) -> None:
-        """`raw`: as ASGI has them."""
-        self._pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw]
-        self._first = dict(reversed(self._pairs))
-
-    def __getitem__(self, name: str) -> str:
-        """The first of this name."""
-        return self._first[name]
-
-    def get(self, name: str, default: Any = None) -> Any:
-        """The first of this name, if it was given at all."""
-        return self._first.get(name, default)
-
-    def __iter__(self) -> Iterator[str]:
-        """Each name once."""
-        return iter(self._first)
-
-    def __len__(self) -> int:
-        """How many names there are."""
-        return len(self._first)
-
-    def items(self) -> Any:
-        """Every header, also those that came twice."""
-        return self._pairs
-
-
-def source_of(scope: Scope) -> str | None:
-    """The address that a request came from, as its proxy says where one is believed; IPv4 is written as IPv4."""
-    client = scope.get("client")
-    return _address(client[0]) if client else None
-
-
-@lru_cache(maxsize=4096)
-def _address(text: str) -> str | None:
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return None
-    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def answer_of(kept: Kept) -> bytes:
