@@ -1,4 +1,4 @@
-"""The sender of `./run campaign overload`: hundreds of connections that send again the moment they are answered.
+"""The sender of `./run campaign overload` and `forgeries`: hundreds of connections that send again the moment they are answered.
 
 Nobody waits as long as `Retry-After` asks for: that is what makes it an overload. Every acknowledged receipt is written down;
 each refusal must be a 429 or 503 that says when to come again; and whatever waits longer than it may is counted as hanging.
@@ -26,13 +26,14 @@ CONNECT_PAUSE = 0.05
 
 
 class Flood:
-    """Job: port, path, secret, run, members, connections, seconds, book."""
+    """Job: port, path, secret, run, members, connections, seconds, book; `addresses` to send from, `also`: other fair answers."""
 
     def __init__(self, job: dict[str, Any]) -> None:
         self._job = job
         self._dice = random.Random(job["run"])
         self._deadline = time.perf_counter() + job["seconds"]
         self._wires: set[Wire] = set()
+        self._sources = [(address, 0) for address in job.get("addresses", ())] or [None]
         self._number = 0
         self._statuses: Counter[int] = Counter()
         self._amiss: Counter[str] = Counter()
@@ -44,8 +45,8 @@ class Flood:
         """Send until the time is over, wait for the last answers, and tell."""
         begun = time.perf_counter()
         async with asyncio.TaskGroup() as group:
-            for _ in range(self._job["connections"]):
-                group.create_task(self._keep_open())
+            for number in range(self._job["connections"]):
+                group.create_task(self._keep_open(self._sources[number % len(self._sources)]))
         over = time.perf_counter() + LONGEST_WAIT
         while time.perf_counter() < over and any(wire.number != IDLE for wire in self._wires):  # noqa: ASYNC110 - many tell it
             await asyncio.sleep(0.05)
@@ -63,7 +64,7 @@ class Flood:
             **percentiles("refused", self._refused),
         }
 
-    async def _keep_open(self) -> None:
+    async def _keep_open(self, source: tuple[str, int] | None) -> None:
         """One connection, opened again whenever it is closed, until the time is over."""
         loop = asyncio.get_running_loop()
         while time.perf_counter() < self._deadline:
@@ -75,7 +76,8 @@ class Flood:
                     closed.set_result(None)
 
             try:
-                _, wire = await loop.create_connection(lambda: Wire(self._answered, lost), "127.0.0.1", self._job["port"])
+                place = "127.0.0.1", self._job["port"]
+                _, wire = await loop.create_connection(lambda: Wire(self._answered, lost), *place, local_addr=source)
             except OSError:
                 self._amiss["could not connect"] += 1
                 await asyncio.sleep(1)
@@ -103,7 +105,7 @@ class Flood:
             self._receipts.append(json.loads(wire.body)["receipt"])
         else:
             self._refused.append(took)
-            if status not in {429, 503} or b"retry-after:" not in head.lower():
+            if status not in self._job.get("also", ()) and (status not in {429, 503} or b"retry-after:" not in head.lower()):
                 self._amiss[f"refused with {status} and no time to come again"] += 1
         if now < self._deadline and not wire.transport.is_closing() and b"connection: close" not in head.lower():
             self._send(wire)

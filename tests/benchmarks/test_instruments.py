@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.campaigns import overload, soak
+from benchmarks.campaigns import forgeries, overload, soak
 from benchmarks.support.running import growth
 from benchmarks.support.wire import Wire, alert_body, request, signature
 from connectors.standard.connector import Standard
@@ -126,6 +126,45 @@ def flooded(**change: Any) -> dict[str, Any]:
 def test_an_overload_sees_what_is_broken(change: dict[str, Any]) -> None:
     assert overload.broken(flooded(), 2.0) == []
     assert len(overload.broken(flooded(**change), 2.0)) == 1
+
+
+def forged(**change: Any) -> dict[str, Any]:
+    """What a flood of forgeries finds when all is well, but for one thing."""
+    during = {"acknowledged": 50, "refused": {}, "unanswered": 0, "answer_p99_s": 0.2, **change.get("good", {})}
+    flood = {"acknowledged": 0, "amiss": {}, "statuses": {"401": 7, "429": 70}, **change.get("forged", {})}
+    refused = {"not_authentic": 7, "too_fast": 70, **change.get("refused", {})}
+    held = {"stored": 60 + change.get("more", 0), "accounts": {"refused": refused}}
+    return {"calm": {"acknowledged": 10}, "good": during, "forged": flood, "books": held}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"forged": {"acknowledged": 1}},
+        {"forged": {"amiss": {"hung": 1}}},
+        {"good": {"refused": {"429": 1}}},
+        {"good": {"unanswered": 1}},
+        {"good": {"answer_p99_s": 1.5}},
+        {"more": 1},
+        {"refused": {"not_authentic": 6}},
+        {"refused": {"too_fast": 69}},
+    ],
+    ids=str,
+)
+def test_a_flood_of_forgeries_sees_what_is_broken(change: dict[str, Any]) -> None:
+    assert forgeries.broken(forged(), 1.0) == []
+    assert len(forgeries.broken(forged(**change), 1.0)) == 1
+
+
+@pytest.mark.slow
+def test_a_quarter_of_a_minute_of_forgeries(tmp_path: Path) -> None:
+    results = tmp_path / "forgeries.json"
+    # How long the good ones wait is for the campaign to judge, on a machine of its own.
+    arguments = ("--minutes", "0.25", "--connections", "100", "--rate", "20", "--slowest", "20", "--results", str(results))
+    done = run("benchmarks.campaigns.forgeries", *arguments)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    (found,) = json.loads(results.read_text())["runs"]
+    assert found["forged"]["statuses"].keys() == {"401", "429"}
 
 
 @pytest.mark.slow
