@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -87,8 +88,6 @@ class Intake:
         except Problem as refusal:
             if refusal.status in _REASONS:
                 self._count(connection_id, token, refusal.status)
-            if refusal.status == 401:
-                self._admission.proved_nothing(source, path, time.monotonic())
             raise
         except Full:
             raise try_again("Too much is coming in just now. Send it again.") from None
@@ -107,10 +106,9 @@ class Intake:
                 door = None  # what is remembered may be old: nothing is refused by it
         for _ in range(_CHECKS):
             if door is None:
-                door = await self._doors.read(came.connection_id)
-                to, proof = await _admitted(door, came)
+                to, proof = await self._looked_closer(came)
             if not its_turn:
-                in_turn(self._admission.authentic(to.origin.id, came.path, time.monotonic()))
+                in_turn(self._admission.authentic(to.origin.id, came.source, came.path, time.monotonic()))
                 its_turn = True
             arrival = await _arrival(to, proof, came)
             kept = await self.desk.keep(receiving.make_ready(to.keys, to.origin, arrival, to.origin.revision))
@@ -118,6 +116,19 @@ class Intake:
                 return kept
             door = None
         raise try_again()
+
+    async def _looked_closer(self, came: Delivery) -> tuple[Addressed, Verification]:
+        """`_admitted`, by the connection as it is now. Until that is known it counts as a forgery: a flood waits for its turn."""
+        guesser = self._admission.guesser(came.source, came.path)
+        in_turn(self._admission.suspect(guesser, time.monotonic()))
+        forged = False
+        try:
+            return await _admitted(await self._doors.read(came.connection_id), came)
+        except Problem as refusal:
+            forged = refusal.status == 401
+            raise
+        finally:
+            self._admission.settle(guesser, time.monotonic(), forged=forged)
 
     def _count(self, connection_id: str, token: str, status: int) -> None:
         """Count it where it was addressed to. A wrong token is no address: whoever guesses raises no connection's alarm."""
@@ -157,6 +168,16 @@ def answer_of(kept: Kept) -> bytes:
     return b'{"receipt":"%b","repeat":%b}' % (str(kept.receipt_id).encode(), b"true" if kept.repeat else b"false")
 
 
+_JSON = [(b"content-type", b"application/json")]
+_PROBLEM = [(b"content-type", b"application/problem+json")]
+
+
+@lru_cache(maxsize=64)
+def _problem_body(status: int, detail: str | None) -> bytes:
+    """The body of a refusal. There are few, and under a flood of forgeries each is said a thousand times a second."""
+    return bytes(problem_response(Problem(status, detail)).body)
+
+
 class Gateway:
     """ASGI: takes the deliveries, and lets everything else go on to the application."""
 
@@ -165,8 +186,7 @@ class Gateway:
         self._app = app
         self._further = further
         self._headers = list(headers)
-        self._kept = [*headers, (b"content-type", b"application/json")]
-        self._kept_lines = lines(self._kept)
+        self._lines = lines(self._headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -183,14 +203,22 @@ class Gateway:
             await self._refuse(error, scope, receive, send)
             return
         body = answer_of(kept)
-        length = b"content-length", b"%d" % len(body)
-        head = {"type": "http.response.start", "status": 202, "headers": [*self._kept, length]}
-        await send({**head, LINES: self._kept_lines + lines([length])})
+        await self._say(202, _JSON, body, send)
+
+    async def _say(self, status: int, fields: Sequence[tuple[bytes, bytes]], body: bytes, send: Send) -> None:
+        """An answer with the fields of every answer, which are written already, and with some of its own."""
+        own = [*fields, (b"content-length", b"%d" % len(body))]
+        start = {"type": "http.response.start", "status": status, "headers": [*self._headers, *own]}
+        await send({**start, LINES: self._lines + lines(own)})
         await send({"type": "http.response.body", "body": body})
 
     async def _refuse(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
+        if isinstance(error, Problem) and not error.errors and not isinstance(error, Late):
+            fields = [(name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()]
+            await self._say(error.status, [*_PROBLEM, *fields], _problem_body(error.status, error.detail), send)
+            return
         if isinstance(error, Problem):
-            response = problem_response(error)
+            response = problem_response(error)  # this one ends the connection, which only the server can
         else:
             handler: Any = self._app.exception_handlers[Exception]
             response = await handler(Request(scope), error)

@@ -1,11 +1,14 @@
 """How many deliveries may come in: by connection, by source address, and of those that prove nothing. Pure, and in memory.
 
+To be sure that a delivery proves nothing its connection is read again, and while that takes it counts as a forgery already:
+else a thousand that come at once would all be looked at, whatever the limit.
+
 Each process counts for itself. All that is kept is bounded: whoever has many addresses makes us forget what is oldest, and
 gains no memory of ours. An address is an IPv4 address, or the /64 that one IPv6 subscriber has for itself.
 
 Who knows no secret must not be able to use up what somebody else may send. So a connection's own limit counts only what was
-authentic, and failures count against the address and, where the path is one that an authentic delivery came by, that path: a
-sender behind the same address whose deliveries are good is not held up by a neighbour who guesses.
+authentic, and failures count against the address they come from; but a sender whose deliveries were good on one path has a
+count of its own there, so that it is not held up by a neighbour behind the same address who guesses.
 """
 
 from collections.abc import Hashable
@@ -15,6 +18,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from app.kit.limits import Limits
 
 MOST_KEPT = 10_000
+MOST_LOOKED_AT = 64
+"""How many deliveries of strangers may be looked at closer at a time: the place of the others is for whoever is known."""
+
 _EXACT = 1e-6
 """Seconds: less than this is what adding many floats leaves over."""
 
@@ -51,6 +57,16 @@ class Buckets:
             self._keep(key, max(now, self._full_at.pop(key, now)) + self._each, now)
         return seconds
 
+    def put_back(self, key: Hashable, now: float) -> None:
+        """What was taken was not needed."""
+        full_at = self._full_at.get(key)
+        if full_at is None:
+            return
+        if full_at - self._each > now:
+            self._full_at[key] = full_at - self._each
+        else:
+            del self._full_at[key]
+
     def _keep(self, key: Hashable, full_at: float, now: float) -> None:
         """Last in the order, so that who was not seen for longest stands first."""
         if len(self._full_at) >= self._most:
@@ -81,26 +97,42 @@ class Admission:
         self._by_address = Buckets(limits.address_rate, limits.address_burst, most_kept)
         self._by_connection = Buckets(limits.connection_rate, limits.connection_burst, most_kept)
         self._forged = Buckets(limits.forged_rate, limits.forged_burst, most_kept)
-        self._good_paths: dict[str, None] = {}
+        self._good: dict[tuple[str, str], None] = {}
+        self._looked_at = 0
 
     def knock(self, source: str | None, path: str, now: float) -> float:
         """A delivery is there, nothing of it read: seconds after which to come again, 0: come in.
 
         `path` is the address that it came by, with its token; it is not logged or kept unless it turns out to be good.
         """
-        address = source_of(source)
-        return self._forged.wait(self._guesser(address, path), now) or self._by_address.take(address, now)
+        return self._forged.wait(self.guesser(source, path), now) or self._by_address.take(source_of(source), now)
 
-    def proved_nothing(self, source: str | None, path: str, now: float) -> None:
-        """It was not authentic."""
-        self._forged.take(self._guesser(source_of(source), path), now)
+    def guesser(self, source: str | None, path: str) -> tuple[str, str]:
+        """Whom it counts against that a delivery proves nothing: the address, unless authentic ones come from there to here."""
+        sender = source_of(source), path
+        return sender if sender in self._good else (sender[0], "")
 
-    def authentic(self, connection: Hashable, path: str, now: float) -> float:
+    def suspect(self, guesser: tuple[str, str], now: float) -> float:
+        """It seems to prove nothing: seconds after which to come again, 0: look closer, then `settle` it.
+
+        Till then it counts as a forgery. Of strangers no more than a few are looked at at a time, wherever they come from.
+        """
+        if guesser not in self._good and self._looked_at >= MOST_LOOKED_AT:
+            return 1.0
+        seconds = self._forged.take(guesser, now)
+        self._looked_at += not seconds
+        return seconds
+
+    def settle(self, guesser: tuple[str, str], now: float, *, forged: bool) -> None:
+        """What became of a suspect."""
+        self._looked_at -= 1
+        if not forged:
+            self._forged.put_back(guesser, now)
+
+    def authentic(self, connection: Hashable, source: str | None, path: str, now: float) -> float:
         """It was authentic: seconds after which to come again, 0: it may be kept."""
-        if path not in self._good_paths and len(self._good_paths) >= self._most:
-            del self._good_paths[next(iter(self._good_paths))]
-        self._good_paths[path] = None
+        sender = source_of(source), path
+        if sender not in self._good and len(self._good) >= self._most:
+            del self._good[next(iter(self._good))]
+        self._good[sender] = None
         return self._by_connection.take(connection, now)
-
-    def _guesser(self, address: str, path: str) -> tuple[str, str]:
-        return address, path if path in self._good_paths else ""

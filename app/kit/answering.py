@@ -6,7 +6,7 @@ An application that answers the same thing a thousand times a second gives the l
 them reads `headers`, where the same stands as ever.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from starlette.types import Message, Send
@@ -19,6 +19,11 @@ LINES = "harmline.lines"
 def lines(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Header fields as they are written. They must be known to be good: nobody looks at them again."""
     return b"".join([b"%b: %b\r\n" % field for field in fields])
+
+
+def head(status: int, fields: Sequence[tuple[bytes, bytes]]) -> Message:
+    """The message that starts an answer, with the lines along. `fields`: known to be good, the length of the body among them."""
+    return {"type": "http.response.start", "status": status, "headers": list(fields), LINES: lines(fields)}
 
 
 def in_one_piece(cycle: Any, send: Send) -> Send:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from app.kit.answering import in_one_piece
+from app.kit.answering import head, in_one_piece
 from app.kit.errors import RETRY_SECONDS, Problem, problem_response
 from app.kit.limits import Limits
 
@@ -118,14 +118,21 @@ class Guarded(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         if app is self.config.loaded_app:
-            app = _busy if self.load.in_work >= self.limits.most_requests else self._working(cycle)
+            app = self._working(cycle)
         super()._start_asgi_task(cycle, app)
 
     def _working(self, cycle: Any) -> ASGIApp:
-        """The application, for one request that is counted as long as it is in work."""
-        self.load.in_work += 1
+        """The application, for one request that is counted as long as it is in work.
+
+        It is in work from its first step on, not from when it came: one that is refused without waiting for anything takes
+        nobody's place, though a thousand of them come at once.
+        """
 
         async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+            if self.load.in_work >= self.limits.most_requests:
+                await _busy(scope, receive, in_one_piece(cycle, send))
+                return
+            self.load.in_work += 1
             try:
                 await self.config.loaded_app(scope, receive, in_one_piece(cycle, send))
             finally:
@@ -204,13 +211,14 @@ class Guarded(HttpToolsProtocol):
 
 _answer = problem_response(_BUSY)
 _BUSY_HEADERS = list(_answer.raw_headers)
+_BUSY_HEAD: Message = head(_BUSY.status, _BUSY_HEADERS)
 _BUSY_BODY: Message = {"type": "http.response.body", "body": bytes(_answer.body)}
 """Made once: where there is too much to do, saying so must cost next to nothing."""
 
 
 async def _busy(scope: Scope, receive: Receive, send: Send) -> None:
     """Its connection stays: to make a new one would cost both sides more than the answer."""
-    await send({"type": "http.response.start", "status": _BUSY.status, "headers": _BUSY_HEADERS})
+    await send(_BUSY_HEAD)
     await send(_BUSY_BODY)
 
 

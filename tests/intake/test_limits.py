@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from app.intake.limits import Admission, Buckets, source_of
+from app.intake.limits import MOST_LOOKED_AT, Admission, Buckets, source_of
 from app.kit.limits import Limits
 
 
@@ -46,6 +46,13 @@ def test_a_rate_of_nought_sets_the_limit_aside() -> None:
     assert len(buckets) == 0
 
 
+def guess(admission: Admission, source: str | None, path: str) -> None:
+    """One forgery, looked at and refused."""
+    guesser = admission.guesser(source, path)
+    if not admission.suspect(guesser, 0.0):
+        admission.settle(guesser, 0.0, forged=True)
+
+
 def test_many_addresses_gain_no_memory() -> None:
     buckets = Buckets(1, 1, most_kept=100)
     for number in range(10_000):
@@ -56,9 +63,9 @@ def test_many_addresses_gain_no_memory() -> None:
     for number in range(1_000):
         address = f"198.51.{number // 250}.{number % 250}"
         assert not admission.knock(address, f"/webhooks/{number}", 0.0)
-        admission.proved_nothing(address, f"/webhooks/{number}", 0.0)
-        assert not admission.authentic(number, f"/webhooks/{number}", 0.0)
-    kept = (admission._by_address, admission._by_connection, admission._forged, admission._good_paths)
+        guess(admission, address, f"/webhooks/{number}")
+        assert not admission.authentic(number, address, f"/webhooks/{number}", 0.0)
+    kept = (admission._by_address, admission._by_connection, admission._forged, admission._good)
     assert [len(one) for one in kept] == [100] * 4
 
 
@@ -83,7 +90,7 @@ def test_who_proves_nothing_is_soon_not_looked_at_any_more_and_later_again() -> 
     admission = Admission(limits())
     for _ in range(4):
         assert not admission.knock("192.0.2.1", "/p", 0.0)
-        admission.proved_nothing("192.0.2.1", "/p", 0.0)
+        guess(admission, "192.0.2.1", "/p")
     assert admission.knock("192.0.2.1", "/other", 0.0) == pytest.approx(0.5), "guessing another path is guessing too"
     assert not admission.knock("192.0.2.2", "/p", 0.0)
     assert not admission.knock("192.0.2.1", "/p", 0.51)
@@ -92,20 +99,48 @@ def test_who_proves_nothing_is_soon_not_looked_at_any_more_and_later_again() -> 
 def test_a_neighbour_who_guesses_holds_up_nobody_whose_deliveries_are_good() -> None:
     admission = Admission(limits())
     assert not admission.knock("192.0.2.1", "/good", 0.0)
-    assert not admission.authentic("connection", "/good", 0.0)
+    assert not admission.authentic("connection", "192.0.2.1", "/good", 0.0)
     for number in range(50):
-        admission.proved_nothing("192.0.2.1", f"/guess/{number}", 0.0)
+        guess(admission, "192.0.2.1", f"/guess/{number}")
     assert admission.knock("192.0.2.1", "/guess", 0.0) > 0
     assert not admission.knock("192.0.2.1", "/good", 0.0)
+
+
+def test_who_was_suspected_and_cleared_has_lost_nothing() -> None:
+    admission, who = Admission(limits()), ("192.0.2.1", "")
+    assert admission.guesser("192.0.2.1", "/p") == who
+    for _ in range(50):
+        assert not any(admission.suspect(who, 0.0) for _ in range(4))
+        assert admission.suspect(who, 0.0) > 0, "all that may be looked at at once are looked at"
+        for _ in range(4):
+            admission.settle(who, 0.0, forged=False)
+    assert len(admission._forged) == admission._looked_at == 0
+    assert not any(admission.suspect(who, 0.0) for _ in range(4)), "nobody gains by being cleared"
+    assert admission.suspect(who, 0.0) > 0
+
+
+def test_of_strangers_few_are_looked_at_at_a_time_and_a_known_sender_always() -> None:
+    """A flood from many addresses leaves room: also for a sender whose secret was replaced a moment ago."""
+    admission = Admission(limits())
+    assert not admission.authentic("connection", "192.0.2.1", "/good", 0.0)
+    strangers = [admission.guesser(f"198.51.100.{number}", "/good") for number in range(100)]
+    waits = [admission.suspect(stranger, 0.0) for stranger in strangers]
+    assert waits.count(0.0) == MOST_LOOKED_AT
+    assert set(waits) == {0.0, 1.0}
+    assert not admission.suspect(admission.guesser("192.0.2.1", "/good"), 0.0)
+    admission.settle(strangers[0], 0.0, forged=True)
+    admission.settle(strangers[1], 0.0, forged=True)
+    assert not admission.suspect(strangers[80], 0.0)
+    assert admission.suspect(strangers[81], 0.0) == 1.0
 
 
 def test_forgeries_use_up_nothing_of_a_connections_own() -> None:
     admission = Admission(limits())
     for _ in range(1_000):
-        admission.proved_nothing("192.0.2.66", "/good", 0.0)
-    assert [admission.authentic("connection", "/good", 0.0) for _ in range(10)] == [0.0] * 10
-    assert admission.authentic("connection", "/good", 0.0) == pytest.approx(0.2)
-    assert not admission.authentic("another", "/another", 0.0)
+        guess(admission, "192.0.2.66", "/good")
+    assert [admission.authentic("connection", "192.0.2.1", "/good", 0.0) for _ in range(10)] == [0.0] * 10
+    assert admission.authentic("connection", "192.0.2.1", "/good", 0.0) == pytest.approx(0.2)
+    assert not admission.authentic("another", "192.0.2.1", "/another", 0.0)
 
 
 def test_one_address_has_its_share_whatever_it_sends_to() -> None:

@@ -93,6 +93,16 @@ async def test_who_guesses_is_soon_not_looked_at_and_hides_nobody_who_is_good(wo
     assert found == {"not_authentic": statuses.count(401), "too_fast": statuses.count(429)}
 
 
+async def test_of_many_forgeries_at_once_no_more_are_looked_at_than_of_as_many_in_turn(world: World) -> None:
+    wrong = StandardWebhooks.new_secret()
+    async with limited(world, forged_rate=0.1, forged_burst=5) as client:
+        assert (await ping(client, world.union, 0)).status_code == 202
+        answers = await asyncio.gather(*(ping(client, world.union, number, wrong) for number in range(1, 60)))
+        assert_told_when([answer for answer in answers if answer.status_code != 401])
+        assert 5 <= [answer.status_code for answer in answers].count(401) <= 7
+        assert (await ping(client, world.other, 1)).status_code == 202
+
+
 async def test_counts_are_written_each_second_and_kept_while_the_store_is_away(world: World) -> None:
     async with limited(world) as client:
         assert (await ping(client, world.union, 1, StandardWebhooks.new_secret())).status_code == 401

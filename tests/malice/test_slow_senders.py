@@ -24,10 +24,23 @@ SLACK = 8.0
 HEAD = b"POST /take HTTP/1.1\r\nHost: x\r\n"
 
 
+class AtOnce:
+    """In front of the application: answers one path without waiting for anything, as the gateway refuses a known forger."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope.get("path") != "/at-once":
+            return await self.app(scope, receive, send)
+        return await errors.problem_response(errors.Problem(401, "No."))(scope, receive, send)
+
+
 def application() -> FastAPI:
     app = FastAPI()
     errors.register(app)
     app.add_middleware(Edge)
+    app.add_middleware(AtOnce)
     app.state.context = type("World", (), {"settings": HASTY})()
 
     @app.post("/take")
@@ -179,6 +192,14 @@ async def test_more_requests_than_can_be_worked_on_are_told_to_come_again(port: 
             assert answer.headers["retry-after"] == "5"
             assert answer.headers["content-type"] == "application/problem+json"
             assert "connection" not in answer.headers, "a new connection would cost both sides more than the answer did"
+
+
+async def test_who_is_answered_without_waiting_takes_nobodys_place(port: int) -> None:
+    """Three times as many at once as may be in work, each refused at its first step: not one is told to come again."""
+    limits = httpx.Limits(max_connections=36)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", limits=limits, timeout=SLACK, trust_env=False) as client:
+        answers = await asyncio.gather(*(client.get("/at-once") for _ in range(36)))
+    assert {answer.status_code for answer in answers} == {401}
 
 
 async def test_who_is_told_to_come_again_takes_nobodys_place(port: int) -> None:
