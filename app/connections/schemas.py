@@ -77,7 +77,8 @@ class Question(Strict):
 class NewDispute(Strict):
     """A stretch of time to mark as disputed, by when we received things: its beginning is in it, its end is not.
 
-    Without an end it goes on until further notice. The reason is kept sealed, for the organization's admins.
+    Without an end it goes on until further notice. The reason is kept sealed, for the organization's admins;
+    name no member in it, since no erasure of theirs takes it along.
     """
 
     received_from: AwareDatetime
