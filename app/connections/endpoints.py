@@ -7,17 +7,19 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from app.access.gate import Caller
-from app.connections import managing, repository, service
+from app.connections import disputing, managing, repository, service
 from app.connections.schemas import (
     ConnectionChange,
     ConnectionDetail,
     ConnectionView,
     ConnectorView,
     CreatedConnection,
+    DisputeView,
     MadeAddress,
     MadeSecret,
     NewAddress,
     NewConnection,
+    NewDispute,
     NewSecret,
     Question,
 )
@@ -154,6 +156,33 @@ async def ask_now(connection_id: UUID, body: Question, caller: Caller, context: 
     """Ask the provider as soon as a worker is free, whatever it waits for. 202: it has not been asked yet."""
     row = await managing.ask_now(tx, context.keyring, caller.organization_id, connection_id, sweep=body.sweep, actor=caller.actor)
     return connection_view(row)
+
+
+@router.get("/connections/{connection_id}/disputes")
+async def list_disputes(connection_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> list[DisputeView]:
+    """The stretches of time that are or were marked as disputed, newest first."""
+    return await disputing.disputes_of(tx, context.keyring, caller.organization_id, connection_id)
+
+
+@router.post("/connections/{connection_id}/disputes", status_code=201)
+async def dispute_range(connection_id: UUID, body: NewDispute, caller: Caller, context: Ctx, tx: Tx) -> DisputeView:
+    """Mark what came, or comes, in a stretch of time as disputed: the provider's account was taken over. Nothing is removed."""
+    return await disputing.dispute(
+        tx,
+        context.keyring,
+        caller.organization_id,
+        connection_id,
+        received_from=body.received_from,
+        received_until=body.received_until,
+        reason=body.reason,
+        actor=caller.actor,
+    )
+
+
+@router.post("/connections/{connection_id}/disputes/{dispute_id}/withdraw")
+async def withdraw_dispute(connection_id: UUID, dispute_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> DisputeView:
+    """Take a mark back, because it is settled: what came then counts again, unless another mark is over it."""
+    return await disputing.withdraw(tx, context.keyring, caller.organization_id, connection_id, dispute_id, caller.actor)
 
 
 @router.post("/enrollments/import")

@@ -1,4 +1,4 @@
-"""One configured connector of one organization, its secrets, and how far it has been asked."""
+"""One configured connector of one organization, its secrets, what of it is disputed, and how far it has been asked."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -51,6 +51,25 @@ class ConnectionSecret(Base):
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
     created_at: Mapped[datetime]
     retired_at: Mapped[datetime | None]
+
+
+class DisputedRange(Base):
+    """A stretch of time in which somebody else may have spoken in a provider's name over one connection.
+
+    It holds whatever was received at `received_from` or later and before `received_until` (None: until further notice), also what
+    comes yet; nothing of that is touched. `reason_sealed`: why, in the admin's words. Once withdrawn it holds nothing.
+    """
+
+    __tablename__ = "disputed_range"
+
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id"), primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    organization_id: Mapped[UUID]
+    received_from: Mapped[datetime]
+    received_until: Mapped[datetime | None]
+    reason_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime]
+    withdrawn_at: Mapped[datetime | None]
 
 
 class PollState(StrEnum):

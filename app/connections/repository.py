@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, SQLColumnExpression, and_, exists, literal, or_, select, update
 
-from app.connections.models import Connection, ConnectionSecret, Poll
+from app.connections.models import Connection, ConnectionSecret, DisputedRange, Poll
 from app.kit.database import Transaction
 
 
@@ -58,3 +58,49 @@ async def end_turn(tx: Transaction, connection_id: UUID) -> None:
 async def stop_waiting(tx: Transaction, connection_id: UUID) -> None:
     """Forget how long a provider was to be left alone."""
     await tx.execute(update(Poll).where(Poll.connection_id == connection_id).values(waits_until=None))
+
+
+def _covers(connection_id: SQLColumnExpression[UUID], received_at: SQLColumnExpression[datetime]) -> ColumnElement[bool]:
+    """The one rule of what is disputed: a range that stands holds a moment from its beginning on and before its end."""
+    return and_(
+        DisputedRange.connection_id == connection_id,
+        DisputedRange.withdrawn_at.is_(None),
+        DisputedRange.received_from <= received_at,
+        or_(DisputedRange.received_until.is_(None), DisputedRange.received_until > received_at),
+    )
+
+
+def is_disputed(connection_id: SQLColumnExpression[UUID], received_at: SQLColumnExpression[datetime]) -> ColumnElement[bool]:
+    """The condition, on columns of another table, that what came over this connection at this moment is disputed."""
+    return exists().where(_covers(connection_id, received_at))
+
+
+async def disputes_over(tx: Transaction, connection_id: UUID, received_at: datetime) -> Sequence[DisputedRange]:
+    """The ranges by which what came over a connection at one moment is disputed, oldest first."""
+    moment = literal(received_at, DisputedRange.received_from.type)
+    query = select(DisputedRange).where(_covers(literal(connection_id), moment))
+    return (await tx.execute(query.order_by(DisputedRange.id))).scalars().all()
+
+
+async def disputes_of(tx: Transaction, connection_id: UUID) -> Sequence[DisputedRange]:
+    """Every range of a connection, also those that were withdrawn, newest first."""
+    query = select(DisputedRange).where(DisputedRange.connection_id == connection_id)
+    return (await tx.execute(query.order_by(DisputedRange.id.desc()))).scalars().all()
+
+
+async def dispute(tx: Transaction, connection_id: UUID, dispute_id: UUID) -> DisputedRange | None:
+    """One range of a connection."""
+    return await tx.get(DisputedRange, (connection_id, dispute_id))
+
+
+async def same_dispute(
+    tx: Transaction, connection_id: UUID, received_from: datetime, received_until: datetime | None
+) -> DisputedRange | None:
+    """The range of a connection that stands and has just these ends."""
+    query = select(DisputedRange).where(
+        DisputedRange.connection_id == connection_id,
+        DisputedRange.withdrawn_at.is_(None),
+        DisputedRange.received_from == received_from,
+        DisputedRange.received_until.is_not_distinct_from(received_until),
+    )
+    return (await tx.execute(query)).scalar_one_or_none()

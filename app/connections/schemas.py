@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, StrictBool, StringConstraints, WithJsonSchema
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StrictBool, StringConstraints, WithJsonSchema
 
 from app.connections.managing import LONGEST_OVERLAP_HOURS, OVERLAP_HOURS
 from connectors.contract import Sender
@@ -14,6 +14,7 @@ Word = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=r"
 
 
 Connector = Annotated[Word, WithJsonSchema({"type": "string", "enum": sorted(registry())})]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=r"^[^\x00]+$")]
 FreshHours = Annotated[
     int, Field(strict=True, ge=1, le=366 * 24, description="Hours without anything after which it is called silent.")
 ]
@@ -71,6 +72,29 @@ class Question(Strict):
     """To ask a provider now; `sweep`: for everything it has, instead of what is new."""
 
     sweep: StrictBool = False
+
+
+class NewDispute(Strict):
+    """A stretch of time to mark as disputed, by when we received things: its beginning is in it, its end is not.
+
+    Without an end it goes on until further notice. The reason is kept sealed, for the organization's admins;
+    name no member in it, since no erasure of theirs takes it along.
+    """
+
+    received_from: AwareDatetime
+    received_until: AwareDatetime | None = None
+    reason: Reason
+
+
+class DisputeView(BaseModel):
+    """One stretch of time in which somebody else may have spoken in the provider's name; withdrawn: it was settled."""
+
+    id: UUID
+    received_from: datetime
+    received_until: datetime | None
+    reason: str
+    created_at: datetime
+    withdrawn_at: datetime | None
 
 
 class ConnectionView(BaseModel):

@@ -15,6 +15,8 @@ NOTES: tuple[str, ...] = (
     "Every number counts members, not incidents or alerts: a member with many incidents counts once in a cell.",
     "One member may be counted in several cells, so cells do not add up to totals.",
     "A month is the month in which we first received word of an incident, in UTC. Only months that have ended are counted.",
+    "An incident is not counted while all that was told of it is disputed, because somebody else may have sent it in the name "
+    "of a service.",
     "A cell without a number is hidden. It may hold nobody, few members, or many whose number would give another away.",
     "A number marked as held is from an earlier edition and covers the months named with it; it changes once it has moved "
     "by 11 or more.",
@@ -36,6 +38,7 @@ def build_release(
 ) -> Release:
     """Make the next edition from the months that had ended at `as_of` (aware).
 
+    Disputed rows are not counted, but the first month is settled with them: they may count again one day.
     `population` is the members on the roster. `since` names the first month ever counted; it is settled by the first edition
     and defaults to the January before the first incident. `earlier` holds every edition made before, oldest first: what
     was told once stays told, so leaving one out breaks the audit. Raises ReleaseError.

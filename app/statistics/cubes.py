@@ -72,13 +72,17 @@ class Bucket(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class IncidentRow:
-    """One incident as the statistics see it: whose, what, when our first receipt of it came (aware UTC), and the verdict."""
+    """One incident as the statistics see it: whose, what, when our first receipt of it came (aware UTC), and the verdict.
+
+    `disputed`: nothing is left of it without what somebody else may have sent in a provider's name; it is not counted.
+    """
 
     member_id: UUID
     kind: str
     family: str
     first_received: datetime
     verdict: str
+    disputed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +217,8 @@ def cells_at(scope: Scope, time: TimeLevel, kind: KindLevel, window: Span) -> It
 def count_members(rows: Iterable[IncidentRow], window: Span) -> Mapping[Cell, int]:
     """Distinct members of every cell of every level; a cell that is not there holds nobody.
 
-    Incidents outside the window do not enter. Raises ValueError for a naive time or a kind outside the vocabulary.
+    Incidents outside the window, and disputed ones, do not enter. Raises ValueError for a naive time or a kind that is not in
+    the vocabulary.
     """
     numbers: dict[UUID, int] = {}
     sets: dict[tuple[Scope, str], dict[Span, set[int]]] = defaultdict(lambda: defaultdict(set))
@@ -221,7 +226,7 @@ def count_members(rows: Iterable[IncidentRow], window: Span) -> Mapping[Cell, in
         if row.kind not in FAMILIES.get(row.family, ()):
             raise ValueError("an incident has a kind that is not in the vocabulary")
         month = month_of(row.first_received)
-        if not window.first <= month <= window.last:
+        if row.disputed or not window.first <= month <= window.last:
             continue
         member = numbers.setdefault(row.member_id, len(numbers))
         sets[Scope.ANY, row.kind][Span(month, month)].add(member)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from app.statistics.cubes import Cell, KindLevel, Scope, Span, TimeLevel, canonical_kind, month_label, parse_month
 
-RULES_VERSION = "2026-11"
+RULES_VERSION = "2026-11-26"
 """Changes whenever a rule, a cube or the ladder changes, so that an edition says under which rules it was made."""
 
 THRESHOLD = 11

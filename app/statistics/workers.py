@@ -4,6 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from app.incidents import repository as incidents
+from app.incidents.disputed import disputed_incidents
 from app.kit import clock
 from app.kit.context import Context
 from app.kit.database import Transaction
@@ -24,8 +25,9 @@ async def publish_release(
     await members.lock_organization(tx, organization_id)
     moment = as_of or clock.now()
     earlier = [Release.model_validate(row.body) for row in await repository.releases(tx, organization_id)]
+    disputed = await disputed_incidents(tx, organization_id)
     rows = [
-        IncidentRow(row.member_id, row.kind, row.family, row.first_received_at, row.answer)
+        IncidentRow(row.member_id, row.kind, row.family, row.first_received_at, row.answer, (row.member_id, row.id) in disputed)
         for row in await incidents.all_incidents(tx, organization_id)
     ]
     population = await repository.roster_size(tx, organization_id)

@@ -18,7 +18,8 @@ from connectors.vocabulary import AlertKind, Bureau
 class EventView(BaseModel):
     """One time that a service told us of an alert: the first, the same again (sighting), or with other words (revision).
 
-    `original_sha256` is of the bytes of the whole delivery, in hex; null when they can no longer be shown.
+    `original_sha256` is of the bytes of the whole delivery, in hex; null when they can no longer be shown. `disputed`: the
+    organization doubts that it is the service's own word, because somebody else may have sent it in its name.
     """
 
     event_id: UUID
@@ -38,6 +39,7 @@ class EventView(BaseModel):
     reported: Interval | None
     original_sha256: str | None
     receipt_id: UUID
+    disputed: bool
 
 
 class AlertView(BaseModel):
@@ -58,7 +60,10 @@ class AnswerView(BaseModel):
 
 
 class TimelineEntry(BaseModel):
-    """One incident in a list. `claimed` is what the services say of when; `first_received_at` is our own clock."""
+    """One incident in a list. `claimed` is what the services say of when; `first_received_at` is our own clock.
+
+    `disputed`: all that was told of it is; `disputed_text` then says in plain words what that means, else it is null.
+    """
 
     id: UUID
     kind: AlertKind
@@ -75,6 +80,8 @@ class TimelineEntry(BaseModel):
     answer_text: str
     needs_review: bool
     ask_again: bool
+    disputed: bool
+    disputed_text: str | None
 
 
 class IncidentDetail(TimelineEntry):
@@ -101,6 +108,7 @@ class OriginalView(BaseModel):
     received_at: datetime
     masked: Any
     original_sha256: str | None
+    disputed: bool
 
 
 class MatterIncident(BaseModel):

@@ -1,6 +1,6 @@
 """Use cases of the timeline. Every look at personal data is written to the ledger before a byte of it leaves."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -10,6 +10,7 @@ from app.breaches.service import counsel_may_see, require_matter
 from app.connections import repository as connections
 from app.damages.service import losses_of, totals
 from app.incidents import repository as incidents
+from app.incidents.disputed import disputed_events, rests_on_disputed
 from app.incidents.identity import Answer
 from app.incidents.matching import sealed_at
 from app.incidents.models import Incident, MemberEvent
@@ -34,7 +35,7 @@ from app.timeline.schemas import (
     OriginalView,
     TimelineEntry,
 )
-from app.timeline.wording import ANSWERS, GRADES, KINDS
+from app.timeline.wording import ANSWERS, DISPUTED, GRADES, KINDS
 from connectors.contract import Interval
 from connectors.verifiers import Grade
 from connectors.vocabulary import AlertKind, Bureau
@@ -44,11 +45,14 @@ def _interval(earliest: datetime | None, latest: datetime | None) -> Interval | 
     return Interval(earliest=earliest, latest=latest) if earliest or latest else None
 
 
-def entry(incident: Incident, events: Sequence[MemberEvent], names: Sequence[str | None]) -> TimelineEntry:
+def entry(
+    incident: Incident, events: Sequence[MemberEvent], names: Sequence[str | None], disputed: Collection[UUID]
+) -> TimelineEntry:
     """One incident as a list shows it; of several values that services gave, the last one received.
 
-    `names`: the institution of each event as the service writes it.
+    `names`: the institution of each event as the service writes it. `disputed`: the ids of events that are.
     """
+    doubtful = rests_on_disputed(events, disputed)
     kind = AlertKind(incident.kind)
     priced = [event for event in events if event.amount is not None]
     return TimelineEntry(
@@ -67,6 +71,8 @@ def entry(incident: Incident, events: Sequence[MemberEvent], names: Sequence[str
         answer_text=ANSWERS[Answer(incident.answer)],
         needs_review=incident.needs_review,
         ask_again=incident.ask_again,
+        disputed=doubtful,
+        disputed_text=DISPUTED if doubtful else None,
     )
 
 
@@ -75,11 +81,12 @@ async def _entries(
 ) -> list[TimelineEntry]:
     held = await incidents.alerts_by_incident(tx, member_id)
     events = await incidents.events_of_member(tx, member_id)
+    disputed = await disputed_events(tx, member_id)
     key = await _member_key(tx, context, organization_id, member_id)
     entries = []
     for row in rows:
         own = [event for event in events if event.alert_id in held.get(row.id, ())]
-        entries.append(entry(row, own, [_told(key, event)["alert"]["institution"] for event in own]))
+        entries.append(entry(row, own, [_told(key, event)["alert"]["institution"] for event in own], disputed))
     return entries
 
 
@@ -201,6 +208,7 @@ async def _sources(
     key = await _member_key(tx, context, organization_id, member_id)
     views: dict[UUID, AlertView] = {}
     hashes: dict[UUID, str | None] = {}
+    disputed = await disputed_events(tx, events[0].member_id)
     for event in events:
         if event.alert_id not in views:
             connection = await connections.connection_of(tx, organization_id, event.connection_id)
@@ -208,7 +216,8 @@ async def _sources(
             views[event.alert_id] = AlertView(alert_id=event.alert_id, source=source, events=[])
         if event.receipt_id not in hashes:
             hashes[event.receipt_id] = await _body_hash(tx, context, event)
-        views[event.alert_id].events.append(_event(event, _told(key, event)["alert"], hashes[event.receipt_id]))
+        told, is_disputed = _told(key, event)["alert"], event.event_id in disputed
+        views[event.alert_id].events.append(_event(event, told, hashes[event.receipt_id], is_disputed))
     return list(views.values())
 
 
@@ -217,7 +226,7 @@ async def _body_hash(tx: Transaction, context: Context, event: MemberEvent) -> s
     return await body_hash(tx, context.keyring, found[0]) if found else None
 
 
-def _event(event: MemberEvent, told: Any, original_sha256: str | None) -> EventView:
+def _event(event: MemberEvent, told: Any, original_sha256: str | None, is_disputed: bool) -> EventView:
     return EventView(
         event_id=event.event_id,
         outcome=event.outcome,
@@ -236,6 +245,7 @@ def _event(event: MemberEvent, told: Any, original_sha256: str | None) -> EventV
         reported=_interval(event.reported_earliest, event.reported_latest),
         original_sha256=original_sha256,
         receipt_id=event.receipt_id,
+        disputed=is_disputed,
     )
 
 
@@ -253,6 +263,7 @@ async def original(tx: Transaction, context: Context, caller: Principal, inciden
         received_at=event.received_at,
         masked=mask(_told(key, event)["body"]),
         original_sha256=await _body_hash(tx, context, event),
+        disputed=event_id in await disputed_events(tx, incident.member_id),
     )
 
 

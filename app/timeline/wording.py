@@ -70,6 +70,12 @@ GRADES: dict[Grade, str] = {
     Grade.ORGANIZATION: "Your organization entered it.",
 }
 
+DISPUTED = (
+    "The organization doubts that the service itself sent this: at that time somebody else may have sent alerts in its name. "
+    "It is kept, and it is left out of the statistics until that is settled."
+)
+"""What it means that an incident is disputed."""
+
 ANSWERS: dict[Answer, str] = {
     Answer.NOT_ME: "You said: this was not me.",
     Answer.WAS_ME: "You said: this was me.",

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import or_, select
 
+from app.connections import repository as connections
 from app.incidents.models import Incident, IncidentAlert, MemberAlert, Unmatched
 from app.intake import repository as intake_rows
 from app.intake import service as intake
@@ -30,7 +31,10 @@ def first_byte_at(receipt_id: UUID) -> datetime:
 
 
 async def story(tx: Transaction, context: Context, receipt_id: UUID) -> dict[str, Any] | None:
-    """Received, proven, repeated, cut up, understood, matched, grouped, linked, looked up, entered; None: no such receipt."""
+    """Received, proven, repeated, disputed, cut up, understood, matched, grouped, linked, looked up, entered.
+
+    None: no such receipt.
+    """
     told = await intake.trace(tx, context, receipt_id)
     found = await intake_rows.receipt(tx, receipt_id)
     if told is None or found is None:
@@ -48,12 +52,21 @@ async def story(tx: Transaction, context: Context, receipt_id: UUID) -> dict[str
         "first_byte_at": first_byte_at(receipt_id).isoformat(),
         **told,
         "answers_event": receipt.answers_event,
+        "disputed": await _disputes(tx, connection.id, receipt.received_at),
         "matches": matches,
         "incidents": incidents,
         "links": links,
         "look_ups": await _look_ups(tx, connection.id, receipt_id, events),
         "ledger": await _entries(tx, receipt.organization_id, receipt_id, named),
     }
+
+
+async def _disputes(tx: Transaction, connection_id: UUID, received_at: datetime) -> list[dict[str, Any]]:
+    """The marks by which somebody else may have sent it in the provider's name; none: it is not disputed."""
+    return [
+        {"dispute": row.id, "from": row.received_from, "until": row.received_until, "marked_at": row.created_at}
+        for row in await connections.disputes_over(tx, connection_id, received_at)
+    ]
 
 
 async def _matches(tx: Transaction, connection_id: UUID, alert_ids: Collection[UUID]) -> list[dict[str, Any]]:

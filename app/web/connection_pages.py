@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from app.access.gate import Caller
 from app.access.roles import Principal
-from app.connections import managing, repository
+from app.connections import disputing, managing, repository
 from app.connections.models import Connection
 from app.connections.schemas import ConnectionChange, NewConnection
 from app.connections.service import Created, create_connection
@@ -22,6 +22,7 @@ from app.kit.context import Context, Ctx, Tx
 from app.kit.database import Transaction
 from app.kit.errors import Problem, not_found
 from app.notices.service import open_alarms
+from app.web import dispute_form
 from app.web.connection_words import SAID, STATES, posted_settings, setting_fields, shown_once, with_errors
 from app.web.forms import Draft, Form, Posted
 from app.web.templating import page
@@ -158,6 +159,7 @@ async def _one_page(
         alarms=[alarm for alarm in await open_alarms(tx, caller.organization_id) if alarm.connection_id == row.id],
         fields=setting_fields(settings, detail.settings, detail.secrets_set, draft),
         overlaps=OVERLAPS,
+        disputes=await disputing.disputes_of(tx, context.keyring, caller.organization_id, row.id),
         draft=draft,
         said=said,
         problem=problem,
@@ -179,6 +181,8 @@ async def act(request: Request, connection_id: UUID, form: Form, caller: Caller,
             await managing.change(*where, wanted=wanted, version=form.text("version") or None, actor=caller.actor)
         elif todo in ("ask", "sweep"):
             await managing.ask_now(*where, sweep=todo == "sweep", actor=caller.actor)
+        elif todo in _OF_DISPUTES:
+            await _OF_DISPUTES[todo](form, caller, context, tx, connection_id)
         elif todo in _ACTS:
             await _ACTS[todo](*where, caller.actor)
         else:
@@ -186,12 +190,27 @@ async def act(request: Request, connection_id: UUID, form: Form, caller: Caller,
     except Problem as problem:
         if problem.status == 404:
             raise
-        again = with_errors(_draft(form), problem.errors) if todo == "change" else Draft()
+        again = with_errors(_TYPED_IN.get(todo, _nothing)(form), problem.errors)
         options: dict[str, Any] = {"status": problem.status, "draft": again, "problem": problem.detail}
         return await _one_page(request, tx, context, caller, connection_id, **options)
     return RedirectResponse(f"/admin/connections/{connection_id}?said={todo}", 303)
 
 
+async def _dispute(form: Posted, caller: Principal, context: Context, tx: Transaction, connection_id: UUID) -> None:
+    new = dispute_form.dispute_of(form)
+    where, first, last = (tx, context.keyring, caller.organization_id, connection_id), new.received_from, new.received_until
+    await disputing.dispute(*where, received_from=first, received_until=last, reason=new.reason, actor=caller.actor)
+
+
+async def _withdraw(form: Posted, caller: Principal, context: Context, tx: Transaction, connection_id: UUID) -> None:
+    try:
+        dispute_id = UUID(form.text("dispute_id"))
+    except ValueError:
+        raise Problem(422, "This form cannot be read. Open the page again and retry.") from None
+    await disputing.withdraw(tx, context.keyring, caller.organization_id, connection_id, dispute_id, caller.actor)
+
+
+_OF_DISPUTES = {"dispute": _dispute, "withdraw": _withdraw}
 _ACTS = {"pause": managing.pause, "resume": managing.resume, "retire": managing.retire_old, "remove": managing.close}
 
 
@@ -229,6 +248,14 @@ def _draft(form: Posted) -> Draft:
     """What was typed. Of the settings, `setting_fields` shows no secret again."""
     settings = {name: form.text(name) for name in form.names() if name.startswith("setting.")}
     return Draft({name: form.text(name).strip() for name in _TYPED} | settings)
+
+
+def _nothing(_form: Posted) -> Draft:
+    return Draft()
+
+
+_TYPED_IN = {"change": _draft, "dispute": dispute_form.draft_of}
+"""The forms whose fields are shown again as they were typed when an act is refused, by the act."""
 
 
 def _explained(draft: Draft, error: ValidationError) -> Draft:

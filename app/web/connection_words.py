@@ -53,6 +53,8 @@ SAID = {
     "sweep": "The provider is being asked for everything it has. That can take a while.",
     "retire": "From now on only the newest secret and the newest address are taken.",
     "change": "Saved.",
+    "dispute": "Marked. Whatever we received then, or receive yet, is doubtful from now on. Nothing was removed.",
+    "withdraw": "Withdrawn. What we received then counts again from now on, unless another mark is over it.",
     "remove": "This connection is removed.",
 }
 """What a page says after an act, by the act."""

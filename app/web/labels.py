@@ -46,6 +46,8 @@ OUTCOMES: dict[str, str] = {
     "revision": "Said it again in other words",
 }
 
+DISPUTED_REPORT = "Doubtful: the organization is not sure that the service itself sent this."
+
 ANSWER_BUTTONS: dict[Answer, str] = {
     Answer.NOT_ME: "No, this was not me",
     Answer.WAS_ME: "Yes, this was me",

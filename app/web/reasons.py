@@ -124,7 +124,8 @@ def _alert(alert_id: str, sources: Sequence[AlertView]) -> Ground:
     for view in sources:
         if str(view.alert_id) == alert_id and view.events:
             first = view.events[0].received_at.date()
-            return Ground(f"what {view.source or 'the service'} told us on {plain_day(first)}", f"#alert-{alert_id}")
+            doubt = ", which is doubtful" if all(event.disputed for event in view.events) else ""
+            return Ground(f"what {view.source or 'the service'} told us on {plain_day(first)}{doubt}", f"#alert-{alert_id}")
     return Ground("what a service told us")
 
 

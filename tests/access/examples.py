@@ -105,6 +105,11 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("POST", "/v1/connections/{connection_id}/resume"): Example(fresh=("connection_id",), foreign=ADMINS),
     ("POST", "/v1/connections/{connection_id}/close"): Example(fresh=("connection_id",), foreign=ADMINS),
     ("POST", "/v1/connections/{connection_id}/poll"): Example(202, {"json": {}}, fresh=("connection_id",), foreign=ADMINS),
+    ("GET", "/v1/connections/{connection_id}/disputes"): Example(foreign=ADMINS),
+    ("POST", "/v1/connections/{connection_id}/disputes"): Example(
+        201, {"json": {"received_from": "2023-05-01T00:00:00Z", "reason": "Why."}}, fresh=("connection_id",), foreign=ADMINS
+    ),
+    ("POST", "/v1/connections/{connection_id}/disputes/{dispute_id}/withdraw"): Example(foreign=ADMINS),
     ("GET", "/v1/connectors"): Example(),
     ("GET", "/v1/accounts"): Example(),
     ("POST", "/v1/accounts"): Example(201, {"json": {"email": "new@example.org", "role": "{role}"}}),

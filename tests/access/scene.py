@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from dataclasses import dataclass, field
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import select
@@ -14,6 +15,7 @@ from app.access import service as access
 from app.access.policy import scopes_of
 from app.access.roles import Principal, Role
 from app.breaches.repository import matters_of
+from app.connections.disputing import dispute
 from app.connections.service import Created, create_connection
 from app.incidents import repository as incidents
 from app.incidents.models import Unmatched
@@ -27,7 +29,7 @@ from app.members import service as members
 from app.members.roster import RosterEntry
 from app.statistics.workers import publish_release
 from connectors.contract import Sender
-from tests.support.world import ROSTER, Tenant, World, alert
+from tests.support.world import NOW, ROSTER, Tenant, World, alert
 
 BOOKKEEPING = frozenset({"session", "api_token", "sign_in_link"})
 """Where signing in and using a token leave their marks."""
@@ -133,6 +135,14 @@ class Scene:
             placed = await members.place_hold(tx, self.world.context.keyring, caller, tenant.members["M-3"], "Because.")
         return placed.id
 
+    async def dispute(self, tenant: Tenant) -> UUID:
+        """A stretch of time marked as disputed, in which nothing came."""
+        connection_id, start = tenant.connection.connection.id, NOW - timedelta(days=1000)
+        where = (self.world.context.keyring, tenant.id, connection_id)
+        async with self.world.context.database.begin() as tx:
+            made = await dispute(tx, *where, received_from=start, received_until=start + timedelta(days=1), reason="Because.")
+        return made.id
+
     async def link(self) -> str:
         """A one-time link's token, not yet spent."""
         async with self.world.context.database.begin() as tx:
@@ -190,6 +200,8 @@ async def make_scene(world: World) -> Scene:
         "other_organization": await _place(world, world.other, "M-1"),
     }
     foreign = scene.places["other_organization"]
+    for places, tenant in ((scene.places["own"], world.union), (foreign, world.other)):
+        places["dispute_id"] = str(await scene.dispute(tenant))
     foreign["hold_id"] = str(await scene.hold(world.other))
     foreign["alert_id"] = str(await scene.nobodys_alert(world.other))
     foreign["receipt_id"] = str(await scene.unreadable_receipt(world.other))

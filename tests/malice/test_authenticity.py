@@ -369,19 +369,25 @@ async def test_b13_every_delivery_says_how_it_proved_itself(online: tuple[World,
     assert (proof["signed_at"], story["received_at"]) == (NOW.isoformat(), NOW.isoformat())
 
 
-async def test_b14_a_connection_is_switched_off_at_once_and_nothing_is_taken_away(
+async def test_b14_a_taken_over_account_is_cut_off_at_once_all_it_sent_is_marked_and_nothing_is_taken_away(
     online: tuple[World, int, httpx.AsyncClient],
 ) -> None:
     world, _, client = online
-    assert (await post(client, world)).status_code == 202
-    assert len(await world.timeline()) == 1
+    place, day = f"/v1/connections/{world.union.connection.connection.id}", timedelta(days=1)
+    for number, bank in enumerate(("Good", "Stolen", "Stolen too")):
+        clock.set_to(NOW + number * day)
+        body = json.dumps(alert(id=bank, institution=bank, last_four=f"100{number}")).encode()
+        assert (await post(client, world, body)).status_code == 202
+    assert [item["disputed"] for item in await world.timeline()] == [False] * 3
     before = await counts(world.context.database)
-    place = f"/v1/connections/{world.union.connection.connection.id}"
     async with await world.sign_in(Role.ADMIN) as admin:
         assert (await admin.post(f"{place}/secret", json={"overlap_hours": 0})).status_code == 200
         assert (await post(client, world)).status_code == 401, "a stolen secret is worth nothing from that moment on"
         assert (await admin.post(f"{place}/close")).status_code == 200
+        mark = {"received_from": (NOW + day).isoformat(), "reason": "Taken over."}
+        assert (await admin.post(f"{place}/disputes", json=mark)).status_code == 201
     assert (await post(client, world)).status_code == 410
     after = await counts(world.context.database)
     assert not [name for name in before if after[name] < before[name] and name not in {"sign_in_link", "session"}]
-    assert len(await world.timeline()) == 1
+    shown = {item["institution"]: item["disputed"] for item in await world.timeline()}
+    assert shown == {"Good": False, "Stolen": True, "Stolen too": True}

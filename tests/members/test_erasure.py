@@ -265,6 +265,7 @@ def test_every_sealed_column_is_one_that_these_tests_try_to_open() -> None:
         "account.email_sealed",
         "connection.config_sealed",
         "connection_secret.sealed",
+        "disputed_range.reason_sealed",
         "enrollment.reference_sealed",
         "event.sealed",
         "event.wrapped_key",

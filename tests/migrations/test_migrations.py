@@ -11,7 +11,7 @@ from sqlalchemy import insert, select, text
 
 from app.access.roles import Role
 from app.breaches.models import Breach, MemberEvidence
-from app.connections.models import Poll, PollSubject
+from app.connections.models import DisputedRange, Poll, PollSubject
 from app.intake.gateway import NOBODY
 from app.intake.models import LookUp
 from app.kit.database import Database
@@ -55,6 +55,8 @@ async def fill(world: World) -> None:
         await tx.execute(insert(Failure).values(**failed))
         own = {"connection_id": world.union.connection.connection.id, "organization_id": world.union.id}
         index = {"connection_id": own["connection_id"], "reference_index": b"x"}
+        since = {"received_from": NOW, "reason_sealed": b"x", "created_at": NOW}
+        await tx.execute(insert(DisputedRange).values(id=world.union.id, **own, **since))
         await tx.execute(insert(Poll).values(**own, state="ok", failures=0, polls=0, misses=0, fence=0))
         await tx.execute(insert(PollSubject).values(**index, asked_at=NOW))
         look = {"reference_index": b"x", "key": b"x", "event_id": NOBODY, "state": "due", "trusted": True, "attempts": 0}

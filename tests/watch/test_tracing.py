@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+from app.connections import disputing
 from app.kit.errors import Problem
 from app.kit.ids import uuid7
 from app.operations import trace
@@ -49,6 +50,20 @@ async def test_another_receipt_of_the_same_member_is_not_in_it(world: World) -> 
     named = json.dumps(story["ledger"], default=str)
     assert other["receipt"] not in named
     assert {row["incident"] for row in story["incidents"]}.isdisjoint(row["incident"] for row in other["incidents"])
+
+
+async def test_a_receipt_that_is_disputed_is_told_by_which_mark(world: World) -> None:
+    story = await told(world, alert())
+    assert story["disputed"] == []
+    where = (world.context.keyring, world.union.id, world.union.connection.connection.id)
+    async with world.context.database.begin() as tx:
+        made = await disputing.dispute(tx, *where, received_from=NOW, reason="zqreason")
+    story = await trace(world.context, UUID(story["receipt"]))
+    assert story["disputed"] == [{"dispute": made.id, "from": NOW, "until": None, "marked_at": NOW}]
+    assert "zqreason" not in json.dumps(story, default=str)
+    async with world.context.database.begin() as tx:
+        await disputing.withdraw(tx, *where, made.id)
+    assert (await trace(world.context, UUID(story["receipt"])))["disputed"] == []
 
 
 async def test_a_receipt_that_is_not_there(world: World) -> None:

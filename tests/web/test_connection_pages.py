@@ -149,7 +149,8 @@ async def test_every_button_does_its_act_and_says_so(polled: Polled) -> None:
         assert unescape(SAID[todo]) in unescape(shown.text)
         assert ("Let it go on" in shown.text) == (todo == "pause")
     assert "Removed" in text_of(shown.text)
-    assert "<form" not in shown.text.partition("<main")[2], "nothing can be done with a removed one"
+    acts = re.findall(r'name="todo" value="(\w+)"', shown.text)
+    assert acts == ["dispute"], "nothing else can be done with a removed one"
     assert "is removed already" in (await get(world, path + "/remove")).text
     again = await post(world, path, todo="pause")
     assert again.status_code == 409
@@ -183,6 +184,54 @@ async def test_new_secret_and_address_with_an_overlap_or_without(world: World) -
     assert (await world.deliver(alert(id="a-10"), secret=old, path=new)).status_code == 401
     for wrong in ({"todo": "secret"}, {"todo": "secret", "overlap": "9"}, {"todo": "secret", "overlap": "24", "secret": "bad"}):
         assert (await post(world, path, **wrong)).status_code == 422
+
+
+MARK = {"todo": "dispute", "received_from": "2023-05-01T00:00", "received_until": "2023-05-04 12:30", "reason": "<b>Why</b>"}
+
+
+async def test_a_stretch_of_time_is_marked_listed_and_withdrawn_also_of_a_removed_connection(world: World) -> None:
+    path = page_of(world)
+    for removed in (False, True):
+        done = await post(world, path, **MARK)
+        assert (done.status_code, done.headers["location"]) == (303, f"{path}?said=dispute")
+        shown = await get(world, done.headers["location"])
+        assert unescape(SAID["dispute"]) in unescape(shown.text)
+        read = text_of(shown.text)
+        assert "From 1 May 2023, 00:00 UTC until 4 May 2023, 12:30 UTC <b>Why</b> Marked 1 June 2023" in read
+        assert "<b>Why" not in shown.text
+        again = await post(world, path, **MARK)
+        assert (again.status_code, "is marked already" in again.text) == (409, True)
+        (dispute_id,) = re.findall(r'name="dispute_id" value="([^"]+)"', shown.text)
+        done = await post(world, path, todo="withdraw", dispute_id=dispute_id)
+        assert (done.status_code, done.headers["location"]) == (303, f"{path}?said=withdraw")
+        shown = await get(world, done.headers["location"])
+        assert unescape(SAID["withdraw"]) in unescape(shown.text)
+        assert text_of(shown.text).count(", withdrawn 1 June 2023, 12:00 UTC") == 1 + removed
+        assert 'name="dispute_id"' not in shown.text
+        await post(world, path, todo="remove")
+
+
+async def test_what_is_wrong_with_a_mark_is_said_beside_its_field_and_what_was_typed_stays(world: World) -> None:
+    path = page_of(world)
+    wrong: list[tuple[dict[str, str], str, int]] = [
+        ({"received_from": ""}, "Write the day and the time in UTC", 422),
+        ({"received_from": "soon"}, "Write the day and the time in UTC", 422),
+        ({"received_from": "2023-06-01T12:01"}, "This lies ahead.", 422),
+        ({"received_until": "tomorrow"}, "or leave it empty", 422),
+        ({"received_until": "2023-05-01T00:00"}, "The end must be later than the beginning.", 422),
+        ({"reason": " "}, "Say why", 422),
+        ({"todo": "withdraw"}, "This form cannot be read.", 422),
+        ({"todo": "withdraw", "dispute_id": str(uuid4())}, "", 404),
+    ]
+    for change, said, status in wrong:
+        answer = await post(world, path, **MARK | {"reason": "It stays."} | change)
+        assert answer.status_code == status, change
+        assert said in answer.text
+        assert ("It stays." in answer.text) == ("reason" not in change and "todo" not in change)
+    assert 'name="dispute_id"' not in (await get(world, path)).text
+    open_end = await post(world, path, **MARK | {"received_until": "", "received_from": "2023-05-01T02:00+02:00"})
+    assert open_end.status_code == 303
+    assert "From 1 May 2023, 00:00 UTC until further notice" in text_of((await get(world, path)).text)
 
 
 def fields_of(html: str) -> dict[str, str]:
