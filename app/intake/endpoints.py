@@ -60,7 +60,7 @@ async def deliver(connection_id: str, token: str, request: Request) -> Response:
     """Take in one delivery. 202 says that it is kept, whatever is in it; understanding it is a later step."""
     # The gateway answers these before they come here, quicker; this route is how they are described and permitted.
     intake: Intake = request.app.state.intake
-    kept = await intake.take(connection_id, token, request.headers, request.scope, request.receive)
+    kept = await intake.take(connection_id, token, request.scope, request.receive)
     return Response(answer_of(kept), status_code=202, media_type="application/json")
 
 

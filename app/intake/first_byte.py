@@ -53,6 +53,11 @@ def _answered(outcome: str) -> Any:
     return metrics.DELIVERIES.labels(outcome)
 
 
+@cache
+def _refused(reason: str) -> Any:
+    return metrics.REFUSALS.labels(reason)
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """What a sender was told with a 202, as it stands in the answer: connection and receipt, and whether it was a repeat."""
@@ -152,7 +157,7 @@ class FirstByte:
             if _says_repeat(answer.body):
                 outcome = "repeat"
         elif outcome == "refused":
-            metrics.REFUSALS.labels(REASONS.get(answer.status or 0, "other")).inc()
+            _refused(REASONS.get(answer.status or 0, "other")).inc()
         _answered(outcome).inc()
         left_out = lines.left_out()
         if left_out is not None:

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC
 from functools import lru_cache
 from typing import Any
@@ -77,14 +77,14 @@ class Intake:
         self._limits = limits
         self._doors = doors
 
-    async def take(self, connection_id: str, token: str, headers: Mapping[str, str], scope: Scope, receive: Receive) -> Kept:
-        """Keep one delivery. Raises the Problem that is its answer otherwise, and Gone. `headers`: those of the scope."""
-        body = Body(in_time(receive, self._limits), headers.get("content-length", ""))
+    async def take(self, connection_id: str, token: str, scope: Scope, receive: Receive) -> Kept:
+        """Keep one delivery. Raises the Problem that is its answer otherwise, and Gone."""
         path, source = f"{connection_id}/{token}", source_of(scope)
-        came = Delivery(scope[RECEIPT_ID], connection_id, token, path, headers, source, body)
         try:
             in_turn(self._admission.knock(source, path, time.monotonic()))
-            return await self._take(came)
+            headers = Given(scope["headers"])
+            body = Body(in_time(receive, self._limits), headers.get("content-length", ""))
+            return await self._take(Delivery(scope[RECEIPT_ID], connection_id, token, path, headers, source, body))
         except Problem as refusal:
             if refusal.status in _REASONS:
                 self._count(connection_id, token, refusal.status)
@@ -196,7 +196,7 @@ class Gateway:
             return
         intake: Intake = self._app.state.intake
         try:
-            kept = await intake.take(*addressed, Given(scope["headers"]), scope, receive)
+            kept = await intake.take(*addressed, scope, receive)
         except Gone:
             return
         except Exception as error:  # whatever it is: its text must not reach the server's log

@@ -18,7 +18,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from app.kit.limits import Limits
 
 MOST_KEPT = 10_000
-MOST_LOOKED_AT = 64
+MOST_LOOKED_AT = 32
 """How many deliveries of strangers may be looked at closer at a time: the place of the others is for whoever is known."""
 
 _EXACT = 1e-6
@@ -88,6 +88,14 @@ def source_of(address: str | None) -> str:
     )
 
 
+_ANYWHERE = ""
+"""Instead of a path: whatever a stranger sends to counts together."""
+
+
+def _is_stranger(guesser: tuple[str, str]) -> bool:
+    return guesser[1] == _ANYWHERE
+
+
 class Admission:
     """The limits of one process: ask `knock` before anything else, then tell what the verification found."""
 
@@ -110,22 +118,25 @@ class Admission:
     def guesser(self, source: str | None, path: str) -> tuple[str, str]:
         """Whom it counts against that a delivery proves nothing: the address, unless authentic ones come from there to here."""
         sender = source_of(source), path
-        return sender if sender in self._good else (sender[0], "")
+        return sender if sender in self._good else (sender[0], _ANYWHERE)
 
     def suspect(self, guesser: tuple[str, str], now: float) -> float:
         """It seems to prove nothing: seconds after which to come again, 0: look closer, then `settle` it.
 
-        Till then it counts as a forgery. Of strangers no more than a few are looked at at a time, wherever they come from.
+        Till then it counts as a forgery. Of strangers no more than a few are looked at at a time, wherever they come from; that
+        the others seem to prove nothing counts all the same, so that a flood is soon refused before anything is checked.
         """
-        if guesser not in self._good and self._looked_at >= MOST_LOOKED_AT:
-            return 1.0
         seconds = self._forged.take(guesser, now)
-        self._looked_at += not seconds
-        return seconds
+        if seconds or not _is_stranger(guesser):
+            return seconds
+        if self._looked_at >= MOST_LOOKED_AT:
+            return 1.0
+        self._looked_at += 1
+        return 0.0
 
     def settle(self, guesser: tuple[str, str], now: float, *, forged: bool) -> None:
         """What became of a suspect."""
-        self._looked_at -= 1
+        self._looked_at -= _is_stranger(guesser)
         if not forged:
             self._forged.put_back(guesser, now)
 

@@ -103,7 +103,7 @@ def main(given: argparse.Namespace) -> int:
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description="Forgeries by the thousand: refused, and authentic deliveries do not wait.")
     arguments.add_argument("--minutes", type=float, default=1)
-    arguments.add_argument("--connections", type=int, default=500, help="of the forgers")
+    arguments.add_argument("--connections", type=int, default=300, help="of the forgers")
     arguments.add_argument("--rate", type=float, default=100, help="authentic deliveries a second")
     arguments.add_argument("--slowest", type=float, default=SLOWEST_GOOD, help="p99 of the authentic ones, in seconds")
     arguments.add_argument("--database", choices=("postgresql", "sqlite"), default="postgresql")

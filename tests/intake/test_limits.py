@@ -129,9 +129,11 @@ def test_of_strangers_few_are_looked_at_at_a_time_and_a_known_sender_always() ->
     assert set(waits) == {0.0, 1.0}
     assert not admission.suspect(admission.guesser("192.0.2.1", "/good"), 0.0)
     admission.settle(strangers[0], 0.0, forged=True)
-    admission.settle(strangers[1], 0.0, forged=True)
     assert not admission.suspect(strangers[80], 0.0)
     assert admission.suspect(strangers[81], 0.0) == 1.0
+    for _ in range(4):
+        admission.suspect(strangers[82], 0.0)
+    assert admission.knock("198.51.100.82", "/good", 0.0), "who was not looked at is refused sooner the next time"
 
 
 def test_forgeries_use_up_nothing_of_a_connections_own() -> None:
