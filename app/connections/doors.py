@@ -11,6 +11,8 @@ from app.kit.database import Database
 from app.kit.keyring import Keyring
 
 AT_ONCE = 50
+MOST_MISSING = 10_000
+"""Of how many ids it is remembered that they are nobody's."""
 
 
 class Doors:
@@ -21,12 +23,21 @@ class Doors:
         self._database = database
         self._keyring = keyring
         self._known: dict[str, Door] = {}
+        self._missing: dict[str, None] = {}
         self._asked: dict[str, asyncio.Future[Door | None]] = {}
         self._reading: asyncio.Task[None] | None = None
 
     def known(self, connection_id: str) -> Door | None:
         """The door as it was when it was last read, if it ever was."""
         return self._known.get(connection_id)
+
+    def was_missing(self, connection_id: str) -> bool:
+        """Whether there was no such connection when it was last looked for, as far as that is remembered."""
+        return connection_id in self._missing
+
+    def is_asked(self, connection_id: str) -> bool:
+        """Whether somebody waits for this door already."""
+        return connection_id in self._asked
 
     async def read(self, connection_id: str) -> Door | None:
         """The door as it is now; None when there is no such connection. Raises what the database raises, and 503 Problems."""
@@ -57,4 +68,12 @@ class Doors:
                     self._known.pop(name, None)
                 if found is not None:
                     self._known[name] = found
+                    self._missing.pop(name, None)
+                else:
+                    self._forget_the_oldest()
+                    self._missing[name] = None
                 waiting.set_result(found)
+
+    def _forget_the_oldest(self) -> None:
+        if len(self._missing) >= MOST_MISSING:
+            del self._missing[next(iter(self._missing))]

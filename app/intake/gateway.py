@@ -97,16 +97,17 @@ class Intake:
 
     async def _take(self, came: Delivery) -> Kept:
         door, its_turn = self._doors.known(came.connection_id), False
+        doubted = self._doors.was_missing(came.connection_id)
         if door is not None:
             try:
                 to, proof = await _admitted(door, came)
             except Late:
                 raise
             except Problem:
-                door = None  # what is remembered may be old: nothing is refused by it
+                door, doubted = None, True  # what is remembered may be old: nothing is refused by it
         for _ in range(_CHECKS):
             if door is None:
-                to, proof = await self._looked_closer(came)
+                to, proof = await self._looked_closer(came, doubted=doubted)
             if not its_turn:
                 in_turn(self._admission.authentic(to.origin.id, came.source, came.path, time.monotonic()))
                 its_turn = True
@@ -114,13 +115,19 @@ class Intake:
             kept = await self.desk.keep(receiving.make_ready(to.keys, to.origin, arrival, to.origin.revision))
             if kept is not None:
                 return kept
-            door = None
+            door, doubted = None, False
         raise try_again()
 
-    async def _looked_closer(self, came: Delivery) -> tuple[Addressed, Verification]:
-        """`_admitted`, by the connection as it is now. Until that is known it counts as a forgery: a flood waits for its turn."""
-        guesser = self._admission.guesser(came.source, came.path)
-        in_turn(self._admission.suspect(guesser, time.monotonic()))
+    async def _looked_closer(self, came: Delivery, *, doubted: bool) -> tuple[Addressed, Verification]:
+        """`_admitted`, by the connection as it is now. Until that is known it counts as a forgery: a flood waits for its turn.
+
+        Whoever comes while a connection is read for the first time waits for that reading and costs nothing.
+        """
+        place = came.source, came.path
+        suspect = None
+        if doubted or not self._doors.is_asked(came.connection_id):
+            suspect = self._admission.suspect(*place, time.monotonic(), doubted=doubted)
+            in_turn(suspect.wait)
         forged = False
         try:
             return await _admitted(await self._doors.read(came.connection_id), came)
@@ -128,7 +135,10 @@ class Intake:
             forged = refusal.status == 401
             raise
         finally:
-            self._admission.settle(guesser, time.monotonic(), forged=forged)
+            if suspect is not None:
+                self._admission.settle(suspect, time.monotonic(), forged=forged)
+            elif forged:
+                self._admission.proved_nothing(*place, time.monotonic())
 
     def _count(self, connection_id: str, token: str, status: int) -> None:
         """Count it where it was addressed to. A wrong token is no address: whoever guesses raises no connection's alarm."""

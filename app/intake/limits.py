@@ -12,6 +12,7 @@ count of its own there, so that it is not held up by a neighbour behind the same
 """
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -92,8 +93,13 @@ _ANYWHERE = ""
 """Instead of a path: whatever a stranger sends to counts together."""
 
 
-def _is_stranger(guesser: tuple[str, str]) -> bool:
-    return guesser[1] == _ANYWHERE
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """One delivery that is looked at closer. `wait`: seconds after which to come again instead, 0: it is looked at now."""
+
+    guesser: tuple[str, str]
+    wait: float
+    among_few: bool
 
 
 class Admission:
@@ -113,32 +119,31 @@ class Admission:
 
         `path` is the address that it came by, with its token; it is not logged or kept unless it turns out to be good.
         """
-        return self._forged.wait(self.guesser(source, path), now) or self._by_address.take(source_of(source), now)
+        return self._forged.wait(self._guesser(source, path), now) or self._by_address.take(source_of(source), now)
 
-    def guesser(self, source: str | None, path: str) -> tuple[str, str]:
-        """Whom it counts against that a delivery proves nothing: the address, unless authentic ones come from there to here."""
-        sender = source_of(source), path
-        return sender if sender in self._good else (sender[0], _ANYWHERE)
+    def suspect(self, source: str | None, path: str, now: float, *, doubted: bool) -> Suspect:
+        """It must be looked at closer: come again after its `wait`, or look, then `settle` it. Till then it counts as a forgery.
 
-    def suspect(self, guesser: tuple[str, str], now: float) -> float:
-        """It seems to prove nothing: seconds after which to come again, 0: look closer, then `settle` it.
-
-        Till then it counts as a forgery. Of strangers no more than a few are looked at at a time, wherever they come from; that
-        the others seem to prove nothing counts all the same, so that a flood is soon refused before anything is checked.
+        `doubted`: by what is remembered it proves nothing. Of strangers who do, a few are looked at at a time, wherever they come
+        from; for the others it counts all the same, so that a flood is soon refused before anything is checked.
         """
-        seconds = self._forged.take(guesser, now)
-        if seconds or not _is_stranger(guesser):
-            return seconds
-        if self._looked_at >= MOST_LOOKED_AT:
-            return 1.0
-        self._looked_at += 1
-        return 0.0
+        guesser = self._guesser(source, path)
+        wait, among_few = self._forged.take(guesser, now), doubted and guesser[1] == _ANYWHERE
+        if not wait and among_few and self._looked_at >= MOST_LOOKED_AT:
+            wait = 1.0
+        if not wait:
+            self._looked_at += among_few
+        return Suspect(guesser, wait, among_few)
 
-    def settle(self, guesser: tuple[str, str], now: float, *, forged: bool) -> None:
-        """What became of a suspect."""
-        self._looked_at -= _is_stranger(guesser)
+    def settle(self, suspect: Suspect, now: float, *, forged: bool) -> None:
+        """What became of one that was looked at."""
+        self._looked_at -= suspect.among_few
         if not forged:
-            self._forged.put_back(guesser, now)
+            self._forged.put_back(suspect.guesser, now)
+
+    def proved_nothing(self, source: str | None, path: str, now: float) -> None:
+        """It was a forgery, and was never a suspect."""
+        self._forged.take(self._guesser(source, path), now)
 
     def authentic(self, connection: Hashable, source: str | None, path: str, now: float) -> float:
         """It was authentic: seconds after which to come again, 0: it may be kept."""
@@ -147,3 +152,8 @@ class Admission:
             del self._good[next(iter(self._good))]
         self._good[sender] = None
         return self._by_connection.take(connection, now)
+
+    def _guesser(self, source: str | None, path: str) -> tuple[str, str]:
+        """Whom it counts against that a delivery proves nothing: the address, unless authentic ones come from there to here."""
+        sender = source_of(source), path
+        return sender if sender in self._good else (sender[0], _ANYWHERE)

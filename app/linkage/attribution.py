@@ -247,6 +247,16 @@ def _prior_facts(incident: IncidentView, breach: BreachView, taken: Theft | None
     return facts or [_look_back_fact(history, taken, whole)]
 
 
+def bearing(history: History, breach: BreachView) -> History:
+    """What of a history bears on links with this breach: whatever is not known to have happened after its theft."""
+    taken = theft(breach.spec)
+    if taken is None:
+        return history
+    spans = ((prior, span(prior.occurred, prior.received_at)) for prior in history.incidents)
+    kept = tuple(prior for prior, when in spans if when.earliest is None or when.earliest < taken.begin)
+    return History(kept, history.looked_back_from)
+
+
 def priors(incident: IncidentView, taken: Theft, history: History) -> tuple[list[UUID], list[UUID]]:
     """The other incidents of the same kind that lie before a theft, and those that may: all of a history that bears on a link."""
     same = [p for p in history.incidents if p.incident_id != incident.incident_id and p.families & incident.families]

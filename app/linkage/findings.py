@@ -100,7 +100,7 @@ class BreachView:
 
 @dataclass(frozen=True, slots=True)
 class PriorIncident:
-    """Another incident of the same member; the caller leaves out those the member said were their own doing."""
+    """An incident of the same member (an incident is no prior of itself), not one that the member said was their own doing."""
 
     incident_id: UUID
     families: frozenset[str]
@@ -110,7 +110,7 @@ class PriorIncident:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The member's other incidents, and since when their past was really looked through (None: it was not)."""
+    """The member's incidents, and since when their past was really looked through (None: it was not)."""
 
     incidents: Sequence[PriorIncident] = ()
     looked_back_from: datetime | None = None

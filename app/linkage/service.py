@@ -20,7 +20,7 @@ from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
 from app.ledger.service import Act, Entry, append_many
 from app.linkage import repository
-from app.linkage.attribution import attribute
+from app.linkage.attribution import attribute, bearing
 from app.linkage.basis import basis
 from app.linkage.findings import (
     AlertView,
@@ -108,17 +108,12 @@ def _questions(
 ) -> list[_Question]:
     linked = [breach for breach in breaches if breach.breach_id in exposures and breach.spec.listing is None]
     competing = {breach.breach_id: _competing(breach, breaches, exposures) for breach in linked}
-    histories = {incident.id: _history(views, incident.id) for incident, _ in views}
+    asked_of = {breach.breach_id: BreachView(breach.breach_id, breach.spec) for breach in linked}
+    whole = _history(views)
+    histories = {breach_id: bearing(whole, view) for breach_id, view in asked_of.items()}
     return [
-        _Question(
-            member_id,
-            view,
-            BreachView(breach.breach_id, breach.spec),
-            exposures[breach.breach_id],
-            histories[incident.id],
-            competing[breach.breach_id],
-        )
-        for (incident, view), breach in product(views, linked)
+        _Question(member_id, view, asked_of[this], exposures[this], histories[this], competing[this])
+        for (_, view), this in product(views, asked_of)
     ]
 
 
@@ -139,14 +134,14 @@ def _views(
     return views
 
 
-def _history(views: Sequence[tuple[IncidentRow, IncidentView]], this: UUID) -> History:
-    """The member's other incidents, without what they said was their own doing. Nobody has searched their past."""
-    others = tuple(
+def _history(views: Sequence[tuple[IncidentRow, IncidentView]]) -> History:
+    """The member's incidents, without what they said was their own doing. Nobody has searched their past."""
+    told = tuple(
         PriorIncident(view.incident_id, view.families, view.occurred, view.received_at)
         for incident, view in views
-        if incident.id != this and incident.answer != Answer.WAS_ME
+        if incident.answer != Answer.WAS_ME
     )
-    return History(others, looked_back_from=None)
+    return History(told, looked_back_from=None)
 
 
 def _competing(

@@ -26,7 +26,8 @@ FAULTS = 0.01
 WARM_SECONDS = 120.0
 SHORTEST_TO_JUDGE = 300.0
 """Seconds: of a shorter run memory is told, not judged."""
-ALERTS_EACH = 100
+ALERTS_EACH = 25
+"""How many a member has at the end: what one alert costs grows with how many the member has already."""
 SETTLE_SECONDS = 600.0
 FILES_ALLOWED = 5
 """By how many open files a process may differ, once nobody sends any more, from what it had before."""

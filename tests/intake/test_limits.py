@@ -48,9 +48,9 @@ def test_a_rate_of_nought_sets_the_limit_aside() -> None:
 
 def guess(admission: Admission, source: str | None, path: str) -> None:
     """One forgery, looked at and refused."""
-    guesser = admission.guesser(source, path)
-    if not admission.suspect(guesser, 0.0):
-        admission.settle(guesser, 0.0, forged=True)
+    suspect = admission.suspect(source, path, 0.0, doubted=True)
+    if not suspect.wait:
+        admission.settle(suspect, 0.0, forged=True)
 
 
 def test_many_addresses_gain_no_memory() -> None:
@@ -106,34 +106,43 @@ def test_a_neighbour_who_guesses_holds_up_nobody_whose_deliveries_are_good() -> 
     assert not admission.knock("192.0.2.1", "/good", 0.0)
 
 
-def test_who_was_suspected_and_cleared_has_lost_nothing() -> None:
-    admission, who = Admission(limits()), ("192.0.2.1", "")
-    assert admission.guesser("192.0.2.1", "/p") == who
+@pytest.mark.parametrize("doubted", [True, False])
+def test_who_was_suspected_and_cleared_has_lost_nothing(doubted: bool) -> None:
+    admission, place = Admission(limits()), ("192.0.2.1", "/p", 0.0)
     for _ in range(50):
-        assert not any(admission.suspect(who, 0.0) for _ in range(4))
-        assert admission.suspect(who, 0.0) > 0, "all that may be looked at at once are looked at"
-        for _ in range(4):
-            admission.settle(who, 0.0, forged=False)
+        suspects = [admission.suspect(*place, doubted=doubted) for _ in range(5)]
+        assert [bool(one.wait) for one in suspects] == [False] * 4 + [True], "as many as may be looked at at once"
+        for one in suspects[:4]:
+            admission.settle(one, 0.0, forged=False)
     assert len(admission._forged) == admission._looked_at == 0
-    assert not any(admission.suspect(who, 0.0) for _ in range(4)), "nobody gains by being cleared"
-    assert admission.suspect(who, 0.0) > 0
+    suspects = [admission.suspect(*place, doubted=doubted) for _ in range(5)]
+    assert [bool(one.wait) for one in suspects] == [False] * 4 + [True], "nobody gains by being cleared"
 
 
-def test_of_strangers_few_are_looked_at_at_a_time_and_a_known_sender_always() -> None:
-    """A flood from many addresses leaves room: also for a sender whose secret was replaced a moment ago."""
+def test_of_doubted_strangers_few_are_looked_at_at_a_time_and_everybody_else_always() -> None:
+    """A flood from many addresses leaves room for a known sender with a new secret, and for an address never heard of."""
     admission = Admission(limits())
     assert not admission.authentic("connection", "192.0.2.1", "/good", 0.0)
-    strangers = [admission.guesser(f"198.51.100.{number}", "/good") for number in range(100)]
-    waits = [admission.suspect(stranger, 0.0) for stranger in strangers]
-    assert waits.count(0.0) == MOST_LOOKED_AT
-    assert set(waits) == {0.0, 1.0}
-    assert not admission.suspect(admission.guesser("192.0.2.1", "/good"), 0.0)
-    admission.settle(strangers[0], 0.0, forged=True)
-    assert not admission.suspect(strangers[80], 0.0)
-    assert admission.suspect(strangers[81], 0.0) == 1.0
-    for _ in range(4):
-        admission.suspect(strangers[82], 0.0)
+    suspects = [admission.suspect(f"198.51.100.{number}", "/good", 0.0, doubted=True) for number in range(100)]
+    assert [one.wait for one in suspects] == [0.0] * MOST_LOOKED_AT + [1.0] * (100 - MOST_LOOKED_AT)
+    known = admission.suspect("192.0.2.1", "/good", 0.0, doubted=True)
+    assert not known.wait
+    admission.settle(known, 0.0, forged=True)
+    assert not admission.suspect("198.51.100.200", "/new", 0.0, doubted=False).wait
+    admission.settle(suspects[0], 0.0, forged=True)
+    assert not admission.suspect("198.51.100.80", "/good", 0.0, doubted=True).wait
+    assert admission.suspect("198.51.100.81", "/good", 0.0, doubted=True).wait == 1.0
+    for _ in range(3):
+        admission.suspect("198.51.100.82", "/good", 0.0, doubted=True)
     assert admission.knock("198.51.100.82", "/good", 0.0), "who was not looked at is refused sooner the next time"
+
+
+def test_a_forgery_that_was_no_suspect_counts_too() -> None:
+    admission = Admission(limits())
+    for _ in range(4):
+        assert not admission.knock("192.0.2.1", "/p", 0.0)
+        admission.proved_nothing("192.0.2.1", "/p", 0.0)
+    assert admission.knock("192.0.2.1", "/p", 0.0)
 
 
 def test_forgeries_use_up_nothing_of_a_connections_own() -> None:

@@ -7,10 +7,21 @@ from datetime import UTC, date, datetime
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from app.breaches.catalogue import load_breaches
 from app.breaches.exposure import EmploymentInterval, derive_exposures
-from app.linkage.attribution import AlertView, BreachView, CompetingBreach, History, IncidentView, PriorIncident, attribute
+from app.linkage.attribution import (
+    AlertView,
+    BreachView,
+    CompetingBreach,
+    History,
+    IncidentView,
+    PriorIncident,
+    attribute,
+    bearing,
+)
 from app.linkage.basis import basis
 from connectors.contract import Interval
 from connectors.vocabulary import AlertKind as K
@@ -65,3 +76,25 @@ def test_another_incident_that_bears_on_nothing_changes_neither_the_finding_nor_
     history = History((at,))
     assert attribute(INCIDENT, BREACH, EXPOSURES, history) == attribute(INCIDENT, BREACH, EXPOSURES, History())
     assert hashed(history=history) == hashed()
+
+
+MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2025, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - bounds
+PRIORS = st.builds(
+    lambda at, family, ends, received: PriorIncident(
+        UUID(int=at), frozenset({family}), Interval(earliest=min(ends, default=None), latest=max(ends, default=None)), received
+    ),
+    st.integers(10, 60),
+    st.sampled_from(["new_account", "takeover"]),
+    st.lists(MOMENTS, max_size=2),
+    MOMENTS,
+)
+
+
+@given(st.lists(PRIORS, max_size=8, unique_by=lambda prior: prior.incident_id))
+def test_what_bears_on_a_breach_is_all_of_a_history_that_does(told: list[PriorIncident]) -> None:
+    """The incident itself may be in it: it is no prior of its own."""
+    history = History(tuple(told))
+    less = bearing(history, BREACH)
+    assert set(less.incidents) <= set(told)
+    assert attribute(INCIDENT, BREACH, EXPOSURES, less) == attribute(INCIDENT, BREACH, EXPOSURES, history)
+    assert hashed(history=less) == hashed(history=history)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -101,6 +102,27 @@ async def test_of_many_forgeries_at_once_no_more_are_looked_at_than_of_as_many_i
         assert_told_when([answer for answer in answers if answer.status_code != 401])
         assert 5 <= [answer.status_code for answer in answers].count(401) <= 7
         assert (await ping(client, world.other, 1)).status_code == 202
+
+
+async def test_a_process_that_has_just_begun_refuses_nobody_who_is_authentic(world: World) -> None:
+    """It knows no connection yet, and a hundred deliveries are there: they wait for one reading and prove themselves then."""
+    async with limited(world, forged_rate=0.1, forged_burst=2) as client:
+        answers = await asyncio.gather(*(ping(client, world.union, number) for number in range(100)))
+        assert {answer.status_code for answer in answers} == {202}
+    assert len(await receipts(world)) == 100
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_crowd_at_an_address_that_is_nobodys_is_soon_not_looked_at(world: World, known: bool) -> None:
+    nowhere = replace(world.union.connection, path=f"/webhooks/{UUID(int=7)}/x")
+    stranger = replace(world.union, connection=nowhere)
+    async with limited(world, forged_rate=0.1, forged_burst=5) as client:
+        if known:
+            assert (await ping(client, stranger, 0)).status_code == 401
+        for _ in range(3):
+            answers = await asyncio.gather(*(ping(client, stranger, number) for number in range(30)))
+            assert {answer.status_code for answer in answers} <= {401, 429}
+        assert {answer.status_code for answer in answers} == {429}
 
 
 async def test_counts_are_written_each_second_and_kept_while_the_store_is_away(world: World) -> None:
