@@ -1,10 +1,21 @@
 """API shapes of connections and connectors. A secret is shown once, when it is made, and never again."""
 
+import re
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, StrictBool, StringConstraints, WithJsonSchema
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StrictBool,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from app.connections.managing import LONGEST_OVERLAP_HOURS, OVERLAP_HOURS
 from connectors.contract import Sender
@@ -74,6 +85,19 @@ class Question(Strict):
     sweep: StrictBool = False
 
 
+def _rfc_3339(value: Any) -> Any:
+    """A moment as the description says it is written; pydantic alone also takes numbers and other spellings."""
+    if isinstance(value, str) and not _RFC_3339.fullmatch(value):
+        raise ValueError("Write this as a date and a time with its time zone, such as 2023-03-04T14:05:00Z.")
+    if not isinstance(value, str | datetime):
+        raise ValueError("Write this as a text, such as 2023-03-04T14:05:00Z.")
+    return value
+
+
+_RFC_3339 = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+Moment = Annotated[AwareDatetime, BeforeValidator(_rfc_3339)]
+
+
 class NewDispute(Strict):
     """A stretch of time to mark as disputed, by when we received things: its beginning is in it, its end is not.
 
@@ -81,8 +105,8 @@ class NewDispute(Strict):
     name no member in it, since no erasure of theirs takes it along.
     """
 
-    received_from: AwareDatetime
-    received_until: AwareDatetime | None = None
+    received_from: Moment
+    received_until: Moment | None = None
     reason: Reason
 
 
