@@ -31,6 +31,7 @@ NOT_BY_SHAPE = {
     "POST /v1/connections/{connection_id}/retire": "a connection may be closed",
     "POST /v1/connections/{connection_id}/pause": "a connection may be closed",
     "POST /v1/connections/{connection_id}/resume": "a connection may be closed",
+    "POST /v1/connections/{connection_id}/disputes": "an end lies after its beginning, and a beginning not ahead",
     "POST /v1/connections/{connection_id}/poll": "some providers are never asked",
     "POST /v1/queues/unmatched/{alert_id}/member": "whether somebody has a number is up to the roster",
     "POST /v1/incidents/{incident_id}/losses": "no day lies in the future, and not more is paid back than was lost",
