@@ -70,10 +70,10 @@ class Doors:
                     self._known[name] = found
                     self._missing.pop(name, None)
                 else:
-                    self._forget_the_oldest()
-                    self._missing[name] = None
+                    self._remember_missing(name)
                 waiting.set_result(found)
 
-    def _forget_the_oldest(self) -> None:
-        if len(self._missing) >= MOST_MISSING:
+    def _remember_missing(self, name: str) -> None:
+        if name not in self._missing and len(self._missing) >= MOST_MISSING:
             del self._missing[next(iter(self._missing))]
+        self._missing[name] = None

@@ -41,7 +41,7 @@ def in_one_piece(cycle: Any, send: Send) -> Send:
         start, held = held, None
         if start is not None:
             if _is_whole(cycle, message):
-                _write(cycle, start, message["body"])
+                _write(cycle, start, message.get("body", b""))
                 return
             await send(start)
         await send(message)
