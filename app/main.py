@@ -173,6 +173,15 @@ class Workers:
         """Look once for what stands in the way."""
         await notice_workers.watch(self._context, await self.watcher.signs())
 
+    async def close(self) -> None:
+        """Stop in order: what this process held is free for the next at once. What is under way is done, or done again there."""
+        await self.asker.close()
+        try:
+            for worker in self._workers:
+                await worker.let_go()
+        except Exception as error:  # the store may be away: the leases end by themselves
+            log.warning("leases are not given back", error=type(error).__name__)
+
     def ticks(self) -> dict[str, Callable[[], Awaitable[object]]]:
         """What is done again and again, by name."""
         return {
@@ -234,7 +243,7 @@ async def working(context: Context, workers: Workers) -> AsyncIterator[None]:
         woken.cancel()
         await asyncio.gather(woken, return_exceptions=True)
         scheduler.shutdown(wait=False)
-        await workers.asker.close()
+        await workers.close()
 
 
 async def work_until_stopped(config: Settings) -> None:

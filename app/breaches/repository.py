@@ -3,11 +3,11 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Text, cast, delete, func, select
 
 from app.breaches.models import Breach, ExposureRow, Matter, MatterCounsel, MemberEvidence
 from app.kit.database import Transaction
-from app.kit.rows import among
+from app.kit.rows import among, on_postgresql
 from app.members.models import Employment, Member
 
 
@@ -50,6 +50,16 @@ async def evidence(tx: Transaction, organization_id: UUID, member_ids: Sequence[
     return (await tx.execute(query.order_by(MemberEvidence.member_id, MemberEvidence.id))).scalars().all()
 
 
+async def named_in(tx: Transaction, organization_id: UUID, member_ids: Collection[UUID]) -> Sequence[tuple[UUID, UUID]]:
+    """In which breaches something names these members: `(member, breach)`."""
+    query = (
+        select(MemberEvidence.member_id, MemberEvidence.breach_id)
+        .join(Breach, Breach.id == MemberEvidence.breach_id)
+        .where(Breach.organization_id == organization_id, among(tx, MemberEvidence.member_id, member_ids))
+    )
+    return [(row[0], row[1]) for row in (await tx.execute(query.distinct())).all()]
+
+
 async def waves_in_evidence(tx: Transaction, organization_id: UUID, breach_id: UUID) -> set[str]:
     """The waves of a breach that some member's evidence names."""
     query = (
@@ -79,6 +89,26 @@ async def exposures(tx: Transaction, organization_id: UUID, member_ids: Sequence
         .order_by(ExposureRow.member_id, ExposureRow.breach_id, ExposureRow.wave, ExposureRow.element)
     )
     return (await tx.execute(query)).scalars().all()
+
+
+async def exposures_told(
+    tx: Transaction, organization_id: UUID, member_ids: Collection[UUID]
+) -> Sequence[tuple[UUID, UUID, str]]:
+    """What each breach exposed of these members: member, breach, and what all rows of both say, as JSON.
+
+    It is a list, in no order, of lists (wave, element, basis, status, mark, reference). A member has dozens of such rows, and
+    the same few say the same of thousands of members: so they are read as one text, that is understood once.
+    """
+    each, all_of = ("json_build_array", "json_agg") if on_postgresql(tx) else ("json_array", "json_group_array")
+    said = [ExposureRow.wave, ExposureRow.element, ExposureRow.basis, ExposureRow.status, ExposureRow.mark, ExposureRow.reference]
+    told = cast(getattr(func, all_of)(getattr(func, each)(*said)), Text)
+    query = (
+        select(ExposureRow.member_id, ExposureRow.breach_id, told)
+        .join(Breach, Breach.id == ExposureRow.breach_id)
+        .where(Breach.organization_id == organization_id, among(tx, ExposureRow.member_id, member_ids))
+        .group_by(ExposureRow.member_id, ExposureRow.breach_id)
+    )
+    return [(row[0], row[1], row[2]) for row in (await tx.execute(query)).all()]
 
 
 async def forget(tx: Transaction, organization_id: UUID, member_ids: Sequence[UUID]) -> None:

@@ -1,6 +1,7 @@
 """Use cases of breaches: load a catalogue, record what names a member, keep exposures right, open matters."""
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -271,22 +272,21 @@ async def all_exposures_of(
     tx: Transaction, organization_id: UUID, member_ids: Sequence[UUID], keys: Mapping[UUID, str]
 ) -> dict[UUID, dict[UUID, tuple[Exposure, ...]]]:
     """`exposures_of` for many members, by member. `keys`: the breaches' own names, by id."""
-    found: dict[UUID, defaultdict[UUID, list[Exposure]]] = {member_id: defaultdict(list) for member_id in member_ids}
-    for item in await repository.evidence(tx, organization_id, member_ids):
-        found[item.member_id].setdefault(item.breach_id, [])
-    for row in await repository.exposures(tx, organization_id, member_ids):
-        said = (row.wave, row.element, row.basis, row.status, row.mark, row.reference)
-        found[row.member_id][row.breach_id].append(_exposure(keys[row.breach_id], *said))
-    return {
-        member_id: {breach_id: tuple(exposures) for breach_id, exposures in by_breach.items()}
-        for member_id, by_breach in found.items()
-    }
+    found: dict[UUID, dict[UUID, tuple[Exposure, ...]]] = {member_id: {} for member_id in member_ids}
+    for member_id, breach_id in await repository.named_in(tx, organization_id, member_ids):
+        found[member_id][breach_id] = ()
+    for member_id, breach_id, said in await repository.exposures_told(tx, organization_id, member_ids):
+        found[member_id][breach_id] = _exposures(keys[breach_id], said)
+    return found
 
 
-@lru_cache(maxsize=8192)
-def _exposure(breach: str, wave: str, element: str, basis: str, status: str, mark: str, reference: str) -> Exposure:
-    """An exposure as it is stored: the same few say the same of many members."""
-    return Exposure(breach, wave, DataElement(element), ExposureBasis(basis), ExposureStatus(status), Mark(mark), reference)
+@lru_cache(maxsize=4096)
+def _exposures(breach: str, said: str) -> tuple[Exposure, ...]:
+    """Exposures as they are stored, by wave and element."""
+    return tuple(
+        Exposure(breach, wave, DataElement(element), ExposureBasis(basis), ExposureStatus(status), Mark(mark), reference)
+        for wave, element, basis, status, mark, reference in sorted(json.loads(said), key=lambda row: row[:2])
+    )
 
 
 async def open_matter(

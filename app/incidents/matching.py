@@ -21,7 +21,8 @@ from app.kit.rows import insert_rows
 from app.ledger.service import Act, Entry, append, append_many
 from app.members import repository as members
 from app.members.keys import open_key, seal_json
-from app.members.models import Enrollment, Member
+from app.members.models import Enrollment
+from app.members.repository import LockedMember
 from app.members.service import CONSENT_MISSING, all_consents_to, consents_to
 from connectors.contract import Alert, Interval
 
@@ -30,6 +31,14 @@ PAGE = 100
 
 Place = tuple[UUID, UUID]
 """An alert: its connection and its id."""
+
+
+class Whose(NamedTuple):
+    """An alert that is a member's."""
+
+    member_id: UUID
+    organization_id: UUID
+    alert_id: UUID
 
 
 @dataclass
@@ -49,17 +58,17 @@ class _Batch:
         return [event for event in events if (known.member_id, event.id) not in self.with_member] if known else events
 
 
-async def match_all(tx: Transaction, keyring: Keyring, wanted: Collection[Place]) -> dict[UUID, UUID]:
+async def match_all(tx: Transaction, keyring: Keyring, wanted: Collection[Place]) -> list[Whose]:
     """Match alerts, `(connection, id)`, with all their events that are not with their member yet.
 
-    Whose any of them are is returned, with their organizations; the others wait.
+    Those that are somebody's are returned, with whose they are; the others wait.
     """
     batch = await _read(tx, wanted)
-    touched = {
-        row.member_id: row.organization_id
+    matched = [
+        Whose(row.member_id, row.organization_id, place[1])
         for place, row in batch.matched.items()
         if place in batch.alerts and not batch.unbrought(place)
-    }
+    ]
     to_match = [place for place in batch.alerts if batch.unbrought(place)]
     answers = await _whose_all(tx, batch, to_match)
     found = {place: answer.found for place, answer in answers.items() if answer.found is not None}
@@ -69,7 +78,7 @@ async def match_all(tx: Transaction, keyring: Keyring, wanted: Collection[Place]
         member = people.get(one.member_id)
         if member is not None and member.wrapped_key is not None and member.organization_id == one.organization_id:
             brought.append((place, one, member))
-            touched[member.id] = member.organization_id
+            matched.append(Whose(member.id, member.organization_id, place[1]))
     await _write_matches(tx, keyring, [(batch.alerts[place], one) for place, one, _ in brought if isinstance(one, Enrollment)])
     await _bring_events(tx, keyring, [(member, batch.events[place]) for place, _, member in brought])
     for place, _, _ in brought:
@@ -77,7 +86,7 @@ async def match_all(tx: Transaction, keyring: Keyring, wanted: Collection[Place]
         if row is not None and row.closed_at is None:
             row.closed_at = clock.now()
     await _wait_all(tx, keyring, batch, {place: answer for place, answer in answers.items() if answer.found is None})
-    return touched
+    return matched
 
 
 async def _read(tx: Transaction, wanted: Collection[Place]) -> _Batch:
@@ -249,7 +258,7 @@ async def _write_matches(tx: Transaction, keyring: Keyring, found: Sequence[tupl
     await append_many(tx, keyring, entries)
 
 
-async def _bring_events(tx: Transaction, keyring: Keyring, found: Sequence[tuple[Member, Sequence[Readable]]]) -> None:
+async def _bring_events(tx: Transaction, keyring: Keyring, found: Sequence[tuple[LockedMember, Sequence[Readable]]]) -> None:
     """Seal each event again, under its member's key, with the facts that are needed in plain."""
     there = await repository.events_with(tx, {member.id for member, _ in found}, {e.id for _, events in found for e in events})
     keys: dict[UUID, bytes] = {}

@@ -63,7 +63,10 @@ class MemberEvent(Base):
     """
 
     __tablename__ = "member_event"
-    __table_args__ = (Index("ix_member_event_member_id_alert_id", "member_id", "alert_id"),)
+    __table_args__ = (
+        Index("ix_member_event_member_id_alert_id", "member_id", "alert_id"),
+        Index("ix_member_event_member_id_institution_index", "member_id", "institution_index"),
+    )
 
     member_id: Mapped[UUID] = mapped_column(ForeignKey("member.id"), primary_key=True)
     event_id: Mapped[UUID] = mapped_column(primary_key=True)

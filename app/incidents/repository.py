@@ -1,12 +1,13 @@
 """All SQL of incidents: unmatched alerts, matched alerts and their events, incidents, verdicts."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from sqlalchemy import delete, exists, func, select, update
 
+from app.incidents.identity import Answer
 from app.incidents.models import (
     Incident,
     IncidentAlert,
@@ -18,8 +19,12 @@ from app.incidents.models import (
 )
 from app.intake.models import Event, EventOutcome, LookUp, LookUpState
 from app.kit.database import Transaction
-from app.kit.rows import among, insert_rows, update_rows
+from app.kit.rows import among, chosen, insert_rows, update_rows
 from app.members.models import Enrollment
+
+Made = TypeVar("Made")
+MembersOwn = tuple[UUID, UUID]
+"""An alert or an incident of a member: the member's id and its own."""
 
 
 async def match_of(tx: Transaction, connection_id: UUID, alert_id: UUID) -> MemberAlert | None:
@@ -225,13 +230,32 @@ class EventFacts(NamedTuple):
     received_at: datetime
 
 
+_EVENT_FACTS = [getattr(MemberEvent, name) for name in EventFacts._fields]
+
+
 async def facts_of_members(tx: Transaction, member_ids: Collection[UUID]) -> dict[UUID, list[EventFacts]]:
     """Every event of every matched alert of some members, by member, in order of arrival."""
-    columns = [getattr(MemberEvent, name) for name in EventFacts._fields]
-    query = select(*columns).where(among(tx, MemberEvent.member_id, member_ids))
-    found: dict[UUID, list[EventFacts]] = {}
-    for row in (await tx.execute(query.order_by(MemberEvent.received_at, MemberEvent.event_id))).all():
-        found.setdefault(row[0], []).append(EventFacts._make(row))
+    query = select(*_EVENT_FACTS).where(among(tx, MemberEvent.member_id, member_ids))
+    return _by_member(EventFacts._make, (await tx.execute(query.order_by(MemberEvent.received_at, MemberEvent.event_id))).all())
+
+
+async def facts_of_alerts(tx: Transaction, alerts: Collection[MembersOwn]) -> dict[UUID, list[EventFacts]]:
+    """Every event of some alerts, by member, in order of arrival."""
+    query = select(*_EVENT_FACTS).order_by(MemberEvent.received_at, MemberEvent.event_id)
+    return _by_member(EventFacts._make, await chosen(tx, query, (MemberEvent.member_id, MemberEvent.alert_id), alerts))
+
+
+async def alerts_at(tx: Transaction, institutions: Collection[tuple[UUID, bytes]]) -> set[MembersOwn]:
+    """The alerts of members that name an institution, `(member, institution index)`, in any of their versions."""
+    query = select(MemberEvent.member_id, MemberEvent.alert_id)
+    rows = await chosen(tx, query, (MemberEvent.member_id, MemberEvent.institution_index), institutions)
+    return {(row[0], row[1]) for row in rows}
+
+
+def _by_member(make: Callable[[Iterable[Any]], Made], rows: Iterable[Sequence[Any]]) -> dict[UUID, list[Made]]:
+    found: dict[UUID, list[Made]] = {}
+    for row in rows:
+        found.setdefault(row[0], []).append(make(row))
     return found
 
 
@@ -252,23 +276,47 @@ class IncidentRow(NamedTuple):
     ask_again: bool
 
 
+_INCIDENT_ROW = [getattr(Incident, name) for name in IncidentRow._fields]
+_PLACE = (IncidentAlert.member_id, IncidentAlert.incident_id, IncidentAlert.alert_id)
+
+
 async def incidents_of_members(tx: Transaction, member_ids: Collection[UUID]) -> dict[UUID, list[IncidentRow]]:
     """Every incident of some members, merged ones too, by member."""
-    columns = [getattr(Incident, name) for name in IncidentRow._fields]
-    query = select(*columns).where(among(tx, Incident.member_id, member_ids)).order_by(Incident.id)
-    found: dict[UUID, list[IncidentRow]] = {}
-    for row in (await tx.execute(query)).all():
-        found.setdefault(row[0], []).append(IncidentRow._make(row))
-    return found
+    query = select(*_INCIDENT_ROW).where(among(tx, Incident.member_id, member_ids)).order_by(Incident.id)
+    return _by_member(IncidentRow._make, (await tx.execute(query)).all())
+
+
+async def incidents_named(tx: Transaction, incidents: Collection[MembersOwn]) -> dict[UUID, list[IncidentRow]]:
+    """Some incidents, merged ones too, by member."""
+    query = select(*_INCIDENT_ROW).order_by(Incident.id)
+    return _by_member(IncidentRow._make, await chosen(tx, query, (Incident.member_id, Incident.id), incidents))
+
+
+async def own_doing(tx: Transaction, member_id: UUID) -> frozenset[UUID]:
+    """The incidents of a member that they said were their own doing."""
+    query = select(Incident.id).where(Incident.member_id == member_id, Incident.answer == Answer.WAS_ME)
+    return frozenset((await tx.execute(query)).scalars())
 
 
 async def alerts_held(tx: Transaction, member_ids: Collection[UUID]) -> dict[UUID, dict[UUID, frozenset[UUID]]]:
     """Which alerts each incident of some members holds now, by member."""
-    columns = (IncidentAlert.member_id, IncidentAlert.incident_id, IncidentAlert.alert_id)
+    return _held((await tx.execute(select(*_PLACE).where(among(tx, IncidentAlert.member_id, member_ids)))).all())
+
+
+async def alerts_held_by(tx: Transaction, incidents: Collection[MembersOwn]) -> dict[UUID, dict[UUID, frozenset[UUID]]]:
+    """Which alerts some incidents hold now, by member."""
+    return _held(await chosen(tx, select(*_PLACE), (IncidentAlert.member_id, IncidentAlert.incident_id), incidents))
+
+
+async def incidents_holding(tx: Transaction, alerts: Collection[MembersOwn]) -> set[MembersOwn]:
+    """The incidents that some alerts belong to now."""
+    rows = await chosen(tx, select(*_PLACE), (IncidentAlert.member_id, IncidentAlert.alert_id), alerts)
+    return {(row[0], row[1]) for row in rows}
+
+
+def _held(rows: Iterable[Sequence[Any]]) -> dict[UUID, dict[UUID, frozenset[UUID]]]:
     held: dict[UUID, dict[UUID, set[UUID]]] = {}
-    for member_id, incident_id, alert_id in (
-        await tx.execute(select(*columns).where(among(tx, IncidentAlert.member_id, member_ids)))
-    ).all():
+    for member_id, incident_id, alert_id in rows:
         held.setdefault(member_id, {}).setdefault(incident_id, set()).add(alert_id)
     return {member: {incident: frozenset(alerts) for incident, alerts in by.items()} for member, by in held.items()}
 

@@ -1,7 +1,7 @@
 """Use cases of incidents: recompute a member's incidents, take a verdict, forget an erased member."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -13,8 +13,8 @@ from app.incidents.correlation import AlertFacts, AlertNode, Component, claimed_
 from app.incidents.identity import Answer, GivenVerdict, IncidentVerdict, carry_ids, merge_verdicts
 from app.incidents.matching import sealed_at
 from app.incidents.models import Incident, Verdict
-from app.incidents.repository import EventFacts, IncidentRow
-from app.incidents.topics import INCIDENTS_CHANGED
+from app.incidents.repository import EventFacts, IncidentRow, MembersOwn
+from app.incidents.topics import INCIDENTS_CHANGED, naming
 from app.intake import repository as intake
 from app.kit import clock
 from app.kit.database import Transaction
@@ -27,6 +27,9 @@ from app.members import repository as members
 from app.members.keys import open_json, open_key, seal_json
 from connectors.contract import Interval
 from connectors.vocabulary import AlertKind
+
+Held = Mapping[UUID, Mapping[UUID, frozenset[UUID]]]
+"""Which alerts incidents hold: member to incident to alerts."""
 
 
 @lru_cache(maxsize=8192)
@@ -66,30 +69,71 @@ def kind_of(events: Sequence[EventFacts]) -> str:
 
 async def recompute(tx: Transaction, keyring: Keyring, organization_id: UUID, member_id: UUID) -> bool:
     """Recompute all incidents of one member from all their alerts; returns whether anything changed."""
-    return bool(await recompute_all(tx, keyring, {member_id: organization_id}))
+    owners = await _locked(tx, {member_id: organization_id})
+    events = await repository.facts_of_members(tx, owners)
+    held = await repository.alerts_held(tx, owners)
+    return bool(await _recompute(tx, keyring, owners, events, held))
 
 
-async def recompute_all(tx: Transaction, keyring: Keyring, owners: Mapping[UUID, UUID]) -> set[UUID]:
-    """`recompute` for the members that are the keys; the values are their organizations. Returns whose incidents changed.
+async def recompute_around(
+    tx: Transaction, keyring: Keyring, alerts: Mapping[UUID, Collection[UUID]], owners: Mapping[UUID, UUID]
+) -> None:
+    """Recompute the incidents of members that some of their `alerts` can be part of; what comes out is as if all were recomputed.
 
-    Everything is read once for all of them, and only what is other than before is written.
+    `owners`: their organizations, by member. Everything is read once for all, and only what is other than before is written.
     """
+    ours = await _locked(tx, owners)
+    events, held = await neighbourhood(tx, {(one, alert_id) for one in ours for alert_id in alerts.get(one, ())})
+    await _recompute(tx, keyring, ours, events, held)
+
+
+async def _locked(tx: Transaction, owners: Mapping[UUID, UUID]) -> dict[UUID, UUID]:
+    """Those members, with their organizations, that are there and whose they are said to be."""
     locked = await members.lock_members(tx, owners)
-    ids = sorted(one for one, row in locked.items() if row.organization_id == owners[one])
-    if not ids:
-        return set()
-    events = await repository.facts_of_members(tx, ids)
-    stored = await repository.incidents_of_members(tx, ids)
-    held = await repository.alerts_held(tx, ids)
-    verdicts = await repository.verdicts_of_members(tx, ids)
+    return {one: owners[one] for one in sorted(locked) if locked[one].organization_id == owners[one]}
+
+
+async def neighbourhood(tx: Transaction, alerts: Set[MembersOwn]) -> tuple[dict[UUID, list[EventFacts]], Held]:
+    """The events of these alerts and of all that can be in one incident with them, and which incidents these are in now.
+
+    Only alerts that name the same institution are ever one incident (`correlation`). So whatever shares one with an alert
+    in here, or is in one incident with it now, is in here too; no rule then reaches out of it.
+    """
+    events: dict[UUID, list[EventFacts]] = {}
+    known: set[MembersOwn] = set()
+    homes: set[MembersOwn] = set()
+    while fresh := alerts - known:
+        known |= fresh
+        new = await repository.facts_of_alerts(tx, fresh)
+        for member_id, found in new.items():
+            events.setdefault(member_id, []).extend(found)
+        named = {(one, event.institution_index) for one, found in new.items() for event in found if event.institution_index}
+        now_in = await repository.incidents_holding(tx, fresh) - homes
+        homes |= now_in
+        beside = await repository.alerts_held_by(tx, now_in)
+        alerts = {(one, alert_id) for one, by in beside.items() for alert_ids in by.values() for alert_id in alert_ids}
+        alerts |= await repository.alerts_at(tx, named)
+    for found in events.values():
+        found.sort(key=lambda event: (event.received_at, event.event_id))
+    return events, await repository.alerts_held_by(tx, homes)
+
+
+async def _recompute(
+    tx: Transaction, keyring: Keyring, owners: Mapping[UUID, UUID], events: Mapping[UUID, Sequence[EventFacts]], held: Held
+) -> bool:
+    """Group these events anew; returns whether any incident of theirs is other than before."""
+    if not owners:
+        return False
+    stored = await repository.incidents_named(tx, [(one, incident_id) for one, by in held.items() for incident_id in by])
+    verdicts = await repository.verdicts_of_members(tx, owners)
     writing = _Writing()
-    for one in ids:
+    for one, organization_id in owners.items():
         given = [
             GivenVerdict(Answer(v.answer), frozenset(UUID(a) for a in v.shown_alerts), v.id.int) for v in verdicts.get(one, ())
         ]
-        regroup(writing, (owners[one], one), events.get(one, []), stored.get(one, []), held.get(one, {}), given)
+        regroup(writing, (organization_id, one), events.get(one, []), stored.get(one, []), held.get(one, {}), given)
     await _write(tx, keyring, writing, owners)
-    return writing.touched
+    return bool(writing.touched)
 
 
 @dataclass
@@ -101,7 +145,8 @@ class _Writing:
     redirected: list[dict[str, Any]] = field(default_factory=list)
     placed: list[dict[str, Any]] = field(default_factory=list)
     moved: list[dict[str, Any]] = field(default_factory=list)
-    touched: set[UUID] = field(default_factory=set)
+    touched: defaultdict[UUID, set[UUID]] = field(default_factory=lambda: defaultdict(set))
+    """Which incidents are other than before, by member."""
 
 
 def regroup(
@@ -135,10 +180,10 @@ def regroup(
         for alert_id in sorted(alert for alert in carried.component.alert_ids if at_home.get(alert) != incident_id):
             place = {"member_id": member_id, "alert_id": alert_id, "incident_id": incident_id}
             (writing.moved if alert_id in at_home else writing.placed).append(place)
-            writing.touched.add(member_id)
         if key or held.get(incident_id) != carried.component.alert_ids:
-            writing.touched.add(member_id)
+            writing.touched[member_id].add(incident_id)
     for gone, survivor in regrouping.redirects.items():
+        writing.touched[member_id].add(gone)
         writing.redirected.append({"member_id": member_id, "id": gone, "redirect_to": survivor, "updated_at": now})
 
 
@@ -173,7 +218,9 @@ async def _write(tx: Transaction, keyring: Keyring, writing: _Writing, owners: M
         for gone in writing.redirected
     ]
     await append_many(tx, keyring, entries)
-    await publish_many(tx, INCIDENTS_CHANGED, [(owners[one], {"member_id": one}) for one in sorted(writing.touched)])
+    await publish_many(
+        tx, INCIDENTS_CHANGED, [(owners[one], naming(one, named)) for one, named in sorted(writing.touched.items())]
+    )
 
 
 async def give_verdict(

@@ -1,5 +1,6 @@
 """The workers of incidents: match what intake has seen, recompute who is touched, forget who is erased."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -25,9 +26,13 @@ def matcher(context: Context) -> Consumer:
             return
         organizations = {message.organization_id for message in messages}
         matched = await matching.match_all(tx, context.keyring, list(alerts))
-        touched = {member_id: owner for member_id, owner in matched.items() if owner in organizations}
+        ours = [one for one in matched if one.organization_id in organizations]
+        touched: defaultdict[UUID, set[UUID]] = defaultdict(set)
+        for one in ours:
+            touched[one.member_id].add(one.alert_id)
         with because_of(receipts_of(messages)):
-            await service.recompute_all(tx, context.keyring, touched)
+            owners = {one.member_id: one.organization_id for one in ours}
+            await service.recompute_around(tx, context.keyring, touched, owners)
 
     return Consumer("incidents.match", frozenset({ALERT_SEEN, ENROLLMENT_CHANGED}), handle)
 

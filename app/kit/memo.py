@@ -2,24 +2,28 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TypeVar
+from typing import Any, ParamSpec, TypeVar
 
-T = TypeVar("T")
+P = ParamSpec("P")
 R = TypeVar("R")
 MOST = 4096
 
 
-def by_identity(compute: Callable[[T], R]) -> Callable[[T], R]:
-    """`compute`, once for each object. The objects are held, so that no other one can take their place; MOST of them at once."""
-    known: dict[int, tuple[T, R]] = {}
+def by_identity(compute: Callable[P, R]) -> Callable[P, R]:
+    """`compute`, once for the same objects. They are held, so that no other one can take their place; MOST times at once.
+
+    Everything is given by position.
+    """
+    known: dict[tuple[int, ...], tuple[Any, R]] = {}
 
     @wraps(compute)
-    def remembered(value: T) -> R:
-        found = known.get(id(value))
+    def remembered(*given: P.args, **named: P.kwargs) -> R:
+        key = tuple(map(id, given))
+        found = known.get(key)
         if found is None:
             if len(known) >= MOST:
                 known.clear()
-            found = known[id(value)] = (value, compute(value))
+            found = known[key] = (given, compute(*given, **named))
         return found[1]
 
     return remembered

@@ -4,12 +4,26 @@ On PostgreSQL the rows go over as one array for each column (`INSERT ... SELECT 
 statement nor its plan depends on how many they are. On SQLite one statement is run again for each row, inside the process.
 """
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Executable, Table, Text, TextClause, any_, bindparam, literal, select, text, tuple_
+import msgspec
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Select,
+    Table,
+    Text,
+    TextClause,
+    any_,
+    bindparam,
+    func,
+    literal,
+    select,
+    text,
+    tuple_,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import JSON
@@ -17,6 +31,9 @@ from sqlalchemy.types import JSON
 from app.kit.database import Base, Transaction
 
 Row = Mapping[str, Any]
+
+CHOSEN_AT_ONCE = 5_000
+_ENCODE = msgspec.json.Encoder().encode
 
 
 def on_postgresql(tx: Transaction) -> bool:
@@ -31,6 +48,24 @@ def among(tx: Transaction, column: Any, values: Collection[Any]) -> ColumnElemen
         return found
     one_of: ColumnElement[bool] = column.in_(values)
     return one_of
+
+
+async def chosen(
+    tx: Transaction, query: Select[*tuple[Any, ...]], columns: Sequence[Any], wanted: Collection[tuple[Any, ...]]
+) -> list[Any]:
+    """The rows of a query in which some columns hold, together, one of the tuples that are wanted; their order is the query's.
+
+    On SQLite large numbers of them go in parts, each ordered in itself: a statement takes only so many values there.
+    """
+    if not wanted:
+        return []
+    named, together = list(wanted), tuple_(*columns)
+    if on_postgresql(tx):
+        by_column = zip(columns, zip(*named, strict=True), strict=True)
+        arrays = [func.unnest(literal(list(values), ARRAY(column.type))) for column, values in by_column]
+        return list((await tx.execute(query.where(together.in_(select(*arrays))))).all())
+    parts = [named[at : at + CHOSEN_AT_ONCE] for at in range(0, len(named), CHOSEN_AT_ONCE)]
+    return [row for part in parts for row in (await tx.execute(query.where(together.in_(part)))).all()]
 
 
 async def insert_rows(tx: Transaction, table: type[Base], rows: Sequence[Row], *, unless_there: bool = False) -> None:
@@ -92,7 +127,7 @@ def _is_json(table: Table, column: str) -> bool:
 def _arrays(table: Table, columns: Sequence[str], rows: Sequence[Row]) -> dict[str, list[Any]]:
     """The values column by column. JSON goes over as text: an array of JSON and JSON that is an array look alike."""
     return {
-        name: [json.dumps(row[name]) for row in rows] if _is_json(table, name) else [row[name] for row in rows]
+        name: [_ENCODE(row[name]).decode() for row in rows] if _is_json(table, name) else [row[name] for row in rows]
         for name in columns
     }
 

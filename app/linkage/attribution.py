@@ -1,27 +1,26 @@
 """Link one incident to one breach: the facts for and against, never a verdict. Pure.
 
-Source: design section 5 "Links, exactly"; domain research 1.3 (F0 to F3, F10), 1.4, 1.5. No figure of likelihood is made here.
+Source: design section 5 "Links, exactly"; domain research 1.3 (F0 to F2, F10), 1.4, 1.5. No figure of likelihood is made here.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from uuid import UUID
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 from app.breaches.catalogue import BreachSpec, MilestoneKind, Wave
 from app.breaches.exposure import Exposure, ExposureBasis, ExposureStatus, weakest
 from app.breaches.nexus import Matrix, Nexus, NexusStatus, assess, load_matrix
 from app.breaches.sources import Mark
-from app.linkage.chronology import Theft, before, order, overall, span, theft, time_facts
+from app.kit.memo import by_identity
+from app.linkage.chronology import Span, before, order, overall, span, theft, time_facts
 from app.linkage.findings import (
     AlertView,
     BreachView,
     CompetingBreach,
     Direction,
     Fact,
-    History,
     IncidentView,
     LinkFinding,
-    PriorIncident,
     Reference,
     TimeOrder,
     WaveFinding,
@@ -35,18 +34,13 @@ __all__ = [
     "CompetingBreach",
     "Direction",
     "Fact",
-    "History",
     "IncidentView",
     "LinkFinding",
-    "PriorIncident",
     "Reference",
     "TimeOrder",
     "WaveFinding",
     "attribute",
 ]
-
-LOOK_BACK = timedelta(days=730)
-"""How far before the theft a member's past must have been looked through: 24 months (domain research 1.3 F3)."""
 
 Act = tuple[AlertKind, AlertKind | None]
 _WORST_FIRST = (NexusStatus.NOT_ENABLED, NexusStatus.PARTLY, NexusStatus.ENABLED, NexusStatus.NOT_ASSESSABLE)
@@ -56,34 +50,31 @@ def attribute(
     incident: IncidentView,
     breach: BreachView,
     exposures: Sequence[Exposure],
-    history: History,
     competing: Sequence[CompetingBreach] = (),
     matrix: Matrix | None = None,
 ) -> LinkFinding:
-    """Everything known for and against a link between `incident` and `breach`, in a fixed order.
+    """Everything known for and against a link between `incident` and `breach`, in a fixed order, but for the member's other
+    incidents: those are told when it is read (`priors.with_priors`), so that a new one changes no link but its own.
 
     `exposures` are this member's, of this breach; `competing` are the member's other breaches; `matrix` stands for counsel's
     override of the shipped table.
     """
-    table = matrix or load_matrix()
-    spec = breach.spec
-    when = span(incident.occurred, incident.received_at)
-    taken = theft(spec)
+    table, spec, told = matrix or load_matrix(), breach.spec, _told_by(incident)
+    when, taken, acts = span(incident.occurred, incident.received_at), theft(spec), _same(tuple(told))
+    grounds = [_ground(acts, spec, wave, tuple(exposures), table) for wave in spec.waves]
+    waves = [
+        WaveFinding(
+            ground.wave,
+            order(when, taken, spec.interval(MilestoneKind.PUBLISHED, ground.wave)),
+            ground.nexus,
+            ground.exposure_status,
+        )
+        for ground in grounds
+    ]
     facts = time_facts(spec, when, (alert.alert_id for alert in incident.alerts))
-    exposure_facts: list[Fact] = []
-    waves: list[WaveFinding] = []
-    for wave in spec.waves:
-        held = [e for e in exposures if e.breach == spec.key and e.wave == wave.key]
-        answers = _answers(incident, held, table)
-        chosen = min(answers.values(), key=lambda n: (_WORST_FIRST.index(n.status), n.fraction or 0))
-        relied = _relied_on(chosen, held)
-        facts += _element_facts(incident, wave, held, answers, table)
-        exposure_facts += _exposure_facts(spec, wave, relied)
-        time_order = order(when, taken, spec.interval(MilestoneKind.PUBLISHED, wave.key))
-        waves.append(WaveFinding(wave.key, time_order, chosen, weakest(e.status for e in relied)))
-    facts += exposure_facts
-    facts += _prior_facts(incident, breach, taken, history)
-    facts += _competing_facts(incident, spec, competing, table)
+    facts += [_naming(fact, told[act]) if act else fact for ground in grounds for act, fact in ground.elements]
+    facts += [fact for ground in grounds for fact in ground.exposure]
+    facts += _competing_facts(acts, spec, when, competing, table)
     facts += _claim_facts(breach)
     return LinkFinding(
         incident_id=incident.incident_id,
@@ -96,9 +87,51 @@ def attribute(
     )
 
 
-def _answers(incident: IncidentView, held: Sequence[Exposure], table: Matrix) -> dict[Act, Nexus]:
-    """The nexus of every distinct act, in a fixed order. Contents that nobody described are not the same as none."""
-    acts = sorted({(a.kind, a.product) for a in incident.alerts}, key=lambda act: (act[0], act[1] or ""))
+def _told_by(incident: IncidentView) -> dict[Act, tuple[Reference, ...]]:
+    """The distinct acts of an incident, in a fixed order, each with the alerts that tell of it."""
+    told: dict[Act, list[Reference]] = {}
+    alerts = sorted(incident.alerts, key=lambda alert: (alert.kind, alert.product or "", alert.alert_id))
+    for alert in alerts:
+        told.setdefault((alert.kind, alert.product), []).append(Reference(f"alert:{alert.alert_id}"))
+    return {act: tuple(references) for act, references in told.items()}
+
+
+@lru_cache(maxsize=4096)
+def _same(acts: tuple[Act, ...]) -> tuple[Act, ...]:
+    """One object for the same acts."""
+    return acts
+
+
+def _naming(fact: Fact, told: tuple[Reference, ...]) -> Fact:
+    return Fact(fact.direction, fact.code, fact.text, told + fact.rests_on, fact.wave)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ground:
+    """What some acts and one member's exposures in one wave come to, whoever's they are: many incidents stand on the same.
+
+    `elements`: facts, and of those that rest on the alerts of an act first of all, that act. Nothing names an alert here.
+    """
+
+    wave: str
+    nexus: Nexus
+    exposure_status: ExposureStatus
+    elements: tuple[tuple[Act | None, Fact], ...]
+    exposure: tuple[Fact, ...]
+
+
+@by_identity
+def _ground(acts: tuple[Act, ...], spec: BreachSpec, wave: Wave, exposures: tuple[Exposure, ...], table: Matrix) -> _Ground:
+    held = [e for e in exposures if e.breach == spec.key and e.wave == wave.key]
+    answers = _answers(acts, held, table)
+    chosen = min(answers.values(), key=lambda n: (_WORST_FIRST.index(n.status), n.fraction or 0))
+    relied = _relied_on(chosen, held)
+    elements = tuple(_element_facts(wave, held, answers, table))
+    return _Ground(wave.key, chosen, weakest(e.status for e in relied), elements, tuple(_exposure_facts(spec, wave, relied)))
+
+
+def _answers(acts: Sequence[Act], held: Sequence[Exposure], table: Matrix) -> dict[Act, Nexus]:
+    """The nexus of every act. Contents that nobody described are not the same as none."""
     if held:
         elements = frozenset(e.element for e in held)
         return {(kind, product): assess(kind, product, elements, table) for kind, product in acts}
@@ -118,25 +151,18 @@ def _refs(relied: Sequence[Exposure]) -> tuple[Reference, ...]:
 
 
 def _element_facts(
-    incident: IncidentView, wave: Wave, held: Sequence[Exposure], answers: Mapping[Act, Nexus], table: Matrix
-) -> list[Fact]:
-    facts: list[Fact] = []
+    wave: Wave, held: Sequence[Exposure], answers: Mapping[Act, Nexus], table: Matrix
+) -> Iterator[tuple[Act | None, Fact]]:
     for act, nexus in answers.items():
-        told = tuple(
-            Reference(f"alert:{a.alert_id}")
-            for a in sorted(incident.alerts, key=lambda a: a.alert_id)
-            if (a.kind, a.product) == act
-        )
         if nexus.row is None:
             text = nexus.reason or ""
-            facts.append(Fact(Direction.NOT_ASSESSABLE, "elements.not_assessable", text, told, wave.key))
+            yield act, Fact(Direction.NOT_ASSESSABLE, "elements.not_assessable", text, (), wave.key)
             continue
-        base = (*told, Reference(f"matrix:{table.version}:{nexus.row.code}"))
-        facts += _coverage_facts(nexus, wave, held, base)
-        facts += _derivation_facts(nexus, wave, held)
+        base = (Reference(f"matrix:{table.version}:{nexus.row.code}"),)
+        yield from ((act, fact) for fact in _coverage_facts(nexus, wave, held, base))
+        yield from ((None, fact) for fact in _derivation_facts(nexus, wave, held))
         if nexus.caution:
-            facts.append(Fact(Direction.AGAINST, "elements.says_little", nexus.caution, base, wave.key))
-    return facts
+            yield act, Fact(Direction.AGAINST, "elements.says_little", nexus.caution, base, wave.key)
 
 
 def _coverage_facts(nexus: Nexus, wave: Wave, held: Sequence[Exposure], base: tuple[Reference, ...]) -> list[Fact]:
@@ -230,92 +256,51 @@ def _basis_words(breach: BreachSpec, basis: ExposureBasis, known: Sequence[Expos
     return words[basis]
 
 
-def _prior_facts(incident: IncidentView, breach: BreachView, taken: Theft | None, history: History) -> list[Fact]:
-    """F3: earlier incidents of the same family. None found means something only if the past was looked through."""
-    whole = (Reference(f"breach:{breach.breach_id}"),)
-    if taken is None:
-        text = "No source says when the data was taken, so we cannot say what came before it."
-        return [Fact(Direction.NOT_ASSESSABLE, "prior.theft_day_not_known", text, whole)]
-    earlier, unclear = priors(incident, taken, history)
-    facts: list[Fact] = []
-    if earlier:
-        text = f"Something of the same kind had already happened to you before the data was taken: {len(earlier)} in all."
-        facts.append(Fact(Direction.AGAINST, "prior.same_kind_before", text, _prior_refs(earlier)))
-    if unclear:
-        text = "Something else of the same kind happened to you, and it may have been before the data was taken."
-        facts.append(Fact(Direction.NOT_ASSESSABLE, "prior.date_unclear", text, _prior_refs(unclear)))
-    return facts or [_look_back_fact(history, taken, whole)]
-
-
-def bearing(history: History, breach: BreachView) -> History:
-    """What of a history bears on links with this breach: whatever is not known to have happened after its theft."""
-    taken = theft(breach.spec)
-    if taken is None:
-        return history
-    spans = ((prior, span(prior.occurred, prior.received_at)) for prior in history.incidents)
-    kept = tuple(prior for prior, when in spans if when.earliest is None or when.earliest < taken.begin)
-    return History(kept, history.looked_back_from)
-
-
-def priors(incident: IncidentView, taken: Theft, history: History) -> tuple[list[UUID], list[UUID]]:
-    """The other incidents of the same kind that lie before a theft, and those that may: all of a history that bears on a link."""
-    same = [p for p in history.incidents if p.incident_id != incident.incident_id and p.families & incident.families]
-    spans = {p.incident_id: span(p.occurred, p.received_at) for p in same}
-    earlier = sorted(i for i, s in spans.items() if before(s, taken))
-    unclear = sorted(i for i, s in spans.items() if not before(s, taken) and (s.earliest is None or s.earliest < taken.begin))
-    return earlier, unclear
-
-
-def _prior_refs(ids: Sequence[object]) -> tuple[Reference, ...]:
-    return tuple(Reference(f"prior_incident:{i}") for i in ids)
-
-
-def _look_back_fact(history: History, taken: Theft, whole: tuple[Reference, ...]) -> Fact:
-    since = history.looked_back_from
-    if since is None:
-        text = "We have not looked through the time before the data was taken, so we do not know of earlier incidents."
-        return Fact(Direction.NOT_ASSESSABLE, "prior.no_look_back", text, whole)
-    if since > taken.begin - LOOK_BACK:
-        text = "We have looked through less than two years before the data was taken and found nothing of the same kind."
-        return Fact(Direction.NOT_ASSESSABLE, "prior.short_look_back", text, whole)
-    text = "In the two years before the data was taken, nothing of the same kind happened to you."
-    return Fact(Direction.FOR, "prior.none_in_look_back", text, whole)
-
-
-def _competing_facts(incident: IncidentView, spec: BreachSpec, competing: Sequence[CompetingBreach], table: Matrix) -> list[Fact]:
+def _competing_facts(
+    acts: tuple[Act, ...], spec: BreachSpec, when: Span, competing: Sequence[CompetingBreach], table: Matrix
+) -> list[Fact]:
     """F10: other breaches that may have held the same data, those of the same defendant named as such."""
     others = sorted((c for c in competing if c.breach.spec.key != spec.key), key=lambda c: c.breach.breach_id)
     if not others:
         text = "We know of no other breach with your data. That does not mean that there was none."
         return [Fact(Direction.NOT_ASSESSABLE, "competing.none_known", text, ())]
-    return [_competing_fact(incident, spec, other, table) for other in others]
+    return [_competing_fact(acts, spec, when, other, table) for other in others]
 
 
-def _competing_fact(incident: IncidentView, spec: BreachSpec, other: CompetingBreach, table: Matrix) -> Fact:
+def _competing_fact(acts: tuple[Act, ...], spec: BreachSpec, when: Span, other: CompetingBreach, table: Matrix) -> Fact:
     rival = other.breach.spec
     same = rival.defendant.key == spec.defendant.key
     named = f"another breach at the same place, {rival.name}" if same else f"another breach, {rival.name}"
-    rival_id = other.breach.breach_id
-    held = sorted(other.exposures, key=lambda e: (e.wave, e.element))
-    listed_there = (Reference(f"competing_exposure:{rival_id}:{e.wave}:{e.element.value}") for e in held)
-    rests_on = (Reference(f"breach:{rival_id}"), *listed_there)
-    suffix = "_same_defendant" if same else ""
-    if before(span(incident.occurred, incident.received_at), theft(rival)):
+    rival_id, suffix = other.breach.breach_id, "_same_defendant" if same else ""
+    rests_on = (Reference(f"breach:{rival_id}"), *_listed_there(str(rival_id), other.exposures))
+    if before(when, theft(rival)):
         text = f"There was {named}, but only after this had happened."
         return Fact(Direction.NEUTRAL, f"competing.later{suffix}", text, rests_on)
     if not other.exposures:
         text = f"There was {named}. What data it held is not known, so the data may also have come from there."
         return Fact(Direction.AGAINST, f"competing.contents_unknown{suffix}", text, rests_on)
-    answers = _answers(incident, other.exposures, table).values()
+    direction, code, text = _held_there(acts, other.exposures, table)
+    return Fact(direction, f"competing.{code}{suffix}", f"There was {named}{text}", rests_on)
+
+
+@lru_cache(maxsize=4096)
+def _listed_there(rival_id: str, exposures: tuple[Exposure, ...]) -> tuple[Reference, ...]:
+    held = sorted(exposures, key=lambda e: (e.wave, e.element))
+    return tuple(Reference(f"competing_exposure:{rival_id}:{e.wave}:{e.element.value}") for e in held)
+
+
+@by_identity
+def _held_there(acts: tuple[Act, ...], exposures: tuple[Exposure, ...], table: Matrix) -> tuple[Direction, str, str]:
+    """What the contents of another breach come to for some acts: direction, code, and how the sentence goes on."""
+    answers = _answers(acts, exposures, table).values()
     shared = {e for nexus in answers for e in nexus.present if nexus.status is not NexusStatus.NOT_ENABLED}
     if shared:
-        text = f"There was {named}. It may have held your {listed(shared)} too, so the data may have come from there."
-        return Fact(Direction.AGAINST, f"competing.same_data{suffix}", text, rests_on)
+        text = f". It may have held your {listed(shared)} too, so the data may have come from there."
+        return Direction.AGAINST, "same_data", text
     if all(nexus.status is NexusStatus.NOT_ASSESSABLE for nexus in answers):
-        text = f"There was {named}. Whether its data was enough for this, we cannot say."
-        return Fact(Direction.NOT_ASSESSABLE, f"competing.not_assessable{suffix}", text, rests_on)
-    text = f"There was {named}, but it is not known to have held the data that matters most for this."
-    return Fact(Direction.NEUTRAL, f"competing.other_data{suffix}", text, rests_on)
+        return Direction.NOT_ASSESSABLE, "not_assessable", ". Whether its data was enough for this, we cannot say."
+    text = ", but it is not known to have held the data that matters most for this."
+    return Direction.NEUTRAL, "other_data", text
 
 
 def _claim_facts(breach: BreachView) -> list[Fact]:

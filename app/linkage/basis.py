@@ -7,30 +7,22 @@ from functools import lru_cache
 from app.breaches.catalogue import BreachSpec
 from app.breaches.exposure import Exposure
 from app.kit.memo import by_identity
-from app.linkage.attribution import priors
-from app.linkage.chronology import theft
-from app.linkage.findings import BreachView, CompetingBreach, History, IncidentView
+from app.linkage.findings import BreachView, CompetingBreach, IncidentView
 
 SEPARATOR = "\x1f"
 
 
-def basis(
-    rules: str,
-    incident: IncidentView,
-    breach: BreachView,
-    exposures: Sequence[Exposure],
-    history: History,
-    competing: Sequence[CompetingBreach],
-) -> bytes:
-    """SHA-256 over all that `attribute` is given, as far as it bears on what it finds. `rules`: by which version of them."""
-    parts = [rules, *_incident(incident), *_exposed(breach, tuple(exposures)), str(history.looked_back_from)]
-    taken = theft(breach.spec)
-    if taken is not None:
-        earlier, unclear = priors(incident, taken, history)
-        parts += ["before", *map(str, earlier), "unclear", *map(str, unclear)]
+def setting(rules: str, breach: BreachView, exposures: Sequence[Exposure], competing: Sequence[CompetingBreach]) -> str:
+    """What all links of a member with one breach are based on, in one hash. `rules`: by which version of them."""
+    parts = [rules, *_exposed(breach, tuple(exposures))]
     for other in competing:
         parts += ["beside", *_exposed(other.breach, other.exposures)]
-    return hashlib.sha256(SEPARATOR.join(parts).encode()).digest()
+    return hashlib.sha256(SEPARATOR.join(parts).encode()).hexdigest()
+
+
+def basis(incident: IncidentView, setting: str) -> bytes:
+    """SHA-256 over all that `attribute` is given, as far as it bears on what it finds."""
+    return hashlib.sha256(SEPARATOR.join([setting, *_incident(incident)]).encode()).digest()
 
 
 def _incident(incident: IncidentView) -> list[str]:

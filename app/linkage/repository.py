@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import and_, delete, or_, select
+from sqlalchemy import Select, and_, delete, or_, select
 
 from app.breaches.models import Breach
 from app.kit.database import Transaction
-from app.kit.rows import among, insert_rows, update_rows
+from app.kit.rows import among, chosen, insert_rows, update_rows
 from app.linkage.models import Link
 
 
@@ -25,21 +25,27 @@ class PresentLink(NamedTuple):
 
 async def present(tx: Transaction, organization_id: UUID, member_ids: Collection[UUID]) -> list[PresentLink]:
     """Some members' present links."""
+    query = _present(organization_id).where(among(tx, Link.member_id, member_ids))
+    return [PresentLink._make(row) for row in (await tx.execute(query)).all()]
+
+
+async def present_of(tx: Transaction, organization_id: UUID, incidents: Collection[tuple[UUID, UUID]]) -> list[PresentLink]:
+    """The present links of some incidents, `(member, incident)`."""
+    rows = await chosen(tx, _present(organization_id), (Link.member_id, Link.incident_id), incidents)
+    return [PresentLink._make(row) for row in rows]
+
+
+def _present(organization_id: UUID) -> Select[*tuple[Any, ...]]:
     columns: list[Any] = [getattr(Link, name) for name in PresentLink._fields]
-    query = select(*columns).where(
-        among(tx, Link.member_id, member_ids), Link.organization_id == organization_id, Link.superseded_at.is_(None)
-    )
-    return [PresentLink._make(row) for row in (await tx.execute(query.order_by(Link.id))).all()]
+    return select(*columns).where(Link.organization_id == organization_id, Link.superseded_at.is_(None)).order_by(Link.id)
 
 
 async def findings_of(tx: Transaction, links: Collection[PresentLink]) -> dict[UUID, tuple[str, dict[str, Any]]]:
     """The rules' version and the finding of some links, by link."""
     if not links:
         return {}
-    query = select(Link.id, Link.rules_version, Link.finding).where(
-        among(tx, Link.member_id, {link.member_id for link in links}), among(tx, Link.id, [link.id for link in links])
-    )
-    return {row[0]: (row[1], row[2]) for row in (await tx.execute(query)).all()}
+    query, keys = select(Link.id, Link.rules_version, Link.finding), [(link.member_id, link.id) for link in links]
+    return {row[0]: (row[1], row[2]) for row in await chosen(tx, query, (Link.member_id, Link.id), keys)}
 
 
 async def rebase(tx: Transaction, links: Sequence[tuple[PresentLink, bytes]]) -> None:

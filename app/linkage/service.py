@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 from uuid import UUID
 
@@ -12,16 +11,15 @@ from app.breaches.models import Breach
 from app.breaches.nexus import Nexus, load_matrix
 from app.breaches.service import StoredBreach, all_exposures_of, breaches_of
 from app.incidents import repository as incidents
-from app.incidents.identity import Answer
-from app.incidents.repository import EventFacts, IncidentRow
+from app.incidents.repository import EventFacts, IncidentRow, MembersOwn
 from app.kit import clock
 from app.kit.database import Transaction
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
 from app.ledger.service import Act, Entry, append_many
 from app.linkage import repository
-from app.linkage.attribution import attribute, bearing
-from app.linkage.basis import basis
+from app.linkage.attribution import attribute
+from app.linkage.basis import basis, setting
 from app.linkage.findings import (
     AlertView,
     BreachView,
@@ -33,6 +31,7 @@ from app.linkage.findings import (
     WaveFinding,
 )
 from app.linkage.models import Link
+from app.linkage.priors import prior_facts, with_priors
 from app.linkage.repository import PresentLink
 from app.linkage.schemas import CounselLinkView, FactView, LinkView, NexusView, WaveView
 from app.linkage.stored import digest, from_json, to_json
@@ -41,37 +40,42 @@ from app.members.repository import lock_members
 from connectors.contract import Interval
 from connectors.vocabulary import AlertKind
 
-RULES = "links-1"
+RULES = "links-2"
 """Version of the rules of attribution; it rises when the same facts lead to another finding."""
 
 Place = tuple[UUID, UUID, UUID]
 
 
-async def relink(tx: Transaction, keyring: Keyring, organization_id: UUID, member_ids: Iterable[UUID]) -> int:
-    """Find the links of these members again; how many links are new.
+async def relink(
+    tx: Transaction,
+    keyring: Keyring,
+    organization_id: UUID,
+    member_ids: Iterable[UUID],
+    only: Mapping[UUID, Collection[UUID]] | None = None,
+) -> int:
+    """Find the links of these members again; how many links are new. `only`: of these members just these incidents.
 
     A finding that differs becomes a new row and the old one is stamped; what is the same stays. Links of an incident that
     was merged away are stamped; of an erased member every link is deleted. Safe to repeat.
     """
     wanted = sorted(set(member_ids))
     people = await lock_members(tx, wanted)
-    present = [one for one, row in people.items() if row.organization_id == organization_id and row.erased_at is None]
-    for gone in sorted(set(wanted) - set(present)):
+    there = [one for one, row in people.items() if row.organization_id == organization_id and row.erased_at is None]
+    for gone in sorted(set(wanted) - set(there)):
         await repository.forget(tx, organization_id, gone)
-    if not present:
+    if not there:
         return 0
+    some = only or {}
+    views = await _views_of_members(tx, whole := [one for one in there if one not in some])
+    before = await repository.present(tx, organization_id, whole)
+    if named := [(one, incident_id) for one in there for incident_id in some.get(one, ())]:
+        views |= await _views_of_incidents(tx, named)
+        before += await repository.present_of(tx, organization_id, named)
     breaches = await breaches_of(tx, organization_id)
-    events = await incidents.facts_of_members(tx, present)
-    held = await incidents.alerts_held(tx, present)
-    rows = await incidents.incidents_of_members(tx, present)
     keys = {breach.breach_id: breach.spec.key for breach in breaches}
-    exposures = await all_exposures_of(tx, organization_id, present, keys)
-    questions = [
-        asked
-        for one in present
-        for asked in _questions(one, _views(rows.get(one, ()), held.get(one, {}), events.get(one, ())), exposures[one], breaches)
-    ]
-    return await _store(tx, keyring, organization_id, present, questions)
+    exposures = await all_exposures_of(tx, organization_id, list(views), keys)
+    questions = [asked for one, seen in views.items() for asked in _questions(one, seen, exposures[one], breaches)]
+    return await _store(tx, keyring, organization_id, before, questions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +86,8 @@ class _Question:
     incident: IncidentView
     breach: BreachView
     exposures: tuple[Exposure, ...]
-    history: History
     competing: tuple[CompetingBreach, ...]
+    setting: str
 
     @property
     def place(self) -> Place:
@@ -92,34 +96,51 @@ class _Question:
 
     def find(self) -> LinkFinding:
         """The answer."""
-        return attribute(self.incident, self.breach, self.exposures, self.history, self.competing)
+        return attribute(self.incident, self.breach, self.exposures, self.competing)
 
     def basis(self) -> bytes:
         """What the answer is based on."""
-        rules = f"{RULES}/{load_matrix().version}"
-        return basis(rules, self.incident, self.breach, self.exposures, self.history, self.competing)
+        return basis(self.incident, self.setting)
 
 
 def _questions(
     member_id: UUID,
-    views: Sequence[tuple[IncidentRow, IncidentView]],
+    views: Sequence[IncidentView],
     exposures: Mapping[UUID, tuple[Exposure, ...]],
     breaches: Sequence[StoredBreach],
 ) -> list[_Question]:
-    linked = [breach for breach in breaches if breach.breach_id in exposures and breach.spec.listing is None]
-    competing = {breach.breach_id: _competing(breach, breaches, exposures) for breach in linked}
-    asked_of = {breach.breach_id: BreachView(breach.breach_id, breach.spec) for breach in linked}
-    whole = _history(views)
-    histories = {breach_id: bearing(whole, view) for breach_id, view in asked_of.items()}
-    return [
-        _Question(member_id, view, asked_of[this], exposures[this], histories[this], competing[this])
-        for (_, view), this in product(views, asked_of)
-    ]
+    rules, asked = f"{RULES}/{load_matrix().version}", []
+    for breach in breaches:
+        if breach.breach_id in exposures and breach.spec.listing is None:
+            this, own = BreachView(breach.breach_id, breach.spec), exposures[breach.breach_id]
+            others = _competing(breach, breaches, exposures)
+            based = setting(rules, this, own, others)
+            asked += [_Question(member_id, view, this, own, others, based) for view in views]
+    return asked
 
 
-def _views(
+async def _views_of_members(tx: Transaction, member_ids: Collection[UUID]) -> dict[UUID, list[IncidentView]]:
+    """All present incidents of members."""
+    if not member_ids:
+        return {}
+    events = await incidents.facts_of_members(tx, member_ids)
+    held = await incidents.alerts_held(tx, member_ids)
+    rows = await incidents.incidents_of_members(tx, member_ids)
+    return {one: views_of(rows.get(one, ()), held.get(one, {}), events.get(one, ())) for one in member_ids}
+
+
+async def _views_of_incidents(tx: Transaction, named: Collection[MembersOwn]) -> dict[UUID, list[IncidentView]]:
+    """Those of some incidents that are present ones, by member."""
+    held = await incidents.alerts_held_by(tx, named)
+    alerts = [(one, alert_id) for one, by in held.items() for alert_ids in by.values() for alert_id in alert_ids]
+    events = await incidents.facts_of_alerts(tx, alerts)
+    rows = await incidents.incidents_named(tx, named)
+    return {one: views_of(rows.get(one, ()), held.get(one, {}), events.get(one, ())) for one in rows}
+
+
+def views_of(
     rows: Iterable[IncidentRow], held: Mapping[UUID, frozenset[UUID]], events: Iterable[EventFacts]
-) -> list[tuple[IncidentRow, IncidentView]]:
+) -> list[IncidentView]:
     """A member's present incidents as a link needs them; of an alert with several versions the last one received counts."""
     latest = {
         event.alert_id: AlertView(event.alert_id, AlertKind(event.kind), AlertKind(event.product) if event.product else None)
@@ -130,18 +151,8 @@ def _views(
         alerts = tuple(latest[alert_id] for alert_id in sorted(held.get(row.id, ())) if alert_id in latest)
         if alerts and row.redirect_to is None:
             claimed = Interval(earliest=row.occurred_earliest, latest=row.occurred_latest)
-            views.append((row, IncidentView(row.id, alerts, claimed, row.first_received_at)))
+            views.append(IncidentView(row.id, alerts, claimed, row.first_received_at))
     return views
-
-
-def _history(views: Sequence[tuple[IncidentRow, IncidentView]]) -> History:
-    """The member's incidents, without what they said was their own doing. Nobody has searched their past."""
-    told = tuple(
-        PriorIncident(view.incident_id, view.families, view.occurred, view.received_at)
-        for incident, view in views
-        if incident.answer != Answer.WAS_ME
-    )
-    return History(told, looked_back_from=None)
 
 
 def _competing(
@@ -157,11 +168,10 @@ def _competing(
 
 
 async def _store(
-    tx: Transaction, keyring: Keyring, organization_id: UUID, member_ids: Collection[UUID], questions: Sequence[_Question]
+    tx: Transaction, keyring: Keyring, organization_id: UUID, present: Sequence[PresentLink], questions: Sequence[_Question]
 ) -> int:
-    """Answer what is not answered yet, or on another basis, and write what differs; how many links are new."""
+    """Answer what is not answered yet, or on another basis, and write what differs from the present links; how many are new."""
     wanted = {asked.place: (asked, asked.basis()) for asked in questions}
-    present = await repository.present(tx, organization_id, member_ids)
     changed = [link for link in present if _place(link) in wanted and wanted[_place(link)][1] != link.based_on]
     said = await repository.findings_of(tx, changed)
     same = [link for link in present if _place(link) in wanted and link.id not in said]
@@ -226,21 +236,37 @@ async def present_links(
     tx: Transaction, organization_id: UUID, member_id: UUID, incident_ids: Collection[UUID]
 ) -> list[LinkView]:
     """The present links of some of a member's incidents, as the member reads them, the focal breach first."""
-    rows = await repository.present_with_breach(tx, organization_id, member_id, list(incident_ids))
-    return [LinkView.model_validate(_shown(link, breach)) for link, breach in rows]
+    return [LinkView.model_validate(shown) for _, shown in await _shown_links(tx, organization_id, member_id, incident_ids)]
 
 
 async def counsel_links(
     tx: Transaction, organization_id: UUID, member_id: UUID, incident_ids: Collection[UUID]
 ) -> list[CounselLinkView]:
     """The same as `present_links`, as counsel reads them."""
-    rows = await repository.present_with_breach(tx, organization_id, member_id, list(incident_ids))
     return [
-        CounselLinkView.model_validate(
-            _shown(link, breach) | {"excluded_by_time": link.excluded_by_time, "rules_version": link.rules_version}
-        )
-        for link, breach in rows
+        CounselLinkView.model_validate(shown | {"excluded_by_time": link.excluded_by_time, "rules_version": link.rules_version})
+        for link, shown in await _shown_links(tx, organization_id, member_id, incident_ids)
     ]
+
+
+async def _shown_links(
+    tx: Transaction, organization_id: UUID, member_id: UUID, incident_ids: Collection[UUID]
+) -> list[tuple[Link, dict[str, Any]]]:
+    """Links with what is shown of them: the finding, and what the member's other incidents say, as they are now."""
+    links = await repository.present_with_breach(tx, organization_id, member_id, list(incident_ids))
+    views = {view.incident_id: view for view in (await _views_of_members(tx, [member_id]))[member_id]} if links else {}
+    own_doing = await incidents.own_doing(tx, member_id) if links else frozenset()
+    history = _history(views.values(), own_doing)
+    return [(link, _shown(link, breach, views.get(link.incident_id), history)) for link, breach in links]
+
+
+def _history(views: Iterable[IncidentView], own_doing: Collection[UUID]) -> History:
+    """The member's incidents, without what they said was their own doing. Nobody has searched their past."""
+    told = (view for view in views if view.incident_id not in own_doing)
+    return History(
+        tuple(PriorIncident(view.incident_id, view.families, view.occurred, view.received_at) for view in told),
+        looked_back_from=None,
+    )
 
 
 async def incidents_of_breach(
@@ -250,9 +276,10 @@ async def incidents_of_breach(
     return await repository.incidents_of_breach(tx, organization_id, breach_id, after, limit)
 
 
-def _shown(link: Link, breach: Breach) -> dict[str, Any]:
-    finding = from_json(link.finding)
-    titles = {wave.key: wave.title for wave in spec_of(breach.spec).waves}
+def _shown(link: Link, breach: Breach, incident: IncidentView | None, history: History) -> dict[str, Any]:
+    finding, spec = from_json(link.finding), spec_of(breach.spec)
+    told = prior_facts(incident, BreachView(breach.id, spec), history) if incident else []
+    titles = {wave.key: wave.title for wave in spec.waves}
     return {
         "id": link.id,
         "incident_id": link.incident_id,
@@ -260,7 +287,7 @@ def _shown(link: Link, breach: Breach) -> dict[str, Any]:
         "breach_name": breach.spec["name"],
         "time_order": finding.time_order,
         "waves": [_wave(wave, titles.get(wave.wave, wave.wave)) for wave in finding.waves],
-        "facts": [FactView.model_validate(fact, from_attributes=True) for fact in finding.facts],
+        "facts": [FactView.model_validate(fact, from_attributes=True) for fact in with_priors(finding.facts, told)],
         "found_at": link.found_at,
     }
 

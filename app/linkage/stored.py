@@ -13,7 +13,7 @@ from pydantic import BaseModel, TypeAdapter
 from app.breaches.nexus import Nexus
 from app.kit import canonical
 from app.kit.memo import by_identity
-from app.linkage.findings import LinkFinding
+from app.linkage.findings import Fact, LinkFinding
 
 _FINDING = TypeAdapter(LinkFinding)
 
@@ -40,6 +40,8 @@ def _plain(value: Any) -> Any:
         return value
     if kind is tuple:
         return [_plain(item) for item in value]
+    if kind is Fact:
+        return _fact(value)
     if kind is Nexus:
         return _nexus(value)
     names = _names_of(kind)
@@ -51,11 +53,15 @@ def _plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, frozenset):
         return sorted(_plain(item) for item in value)
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
     if isinstance(value, str | int):
         return value
     raise TypeError(f"a finding does not hold a {kind.__name__}")
+
+
+def _fact(value: Fact) -> dict[str, Any]:
+    """Most of a finding is facts."""
+    told = {"direction": value.direction.value, "code": value.code, "text": value.text}
+    return {**told, "rests_on": list(value.rests_on), "wave": value.wave}
 
 
 @by_identity

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from app.breaches.service import EXPOSURE_CHANGED
-from app.incidents.topics import INCIDENTS_CHANGED
+from app.incidents.topics import INCIDENTS_CHANGED, incidents_named
 from app.kit.context import Context
 from app.kit.database import Transaction
 from app.kit.outbox import Consumer, Message
@@ -14,13 +14,16 @@ from app.members.service import MEMBER_ERASED
 
 
 def consumer(context: Context) -> Consumer:
-    """The worker that keeps links right, each member of a batch once."""
+    """The worker that keeps links right: of a member whose incidents changed just those, else all of the member's."""
 
     async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
-        touched: defaultdict[UUID, set[UUID]] = defaultdict(set)
+        touched: defaultdict[UUID, dict[UUID, set[UUID] | None]] = defaultdict(dict)
         for message in messages:
-            touched[message.organization_id].add(UUID(message.payload["member_id"]))
-        for organization_id, member_ids in sorted(touched.items()):
-            await relink(tx, context.keyring, organization_id, member_ids)
+            members, member_id = touched[message.organization_id], UUID(message.payload["member_id"])
+            named, sofar = incidents_named(message), members.get(member_id, set())
+            members[member_id] = None if named is None or sofar is None else sofar | named
+        for organization_id, members in sorted(touched.items()):
+            only = {member_id: sorted(named) for member_id, named in members.items() if named is not None}
+            await relink(tx, context.keyring, organization_id, members, only)
 
     return Consumer("linkage.links", frozenset({INCIDENTS_CHANGED, EXPOSURE_CHANGED, MEMBER_ERASED}), handle)

@@ -10,6 +10,7 @@ from app.kit import crypto
 from app.kit.database import Transaction
 from app.kit.keyring import Keyring
 from app.members.models import Member
+from app.members.repository import LockedMember
 
 
 class Profile(BaseModel):
@@ -24,7 +25,7 @@ class Erased(Exception):
     """The member's key is destroyed: nothing sealed under it can be read again."""
 
 
-async def open_key(tx: Transaction, keyring: Keyring, member: Member) -> bytes:
+async def open_key(tx: Transaction, keyring: Keyring, member: Member | LockedMember) -> bytes:
     """The member's key. Raises Erased."""
     if member.wrapped_key is None:
         raise Erased

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import date, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import delete, or_, select, update
@@ -81,11 +82,20 @@ async def enrollments_behind(tx: Transaction, references: Collection[tuple[UUID,
     return (await tx.execute(query.order_by(Enrollment.id))).scalars().all()
 
 
-async def lock_members(tx: Transaction, member_ids: Collection[UUID]) -> dict[UUID, Member]:
+class LockedMember(NamedTuple):
+    """What a batch needs of a member: whose they are, their key, and whether they are still there."""
+
+    id: UUID
+    organization_id: UUID
+    wrapped_key: bytes | None
+    erased_at: datetime | None
+
+
+async def lock_members(tx: Transaction, member_ids: Collection[UUID]) -> dict[UUID, LockedMember]:
     """These members' rows as they are now, locked in the order of their ids, so that two batches never wait for each other."""
-    query = select(Member).where(among(tx, Member.id, member_ids)).order_by(Member.id).with_for_update()
-    fresh = query.execution_options(populate_existing=True)
-    return {row.id: row for row in (await tx.execute(fresh)).scalars()}
+    query = select(Member.id, Member.organization_id, Member.wrapped_key, Member.erased_at)
+    locked = query.where(among(tx, Member.id, member_ids)).order_by(Member.id).with_for_update()
+    return {row[0]: LockedMember._make(row) for row in (await tx.execute(locked)).all()}
 
 
 async def enrolled_on(

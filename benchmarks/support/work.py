@@ -24,8 +24,8 @@ async def main() -> None:
     while await asyncio.to_thread(sys.stdin.readline):
         begun = time.perf_counter()
         await workers.tick()
+        await workers.close()  # the next process is not to wait for the leases of this one
         say({"seconds": time.perf_counter() - begun})
-    await workers.asker.close()
     await context.database.close()
 
 

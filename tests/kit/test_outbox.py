@@ -160,6 +160,36 @@ async def test_a_second_worker_waits_for_the_lease_and_goes_on_where_the_first_s
     assert await noted(database) == [1, 2], "the lease is the second's now"
 
 
+async def test_a_worker_that_stops_in_order_leaves_its_lease_to_the_next(database: Database) -> None:
+    first, second = Worker(database, consumer()), Worker(database, consumer())
+    await first.let_go()  # it holds nothing yet
+    await say(database, 1)
+    await drain(database, first)
+    await first.let_go()
+    await say(database, 2)
+    await drain(database, second)
+    assert await noted(database) == [1, 2], "no clock has moved: the lease was free"
+    await first.let_go()
+    await say(database, 3)
+    await sequence(database)
+    assert await first.run() == 0, "only the holder can give a lease back"
+    await drain(database, second)
+    assert await noted(database) == [1, 2, 3]
+
+
+async def test_a_lease_that_another_has_taken_is_not_given_back_by_its_last_holder(database: Database) -> None:
+    first, second = Worker(database, consumer()), Worker(database, consumer())
+    await say(database, 1)
+    await drain(database, first)
+    await say(database, 2)
+    clock.set_to(NOW + LEASE)
+    await drain(database, second)
+    await first.let_go()
+    await say(database, 3)
+    await sequence(database)
+    assert await Worker(database, consumer()).run() == 0
+
+
 async def test_a_holder_keeps_its_lease_by_working(database: Database) -> None:
     first, second = Worker(database, consumer()), Worker(database, consumer())
     for number in range(6):

@@ -1,6 +1,7 @@
 """Links: time order, excluded only when wholly before, facts for and against."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
@@ -17,13 +18,13 @@ from app.linkage.attribution import (
     CompetingBreach,
     Direction,
     Fact,
-    History,
     IncidentView,
     LinkFinding,
-    PriorIncident,
     TimeOrder,
     attribute,
 )
+from app.linkage.findings import History, PriorIncident
+from app.linkage.priors import prior_facts, with_priors
 from connectors.contract import Interval
 from connectors.vocabulary import AlertKind as K
 
@@ -53,8 +54,10 @@ def incident(
     return IncidentView(UUID(int=50), alerts, occurred, received or at(2024, 6, 1))
 
 
-def link(view: IncidentView, exposures=INSIDE, history: History = NO_HISTORY, competing=()) -> LinkFinding:  # type: ignore[no-untyped-def]
-    return attribute(view, BREACH, exposures, history, competing)
+def link(view, exposures=INSIDE, history=NO_HISTORY, competing=(), breach=BREACH) -> LinkFinding:  # type: ignore[no-untyped-def]
+    """What is found as it is read, with what the member's other incidents say."""
+    found = attribute(view, breach, exposures, competing)
+    return replace(found, facts=tuple(with_priors(found.facts, prior_facts(view, breach, history))))
 
 
 def fact(finding: LinkFinding, code: str, wave: str | None = None) -> Fact:
@@ -120,8 +123,8 @@ def test_without_a_day_of_theft_the_intrusion_counts_and_without_both_nothing_is
         return BreachView(UUID(int=1), OAKLAND.model_copy(update={"milestones": kept}))
 
     early = incident(K.NEW_ACCOUNT_CREDIT_CARD, at(2023, 1, 10))
-    assert attribute(early, without("exfiltrated"), INSIDE, NO_HISTORY).excluded_by_time
-    bare = attribute(early, without("exfiltrated", "intrusion"), INSIDE, NO_HISTORY)
+    assert link(early, breach=without("exfiltrated")).excluded_by_time
+    bare = link(early, breach=without("exfiltrated", "intrusion"))
     assert not bare.excluded_by_time
     assert {"time.theft_day_not_known", "prior.theft_day_not_known"} <= codes(bare)
 

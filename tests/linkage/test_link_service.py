@@ -26,10 +26,8 @@ from app.linkage.findings import (
     AlertView,
     BreachView,
     CompetingBreach,
-    History,
     IncidentView,
     LinkFinding,
-    PriorIncident,
     TimeOrder,
 )
 from app.linkage.models import Link
@@ -121,7 +119,7 @@ async def test_the_same_again_writes_nothing(org: Rooms) -> None:
     assert len(await org.ledger(Act.LINK)) == len(before) == 1
 
 
-async def test_a_new_incident_leaves_the_links_of_the_others_unread_unless_it_bears_on_them(
+async def test_a_new_incident_leaves_the_links_of_the_others_alone_also_where_it_speaks_for_or_against_them(
     org: Rooms, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     member_id = await org.member(WHOLE_TIME)
@@ -140,8 +138,9 @@ async def test_a_new_incident_leaves_the_links_of_the_others_unread_unless_it_be
     found.clear()
     earlier = await org.alert(member_id, K.NEW_ACCOUNT_CREDIT_CARD, at(2020, 5, 1), institution="three")
     await settle(org)
-    assert len(found) == 3
-    assert await org.incident_of(member_id, earlier) in found
+    assert found == [await org.incident_of(member_id, earlier)]
+    [view] = await views(org, member_id, await org.incident_of(member_id, later))
+    assert "prior.same_kind_before" in codes(view)
     assert len([link for link in await links(org, member_id) if link.superseded_at is None]) == 3
 
 
@@ -284,11 +283,9 @@ def findings(draw: st.DrawFn) -> LinkFinding:
     incident = IncidentView(UUID(int=50), alerts, Interval(earliest=happened, latest=happened), at(2024, 7, 1))
     start = draw(st.dates(date(1995, 1, 1), date(2023, 1, 1)))
     exposures = derive_exposures([EmploymentInterval(start)], OAKLAND)
-    prior = PriorIncident(UUID(int=60), frozenset({"new_account"}), Interval.at(draw(moments)), at(2024, 7, 1))
     rival = CompetingBreach(BreachView(UUID(int=2), EARLIER), ())
     breach = BreachView(UUID(int=1), OAKLAND)
-    history = History((prior,), draw(st.none() | moments))
-    return attribute(incident, breach, exposures, history, draw(st.sampled_from([(), (rival,)])))
+    return attribute(incident, breach, exposures, draw(st.sampled_from([(), (rival,)])))
 
 
 @given(findings())
