@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
@@ -130,21 +130,50 @@ class Workers:
         return total
 
     async def _round(self) -> int:
-        """One look at what there is to do, in one transaction that holds up nobody; then the work itself."""
-        database, done = self._context.database, 0
-        async with database.begin(read_only=True) as tx:
+        """One look at what there is to do, then the work itself."""
+        arrived, due = await self._look()
+        if self._context.database.is_sqlite:
+            return await self._one_after_another(arrived, due)
+        return await self._side_by_side(arrived, due)
+
+    async def _look(self) -> tuple[bool, frozenset[str]]:
+        """Whether anything new is there, and who is behind: one transaction that holds up nobody."""
+        async with self._context.database.begin(read_only=True) as tx:
             received = await intake_workers.anything_waits(tx)
             unplaced = await outbox.anything_new(tx)
-            due = await outbox.who_is_behind(tx, self._consumers)
-        if received:
-            done += await intake_workers.handle_waiting(database, self._context.keyring)
-        if received or unplaced:
-            done += await outbox.sequence(database)
-            due = await outbox.behind(database, self._consumers)
+            return received or unplaced, await outbox.who_is_behind(tx, self._consumers)
+
+    async def is_idle(self) -> bool:
+        """Whether nothing waits, for this process or for any other."""
+        arrived, due = await self._look()
+        return not arrived and not due
+
+    async def _one_after_another(self, arrived: bool, due: Collection[str]) -> int:
+        """SQLite has one writer."""
+        done = 0
+        if arrived:
+            done += await self._take_in()
+            due = await outbox.behind(self._context.database, self._consumers)
         for worker in self._workers:
             if worker.consumer.name in due:
                 done += await worker.run()
         return done
+
+    async def _side_by_side(self, arrived: bool, due: Collection[str]) -> int:
+        """While the database works for one consumer this process works for another. All end before a failure is raised."""
+        jobs = [worker.run() for worker in self._workers if worker.consumer.name in due]
+        if arrived:
+            jobs.append(self._take_in())
+        ended = await asyncio.gather(*jobs, return_exceptions=True)
+        for failure in ended:
+            if isinstance(failure, BaseException):
+                raise failure
+        return sum(done for done in ended if isinstance(done, int))
+
+    async def _take_in(self) -> int:
+        """Understand what was received, and give every new message its place."""
+        handled = await intake_workers.handle_waiting(self._context.database, self._context.keyring)
+        return handled + await outbox.sequence(self._context.database)
 
     async def sweep(self) -> None:
         """What is due by the calendar: give up on what has waited too long for consent, forget what everybody has handled."""
@@ -172,15 +201,6 @@ class Workers:
     async def watch(self) -> None:
         """Look once for what stands in the way."""
         await notice_workers.watch(self._context, await self.watcher.signs())
-
-    async def close(self) -> None:
-        """Stop in order: what this process held is free for the next at once. What is under way is done, or done again there."""
-        await self.asker.close()
-        try:
-            for worker in self._workers:
-                await worker.let_go()
-        except Exception as error:  # the store may be away: the leases end by themselves
-            log.warning("leases are not given back", error=type(error).__name__)
 
     def ticks(self) -> dict[str, Callable[[], Awaitable[object]]]:
         """What is done again and again, by name."""
@@ -243,7 +263,18 @@ async def working(context: Context, workers: Workers) -> AsyncIterator[None]:
         woken.cancel()
         await asyncio.gather(woken, return_exceptions=True)
         scheduler.shutdown(wait=False)
-        await workers.close()
+        await workers.asker.close()
+
+
+YOUNG = (20_000, 10, 20)
+"""After how many new objects Python looks for rings among them: a delivery makes hundreds of objects and no ring."""
+
+
+def collect_seldom() -> None:
+    """Let Python look for rings of objects less often. What is there by now stays to the end and is not looked through again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*YOUNG)
 
 
 async def work_until_stopped(config: Settings) -> None:
@@ -252,16 +283,13 @@ async def work_until_stopped(config: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     context = open_context(config)
+    collect_seldom()
     try:
         with metrics.served(config.metrics_host, config.metrics_port):
             async with working(context, Workers(context)):
                 await stopped.wait()
     finally:
         await context.database.close()
-
-
-YOUNG = (20_000, 10, 20)
-"""After how many new objects Python looks for rings among them: a delivery makes hundreds of objects and no ring."""
 
 
 def attach(app: FastAPI, context: Context) -> None:
@@ -287,9 +315,7 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
             await doing.enter_async_context(intake_workers.counting(opened.database, app.state.intake.refusals))
             doing.push_async_callback(app.state.intake.desk.close)
             if context is None:
-                gc.collect()
-                gc.freeze()  # what was made by now stays to the end: looking through it again and again would hold up deliveries
-                gc.set_threshold(*YOUNG)
+                collect_seldom()
             yield
         if context is None:
             await opened.database.close()

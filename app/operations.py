@@ -157,7 +157,7 @@ async def ask_provider(context: Context, connection_id: UUID, *, sweep: bool) ->
             await workers.asker.ask(connection_id)
             await workers.drain()
     finally:
-        await workers.close()
+        await workers.asker.close()
     async with context.database.begin(read_only=True) as tx:
         after = await receipts_of(tx, connection_id)
         poll = await poll_of(tx, connection_id)
@@ -215,11 +215,7 @@ async def import_enrollments(
 async def replay(context: Context, organization_id: UUID) -> int:
     """Handle again what was set aside, and everything that follows from it."""
     done = await intake_workers.replay(context, organization_id, SYSTEM)
-    workers = Workers(context)
-    try:
-        await workers.drain()
-    finally:
-        await workers.close()
+    await Workers(context).drain()
     return done
 
 

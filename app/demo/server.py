@@ -56,7 +56,7 @@ async def running(context: Context) -> AsyncIterator[Stage]:
                 raise StageError("the application did not start")
             async with client(base_url=origin) as http:
                 yield Stage(origin, app.state.workers, http)
-            await app.state.workers.close()
+            await app.state.workers.asker.close()
         finally:
             server.should_exit = True
             await serving

@@ -280,12 +280,6 @@ _INCIDENT_ROW = [getattr(Incident, name) for name in IncidentRow._fields]
 _PLACE = (IncidentAlert.member_id, IncidentAlert.incident_id, IncidentAlert.alert_id)
 
 
-async def incidents_of_members(tx: Transaction, member_ids: Collection[UUID]) -> dict[UUID, list[IncidentRow]]:
-    """Every incident of some members, merged ones too, by member."""
-    query = select(*_INCIDENT_ROW).where(among(tx, Incident.member_id, member_ids)).order_by(Incident.id)
-    return _by_member(IncidentRow._make, (await tx.execute(query)).all())
-
-
 async def incidents_named(tx: Transaction, incidents: Collection[MembersOwn]) -> dict[UUID, list[IncidentRow]]:
     """Some incidents, merged ones too, by member."""
     query = select(*_INCIDENT_ROW).order_by(Incident.id)

@@ -4,8 +4,8 @@ A holder that slept past its lease commits nothing. A message that cannot be han
 and never holds up the ones behind it.
 """
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from functools import lru_cache
 from uuid import UUID
 
@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 LEASE = timedelta(seconds=30)
 BATCH = 500
+_FREE: Mapping[str, None] = {"lease_owner": None, "lease_until": None}
 
 
 class Fenced(Exception):
@@ -46,15 +47,18 @@ def _next_of(topics: frozenset[str]) -> Executable:
 
 
 class Worker:
-    """One worker's hold on one consumer. `run` handles one batch; call it until it returns 0."""
+    """One worker's hold on one consumer. `run` handles one batch; call it until it returns 0.
+
+    The lease is for one batch and ends with its commit: so whichever process is free takes the next, and none waits for one
+    that has stopped. What it guards against is a process that is killed or stands still in the middle of a batch.
+    """
 
     def __init__(self, database: Database, consumer: Consumer) -> None:
-        """The lease is taken at the first `run`."""
+        """The lease is taken by each `run`."""
         self.consumer = consumer
         self._database = database
         self._owner = uuid7()
         self._fence: int | None = None
-        self._lease_until: datetime | None = None
         self._known = False
         self._limit = BATCH
 
@@ -63,20 +67,17 @@ class Worker:
         if not await self._hold():
             return 0
         try:
-            done = await self._next_batch() + await self._retry_due()
+            done = await self._retry_due() + await self._next_batch()
         except Fenced:
             self._limit = max(1, self._limit // 4)  # a batch that takes longer than the lease would be fenced for ever
             metrics.LEASE_LOSSES.labels("outbox").inc()
             log.warning("another worker has taken over", consumer=self.consumer.name)
-            self._lease_until = None
             return 0
         self._limit = min(BATCH, self._limit * 2)
         return done
 
     async def _hold(self) -> bool:
         now = clock.now()
-        if self._lease_until is not None and now < self._lease_until - LEASE / 2:
-            return True
         async with self._database.begin() as tx:
             if not self._known:
                 await ensure(tx, self.consumer.name)
@@ -93,20 +94,15 @@ class Worker:
             )
             self._fence = (await tx.execute(claim)).scalar_one_or_none()
         self._known = True
-        self._lease_until = now + LEASE if self._fence is not None else None
         return self._fence is not None
 
-    async def let_go(self) -> None:
-        """Give the lease back before its time, so that whoever comes next need not wait for its end. Safe to call at any time."""
-        if self._lease_until is None:
-            return
-        self._lease_until = None
-        async with self._database.begin() as tx:
-            ours = (ConsumerState.consumer == self.consumer.name, ConsumerState.lease_owner == self._owner)
-            await tx.execute(update(ConsumerState).where(*ours).values(lease_owner=None, lease_until=None))
+    async def _move(self, tx: Transaction, position: int, *, last: bool) -> None:
+        """Say how far this consumer has come. `last`: the lease ends with this transaction."""
+        await self._set(tx, position=position, **(_FREE if last else {}))
 
-    async def _move(self, tx: Transaction, position: int) -> None:
-        await self._set(tx, position=position)
+    async def _let_go(self) -> None:
+        async with self._database.begin() as tx:
+            await self._set(tx, **_FREE)
 
     async def _still_ours(self, tx: Transaction) -> None:
         await self._set(tx, fence=self._fence)
@@ -124,21 +120,26 @@ class Worker:
         return (await tx.execute(query, {"here": here, "most": limit})).scalars().all()
 
     async def _next_batch(self) -> int:
+        """Handle a batch, and end the lease."""
         try:
-            return await self._handle(self._limit)
+            done = await self._handle(self._limit, last=True)
         except Fenced:
             raise
         except Exception as error:  # any handler's failure: find the one message that fails, spare its neighbours
             log.warning("batch failed, going one by one", consumer=self.consumer.name, error=type(error).__name__)
-        return await self._one_by_one()
+            done = await self._one_by_one()
+            await self._let_go()
+        return done
 
-    async def _handle(self, limit: int) -> int:
+    async def _handle(self, limit: int, *, last: bool = False) -> int:
         async with self._database.begin() as tx:
             messages = await self._messages(tx, limit)
             if messages:
                 with bound_contextvars(consumer=self.consumer.name, **about(messages)):
                     await self.consumer.handle(tx, messages)
-                await self._move(tx, messages[-1].position or 0)
+                await self._move(tx, messages[-1].position or 0, last=last)
+            elif last:
+                await self._set(tx, **_FREE)
         self._tell(messages)
         return len(messages)
 
@@ -166,7 +167,7 @@ class Worker:
             for message in await self._messages(tx, 1):
                 log.error("message set aside", consumer=self.consumer.name, message=str(message.id), error=_what(error))
                 tx.add(_failure(self.consumer.name, message.id, 1, error))
-                await self._move(tx, message.position or 0)
+                await self._move(tx, message.position or 0, last=False)
 
     async def _retry_due(self) -> int:
         async with self._database.begin(read_only=True) as tx:

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from app.breaches.catalogue import BreachSpec, MilestoneKind, Wave
+from app.breaches.catalogue import BreachSpec, Wave
 from app.breaches.exposure import Exposure, ExposureBasis, ExposureStatus, weakest
 from app.breaches.nexus import Matrix, Nexus, NexusStatus, assess, load_matrix
 from app.breaches.sources import Mark
 from app.kit.memo import by_identity
-from app.linkage.chronology import Span, before, order, overall, span, theft, time_facts
+from app.linkage.chronology import Span, before, order, overall, published, span, theft, time_facts
 from app.linkage.findings import (
     AlertView,
     BreachView,
@@ -63,13 +63,8 @@ def attribute(
     when, taken, acts = span(incident.occurred, incident.received_at), theft(spec), _same(tuple(told))
     grounds = [_ground(acts, spec, wave, tuple(exposures), table) for wave in spec.waves]
     waves = [
-        WaveFinding(
-            ground.wave,
-            order(when, taken, spec.interval(MilestoneKind.PUBLISHED, ground.wave)),
-            ground.nexus,
-            ground.exposure_status,
-        )
-        for ground in grounds
+        WaveFinding(wave.key, order(when, taken, published(spec, wave)), ground.nexus, ground.exposure_status)
+        for wave, ground in zip(spec.waves, grounds, strict=True)
     ]
     facts = time_facts(spec, when, (alert.alert_id for alert in incident.alerts))
     facts += [_naming(fact, told[act]) if act else fact for ground in grounds for act, fact in ground.elements]
@@ -113,7 +108,6 @@ class _Ground:
     `elements`: facts, and of those that rest on the alerts of an act first of all, that act. Nothing names an alert here.
     """
 
-    wave: str
     nexus: Nexus
     exposure_status: ExposureStatus
     elements: tuple[tuple[Act | None, Fact], ...]
@@ -127,7 +121,7 @@ def _ground(acts: tuple[Act, ...], spec: BreachSpec, wave: Wave, exposures: tupl
     chosen = min(answers.values(), key=lambda n: (_WORST_FIRST.index(n.status), n.fraction or 0))
     relied = _relied_on(chosen, held)
     elements = tuple(_element_facts(wave, held, answers, table))
-    return _Ground(wave.key, chosen, weakest(e.status for e in relied), elements, tuple(_exposure_facts(spec, wave, relied)))
+    return _Ground(chosen, weakest(e.status for e in relied), elements, tuple(_exposure_facts(spec, wave, relied)))
 
 
 def _answers(acts: Sequence[Act], held: Sequence[Exposure], table: Matrix) -> dict[Act, Nexus]:

@@ -61,6 +61,12 @@ def theft(breach: BreachSpec) -> Theft | None:
     return None
 
 
+@by_identity
+def published(breach: BreachSpec, wave: Wave) -> Interval | None:
+    """When a wave came out, aware UTC; None if no source says."""
+    return breach.interval(MilestoneKind.PUBLISHED, wave.key)
+
+
 def before(when: Span, taken: Theft | None) -> bool:
     """Whether all of `when` lies before the theft can have begun; False when that is not known."""
     return taken is not None and when.latest < taken.begin
@@ -140,13 +146,13 @@ def _theft_facts(breach: BreachSpec, when: Span, taken: Theft | None, told: tupl
 
 def _wave_fact(breach: BreachSpec, wave: Wave, when: Span, taken: Theft | None, told: tuple[Reference, ...]) -> Fact:
     """The one fact about an incident that is not wholly before the theft, and one wave's publication."""
-    published = breach.interval(MilestoneKind.PUBLISHED, wave.key)
-    if published is None:
+    came_out = published(breach, wave)
+    if came_out is None:
         text = f"No source says when {wave.title} came out, or whether it did."
         return Fact(Direction.NOT_ASSESSABLE, "time.publication_not_known", text, told, wave.key)
     rests_on = (_milestone(MilestoneKind.PUBLISHED, wave.key), *told)
-    stated = days(published, breach.zone)
-    match order(when, taken, published):
+    stated = days(came_out, breach.zone)
+    match order(when, taken, came_out):
         case TimeOrder.AFTER_PUBLICATION:
             text = f"This happened after {wave.title}, which was {stated}."
             return Fact(Direction.FOR, "time.after_publication", text, rests_on, wave.key)
@@ -156,7 +162,7 @@ def _wave_fact(breach: BreachSpec, wave: Wave, when: Span, taken: Theft | None, 
                 f"It came out in {wave.title}, {stated}."
             )
             return Fact(Direction.AGAINST, "time.stolen_not_yet_published", text, rests_on, wave.key)
-        case _ if _unpublished(when, published):
+        case _ if _unpublished(when, came_out):
             text = f"When this happened, the data was not yet published. It came out in {wave.title}, {stated}."
             return Fact(Direction.AGAINST, "time.not_yet_published", text, rests_on, wave.key)
         case _ if when.earliest is None:

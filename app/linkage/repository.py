@@ -1,6 +1,6 @@
 """All SQL of links. Every query is scoped by organization, and by member but for counsel's list."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -8,9 +8,13 @@ from uuid import UUID
 from sqlalchemy import Select, and_, delete, or_, select
 
 from app.breaches.models import Breach
+from app.incidents.models import Incident, IncidentAlert, MemberEvent
 from app.kit.database import Transaction
 from app.kit.rows import among, chosen, insert_rows, update_rows
+from app.linkage.findings import AlertView, IncidentView
 from app.linkage.models import Link
+from connectors.contract import Interval
+from connectors.vocabulary import AlertKind
 
 
 class PresentLink(NamedTuple):
@@ -23,8 +27,56 @@ class PresentLink(NamedTuple):
     based_on: bytes | None
 
 
+_VIEW = (
+    select(
+        Incident.member_id,
+        Incident.id,
+        Incident.occurred_earliest,
+        Incident.occurred_latest,
+        Incident.first_received_at,
+        MemberEvent.alert_id,
+        MemberEvent.kind,
+        MemberEvent.product,
+    )
+    .join(IncidentAlert, and_(IncidentAlert.member_id == Incident.member_id, IncidentAlert.incident_id == Incident.id))
+    .join(MemberEvent, and_(MemberEvent.member_id == Incident.member_id, MemberEvent.alert_id == IncidentAlert.alert_id))
+    .where(Incident.redirect_to.is_(None))
+    .order_by(Incident.member_id, Incident.id, MemberEvent.received_at, MemberEvent.event_id)
+)
+"""Incidents with what their alerts say. One statement, so that an incident is seen as it is at one moment, without any lock."""
+
+
+async def incidents_of_members(tx: Transaction, member_ids: Collection[UUID]) -> dict[UUID, list[IncidentView]]:
+    """All present incidents of some members, by member, as a link needs them."""
+    if not member_ids:
+        return {}
+    return _views((await tx.execute(_VIEW.where(among(tx, Incident.member_id, member_ids)))).all())
+
+
+async def incidents_named(tx: Transaction, incidents: Collection[tuple[UUID, UUID]]) -> dict[UUID, list[IncidentView]]:
+    """Those of some incidents, `(member, incident)`, that are present ones."""
+    return _views(await chosen(tx, _VIEW, (Incident.member_id, Incident.id), incidents))
+
+
+def _views(rows: Iterable[Any]) -> dict[UUID, list[IncidentView]]:
+    """Of an alert with several versions the last one received counts."""
+    incidents: dict[tuple[UUID, UUID], tuple[Interval, datetime, dict[UUID, AlertView]]] = {}
+    for member_id, incident_id, earliest, latest, received_at, alert_id, kind, product in rows:
+        place = member_id, incident_id
+        if place not in incidents:
+            incidents[place] = Interval(earliest=earliest, latest=latest), received_at, {}
+        incidents[place][2][alert_id] = AlertView(alert_id, AlertKind(kind), AlertKind(product) if product else None)
+    found: dict[UUID, list[IncidentView]] = {}
+    for (member_id, incident_id), (claimed, received_at, alerts) in incidents.items():
+        view = IncidentView(incident_id, tuple(alerts[one] for one in sorted(alerts)), claimed, received_at)
+        found.setdefault(member_id, []).append(view)
+    return found
+
+
 async def present(tx: Transaction, organization_id: UUID, member_ids: Collection[UUID]) -> list[PresentLink]:
     """Some members' present links."""
+    if not member_ids:
+        return []
     query = _present(organization_id).where(among(tx, Link.member_id, member_ids))
     return [PresentLink._make(row) for row in (await tx.execute(query)).all()]
 

@@ -11,7 +11,6 @@ from app.breaches.models import Breach
 from app.breaches.nexus import Nexus, load_matrix
 from app.breaches.service import StoredBreach, all_exposures_of, breaches_of
 from app.incidents import repository as incidents
-from app.incidents.repository import EventFacts, IncidentRow, MembersOwn
 from app.kit import clock
 from app.kit.database import Transaction
 from app.kit.ids import uuid7
@@ -21,7 +20,6 @@ from app.linkage import repository
 from app.linkage.attribution import attribute
 from app.linkage.basis import basis, setting
 from app.linkage.findings import (
-    AlertView,
     BreachView,
     CompetingBreach,
     History,
@@ -37,8 +35,6 @@ from app.linkage.schemas import CounselLinkView, FactView, LinkView, NexusView, 
 from app.linkage.stored import digest, from_json, to_json
 from app.linkage.wording import in_order
 from app.members.repository import lock_members
-from connectors.contract import Interval
-from connectors.vocabulary import AlertKind
 
 RULES = "links-2"
 """Version of the rules of attribution; it rises when the same facts lead to another finding."""
@@ -59,18 +55,17 @@ async def relink(
     was merged away are stamped; of an erased member every link is deleted. Safe to repeat.
     """
     wanted = sorted(set(member_ids))
-    people = await lock_members(tx, wanted)
+    people = await lock_members(tx, wanted, shared=True)
     there = [one for one, row in people.items() if row.organization_id == organization_id and row.erased_at is None]
     for gone in sorted(set(wanted) - set(there)):
         await repository.forget(tx, organization_id, gone)
     if not there:
         return 0
     some = only or {}
-    views = await _views_of_members(tx, whole := [one for one in there if one not in some])
-    before = await repository.present(tx, organization_id, whole)
-    if named := [(one, incident_id) for one in there for incident_id in some.get(one, ())]:
-        views |= await _views_of_incidents(tx, named)
-        before += await repository.present_of(tx, organization_id, named)
+    whole = [one for one in there if one not in some]
+    named = [(one, incident_id) for one in there for incident_id in some.get(one, ())]
+    views = await repository.incidents_of_members(tx, whole) | await repository.incidents_named(tx, named)
+    before = await repository.present(tx, organization_id, whole) + await repository.present_of(tx, organization_id, named)
     breaches = await breaches_of(tx, organization_id)
     keys = {breach.breach_id: breach.spec.key for breach in breaches}
     exposures = await all_exposures_of(tx, organization_id, list(views), keys)
@@ -117,42 +112,6 @@ def _questions(
             based = setting(rules, this, own, others)
             asked += [_Question(member_id, view, this, own, others, based) for view in views]
     return asked
-
-
-async def _views_of_members(tx: Transaction, member_ids: Collection[UUID]) -> dict[UUID, list[IncidentView]]:
-    """All present incidents of members."""
-    if not member_ids:
-        return {}
-    events = await incidents.facts_of_members(tx, member_ids)
-    held = await incidents.alerts_held(tx, member_ids)
-    rows = await incidents.incidents_of_members(tx, member_ids)
-    return {one: views_of(rows.get(one, ()), held.get(one, {}), events.get(one, ())) for one in member_ids}
-
-
-async def _views_of_incidents(tx: Transaction, named: Collection[MembersOwn]) -> dict[UUID, list[IncidentView]]:
-    """Those of some incidents that are present ones, by member."""
-    held = await incidents.alerts_held_by(tx, named)
-    alerts = [(one, alert_id) for one, by in held.items() for alert_ids in by.values() for alert_id in alert_ids]
-    events = await incidents.facts_of_alerts(tx, alerts)
-    rows = await incidents.incidents_named(tx, named)
-    return {one: views_of(rows.get(one, ()), held.get(one, {}), events.get(one, ())) for one in rows}
-
-
-def views_of(
-    rows: Iterable[IncidentRow], held: Mapping[UUID, frozenset[UUID]], events: Iterable[EventFacts]
-) -> list[IncidentView]:
-    """A member's present incidents as a link needs them; of an alert with several versions the last one received counts."""
-    latest = {
-        event.alert_id: AlertView(event.alert_id, AlertKind(event.kind), AlertKind(event.product) if event.product else None)
-        for event in events
-    }
-    views = []
-    for row in rows:
-        alerts = tuple(latest[alert_id] for alert_id in sorted(held.get(row.id, ())) if alert_id in latest)
-        if alerts and row.redirect_to is None:
-            claimed = Interval(earliest=row.occurred_earliest, latest=row.occurred_latest)
-            views.append(IncidentView(row.id, alerts, claimed, row.first_received_at))
-    return views
 
 
 def _competing(
@@ -254,7 +213,11 @@ async def _shown_links(
 ) -> list[tuple[Link, dict[str, Any]]]:
     """Links with what is shown of them: the finding, and what the member's other incidents say, as they are now."""
     links = await repository.present_with_breach(tx, organization_id, member_id, list(incident_ids))
-    views = {view.incident_id: view for view in (await _views_of_members(tx, [member_id]))[member_id]} if links else {}
+    views = (
+        {view.incident_id: view for view in (await repository.incidents_of_members(tx, [member_id])).get(member_id, ())}
+        if links
+        else {}
+    )
     own_doing = await incidents.own_doing(tx, member_id) if links else frozenset()
     history = _history(views.values(), own_doing)
     return [(link, _shown(link, breach, views.get(link.incident_id), history)) for link, breach in links]

@@ -143,63 +143,55 @@ async def test_many_sequencers_at_once_give_every_message_one_position_of_its_ow
     assert positions == list(range(1, 51))
 
 
-async def test_a_second_worker_waits_for_the_lease_and_goes_on_where_the_first_stopped(database: Database) -> None:
-    first, second = Worker(database, consumer()), Worker(database, consumer())
-    await say(database, 1)
-    await drain(database, first)
-    await say(database, 2)
+def killed(_: Sequence[Message]) -> None:
+    """The process ends in the middle of a batch: nothing more of it runs, its lease stays as it is."""
+    raise asyncio.CancelledError
+
+
+async def test_a_second_worker_waits_for_the_lease_of_one_that_was_killed_and_loses_nothing(database: Database) -> None:
+    first, second = Worker(database, consumer(killed)), Worker(database, consumer())
+    await say(database, 1, 2)
     await sequence(database)
+    with pytest.raises(asyncio.CancelledError):
+        await first.run()
     assert await second.run() == 0
     clock.set_to(NOW + LEASE - timedelta(seconds=1))
     assert await second.run() == 0
     clock.set_to(NOW + LEASE)
     await drain(database, second)
     assert await noted(database) == [1, 2]
-    await say(database, 3)
-    await drain(database, first)
-    assert await noted(database) == [1, 2], "the lease is the second's now"
 
 
-async def test_a_worker_that_stops_in_order_leaves_its_lease_to_the_next(database: Database) -> None:
-    first, second = Worker(database, consumer()), Worker(database, consumer())
-    await first.let_go()  # it holds nothing yet
-    await say(database, 1)
-    await drain(database, first)
-    await first.let_go()
-    await say(database, 2)
-    await drain(database, second)
-    assert await noted(database) == [1, 2], "no clock has moved: the lease was free"
-    await first.let_go()
-    await say(database, 3)
-    await sequence(database)
-    assert await first.run() == 0, "only the holder can give a lease back"
-    await drain(database, second)
-    assert await noted(database) == [1, 2, 3]
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_lease_ends_with_its_batch_so_that_whoever_is_free_takes_the_next(database: Database, fails: bool) -> None:
+    failing = [fails]
 
+    def once(_: Sequence[Message]) -> None:
+        if failing.pop():
+            failing.append(False)
+            raise ValueError("the batch fails once, its messages do not")
+        failing.append(False)
 
-async def test_a_lease_that_another_has_taken_is_not_given_back_by_its_last_holder(database: Database) -> None:
-    first, second = Worker(database, consumer()), Worker(database, consumer())
-    await say(database, 1)
-    await drain(database, first)
-    await say(database, 2)
-    clock.set_to(NOW + LEASE)
-    await drain(database, second)
-    await first.let_go()
-    await say(database, 3)
-    await sequence(database)
-    assert await Worker(database, consumer()).run() == 0
-
-
-async def test_a_holder_keeps_its_lease_by_working(database: Database) -> None:
-    first, second = Worker(database, consumer()), Worker(database, consumer())
-    for number in range(6):
-        clock.set_to(NOW + number * LEASE * 0.9)
+    first, second = Worker(database, consumer(once)), Worker(database, consumer())
+    for number in range(0, 6, 2):
         await say(database, number)
-        await drain(database, first, second)
-    assert await noted(database) == list(range(6))
-    async with database.begin(read_only=True) as tx:
-        state = await tx.get_one(ConsumerState, "notes")
-    assert state.lease_owner == first._owner
+        await sequence(database)
+        assert await first.run() == 1
+        async with database.begin(read_only=True) as tx:
+            state = await tx.get_one(ConsumerState, "notes")
+        assert (state.lease_owner, state.lease_until) == (None, None)
+        await say(database, number + 1)
+        await sequence(database)
+        assert await second.run() == 1
+    assert await noted(database) == list(range(6)), "no clock has moved"
+
+
+async def test_one_that_finds_nothing_to_do_holds_no_lease(database: Database) -> None:
+    first, second = Worker(database, consumer()), Worker(database, consumer())
+    assert await first.run() == 0
+    await say(database, 1)
+    await drain(database, second)
+    assert await noted(database) == [1]
 
 
 async def test_a_holder_that_slept_past_its_lease_commits_nothing(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from app.access.service import create_account, create_token, grant_role
 from app.incidents.identity import Answer
 from app.incidents.models import Incident, MemberAlert, MemberEvent
 from app.incidents.repository import alerts_by_incident
-from app.incidents.service import give_verdict, recompute
+from app.incidents.service import give_verdict, recompute_around
 from app.kit import crypto, errors
 from app.kit.config import Settings
 from app.kit.context import Context
@@ -112,7 +112,7 @@ class Rooms:
                 tx.add(self._match(member_id, alert_id, moment))
             tx.add(_event(member_id, alert_id, kind, happened, moment, institution, product))
             await tx.flush()
-            await recompute(tx, self.keyring, self.organization_id, member_id)
+            await recompute_around(tx, self.keyring, {member_id: [alert_id]}, {member_id: self.organization_id})
         return alert_id
 
     def _match(self, member_id: UUID, alert_id: UUID, moment: datetime) -> MemberAlert:
