@@ -73,17 +73,17 @@ class Child:
             return None
 
     def stop(self) -> None:
-        """End it, politely first."""
+        """End it, politely first. Its pipes stay open until it has ended: to close them says that this process is gone."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                pipe.close()
         try:
             self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def say(said: Any) -> None:

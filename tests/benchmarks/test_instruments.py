@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks.campaigns import forgeries, overload, soak
+from benchmarks.support.child import Child
 from benchmarks.support.running import growth
 from benchmarks.support.wire import Wire, alert_body, request, signature
 from connectors.standard.connector import Standard
@@ -197,3 +198,21 @@ def test_half_a_minute_of_overload(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     (found,) = json.loads(results.read_text())["runs"]
     assert found["flood"]["answers"] > found["flood"]["acknowledged"] > 0
+
+
+def test_a_child_that_is_stopped_ends_in_order_although_it_watches_for_its_parent(tmp_path: Path) -> None:
+    """What it does at its end (a server writes what it refused in the last second) is part of what is measured."""
+    done = tmp_path / "done"
+    told = (
+        "import signal, sys, time, pathlib\n"
+        "from benchmarks.support.child import end_with_parent, say\n"
+        "def ended(*_):\n"
+        f"    time.sleep(0.3); pathlib.Path({str(done)!r}).touch(); sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, ended)\n"
+        "end_with_parent(); say({'ready': True}); time.sleep(60)\n"
+    )
+    (tmp_path / "slow_to_end.py").write_text(told)
+    child = Child("slow_to_end", log=tmp_path / "log", environment={"PYTHONPATH": str(tmp_path)})
+    child.hear()
+    child.stop()
+    assert done.exists()
