@@ -21,7 +21,7 @@ from app.kit.database import Transaction
 from app.kit.errors import FieldError, Problem, not_found
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
-from app.ledger.service import Act, append
+from app.ledger.service import Act, Sight, append
 from app.members import repository as members
 from app.members.keys import open_json, open_key, seal_json
 from app.members.models import Member
@@ -220,7 +220,7 @@ async def read_losses(tx: Transaction, keyring: Keyring, caller: Principal, inci
         keyring,
         caller.organization_id,
         Act.VIEW,
-        facts={"what": "losses"},
+        facts={"what": Sight.LOSSES},
         actor=caller.actor,
         member_id=incident.member_id,
         incident=incident.id,

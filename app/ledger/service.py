@@ -10,7 +10,7 @@ from uuid import UUID
 from app.kit import canonical, clock, crypto
 from app.kit.database import Transaction
 from app.kit.ids import uuid7
-from app.kit.keyring import Keyring
+from app.kit.keyring import Keyring, OpenedKeys
 from app.kit.rows import insert_rows
 from app.ledger.models import LedgerEntry
 
@@ -38,6 +38,17 @@ class Act(StrEnum):
     ERASURE = "erasure"
     HOLD = "hold"
     REPLAY = "replay"
+
+
+class Sight(StrEnum):
+    """What of a member's somebody looked at (`Act.VIEW`), as the entry's commitment binds it."""
+
+    TIMELINE = "timeline"
+    INCIDENT = "incident"
+    ORIGINAL = "original"
+    LOSSES = "losses"
+    MATTER_LIST = "matter list"
+    ROSTER = "roster"
 
 
 class Actor:
@@ -75,6 +86,20 @@ def _stated(row: Mapping[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
         "subjects": row["subjects"],
         "facts": facts,
     }
+
+
+async def sight_of(tx: Transaction, keyring: Keyring, entry: LedgerEntry) -> Sight | None:
+    """What somebody looked at: the one of the few things that the entry's own commitment binds; None if it binds another.
+
+    The entry itself tells nobody: it takes the organization's key to ask it.
+    """
+    keys = await keyring.opened(tx, entry.organization_id)
+    salt = _derived_salt(keys, entry.id)
+    return next((one for one in Sight if commitment(salt, statement(entry, {"what": one.value})) == entry.commitment), None)
+
+
+def _derived_salt(keys: OpenedKeys, entry_id: UUID) -> bytes:
+    return crypto.keyed_hash(keys.sub_key("ledger:salt"), entry_id.bytes)
 
 
 @dataclass(slots=True)
@@ -122,7 +147,7 @@ async def _row(tx: Transaction, keyring: Keyring, entry: Entry) -> dict[str, Any
     if entry.salt is not None:
         return entry_row(entry, uuid7(), entry.salt)
     entry_id, keys = uuid7(), await keyring.opened(tx, entry.organization_id)
-    return entry_row(entry, entry_id, crypto.keyed_hash(keys.sub_key("ledger:salt"), entry_id.bytes))
+    return entry_row(entry, entry_id, _derived_salt(keys, entry_id))
 
 
 def entry_row(entry: Entry, entry_id: UUID, salt: bytes) -> dict[str, Any]:

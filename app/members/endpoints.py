@@ -10,7 +10,7 @@ from app.kit.context import Ctx, Tx
 from app.kit.errors import FieldError, Problem
 from app.kit.keyring import Lane
 from app.kit.pagination import Cursor, Limit, Page, decode_id_cursor, encode_cursor
-from app.ledger.service import Act, append
+from app.ledger.service import Act, Sight, append
 from app.members import repository, service
 from app.members.keys import open_profile
 from app.members.roster import parsed, read_roster
@@ -59,7 +59,7 @@ async def list_members(caller: Caller, context: Ctx, tx: Tx, cursor: Cursor = No
                 context.keyring,
                 caller.organization_id,
                 Act.VIEW,
-                facts={"what": "roster"},
+                facts={"what": Sight.ROSTER},
                 actor=caller.actor,
                 member_id=row.id,
             )

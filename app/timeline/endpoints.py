@@ -9,6 +9,7 @@ from app.kit.context import Ctx, Tx
 from app.kit.pagination import Cursor, Limit, Page
 from app.timeline import service
 from app.timeline.schemas import CounselIncidentDetail, IncidentDetail, MatterIncident, OriginalView, TimelineEntry
+from app.timeline.visits import VisitView, visits_page
 
 router = APIRouter(prefix="/v1", tags=["timeline"])
 
@@ -17,6 +18,14 @@ router = APIRouter(prefix="/v1", tags=["timeline"])
 async def timeline(caller: MemberCaller, context: Ctx, tx: Tx, cursor: Cursor = None, limit: Limit = 50) -> Page[TimelineEntry]:
     """What happened to you, the newest first."""
     return await service.timeline_page(tx, context, caller, cursor, limit)
+
+
+@router.get("/me/visits")
+async def visits(
+    caller: MemberCaller, context: Ctx, tx: Tx, own: bool = False, cursor: Cursor = None, limit: Limit = 50
+) -> Page[VisitView]:
+    """Who looked at what is yours, when and in which role, the newest first. `own=true`: your own visits too."""
+    return await visits_page(tx, context, caller, cursor, limit, own=own)
 
 
 @router.get("/incidents/{incident_id}")

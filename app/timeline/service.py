@@ -20,7 +20,7 @@ from app.kit.context import Context
 from app.kit.database import Transaction
 from app.kit.errors import not_found
 from app.kit.pagination import Page, bad_cursor, decode_cursor, encode_cursor
-from app.ledger.service import Act, append
+from app.ledger.service import Act, Sight, append
 from app.linkage.service import counsel_links, incidents_of_breach, present_links
 from app.members import repository as members
 from app.members.keys import Erased, open_json, open_key
@@ -95,7 +95,7 @@ def _told(key: bytes, event: MemberEvent) -> Any:
     return open_json(key, event.sealed, *sealed_at(event.member_id, event.event_id))
 
 
-async def _seen(tx: Transaction, context: Context, caller: Principal, member_id: UUID, what: str, **ids: UUID) -> None:
+async def _seen(tx: Transaction, context: Context, caller: Principal, member_id: UUID, what: Sight, **ids: UUID) -> None:
     await append(
         tx,
         context.keyring,
@@ -115,7 +115,7 @@ async def timeline_page(
     if caller.member_id is None:
         raise not_found()
     rows = await incidents.timeline(tx, caller.organization_id, caller.member_id, _before(cursor), limit + 1)
-    await _seen(tx, context, caller, caller.member_id, "timeline")
+    await _seen(tx, context, caller, caller.member_id, Sight.TIMELINE)
     last = rows[limit - 1] if len(rows) > limit else None
     following = encode_cursor(last.first_received_at.isoformat(), last.id.hex) if last else None
     return Page(items=await _entries(tx, context, caller.organization_id, caller.member_id, rows[:limit]), next=following)
@@ -154,7 +154,7 @@ async def incident_detail(
     member_id = incident.member_id
     held = (await incidents.alerts_by_incident(tx, member_id)).get(incident.id, frozenset())
     events = await incidents.events_of_alerts(tx, member_id, sorted(held))
-    await _seen(tx, context, caller, member_id, "incident", incident=incident.id)
+    await _seen(tx, context, caller, member_id, Sight.INCIDENT, incident=incident.id)
     losses = await losses_of(tx, context.keyring, caller.organization_id, member_id, [incident.id])
     (shown,) = await _entries(tx, context, caller.organization_id, member_id, [incident])
     detail = IncidentDetail(
@@ -257,7 +257,7 @@ async def original(tx: Transaction, context: Context, caller: Principal, inciden
     if event is None or event.alert_id not in held:
         raise not_found()
     key = await _member_key(tx, context, caller.organization_id, incident.member_id)
-    await _seen(tx, context, caller, incident.member_id, "original", incident=incident.id, event=event_id)
+    await _seen(tx, context, caller, incident.member_id, Sight.ORIGINAL, incident=incident.id, event=event_id)
     return OriginalView(
         event_id=event_id,
         received_at=event.received_at,
@@ -286,6 +286,6 @@ async def matter_incidents(
         if row is not None and not await _erased(tx, caller.organization_id, member_id):
             (shown,) = await _entries(tx, context, caller.organization_id, member_id, [row])
             items.append(MatterIncident(member_id=member_id, incident=shown))
-            await _seen(tx, context, caller, member_id, "matter list", incident=incident_id, matter=matter.id)
+            await _seen(tx, context, caller, member_id, Sight.MATTER_LIST, incident=incident_id, matter=matter.id)
     last = pairs[limit - 1] if len(pairs) > limit else None
     return Page(items=items, next=encode_cursor(last[0].hex, last[1].hex) if last else None)

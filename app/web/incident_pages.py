@@ -19,6 +19,7 @@ from app.kit.errors import Problem, not_found
 from app.kit.pagination import Cursor
 from app.timeline import service
 from app.timeline.schemas import CounselIncidentDetail
+from app.timeline.visits import visits_page
 from app.web.forms import Draft, Form, consent_of, loss_of, refused_loss, verdict_of
 from app.web.reasons import Records, groups_of
 from app.web.templating import page
@@ -34,6 +35,15 @@ async def timeline(request: Request, caller: MemberCaller, context: Ctx, tx: Tx,
     entries = await service.timeline_page(tx, context, caller, cursor, PAGE)
     consents = await consents_of(tx, caller)
     return page(request, "timeline.html", entries=entries.items, older=entries.next, consents=consents, first=cursor is None)
+
+
+@router.get("/visits")
+async def visits(
+    request: Request, caller: MemberCaller, context: Ctx, tx: Tx, own: bool = False, cursor: Cursor = None
+) -> Response:
+    """Who looked at what is yours, the newest first."""
+    found = await visits_page(tx, context, caller, cursor, PAGE, own=own)
+    return page(request, "visits.html", visits=found.items, older=found.next, own=own, first=cursor is None)
 
 
 @router.post("/consents")

@@ -8,6 +8,7 @@ from app.damages.schemas import Payer
 from app.incidents.identity import Answer
 from app.incidents.models import UnmatchedReason
 from app.intake.handling import OTHER_PERSON
+from app.ledger.service import Sight
 from app.linkage.findings import TimeOrder
 from app.timeline.wording import KINDS
 from connectors.contract import Sender
@@ -129,6 +130,15 @@ ROLES: dict[Role, str] = {
     Role.AUDITOR: "Auditor",
 }
 
+SIGHTS: dict[Sight, str] = {
+    Sight.TIMELINE: "Your timeline",
+    Sight.INCIDENT: "One incident",
+    Sight.ORIGINAL: "What a service sent about an incident",
+    Sight.LOSSES: "The losses of an incident",
+    Sight.MATTER_LIST: "An incident, in the list of a case",
+    Sight.ROSTER: "Your name, number and e-mail address on the roster",
+}
+
 HOMES: dict[Role, str] = {
     Role.MEMBER: "/timeline",
     Role.STAFF: "/statistics",
@@ -140,7 +150,7 @@ HOMES: dict[Role, str] = {
 """The page on which each role begins."""
 
 NAVIGATION: dict[Role, tuple[tuple[str, str], ...]] = {
-    Role.MEMBER: (("/timeline", "Your timeline"),),
+    Role.MEMBER: (("/timeline", "Your timeline"), ("/visits", "Who looked")),
     Role.STAFF: (("/statistics", "Statistics"),),
     Role.CASEWORKER: (("/queues", "Queues"),),
     Role.COUNSEL: (("/matters", "Matters"), ("/statistics", "Statistics")),

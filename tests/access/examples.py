@@ -61,6 +61,7 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("POST", "/v1/tokens"): Example(201, {"json": {"label": "a program", "scopes": ["account"], "days": 1}}, people_only=True),
     ("DELETE", "/v1/tokens/{token_id}"): Example(204, fresh=("token_id",), foreign=dict.fromkeys(Role, ("other_member",))),
     ("GET", "/v1/me/timeline"): Example(),
+    ("GET", "/v1/me/visits"): Example(),
     ("GET", "/v1/me/consents"): Example(),
     ("POST", "/v1/me/consents"): Example(
         204, {"json": {"connection_id": "{connection_id}", "given": True}}, foreign={Role.MEMBER: ("other_organization",)}
@@ -121,6 +122,7 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("DELETE", "/v1/holds/{hold_id}"): Example(204, fresh=("hold_id",), foreign=MATTER),
     ("GET", "/v1/ledger"): Example(),
     ("GET", "/timeline"): Example(),
+    ("GET", "/visits"): Example(),
     ("GET", "/incidents/{incident_id}"): Example(foreign=INCIDENT),
     ("GET", "/incidents/{incident_id}/originals/{event_id}"): Example(foreign=INCIDENT),
     ("POST", "/incidents/{incident_id}/verdict"): Example(

@@ -37,12 +37,16 @@ async def everybody_else(world: World) -> AsyncIterator[dict[str, httpx.AsyncCli
         yield browsers
 
 
+GROW_WITH_EACH_LOOK = ("/v1/ledger", "/ledger", "/v1/me/visits", "/visits")
+"""What is answered there grows by asking, whoever has what data. (The visits are compared look by look below.)"""
+
+
 async def all_answers(browsers: dict[str, httpx.AsyncClient], ids: dict[str, str]) -> dict[tuple[str, str], Answer]:
     """Every GET by everybody, also those that ask for M-1's things by their ids."""
     found = {}
     for who, browser in browsers.items():
         for (method, path), rule in POLICY.items():
-            if method == "GET" and not rule.public and path not in ("/v1/ledger", "/ledger"):
+            if method == "GET" and not rule.public and path not in GROW_WITH_EACH_LOOK:
                 answer = await browser.get(filled(path + EXAMPLES[method, path].query, ids))
                 found[who, path] = (answer.status_code, answer.content, sorted(answer.headers.items()))
     return found
@@ -73,6 +77,25 @@ async def test_nobody_can_tell_whether_m1_has_any_data(world: World) -> None:
         key for key in before if before[key][:1] != by_id[key][:1] or (key[1].startswith("/v1") and before[key] != by_id[key])
     ]
     assert differs == [], "M-1's ids answer like ids that nothing has"
+
+
+async def test_who_looked_at_m2_is_the_same_whether_or_not_m1_has_any_data(world: World) -> None:
+    unasked = await connection_without_consent(world)
+    assert (await world.deliver(alert(id="b-1", member="ref-M-2"))).status_code == 202
+    await world.workers.drain()
+    told: list[list[tuple[str, str]]] = []
+    async with everybody_else(world) as browsers, await world.sign_in(Role.COUNSEL) as counsel:
+        (matter,) = (await counsel.get("/v1/matters")).json()
+        for with_data in (False, True):
+            if with_data:
+                await fill_with_m1(world, unasked)
+            known = len((await browsers["M-2"].get("/v1/me/visits?own=true&limit=200")).json()["items"])
+            await all_answers(browsers, await ids_for(Scene(world, {"own": placeholder()}), Role.MEMBER, ()))
+            await counsel.get(f"/v1/matters/{matter['id']}/incidents")
+            visits = (await browsers["M-2"].get("/v1/me/visits?own=true&limit=200")).json()["items"]
+            told.append([(visit["role"], visit["what"]) for visit in visits[: len(visits) - known]])
+    assert told[0] == told[1]
+    assert ("counsel", "matter list") in told[0]
 
 
 async def connection_without_consent(world: World) -> Tenant:

@@ -122,6 +122,21 @@ async def test_a_member_signs_in_answers_enters_a_loss_and_reads_why(served: Sit
     assert [said for said in served.trouble if "422" not in said] == []
 
 
+async def test_a_member_reads_on_a_phone_who_looked(served: Site) -> None:
+    await fill(served.world)
+    counsel = await served.signed_in(Role.COUNSEL)
+    await counsel.get_by_role("link", name="The matter").click()
+    await counsel.get_by_role("link", name=CARD).click()
+    page = await served.signed_in(Role.MEMBER, "M-1")
+    await page.get_by_role("link", name="Who looked").click()
+    await expect(page.get_by_role("cell", name="Counsel").first).to_be_visible()
+    await expect(page.get_by_role("link", name="One incident").first).to_be_visible()
+    assert await fits(page)
+    await picture(page, "visits")
+    await page.get_by_role("link", name="With your own visits").click()
+    await expect(page.get_by_role("cell", name="You", exact=True).first).to_be_visible()
+
+
 async def test_a_link_is_spent_by_the_button_and_only_once(served: Site) -> None:
     page = await served.signed_in(Role.STAFF)
     await expect(page).to_have_url(f"{served.address}/statistics")
