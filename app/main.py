@@ -33,6 +33,7 @@ from app.intake.first_byte import Acknowledged, FirstByte
 from app.intake.gateway import Gateway
 from app.intake.refusals import Refusals
 from app.kit import errors, health, metrics, outbox, pulling
+from app.kit.buckets import Buckets
 from app.kit.config import Settings, settings
 from app.kit.context import Context, open_context
 from app.kit.edge import Edge
@@ -299,6 +300,7 @@ def attach(app: FastAPI, context: Context) -> None:
     app.state.intake = intake.open_intake(context)
     app.state.workers = Workers(context, app.state.intake.refusals, app.state.acknowledged)
     app.state.readiness = app.state.workers.readiness
+    app.state.sign_ins = Buckets(context.settings.sign_in_rate, context.settings.sign_in_burst)
 
 
 def create_app(config: Settings | None = None, context: Context | None = None, *, work: bool = True) -> FastAPI:

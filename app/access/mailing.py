@@ -11,7 +11,7 @@ import structlog
 from app.access import repository, service
 from app.access.models import Account
 from app.access.roles import Role
-from app.kit import letters
+from app.kit import clock, letters
 from app.kit.context import Context
 from app.kit.database import Transaction
 from app.kit.keyring import Lane
@@ -21,6 +21,8 @@ from app.kit.outbox import Consumer, Message
 log = structlog.get_logger(__name__)
 
 SIGN_IN_LETTER = "access.sign_in"
+MOST_LINKS = 2
+_FRESH_FOR = timedelta(minutes=5)
 _GOOD_FOR = timedelta(hours=1)
 
 _TEXT = """\
@@ -100,6 +102,17 @@ def sign_in_letter(context: Context) -> Kind:
     return Kind(SIGN_IN_LETTER, write, _GOOD_FOR, ready=context.mailer.ready)
 
 
+async def _has_links_enough(tx: Transaction, account_id: UUID, role: str) -> bool:
+    """Whether another link would only fill the mailbox. A letter that waits for the mail server is tried at once instead.
+
+    Anybody can ask for links. Whoever is written to no more has some that are good for ten minutes yet: nobody is locked out.
+    """
+    waiting = [one for one in await letters.on_their_way(tx, SIGN_IN_LETTER, account_id) if one.payload["role"] == role]
+    for letter in waiting:
+        letters.hurry(letter)
+    return bool(waiting) or await repository.links_made_since(tx, account_id, role, clock.now() - _FRESH_FOR) >= MOST_LINKS
+
+
 def consumer(context: Context) -> Consumer:
     """The worker that posts a letter for every account and role behind an address that asked."""
 
@@ -109,6 +122,9 @@ def consumer(context: Context) -> Consumer:
         for message in messages:
             index = bytes.fromhex(message.payload["email_index"])
             for account, role in await repository.accounts_by_email(tx, index):
+                if await _has_links_enough(tx, account.id, role):
+                    log.info("no further link: the last ones are still good", account=str(account.id))
+                    continue
                 about = f"{message.id} {role}"
                 await letters.post(tx, SIGN_IN_LETTER, account.organization_id, account.id, about, {"role": role})
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.access.models import Account, ApiToken, HeldDomain, RoleGrant, Session, SignInLink
@@ -56,6 +56,13 @@ async def find_token(tx: Transaction, token: str, now: datetime) -> tuple[ApiTok
     )
     row = (await tx.execute(query.limit(1))).first()
     return None if row is None else (row[0], _principal(row[1], row[0]))
+
+
+async def links_made_since(tx: Transaction, account_id: UUID, role: str, since: datetime) -> int:
+    """How many links of an account in one role were made since then and are not spent."""
+    query = select(func.count()).select_from(SignInLink)
+    query = query.where(SignInLink.account_id == account_id, SignInLink.role == role, SignInLink.spent_at.is_(None))
+    return (await tx.execute(query.where(SignInLink.created_at > since))).scalar_one()
 
 
 async def session_seen(tx: Transaction, session_id: UUID, now: datetime) -> None:

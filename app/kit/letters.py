@@ -137,6 +137,18 @@ async def post(
     return (await tx.execute(posted.returning(Letter.id))).scalar_one_or_none()
 
 
+async def on_their_way(tx: Transaction, kind: str, recipient: UUID) -> Sequence[Letter]:
+    """The letters of one kind to somebody that have not ended."""
+    query = select(Letter).where(Letter.kind == kind, Letter.recipient == recipient, Letter.due_at.is_not(None))
+    return (await tx.execute(query.order_by(Letter.id))).scalars().all()
+
+
+def hurry(letter: Letter) -> None:
+    """Let a letter that waits for its next attempt be tried now."""
+    if letter.state == LetterState.WAITING:
+        letter.due_at = min(letter.due_at or clock.now(), clock.now())
+
+
 async def post_all(tx: Transaction, kind: str, posted: Sequence[tuple[UUID, UUID, str]]) -> dict[str, UUID]:
     """`post` for many letters of a kind without a payload, `(organization, recipient, about)`, due now: their ids by `about`.
 

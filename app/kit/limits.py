@@ -15,7 +15,7 @@ Count = Annotated[int, Field(gt=0, le=1_000_000)]
 
 
 class Limits(BaseSettings):
-    """What a sender may do before it is told to mend its ways, to come later, or is cut off."""
+    """What a stranger may do before it is told to mend its ways, to come later, or is cut off."""
 
     model_config = SettingsConfigDict(env_prefix="HARMLINE_", extra="ignore", hide_input_in_errors=True)
 
@@ -25,6 +25,8 @@ class Limits(BaseSettings):
     address_burst: Count = Field(4_000, description="how many may come at once")
     forged_rate: Rate = Field(20, description="deliveries a second from one address that prove nothing; 0: any number")
     forged_burst: Count = Field(200, description="how many may come at once")
+    sign_in_rate: Rate = Field(0.2, description="requests for a sign-in link a second from one address; 0: any number")
+    sign_in_burst: Count = Field(20, description="how many may come at once")
 
     head_seconds: Seconds = Field(10, description="until the head of a request must have come, from the first byte on")
     body_seconds: Seconds = Field(60, description="until a whole body must have come")

@@ -1,5 +1,7 @@
 """Signing in by a one-time link, and out again. Opening a link shows a button; only pressing it spends the link."""
 
+import math
+import time
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
@@ -10,7 +12,9 @@ from app.access import repository, service
 from app.access.gate import Caller, MaybeCaller, cookie_name
 from app.access.schemas import Email
 from app.kit import clock
+from app.kit.buckets import source_of
 from app.kit.context import Ctx, Tx
+from app.kit.errors import Problem
 from app.web.forms import Draft, Form
 from app.web.labels import HOMES
 from app.web.templating import page
@@ -40,6 +44,10 @@ async def ask_for_link(request: Request, caller: MaybeCaller) -> Response:
 @router.post("/sign-in")
 async def send_link(request: Request, form: Form, context: Ctx, tx: Tx) -> Response:
     """Send a link, if anybody has this address. The answer is the same for every address."""
+    wait = request.app.state.sign_ins.take(source_of(request.client.host if request.client else None), time.monotonic())
+    if wait:
+        detail = "Too many links were asked for from here. A link that came by mail already is still good."
+        raise Problem(429, detail, headers={"Retry-After": str(math.ceil(wait))})
     typed = form.text("email").strip()
     try:
         email = _EMAIL.validate_python(typed)

@@ -21,8 +21,8 @@ import rfc8785
 
 from app.connections.settings import checked
 from app.damages.schemas import NewLoss
-from app.intake.limits import source_of
 from app.intake.understanding import Unsplittable, identity_bytes, split, to_keep, understand
+from app.kit.buckets import source_of
 from app.kit.errors import Problem
 from app.kit.pagination import decode_cursor, decode_id_cursor, encode_cursor
 from app.members.roster import parsed, read_enrollments, read_roster

@@ -18,6 +18,7 @@ from app.access.roles import Role
 from app.kit import clock
 from app.kit.config import Settings
 from app.kit.crypto import token_hash
+from app.kit.letters import Letter
 from app.kit.outbox import Failure, Message
 from tests.access.scene import Scene
 from tests.support.mail_server import Post, mail_server
@@ -300,3 +301,65 @@ async def test_only_hashes_of_links_and_sessions_are_kept(world: World) -> None:
 def test_the_mail_names_its_lifetime() -> None:
     minutes = int(access.LINK_LIFETIME.total_seconds() // 60)
     assert f"for {minutes} minutes" in mailing._TEXT
+
+
+async def test_a_mailbox_is_not_filled_and_whoever_owns_it_is_not_locked_out(mailed: tuple[World, Post]) -> None:
+    """Anybody may ask; what came first stays good for ten minutes at least while no more comes."""
+    world, post = mailed
+    for _ in range(6):
+        await ask(world, "avery@example.org")
+    assert len(post.mails) == 2 * mailing.MOST_LINKS, "each organization that knows the address writes for itself"
+    clock.set_to(NOW + timedelta(minutes=4, seconds=59))
+    await ask(world, "avery@example.org")
+    assert len(post.mails) == 2 * mailing.MOST_LINKS
+    links = [link.get_content() for _, link in post.mails]
+    assert len(set(links)) == len(links)
+    clock.set_to(NOW + timedelta(minutes=14, seconds=59))
+    async with world.browser() as browser:
+        assert (await browser.post(post.link())).status_code == 303
+    await ask(world, "avery@example.org")
+    assert len(post.mails) == 2 * mailing.MOST_LINKS + 2
+
+
+async def test_whoever_has_used_up_their_links_gets_another_at_once(mailed: tuple[World, Post]) -> None:
+    world, _ = mailed
+    for _ in range(mailing.MOST_LINKS):
+        async with world.context.database.begin() as tx:
+            token = await access.create_link(tx, world.union.accounts["M-1"], Role.MEMBER)
+        async with world.browser() as browser:
+            assert (await browser.post(f"/sign-in/{token}")).status_code == 303
+    before = len(mailed[1].mails)
+    await ask(world, "avery@example.org")
+    assert len(mailed[1].mails) == before + 2
+
+
+async def test_who_asks_again_while_the_mail_server_is_away_gets_one_letter_as_soon_as_it_is_back(
+    mailed: tuple[World, Post],
+) -> None:
+    world, post = mailed
+    post.closed = True
+    for _ in range(5):
+        await ask(world, "avery@example.org")
+    async with world.context.database.begin(read_only=True) as tx:
+        letters = (await tx.execute(select(Letter).where(Letter.kind == mailing.SIGN_IN_LETTER))).scalars().all()
+    assert len(letters) == 2, "one for each organization that knows the address"
+    assert {letter.attempts for letter in letters} == {5}, "each time that somebody asked it was tried at once"
+    post.closed = False
+    await ask(world, "avery@example.org")
+    assert len(post.mails) == 2
+    async with world.browser() as browser:
+        assert (await browser.post(post.link())).status_code == 303
+
+
+async def test_too_many_requests_from_one_address_are_told_when_to_come_again_and_say_nothing_else(world: World) -> None:
+    limit = world.context.settings.sign_in_burst
+    async with world.browser() as browser:
+        known = [await browser.post("/sign-in", data={"email": "avery@example.org"}) for _ in range(limit // 2)]
+        unknown = [await browser.post("/sign-in", data={"email": "nobody@example.org"}) for _ in range(limit - limit // 2)]
+        assert {answer.status_code for answer in known + unknown} == {200}
+        late = [await browser.post("/sign-in", data={"email": f"{who}@example.org"}) for who in ("avery", "nobody")]
+    assert [answer.status_code for answer in late] == [429, 429]
+    assert late[0].content == late[1].content
+    assert 1 <= int(late[0].headers["retry-after"]) <= 5
+    async with world.browser() as browser:
+        assert (await browser.get("/sign-in")).status_code == 200

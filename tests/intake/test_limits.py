@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from app.intake.limits import MOST_LOOKED_AT, Admission, Buckets, source_of
+from app.intake.limits import MOST_LOOKED_AT, Admission
+from app.kit.buckets import Buckets, source_of
 from app.kit.limits import Limits
 
 
