@@ -111,13 +111,18 @@ class Database:
             options = {"server_settings": settings}
             self.engine = create_async_engine(url, pool_size=10, max_overflow=10, connect_args=options, hide_parameters=True)
             self.at_once = AtOnce(self.engine, settings)
+        of_one_moment = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        self._reading = self.engine.execution_options(read_only=True, **of_one_moment)
         self._one_writer = asyncio.Lock()
         self.announced = asyncio.Event()
         """SQLite only: set when a transaction that announced work has committed (`kit/wakeup`)."""
 
     @asynccontextmanager
     async def begin(self, *, read_only: bool = False) -> AsyncIterator[Transaction]:
-        """One unit of work: commits when the block ends well, rolls back when it raises."""
+        """One unit of work: commits when the block ends well, rolls back when it raises.
+
+        `read_only`: all of it sees one and the same moment, so that sums over several statements agree; PostgreSQL refuses to write in it.
+        """
         if self.is_sqlite and not read_only:
             async with self._one_writer, self._session(read_only) as tx:
                 yield tx
@@ -127,8 +132,10 @@ class Database:
 
     @asynccontextmanager
     async def _session(self, read_only: bool) -> AsyncIterator[Transaction]:
-        bind = self.engine.execution_options(read_only=True) if read_only else self.engine
-        async with AsyncSession(bind, expire_on_commit=False, info={"database": self}) as tx, tx.begin():
+        async with (
+            AsyncSession(self._reading if read_only else self.engine, expire_on_commit=False, info={"database": self}) as tx,
+            tx.begin(),
+        ):
             yield tx
 
     async def close(self) -> None:
