@@ -121,7 +121,8 @@ class Database:
     async def begin(self, *, read_only: bool = False) -> AsyncIterator[Transaction]:
         """One unit of work: commits when the block ends well, rolls back when it raises.
 
-        `read_only`: all of it sees one and the same moment, so that sums over several statements agree; PostgreSQL refuses to write in it.
+        `read_only`: all of it sees one and the same moment, so that sums over several statements agree. Nothing is to be
+        written in it, and PostgreSQL refuses to.
         """
         if self.is_sqlite and not read_only:
             async with self._one_writer, self._session(read_only) as tx:

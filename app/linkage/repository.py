@@ -92,6 +92,15 @@ def _present(organization_id: UUID) -> Select[*tuple[Any, ...]]:
     return select(*columns).where(Link.organization_id == organization_id, Link.superseded_at.is_(None)).order_by(Link.id)
 
 
+async def found_by_others(tx: Transaction, rules: str, after: UUID, limit: int) -> list[tuple[UUID, UUID]]:
+    """The next members with a present link that was found by other rules than these: `(organization, member)`."""
+    query = select(Link.organization_id, Link.member_id).where(
+        Link.superseded_at.is_(None), Link.rules_version != rules, Link.member_id > after
+    )
+    rows = (await tx.execute(query.distinct().order_by(Link.member_id).limit(limit))).all()
+    return [(row[0], row[1]) for row in rows]
+
+
 async def findings_of(tx: Transaction, links: Collection[PresentLink]) -> dict[UUID, tuple[str, dict[str, Any]]]:
     """The rules' version and the finding of some links, by link."""
     if not links:

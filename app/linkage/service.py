@@ -39,6 +39,8 @@ from app.members.repository import lock_members
 RULES = "links-2"
 """Version of the rules of attribution; it rises when the same facts lead to another finding."""
 
+RENEWED_AT_ONCE = 100
+
 Place = tuple[UUID, UUID, UUID]
 
 
@@ -73,6 +75,14 @@ async def relink(
     return await _store(tx, keyring, organization_id, before, questions)
 
 
+async def relink_next(tx: Transaction, keyring: Keyring, after: UUID) -> tuple[UUID, int] | None:
+    """Ask again for what earlier rules found, of the next members by id: the last of them, and how many; None after the last."""
+    found = await repository.found_by_others(tx, _rules(load_matrix().version), after, RENEWED_AT_ONCE)
+    for organization_id in sorted({owner for owner, _ in found}):
+        await relink(tx, keyring, organization_id, [one for owner, one in found if owner == organization_id])
+    return (found[-1][1], len(found)) if found else None
+
+
 @dataclass(frozen=True, slots=True)
 class _Question:
     """One incident of a member and one breach, with all that bears on whether and how they are linked."""
@@ -104,7 +114,7 @@ def _questions(
     exposures: Mapping[UUID, tuple[Exposure, ...]],
     breaches: Sequence[StoredBreach],
 ) -> list[_Question]:
-    rules, asked = f"{RULES}/{load_matrix().version}", []
+    rules, asked = _rules(load_matrix().version), []
     for breach in breaches:
         if breach.breach_id in exposures and breach.spec.listing is None:
             this, own = BreachView(breach.breach_id, breach.spec), exposures[breach.breach_id]
@@ -144,7 +154,7 @@ async def _store(
         found = asked.find()
         data = to_json(found)
         earlier = before.get(place)
-        if earlier is not None and said[earlier.id] == (_rules(found), data):
+        if earlier is not None and said[earlier.id] == (_rules(found.matrix_version), data):
             rebased.append((earlier, based_on))
             continue
         if earlier is not None:
@@ -164,8 +174,8 @@ def _place(link: PresentLink) -> Place:
     return link.member_id, link.incident_id, link.breach_id
 
 
-def _rules(found: LinkFinding) -> str:
-    return f"{RULES}/{found.matrix_version}"
+def _rules(matrix_version: str) -> str:
+    return f"{RULES}/{matrix_version}"
 
 
 def _row(organization_id: UUID, member_id: UUID, found: LinkFinding, data: dict[str, Any], based_on: bytes) -> dict[str, Any]:
@@ -178,7 +188,7 @@ def _row(organization_id: UUID, member_id: UUID, found: LinkFinding, data: dict[
         "time_order": found.time_order.value,
         "excluded_by_time": found.excluded_by_time,
         "finding": data,
-        "rules_version": _rules(found),
+        "rules_version": _rules(found.matrix_version),
         "based_on": based_on,
         "found_at": clock.now(),
     }

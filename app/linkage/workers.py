@@ -7,9 +7,10 @@ from uuid import UUID
 from app.breaches.service import EXPOSURE_CHANGED
 from app.incidents.topics import INCIDENTS_CHANGED, incidents_named
 from app.kit.context import Context
-from app.kit.database import Transaction
+from app.kit.database import Database, Transaction
+from app.kit.keyring import Keyring
 from app.kit.outbox import Consumer, Message
-from app.linkage.service import relink
+from app.linkage.service import relink, relink_next
 from app.members.service import MEMBER_ERASED
 
 
@@ -27,3 +28,14 @@ def consumer(context: Context) -> Consumer:
             await relink(tx, context.keyring, organization_id, members, only)
 
     return Consumer("linkage.links", frozenset({INCIDENTS_CHANGED, EXPOSURE_CHANGED, MEMBER_ERASED}), handle)
+
+
+async def renew(database: Database, keyring: Keyring) -> int:
+    """Ask again for whatever earlier rules found, a few members a transaction; how many members that were."""
+    after, done = UUID(int=0), 0
+    while True:
+        async with database.begin() as tx:
+            renewed = await relink_next(tx, keyring, after)
+        if renewed is None:
+            return done
+        after, done = renewed[0], done + renewed[1]

@@ -33,7 +33,7 @@ from app.linkage.findings import (
 from app.linkage.models import Link
 from app.linkage.schemas import CounselLinkView, LinkView
 from app.linkage.stored import digest, from_json, to_json
-from app.linkage.workers import consumer
+from app.linkage.workers import consumer, renew
 from connectors.contract import Interval
 from connectors.vocabulary import AlertKind as K
 from tests.support.rooms import WHOLE_TIME, Rooms, at, rooms
@@ -220,6 +220,21 @@ async def test_of_a_revised_alert_the_last_version_received_counts_whatever_came
         assert "elements.not_assessable" not in codes(view)
         found.append([wave.nexus for wave in view.waves])
     assert found[0] == found[1]
+
+
+async def test_what_earlier_rules_found_is_found_again_once(org: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "RENEWED_AT_ONCE", 2)
+    people = [await org.member(WHOLE_TIME) for _ in range(5)]
+    for member_id in people:
+        await org.alert(member_id, K.NEW_ACCOUNT_CREDIT_CARD, at(2023, 5, 1))
+    await settle(org)
+    monkeypatch.setattr(service, "RULES", "links-of-later")
+    assert await renew(org.database, org.keyring) == 5
+    for member_id in people:
+        old, new = await links(org, member_id)
+        assert old.superseded_at is not None
+        assert (new.superseded_at, new.rules_version.partition("/")[0]) == (None, "links-of-later")
+    assert await renew(org.database, org.keyring) == 0
 
 
 async def test_erasure_deletes_every_link_of_the_member_and_no_other(org: Rooms) -> None:
