@@ -1,6 +1,6 @@
 """Which alerts of one member are one incident. Pure, and independent of the order in which alerts came in.
 
-Source: design section 5 "Incidents, exactly" (connected components of a pairwise rule, recomputed for the whole member); the
+Source: design section 5 "Incidents, exactly" (connected components of a pairwise rule); the
 provider research, de-duplication hints (45 days: a new account takes up to that long to reach a bureau).
 
 The rule: same kind family, same institution, dates not more than 45 days apart, last four equal where both are known.

@@ -115,7 +115,7 @@ class Incident(Base):
 
 
 class IncidentAlert(Base):
-    """Which incident an alert belongs to now; recomputed for the whole member."""
+    """Which incident an alert belongs to now; it is asked again whenever something comes that it may belong together with."""
 
     __tablename__ = "incident_alert"
     __table_args__ = (Index("ix_incident_alert_member_id_incident_id", "member_id", "incident_id"),)
