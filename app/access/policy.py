@@ -62,6 +62,7 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("POST", "/webhooks/{connection_id}/{token}"): _PUBLIC,
     ("GET", "/v1/connectors/standard/schema.json"): _PUBLIC,
     ("POST", "/sign-out"): _SIGNED_IN,
+    ("POST", "/sign-out/everywhere"): _SIGNED_IN,
     ("GET", "/v1/me"): _SIGNED_IN,
     ("GET", "/v1/tokens"): _SIGNED_IN,
     ("POST", "/v1/tokens"): _SIGNED_IN,

@@ -80,6 +80,15 @@ async def end_session(tx: Transaction, session_id: UUID, now: datetime) -> None:
     await tx.execute(update(Session).where(Session.id == session_id).values(ended_at=now))
 
 
+async def end_sessions(tx: Transaction, account_id: UUID, now: datetime) -> int:
+    """Close every session of an account, in whatever role, and spend the links that wait for it; how many were open."""
+    unspent = update(SignInLink).where(SignInLink.account_id == account_id, SignInLink.spent_at.is_(None))
+    await tx.execute(unspent.values(spent_at=now))
+    open_ones = update(Session).where(Session.account_id == account_id, Session.ended_at.is_(None))
+    ended: int = (await tx.execute(open_ones.values(ended_at=now))).rowcount  # type: ignore[attr-defined]
+    return ended
+
+
 async def end_access(tx: Transaction, account_id: UUID, role: Role, now: datetime) -> None:
     """Close every session and token of an account in one role, and spend its open links."""
     await tx.execute(

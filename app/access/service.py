@@ -152,6 +152,21 @@ async def spend_link(tx: Transaction, keyring: Keyring, token: str) -> tuple[str
     return cookie, role
 
 
+async def sign_out_everywhere(tx: Transaction, keyring: Keyring, caller: Principal) -> None:
+    """End every session of the caller's account, and every link that would open one. Programs' tokens stay."""
+    ended = await repository.end_sessions(tx, caller.account_id, clock.now())
+    await append(
+        tx,
+        keyring,
+        caller.organization_id,
+        Act.SIGN_IN,
+        facts={"ended": "every session", "sessions": ended},
+        actor=caller.actor,
+        member_id=caller.member_id,
+        account=caller.account_id,
+    )
+
+
 async def create_token(
     tx: Transaction, keyring: Keyring, caller: Principal, label: str, scopes: Iterable[str], days: int
 ) -> tuple[str, ApiToken]:

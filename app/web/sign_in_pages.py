@@ -13,6 +13,7 @@ from app.access.gate import Caller, MaybeCaller, cookie_name
 from app.access.schemas import Email
 from app.kit import clock
 from app.kit.buckets import source_of
+from app.kit.config import Settings
 from app.kit.context import Ctx, Tx
 from app.kit.errors import Problem
 from app.web.forms import Draft, Form
@@ -83,8 +84,18 @@ async def sign_out(caller: Caller, context: Ctx, tx: Tx) -> Response:
     """End the session, and have the browser forget what it has of this site."""
     if caller.session_id is not None:
         await repository.end_session(tx, caller.session_id, clock.now())
+    return _signed_out(context.settings)
+
+
+@router.post("/sign-out/everywhere")
+async def sign_out_everywhere(caller: Caller, context: Ctx, tx: Tx) -> Response:
+    """End every session of the account, wherever it is open."""
+    await service.sign_out_everywhere(tx, context.keyring, caller)
+    return _signed_out(context.settings)
+
+
+def _signed_out(settings: Settings) -> Response:
     answer = RedirectResponse("/sign-in", 303)
-    settings = context.settings
     answer.delete_cookie(cookie_name(settings), path="/", httponly=True, samesite="lax", secure=settings.https)
     answer.headers["Clear-Site-Data"] = '"cache", "cookies", "storage"'
     return answer

@@ -56,6 +56,7 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("POST", "/webhooks/{connection_id}/{token}"): Example(202, {SIGNED: True}),
     ("GET", "/v1/connectors/standard/schema.json"): Example(),
     ("POST", "/sign-out"): Example(303),
+    ("POST", "/sign-out/everywhere"): Example(303),
     ("GET", "/v1/me"): Example(),
     ("GET", "/v1/tokens"): Example(),
     ("POST", "/v1/tokens"): Example(201, {"json": {"label": "a program", "scopes": ["account"], "days": 1}}, people_only=True),

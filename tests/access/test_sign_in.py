@@ -249,6 +249,24 @@ async def test_signing_out_ends_this_session_and_no_other(world: World) -> None:
         assert (await two.get("/v1/me")).status_code == 200
 
 
+async def test_signing_out_everywhere_ends_every_session_and_link_of_this_account_and_no_others(world: World) -> None:
+    async with world.context.database.begin() as tx:
+        waiting = await access.create_link(tx, world.union.accounts["M-1"], Role.MEMBER)
+        others = await access.create_link(tx, world.union.accounts["M-2"], Role.MEMBER)
+    async with (
+        await world.sign_in(Role.MEMBER) as one,
+        await world.sign_in(Role.MEMBER) as two,
+        await world.sign_in(Role.MEMBER, "M-2") as neighbour,
+    ):
+        answer = await one.post("/sign-out/everywhere")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
+        assert "cookies" in answer.headers["clear-site-data"]
+        assert [(await browser.get("/v1/me")).status_code for browser in (one, two, neighbour)] == [401, 401, 200]
+    async with world.browser() as browser:
+        assert (await browser.post(f"/sign-in/{waiting}")).status_code == 410
+        assert (await browser.post(f"/sign-in/{others}")).status_code == 303
+
+
 async def test_a_new_sign_in_ends_the_session_that_this_browser_had(world: World) -> None:
     async with await world.sign_in(Role.MEMBER) as browser:
         before = dict(browser.cookies)
