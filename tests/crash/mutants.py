@@ -78,7 +78,7 @@ MUTANTS = (
         "app/kit/pulling.py",
         "ours = (ConsumerState.consumer == self.consumer.name, ConsumerState.fence == self._fence)",
         "ours = (ConsumerState.consumer == self.consumer.name,)",
-        ("tests/kit/test_outbox.py", "-k", "slept_inside_its_handler"),
+        ("tests/kit/test_outbox_leases.py", "-k", "slept_inside_its_handler"),
     ),
     Mutant(
         "identity parts without their lengths",
