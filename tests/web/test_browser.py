@@ -116,7 +116,7 @@ async def test_a_member_signs_in_answers_enters_a_loss_and_reads_why(served: Sit
     await expect(page.locator(".facts .for details li").first).to_contain_text("[V]")
     await page.set_viewport_size({"width": 320, "height": 640})
     assert await fits(page)
-    await page.get_by_role("button", name="Sign out").click()
+    await page.get_by_role("button", name="Sign out", exact=True).click()
     await page.goto("/timeline")
     await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
     assert [said for said in served.trouble if "422" not in said] == []
