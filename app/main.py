@@ -171,7 +171,8 @@ class Workers:
         for failure in ended:
             if isinstance(failure, BaseException):
                 raise failure
-        return sum(done for done in ended if isinstance(done, int))
+        placed = await outbox.sequence(self._context.database)  # so that the next look finds who is to go on with it
+        return placed + sum(done for done in ended if isinstance(done, int))
 
     async def _take_in(self) -> int:
         """Understand what was received, and give every new message its place."""

@@ -15,13 +15,11 @@ from sqlalchemy.exc import DataError, DBAPIError
 
 from app.intake import handling
 from app.intake.workers import handle_waiting
-from app.kit import clock
 from app.kit.database import Database, Transaction
-from app.kit.pulling import LEASE
 from app.main import Workers, again_and_again
 from tests.intake.counting import books, receipts
 from tests.support.rows import contents, counts, grown
-from tests.support.world import NOW, World, alert
+from tests.support.world import World, alert
 
 BODY = json.dumps(alert()).encode()
 on_postgresql = pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
@@ -129,11 +127,38 @@ async def test_two_sets_of_workers_at_once_do_nothing_twice(world: World) -> Non
         assert (await world.deliver({"alerts": [*batch, ping]})).status_code == 202
     others = [Workers(world.context) for _ in range(2)]
     await asyncio.gather(*(workers.tick() for workers in (world.workers, *others)))
-    clock.set_to(NOW + LEASE)  # whoever holds a consumer and has ended is waited out, as in life
     timeline = await world.timeline()
     found = await books(world)
     assert (found["events"], found["new"], found["sightings"], found["waiting"]) == (160, 15, 105, 0)
     assert len(timeline) == 15
+
+
+@on_postgresql
+async def test_when_one_consumer_fails_the_others_end_what_they_have_begun(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of a round goes on behind the back of the next one."""
+    assert (await world.deliver(alert())).status_code == 202
+    workers = Workers(world.context)
+    ended: list[str] = []
+
+    async def takes_its_time() -> int:
+        await asyncio.sleep(0.05)
+        ended.append("taken in")
+        return 0
+
+    async def fails() -> int:
+        raise OSError("the store went away")
+
+    monkeypatch.setattr(workers, "_take_in", takes_its_time)
+    first = workers._workers[0]
+    monkeypatch.setattr(first, "run", fails)
+    with pytest.raises(OSError, match="went away"):
+        await workers._side_by_side(True, {first.consumer.name})
+    assert ended == ["taken in"]
+    assert not await workers.is_idle()
+    monkeypatch.undo()
+    await workers.tick()
+    assert await workers.is_idle()
+    assert len(await world.timeline()) == 1
 
 
 @on_postgresql
