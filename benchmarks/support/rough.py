@@ -10,7 +10,7 @@ import asyncio
 import json
 import random
 import sys
-from collections import Counter
+from collections import Counter, deque
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ class Rough(Paced):
         super().__init__(job)
         self._foreign = StandardWebhooks.new_secret()
         self._receipts: dict[int, str] = {}
+        self._lately: deque[int] = deque(maxlen=1000)
+        """The numbers of the last good bodies that were acknowledged: what was malformed is not what `_body` makes again."""
         self._kinds: dict[int, str] = {}
         self._repeats: dict[int, int] = {}
         self._done: Counter[str] = Counter()
@@ -49,8 +51,8 @@ class Rough(Paced):
 
     def _send(self, wire: Wire, number: int) -> None:
         kind, body, secret, name = self._kind(number), self._body(number), self._job["secret"], f"msg-{number}"
-        if kind == "repeat" and self._receipts:
-            self._repeats[number] = self._dice.choice(list(self._receipts)[-1000:])
+        if kind == "repeat" and self._lately:
+            self._repeats[number] = self._dice.choice(self._lately)
             body = self._body(self._repeats[number])
         elif kind == "repeat":
             kind = "good"
@@ -86,6 +88,8 @@ class Rough(Paced):
             self._amiss["a repeat that is no repeat"] += (answer["receipt"], answer["repeat"]) != (first, True)
         else:
             self._receipts[number] = answer["receipt"]
+            if kind == "good":
+                self._lately.append(number)
             self._amiss["new bytes taken for a repeat"] += bool(answer["repeat"])
 
     def _told(self, sent: int) -> dict[str, Any]:
