@@ -102,15 +102,18 @@ def sign_in_letter(context: Context) -> Kind:
     return Kind(SIGN_IN_LETTER, write, _GOOD_FOR, ready=context.mailer.ready)
 
 
-async def _has_links_enough(tx: Transaction, account_id: UUID, role: str) -> bool:
-    """Whether another link would only fill the mailbox. A letter that waits for the mail server is tried at once instead.
+async def _post_link(tx: Transaction, account: Account, role: str, about: str) -> None:
+    """Post a letter with a link, unless it would only fill the mailbox; one that waits for the mail server is tried at once.
 
     Anybody can ask for links. Whoever is written to no more has some that are good for ten minutes yet: nobody is locked out.
     """
-    waiting = [one for one in await letters.on_their_way(tx, SIGN_IN_LETTER, account_id) if one.payload["role"] == role]
-    for letter in waiting:
-        letters.hurry(letter)
-    return bool(waiting) or await repository.links_made_since(tx, account_id, role, clock.now() - _FRESH_FOR) >= MOST_LINKS
+    waiting = [one.id for one in await letters.on_their_way(tx, SIGN_IN_LETTER, account.id) if one.payload["role"] == role]
+    if waiting:
+        await letters.hurry(tx, waiting)
+    elif await repository.links_made_since(tx, account.id, role, clock.now() - _FRESH_FOR) >= MOST_LINKS:
+        log.info("no further link: the last ones are still good", account=str(account.id))
+    else:
+        await letters.post(tx, SIGN_IN_LETTER, account.organization_id, account.id, about, {"role": role})
 
 
 def consumer(context: Context) -> Consumer:
@@ -122,10 +125,6 @@ def consumer(context: Context) -> Consumer:
         for message in messages:
             index = bytes.fromhex(message.payload["email_index"])
             for account, role in await repository.accounts_by_email(tx, index):
-                if await _has_links_enough(tx, account.id, role):
-                    log.info("no further link: the last ones are still good", account=str(account.id))
-                    continue
-                about = f"{message.id} {role}"
-                await letters.post(tx, SIGN_IN_LETTER, account.organization_id, account.id, about, {"role": role})
+                await _post_link(tx, account, role, f"{message.id} {role}")
 
     return Consumer("access.links", frozenset({service.SIGN_IN_REQUESTED}), handle)

@@ -6,7 +6,7 @@ is never sent again when an attempt ended without anybody knowing how; one of th
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -143,10 +143,10 @@ async def on_their_way(tx: Transaction, kind: str, recipient: UUID) -> Sequence[
     return (await tx.execute(query.order_by(Letter.id))).scalars().all()
 
 
-def hurry(letter: Letter) -> None:
-    """Let a letter that waits for its next attempt be tried now."""
-    if letter.state == LetterState.WAITING:
-        letter.due_at = min(letter.due_at or clock.now(), clock.now())
+async def hurry(tx: Transaction, letter_ids: Collection[UUID]) -> None:
+    """Let letters that wait for their next attempt be tried now; one that is being sent at this moment is left alone."""
+    waiting = update(Letter).where(Letter.id.in_(letter_ids), Letter.state == LetterState.WAITING)
+    await tx.execute(waiting.values(due_at=clock.now()))
 
 
 async def post_all(tx: Transaction, kind: str, posted: Sequence[tuple[UUID, UUID, str]]) -> dict[str, UUID]:

@@ -254,3 +254,31 @@ async def test_letters_of_a_kind_that_nobody_knows_are_left_alone(office: Office
     await office.post("another")
     assert await office.postman().run() == 0
     assert (await office.row()).state == LetterState.WAITING
+
+
+async def test_a_letter_that_waits_can_be_hurried_and_one_that_is_being_sent_is_left_alone(office: Office) -> None:
+    """Else its lease would end while somebody still sends it, and a second one would send it too."""
+    letter_id = await office.post("surely")
+    assert letter_id is not None
+
+    async def hurried() -> None:
+        async with office.database.begin() as tx:
+            await letters.hurry(tx, [letter_id])
+        assert await office.postman().run() == 0, "nobody else sends it meanwhile"
+
+    office.on_send = hurried
+    await office.postman().run()
+    assert (office.sent, (await office.row()).state) == ([letter_id], LetterState.SENT)
+
+
+async def test_a_hurried_letter_is_tried_at_once(office: Office) -> None:
+    letter_id = await office.post("surely")
+    assert letter_id is not None
+    office.failing(NotSent())
+    await office.postman().run()
+    office.on_send = None
+    assert await office.postman().run() == 0
+    async with office.database.begin() as tx:
+        await letters.hurry(tx, [letter_id])
+    await office.postman().run()
+    assert (await office.row()).state == LetterState.SENT
