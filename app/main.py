@@ -108,7 +108,7 @@ class Workers:
         self._postman = Postman(context.database, [mailing.sign_in_letter(context), *writing.kinds(context)])
         self._running = asyncio.Lock()
         self._renewed = False
-        """Whether what an earlier version had found was found again; a process keeps its rules for as long as it lives."""
+        """Whether what earlier rules found was looked for; a process keeps its rules for as long as it lives."""
 
     async def drain(self) -> int:
         """Work until nothing waits, letters too; returns how many things were done. Safe to call at any time, from anywhere."""
@@ -188,7 +188,7 @@ class Workers:
         await intake_workers.erase_by_contract(self._context.database, self._context.keyring)
         await outbox.forget_handled(self._context.database, self._consumers)
         if not self._renewed:
-            await linkage_workers.renew(self._context.database, self._context.keyring)
+            await linkage_workers.renew(self._context.database)
             self._renewed = True
 
     async def ask(self) -> int:

@@ -15,6 +15,7 @@ from app.kit import clock
 from app.kit.database import Transaction
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
+from app.kit.outbox import publish_many
 from app.ledger.service import Act, Entry, append_many
 from app.linkage import repository
 from app.linkage.attribution import attribute
@@ -39,7 +40,9 @@ from app.members.repository import lock_members
 RULES = "links-2"
 """Version of the rules of attribution; it rises when the same facts lead to another finding."""
 
-RENEWED_AT_ONCE = 100
+RULES_CHANGED = "linkage.rules_changed"
+"""Topic: some links of `member_id` were found by earlier rules."""
+RENEWED_AT_ONCE = 500
 
 Place = tuple[UUID, UUID, UUID]
 
@@ -75,11 +78,13 @@ async def relink(
     return await _store(tx, keyring, organization_id, before, questions)
 
 
-async def relink_next(tx: Transaction, keyring: Keyring, after: UUID) -> tuple[UUID, int] | None:
-    """Ask again for what earlier rules found, of the next members by id: the last of them, and how many; None after the last."""
+async def ask_again(tx: Transaction, after: UUID) -> tuple[UUID, int] | None:
+    """Have the worker find again what earlier rules found, of the next members by id: the last of them, and how many.
+
+    None after the last. It is said to the worker and not done here: only whoever holds its lease writes links.
+    """
     found = await repository.found_by_others(tx, _rules(load_matrix().version), after, RENEWED_AT_ONCE)
-    for organization_id in sorted({owner for owner, _ in found}):
-        await relink(tx, keyring, organization_id, [one for owner, one in found if owner == organization_id])
+    await publish_many(tx, RULES_CHANGED, [(owner, {"member_id": member_id}) for owner, member_id in found])
     return (found[-1][1], len(found)) if found else None
 
 

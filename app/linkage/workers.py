@@ -8,9 +8,8 @@ from app.breaches.service import EXPOSURE_CHANGED
 from app.incidents.topics import INCIDENTS_CHANGED, incidents_named
 from app.kit.context import Context
 from app.kit.database import Database, Transaction
-from app.kit.keyring import Keyring
 from app.kit.outbox import Consumer, Message
-from app.linkage.service import relink, relink_next
+from app.linkage.service import RULES_CHANGED, ask_again, relink
 from app.members.service import MEMBER_ERASED
 
 
@@ -27,15 +26,15 @@ def consumer(context: Context) -> Consumer:
             only = {member_id: sorted(named) for member_id, named in members.items() if named is not None}
             await relink(tx, context.keyring, organization_id, members, only)
 
-    return Consumer("linkage.links", frozenset({INCIDENTS_CHANGED, EXPOSURE_CHANGED, MEMBER_ERASED}), handle)
+    return Consumer("linkage.links", frozenset({INCIDENTS_CHANGED, EXPOSURE_CHANGED, RULES_CHANGED, MEMBER_ERASED}), handle)
 
 
-async def renew(database: Database, keyring: Keyring) -> int:
-    """Ask again for whatever earlier rules found, a few members a transaction; how many members that were."""
+async def renew(database: Database) -> int:
+    """Have found again whatever earlier rules found, some members a transaction; how many members that were."""
     after, done = UUID(int=0), 0
     while True:
         async with database.begin() as tx:
-            renewed = await relink_next(tx, keyring, after)
-        if renewed is None:
+            asked = await ask_again(tx, after)
+        if asked is None:
             return done
-        after, done = renewed[0], done + renewed[1]
+        after, done = asked[0], done + asked[1]

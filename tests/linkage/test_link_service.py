@@ -229,12 +229,15 @@ async def test_what_earlier_rules_found_is_found_again_once(org: Rooms, monkeypa
         await org.alert(member_id, K.NEW_ACCOUNT_CREDIT_CARD, at(2023, 5, 1))
     await settle(org)
     monkeypatch.setattr(service, "RULES", "links-of-later")
-    assert await renew(org.database, org.keyring) == 5
+    before = [link.id for member_id in people for link in await links(org, member_id)]
+    assert await renew(org.database) == 5
+    assert [link.id for member_id in people for link in await links(org, member_id)] == before, "only the worker writes links"
+    await settle(org)
     for member_id in people:
         old, new = await links(org, member_id)
         assert old.superseded_at is not None
         assert (new.superseded_at, new.rules_version.partition("/")[0]) == (None, "links-of-later")
-    assert await renew(org.database, org.keyring) == 0
+    assert await renew(org.database) == 0
 
 
 async def test_erasure_deletes_every_link_of_the_member_and_no_other(org: Rooms) -> None:
