@@ -155,7 +155,7 @@ class Workers:
         """SQLite has one writer."""
         done = 0
         if arrived:
-            done += await self._take_in()
+            done += await self._take_in() + await outbox.sequence(self._context.database)
             due = await outbox.behind(self._context.database, self._consumers)
         for worker in self._workers:
             if worker.consumer.name in due:
@@ -175,9 +175,8 @@ class Workers:
         return placed + sum(done for done in ended if isinstance(done, int))
 
     async def _take_in(self) -> int:
-        """Understand what was received, and give every new message its place."""
-        handled = await intake_workers.handle_waiting(self._context.database, self._context.keyring)
-        return handled + await outbox.sequence(self._context.database)
+        """Understand what was received."""
+        return await intake_workers.handle_waiting(self._context.database, self._context.keyring)
 
     async def sweep(self) -> None:
         """What is due by the calendar: give up on what has waited too long for consent, forget what everybody has handled."""

@@ -67,14 +67,19 @@ class Worker:
         if not await self._hold():
             return 0
         try:
-            done = await self._retry_due() + await self._next_batch()
+            again = await self._due()
+            done = await self._next_batch(last=not again)
+            for failure in again:
+                await self._retry(failure)
+            if again:
+                await self._let_go()
         except Fenced:
             self._limit = max(1, self._limit // 4)  # a batch that takes longer than the lease would be fenced for ever
             metrics.LEASE_LOSSES.labels("outbox").inc()
             log.warning("another worker has taken over", consumer=self.consumer.name)
             return 0
         self._limit = min(BATCH, self._limit * 2)
-        return done
+        return done + len(again)
 
     async def _hold(self) -> bool:
         now = clock.now()
@@ -119,16 +124,17 @@ class Worker:
         query = _next_of(self.consumer.topics)
         return (await tx.execute(query, {"here": here, "most": limit})).scalars().all()
 
-    async def _next_batch(self) -> int:
-        """Handle a batch, and end the lease."""
+    async def _next_batch(self, *, last: bool) -> int:
+        """Handle a batch. `last`: the lease ends with it."""
         try:
-            done = await self._handle(self._limit, last=True)
+            done = await self._handle(self._limit, last=last)
         except Fenced:
             raise
         except Exception as error:  # any handler's failure: find the one message that fails, spare its neighbours
             log.warning("batch failed, going one by one", consumer=self.consumer.name, error=type(error).__name__)
             done = await self._one_by_one()
-            await self._let_go()
+            if last:
+                await self._let_go()
         return done
 
     async def _handle(self, limit: int, *, last: bool = False) -> int:
@@ -169,13 +175,11 @@ class Worker:
                 tx.add(_failure(self.consumer.name, message.id, 1, error))
                 await self._move(tx, message.position or 0, last=False)
 
-    async def _retry_due(self) -> int:
+    async def _due(self) -> Sequence[Failure]:
+        """What failed before and is to be tried again now."""
         async with self._database.begin(read_only=True) as tx:
             due = select(Failure).where(Failure.consumer == self.consumer.name, Failure.next_attempt_at <= clock.now())
-            failures = (await tx.execute(due.limit(BATCH))).scalars().all()
-        for failure in failures:
-            await self._retry(failure)
-        return len(failures)
+            return (await tx.execute(due.limit(BATCH))).scalars().all()
 
     async def _retry(self, failure: Failure) -> None:
         this = (Failure.consumer == failure.consumer, Failure.message_id == failure.message_id)

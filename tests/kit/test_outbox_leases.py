@@ -10,9 +10,9 @@ import pytest
 
 from app.kit import clock
 from app.kit.database import Database
-from app.kit.outbox import ConsumerState, Message, publish, sequence
+from app.kit.outbox import ConsumerState, Message, sequence
 from app.kit.pulling import LEASE, Worker
-from tests.kit.test_outbox import NOW, SOMEBODY, consumer, database, drain, failures, noted, on_postgresql, say
+from tests.kit.test_outbox import NOW, consumer, database, drain, failures, noted, on_postgresql, say
 from tests.support.scraped import monitor
 
 __all__ = ["database"]
@@ -61,6 +61,31 @@ async def test_a_lease_ends_with_its_batch_so_that_whoever_is_free_takes_the_nex
     assert await noted(database) == list(range(6)), "no clock has moved"
 
 
+async def test_new_messages_go_before_those_that_are_tried_again_and_the_lease_ends_after_both(database: Database) -> None:
+    broken, seen = [True], list[int]()
+
+    def refuse_the_first(messages: Sequence[Message]) -> None:
+        numbers = [message.payload["number"] for message in messages]
+        if broken[0] and 1 in numbers:
+            raise ValueError
+        seen.extend(numbers)
+
+    worker = Worker(database, consumer(refuse_the_first))
+    await say(database, 1)
+    await drain(database, worker)
+    assert len(await failures(database)) == 1
+    broken[0] = False
+    clock.set_to(NOW + timedelta(seconds=3))
+    await say(database, 2)
+    await sequence(database)
+    assert await worker.run() == 2
+    assert seen == [2, 1]
+    assert await failures(database) == []
+    await say(database, 3)
+    await sequence(database)
+    assert await Worker(database, consumer()).run() == 1, "no clock has moved"
+
+
 async def test_one_that_finds_nothing_to_do_holds_no_lease(database: Database) -> None:
     first, second = Worker(database, consumer()), Worker(database, consumer())
     assert await first.run() == 0
@@ -85,12 +110,10 @@ async def test_a_holder_that_slept_past_its_lease_commits_nothing(database: Data
     await say(database, 2)
     assert await sleeper.run() == 0
     assert await noted(database) == [1, 2]
-    async with database.begin() as tx:
-        await publish(tx, "topic", SOMEBODY, number=3)
     monkeypatch.setattr(sleeper, "_hold", hold)
-    assert await sleeper.run() == 0
-    await drain(database, other)
-    assert await noted(database) == [1, 2, 3]
+    await say(database, 3)
+    await drain(database, sleeper)
+    assert await noted(database) == [1, 2, 3], "awake again, it takes its turn like any other"
 
 
 @on_postgresql
