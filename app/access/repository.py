@@ -80,32 +80,22 @@ async def end_session(tx: Transaction, session_id: UUID, now: datetime) -> None:
     await tx.execute(update(Session).where(Session.id == session_id).values(ended_at=now))
 
 
-async def end_sessions(tx: Transaction, account_id: UUID, now: datetime) -> int:
-    """Close every session of an account, in whatever role, and spend the links that wait for it; how many were open."""
+async def end_sessions(tx: Transaction, account_id: UUID, now: datetime, *, role: Role | None = None) -> int:
+    """Close every session of an account, in one role or in all, and spend the links that wait for it; how many were open."""
     unspent = update(SignInLink).where(SignInLink.account_id == account_id, SignInLink.spent_at.is_(None))
+    still_open = update(Session).where(Session.account_id == account_id, Session.ended_at.is_(None))
+    if role is not None:
+        unspent, still_open = unspent.where(SignInLink.role == role), still_open.where(Session.role == role)
     await tx.execute(unspent.values(spent_at=now))
-    open_ones = update(Session).where(Session.account_id == account_id, Session.ended_at.is_(None))
-    ended: int = (await tx.execute(open_ones.values(ended_at=now))).rowcount  # type: ignore[attr-defined]
+    ended: int = (await tx.execute(still_open.values(ended_at=now))).rowcount  # type: ignore[attr-defined]
     return ended
 
 
 async def end_access(tx: Transaction, account_id: UUID, role: Role, now: datetime) -> None:
     """Close every session and token of an account in one role, and spend its open links."""
-    await tx.execute(
-        update(Session)
-        .where(Session.account_id == account_id, Session.role == role, Session.ended_at.is_(None))
-        .values(ended_at=now)
-    )
-    await tx.execute(
-        update(ApiToken)
-        .where(ApiToken.account_id == account_id, ApiToken.role == role, ApiToken.revoked_at.is_(None))
-        .values(revoked_at=now)
-    )
-    await tx.execute(
-        update(SignInLink)
-        .where(SignInLink.account_id == account_id, SignInLink.role == role, SignInLink.spent_at.is_(None))
-        .values(spent_at=now)
-    )
+    await end_sessions(tx, account_id, now, role=role)
+    tokens = update(ApiToken).where(ApiToken.account_id == account_id, ApiToken.role == role, ApiToken.revoked_at.is_(None))
+    await tx.execute(tokens.values(revoked_at=now))
 
 
 async def spend_link(tx: Transaction, token: str, now: datetime) -> SignInLink | None:

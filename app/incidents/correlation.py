@@ -1,7 +1,7 @@
 """Which alerts of one member are one incident. Pure, and independent of the order in which alerts came in.
 
-Source: design section 5 "Incidents, exactly" (connected components of a pairwise rule); the
-provider research, de-duplication hints (45 days: a new account takes up to that long to reach a bureau).
+Source: design section 5 "Incidents, exactly" (connected components of a pairwise rule); the provider research, de-duplication
+hints (45 days: a new account takes up to that long to reach a bureau).
 
 The rule: same kind family, same institution, dates not more than 45 days apart, last four equal where both are known.
 - Family only: an inquiry does not join the account of its product. That is a later, wider rule.

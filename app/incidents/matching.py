@@ -72,10 +72,8 @@ async def match_all(tx: Transaction, keyring: Keyring, wanted: Collection[Place]
     to_match = [place for place in batch.alerts if batch.unbrought(place)]
     answers = await _whose_all(tx, batch, to_match)
     found = {place: answer.found for place, answer in answers.items() if answer.found is not None}
-    named = {one.member_id for one in (*found.values(), *batch.matched.values())}
-    people = await members.lock_members(
-        tx, named
-    )  # all at once: whoever comes back for more may wait for somebody who waits for it
+    # All at once: whoever comes back for more may wait for somebody who waits for it.
+    people = await members.lock_members(tx, {one.member_id for one in (*found.values(), *batch.matched.values())})
     brought = []
     for place, one in found.items():
         member = people.get(one.member_id)

@@ -72,7 +72,7 @@ async def recompute(tx: Transaction, keyring: Keyring, organization_id: UUID, me
     owners = await _locked(tx, {member_id: organization_id})
     events = await repository.facts_of_members(tx, owners)
     held = await repository.alerts_held(tx, owners)
-    return bool(await _recompute(tx, keyring, owners, events, held))
+    return await _recompute(tx, keyring, owners, events, held)
 
 
 async def recompute_around(

@@ -2,28 +2,25 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
-P = ParamSpec("P")
+Given = TypeVarTuple("Given")
 R = TypeVar("R")
 MOST = 4096
 
 
-def by_identity(compute: Callable[P, R]) -> Callable[P, R]:
-    """`compute`, once for the same objects. They are held, so that no other one can take their place; MOST times at once.
-
-    Everything is given by position.
-    """
+def by_identity(compute: Callable[[*Given], R]) -> Callable[[*Given], R]:
+    """`compute`, once for the same objects. They are held, so that no other one can take their place; MOST times at once."""
     known: dict[tuple[int, ...], tuple[Any, R]] = {}
 
     @wraps(compute)
-    def remembered(*given: P.args, **named: P.kwargs) -> R:
+    def remembered(*given: *Given) -> R:
         key = tuple(map(id, given))
         found = known.get(key)
         if found is None:
             if len(known) >= MOST:
                 known.clear()
-            found = known[key] = (given, compute(*given, **named))
+            found = known[key] = (given, compute(*given))
         return found[1]
 
     return remembered

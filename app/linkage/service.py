@@ -228,13 +228,11 @@ async def _shown_links(
 ) -> list[tuple[Link, dict[str, Any]]]:
     """Links with what is shown of them: the finding, and what the member's other incidents say, as they are now."""
     links = await repository.present_with_breach(tx, organization_id, member_id, list(incident_ids))
-    views = (
-        {view.incident_id: view for view in (await repository.incidents_of_members(tx, [member_id])).get(member_id, ())}
-        if links
-        else {}
-    )
-    own_doing = await incidents.own_doing(tx, member_id) if links else frozenset()
-    history = _history(views.values(), own_doing)
+    if not links:
+        return []
+    present = (await repository.incidents_of_members(tx, [member_id])).get(member_id, [])
+    history = _history(present, await incidents.own_doing(tx, member_id))
+    views = {view.incident_id: view for view in present}
     return [(link, _shown(link, breach, views.get(link.incident_id), history)) for link, breach in links]
 
 

@@ -78,9 +78,8 @@ async def test_the_neighbourhood_of_an_alert_is_all_that_can_be_one_incident_wit
     near = await org.alert(member_id, K.NEW_ACCOUNT_CREDIT_CARD, moment, institution="A")
     far = await org.alert(member_id, K.NEW_ACCOUNT_CREDIT_CARD, moment + timedelta(days=300), institution="A")
     both = await org.alert(member_id, K.NEW_ACCOUNT_CREDIT_CARD, moment, institution="B")
-    await org.alert(
-        member_id, K.NEW_ACCOUNT_CREDIT_CARD, moment, institution="A", alert_id=both
-    )  # a revision that names another place
+    # A revision that names another place.
+    await org.alert(member_id, K.NEW_ACCOUNT_CREDIT_CARD, moment, institution="A", alert_id=both)
     elsewhere = await org.alert(member_id, K.NEW_ACCOUNT_CREDIT_CARD, moment, institution="B")
     await org.alert(member_id, K.NEW_ACCOUNT_CREDIT_CARD, moment, institution="C")
     nowhere = await org.alert(member_id, K.NEW_ACCOUNT_CREDIT_CARD, moment)

@@ -10,11 +10,12 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
+from app.kit import rows as kit_rows
 from app.kit.database import Database
 from app.kit.ids import uuid7
 from app.kit.letters import Letter
 from app.kit.outbox import Message
-from app.kit.rows import among, insert_missing, insert_rows, update_rows
+from app.kit.rows import among, chosen, insert_missing, insert_rows, update_rows
 
 NOW = datetime(2023, 6, 1, 12, 30, 1, 250, tzinfo=UTC)
 
@@ -85,6 +86,21 @@ async def test_any_number_of_values_is_one_question(database: Database) -> None:
         found = (await tx.execute(select(Message.id).where(among(tx, Message.id, [row["id"] for row in given[:1100]])))).all()
         none = (await tx.execute(select(Letter.id).where(among(tx, Letter.id, [])))).all()
     assert (len(found), none) == (1100, [])
+
+
+async def test_rows_are_chosen_by_what_columns_hold_together(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by each column alone: of two that are wanted the first half of one and the second of the other make no third."""
+    monkeypatch.setattr(kit_rows, "CHOSEN_AT_ONCE", 2)
+    given = rows(7)
+    async with database.begin() as tx:
+        await insert_rows(tx, Message, given)
+        query, columns = select(Message.topic).order_by(Message.id), (Message.organization_id, Message.topic)
+        places = [(row["organization_id"], row["topic"]) for row in given]
+        crossed = [(places[0][0], places[1][1]), (UUID(int=99), places[2][1])]
+        found = await chosen(tx, query, columns, [*places[:5], *crossed])
+        assert [row[0] for row in found] == [topic for _, topic in places[:5]]
+        assert await chosen(tx, query, columns, []) == []
+        assert await chosen(tx, query, columns, crossed) == []
 
 
 async def test_a_row_that_breaks_a_rule_breaks_all_of_them(database: Database) -> None:
