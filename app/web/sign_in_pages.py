@@ -47,7 +47,7 @@ async def send_link(request: Request, form: Form, context: Ctx, tx: Tx) -> Respo
     """Send a link, if anybody has this address. The answer is the same for every address."""
     wait = request.app.state.sign_ins.take(source_of(request.client.host if request.client else None), time.monotonic())
     if wait:
-        detail = "Too many links were asked for from here. A link that came by mail already is still good."
+        detail = "Too many links were asked for from here. Wait a few seconds, then try again. A link works for 15 minutes, once."
         raise Problem(429, detail, headers={"Retry-After": str(math.ceil(wait))})
     typed = form.text("email").strip()
     try:
