@@ -14,7 +14,7 @@ from secure.middleware import SecureASGIMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.access import endpoints as access
-from app.access import mailing
+from app.access import mailing, ways_in
 from app.access.describing import describe
 from app.access.gate import authorize
 from app.breaches import endpoints as breaches
@@ -50,7 +50,7 @@ from app.timeline import endpoints as timeline
 from app.watch.readiness import checks
 from app.watch.workers import Watcher
 from app.web import endpoints as web
-from app.web.headers import SECURITY_HEADERS, NoStore, always
+from app.web.headers import SECURITY_HEADERS, UnlessSaid, always
 
 log = structlog.get_logger(__name__)
 
@@ -105,7 +105,9 @@ class Workers:
         self._workers = [pulling.Worker(context.database, consumer) for consumer in self._consumers]
         self.readiness = Readiness(context, checks(self._consumers))
         self.watcher = Watcher(context, self.readiness, acknowledged or Acknowledged())
-        self._postman = Postman(context.database, [mailing.sign_in_letter(context), *writing.kinds(context)])
+        self._postman = Postman(
+            context.database, [mailing.sign_in_letter(context), *mailing.notices(context), *writing.kinds(context)]
+        )
         self._running = asyncio.Lock()
         self._renewed = False
         """Whether what earlier rules found was looked for; a process keeps its rules for as long as it lives."""
@@ -184,6 +186,8 @@ class Workers:
             await matching.expire(tx, self._context.keyring)
         async with self._context.database.begin() as tx:
             await looking_up.give_up(tx, self._context.keyring)
+        async with self._context.database.begin() as tx:
+            await ways_in.forget_old(tx)
         await intake_workers.erase_by_contract(self._context.database, self._context.keyring)
         await outbox.forget_handled(self._context.database, self._consumers)
         if not self._renewed:
@@ -347,7 +351,7 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
     if context is not None:
         attach(app, context)
     app.add_middleware(Edge)
-    app.add_middleware(NoStore)
+    app.add_middleware(UnlessSaid)
     secure = Secure(**SECURITY_HEADERS)
     app.add_middleware(SecureASGIMiddleware, secure=secure)
     app.front = FirstByte(Gateway(app, super(Service, app).__call__, always(secure)))

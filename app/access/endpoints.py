@@ -4,11 +4,11 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from app.access import repository, service
+from app.access import recovery, repository, service
 from app.access.gate import Caller
 from app.access.models import ApiToken
 from app.access.roles import Role
-from app.access.schemas import CreatedToken, GrantView, Me, NewAccount, NewToken, TokenView
+from app.access.schemas import CreatedToken, GrantView, Me, NewAccount, NewToken, RecoveryView, TokenView
 from app.kit.context import Ctx, Tx
 
 router = APIRouter(prefix="/v1", tags=["access"])
@@ -62,3 +62,17 @@ async def invite(body: NewAccount, caller: Caller, context: Ctx, tx: Tx) -> Gran
 async def revoke_role(account_id: UUID, role: Role, caller: Caller, context: Ctx, tx: Tx) -> None:
     """Take a role back; its sessions and tokens end at once."""
     await service.revoke_role(tx, context.keyring, caller, account_id, role)
+
+
+@router.post("/accounts/{account_id}/recovery", status_code=202)
+async def let_back_in(account_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> RecoveryView:
+    """Vouch for somebody who lost every way to sign in. They are told; after 24 hours a link lets them make a new one."""
+    account = await repository.account_of(tx, caller.organization_id, account_id)
+    return RecoveryView.model_validate(await recovery.vouch(tx, context.keyring, caller, account), from_attributes=True)
+
+
+@router.post("/members/{member_id}/recovery", status_code=202)
+async def let_member_back_in(member_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> RecoveryView:
+    """The same for a member."""
+    account = await repository.account_of_member(tx, caller.organization_id, member_id)
+    return RecoveryView.model_validate(await recovery.vouch(tx, context.keyring, caller, account), from_attributes=True)

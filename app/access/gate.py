@@ -7,7 +7,8 @@ from fastapi import Depends, Request
 
 from app.access import repository
 from app.access.policy import Rule, rule_for
-from app.access.roles import Principal, Role
+from app.access.roles import Principal, Role, Standing
+from app.access.sessions import is_fresh
 from app.kit import clock
 from app.kit.config import Settings
 from app.kit.context import Context, Ctx
@@ -18,7 +19,17 @@ IDLE_OTHERS = timedelta(minutes=15)
 LONGEST = timedelta(hours=12)
 _SEEN_EVERY = timedelta(minutes=1)
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_WHERE_TO = {Standing.SETUP: "/welcome", Standing.MAILBOX: "/recovery", Standing.FULL: "/"}
+"""The page on which somebody goes on who has come so far and no further."""
+
 _OWN_FETCH = frozenset({"same-origin", "none"})
+
+
+class ConfirmFirst(Problem):
+    """Somebody is signed in, and must show once more that it is them before they do this."""
+
+    def __init__(self) -> None:
+        super().__init__(403, "Show once more that it is you: sign in again in this browser, then retry within five minutes.")
 
 
 def cookie_name(settings: Settings) -> str:
@@ -50,9 +61,15 @@ def _refuse_unless(rule: Rule, principal: Principal | None, *, page: bool) -> No
         if page:
             raise Problem(303, headers={"Location": "/sign-in"})
         raise Problem(401, "Sign in first, or send a valid token.", headers={"WWW-Authenticate": "Bearer"})
+    if principal.standing not in rule.standings:
+        if page:
+            raise Problem(303, headers={"Location": _WHERE_TO[principal.standing]})
+        raise Problem(403, "Finish setting up how you sign in first.")
     allowed = principal.role in rule.roles and (principal.scopes is None or rule.scope in principal.scopes)
     if not allowed:
         raise Problem(403, "Your role does not allow this.")
+    if rule.fresh and principal.standing is Standing.FULL and not is_fresh(principal):
+        raise ConfirmFirst
 
 
 def refuse_foreign_origin(request: Request, settings: Settings) -> None:

@@ -21,6 +21,8 @@ from app.kit.outbox import Consumer, Message
 log = structlog.get_logger(__name__)
 
 SIGN_IN_LETTER = "access.sign_in"
+CHANGED_LETTER = "access.changed"
+RECOVERY_LETTER = "access.recovery"
 MOST_LINKS = 2
 _FRESH_FOR = timedelta(minutes=5)
 _GOOD_FOR = timedelta(hours=1)
@@ -34,6 +36,29 @@ Open this link and press the button. It works once, for 15 minutes:
 
 If you did not ask for it, you can leave this mail alone: nothing happens.
 """
+
+_CHANGED = """\
+The ways in which you sign in to Harmline were changed. To see them, sign in:
+
+{link}
+
+If this was not you, sign out on every device there, remove what is not yours, and tell your organization.
+"""
+
+_RECOVERY = """\
+Somebody, probably you, said that every way to sign in to Harmline was lost, and asked to begin anew.
+
+For 24 hours nothing happens, so that you can stop it. If it was you: after that, ask for a link on the page below and open it.
+If it was not you: sign in as always, and press "Stop it".
+
+{link}
+"""
+
+_NOTICES = {
+    CHANGED_LETTER: ("How you sign in was changed", _CHANGED, "/ways-in"),
+    RECOVERY_LETTER: ("Somebody asked to begin anew", _RECOVERY, "/ways-in"),
+}
+_NOTICE_GOOD_FOR = timedelta(days=7)
 
 _PLAIN = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[a-z0-9-]+(\.[a-z0-9-]+)+")
 
@@ -100,6 +125,26 @@ def sign_in_letter(context: Context) -> Kind:
         return mail(context, to, "Your sign-in link", _TEXT.format(link=link))
 
     return Kind(SIGN_IN_LETTER, write, _GOOD_FOR, ready=context.mailer.ready)
+
+
+async def post_notice(tx: Transaction, kind: str, organization_id: UUID, account_id: UUID, role: Role, about: str) -> None:
+    """Tell somebody by mail of a change of the ways into their account."""
+    await letters.post(tx, kind, organization_id, account_id, about, {"role": role})
+
+
+def notices(context: Context) -> list[Kind]:
+    """The letters about changes of ways in. At least once: a second one does no harm."""
+
+    def kind(name: str, subject: str, text: str, path: str) -> Kind:
+        async def write(tx: Transaction, letter: Letter) -> Send | Dropped:
+            to = await address_of(tx, context, letter.recipient, Role(letter.payload["role"]))
+            if isinstance(to, Dropped):
+                return to
+            return mail(context, to, subject, text.format(link=f"{context.settings.origin}{path}"))
+
+        return Kind(name, write, _NOTICE_GOOD_FOR, ready=context.mailer.ready)
+
+    return [kind(name, *said) for name, said in _NOTICES.items()]
 
 
 async def _post_link(tx: Transaction, account: Account, role: str, about: str) -> None:

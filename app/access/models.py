@@ -1,10 +1,10 @@
-"""Accounts, roles, one-time links, sessions and tokens. Every secret is stored as a hash, every address sealed."""
+"""Accounts, roles, ways to sign in, sessions and tokens. Every secret is stored as a hash, every address sealed."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.database import Base, PortableJson
@@ -55,17 +55,114 @@ class SignInLink(Base):
     spent_at: Mapped[datetime | None]
 
 
+class Passkey(Base):
+    """One passkey of an account: its public half. `removed_at`: no longer good."""
+
+    __tablename__ = "passkey"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), index=True)
+    credential_id: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    public_key: Mapped[bytes] = mapped_column(LargeBinary)
+    sign_count: Mapped[int] = mapped_column(BigInteger)
+    label: Mapped[str] = mapped_column(String(80))
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+    removed_at: Mapped[datetime | None]
+
+
+class Password(Base):
+    """A member's password (Argon2id) with the secret of their code app, sealed. No good before `confirmed_at`.
+
+    `last_step`: the 30 seconds whose code was used last; none is good twice.
+    """
+
+    __tablename__ = "password"
+
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), primary_key=True)
+    password_hash: Mapped[str] = mapped_column(String(200))
+    code_secret_sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    last_step: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime]
+    confirmed_at: Mapped[datetime | None]
+
+
+class KnownBrowser(Base):
+    """A browser in which somebody signed in to an account before: what others guess does not hold it up."""
+
+    __tablename__ = "known_browser"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), index=True)
+    token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    created_at: Mapped[datetime]
+
+
+class Guesses(Base):
+    """How often somebody tried to sign in with a password, since when.
+
+    `key`: what they are counted by, a keyed hash of the address that was typed, whether anybody has it or not, or the hash of
+    a known browser.
+    """
+
+    __tablename__ = "guesses"
+
+    key: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    count: Mapped[int]
+    since: Mapped[datetime] = mapped_column(index=True)
+
+
+class RecoveryCode(Base):
+    """The one code on paper with which somebody who lost every other way may begin a recovery."""
+
+    __tablename__ = "recovery_code"
+
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), primary_key=True)
+    code_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime]
+    spent_at: Mapped[datetime | None]
+
+
+class Recovery(Base):
+    """A new beginning for an account that lost its ways in: possible from `ready_at` until `ends_at`, unless somebody stops it.
+
+    `begun_by`: the account that vouched for it; None for the recovery code.
+    """
+
+    __tablename__ = "recovery"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), index=True)
+    begun_by: Mapped[UUID | None]
+    begun_at: Mapped[datetime]
+    ready_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    stopped_at: Mapped[datetime | None]
+    spent_at: Mapped[datetime | None]
+
+
+class SpentChallenge(Base):
+    """A challenge that a passkey has answered: never again. Kept until it would be too old anyway."""
+
+    __tablename__ = "spent_challenge"
+
+    challenge_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class Session(Base):
-    """One signed-in browser, in one role."""
+    """One signed-in browser, in one role. `standing`: how far it lets in; `proven_at`: when it was last shown who it is."""
 
     __tablename__ = "session"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), index=True)
     role: Mapped[str] = mapped_column(String(20))
+    standing: Mapped[str] = mapped_column(String(10))
     token_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
+    proven_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
 
 

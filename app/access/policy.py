@@ -1,9 +1,9 @@
 """The one policy table: every route, who may call it, and whose rows it may touch. What is not listed is refused."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from app.access.roles import Role
+from app.access.roles import Role, Standing
 
 
 class Reach(StrEnum):
@@ -18,11 +18,16 @@ class Reach(StrEnum):
 
 @dataclass(frozen=True)
 class Rule:
-    """One route's rule. `scope` is what a program's token must carry. No roles: everybody, signed in or not."""
+    """One route's rule. `scope` is what a program's token must carry; none: no program. No roles: everybody, signed in or not.
+
+    `standings`: how far somebody must be signed in. `fresh`: whoever is all the way in must have shown anew that it is them.
+    """
 
     roles: frozenset[Role]
     reach: Reach
     scope: str = ""
+    standings: frozenset[Standing] = frozenset({Standing.FULL})
+    fresh: bool = False
 
     @property
     def public(self) -> bool:
@@ -34,9 +39,20 @@ def _rule(reach: Reach, scope: str, *roles: Role) -> Rule:
     return Rule(frozenset(roles), reach, scope)
 
 
+def _fresh(rule: Rule) -> Rule:
+    """The same rule for what nobody may do who only found a browser open. Source: security.md E11."""
+    return replace(rule, fresh=True)
+
+
 _PUBLIC = Rule(frozenset(), Reach.NOBODY)
 _EVERY_ROLE = tuple(Role)
 _SIGNED_IN = _rule(Reach.SELF, "account", *_EVERY_ROLE)
+_LEAVE = replace(_SIGNED_IN, standings=frozenset(Standing))
+_ACCOUNT = _rule(Reach.SELF, "", *_EVERY_ROLE)
+_WAYS_IN = replace(_ACCOUNT, standings=frozenset({Standing.SETUP, Standing.FULL}), fresh=True)
+_SETTING_UP = replace(_WAYS_IN, fresh=False)
+_PASSWORD = replace(_WAYS_IN, roles=frozenset({Role.MEMBER}))
+_LOST = replace(_ACCOUNT, standings=frozenset({Standing.MAILBOX}))
 _OWN_READ = _rule(Reach.SELF, "timeline:read", Role.MEMBER)
 _OWN_WRITE = _rule(Reach.SELF, "timeline:write", Role.MEMBER)
 _INCIDENT = _rule(Reach.SELF_OR_MATTER, "timeline:read", Role.MEMBER, Role.COUNSEL)
@@ -61,11 +77,31 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("POST", "/sign-in/{token}"): _PUBLIC,
     ("POST", "/webhooks/{connection_id}/{token}"): _PUBLIC,
     ("GET", "/v1/connectors/standard/schema.json"): _PUBLIC,
-    ("POST", "/sign-out"): _SIGNED_IN,
+    ("POST", "/sign-in/passkey/options"): _PUBLIC,
+    ("POST", "/sign-in/passkey"): _PUBLIC,
+    ("POST", "/sign-in/password"): _PUBLIC,
+    ("POST", "/sign-in/role"): _ACCOUNT,
+    ("GET", "/welcome"): _SETTING_UP,
+    ("GET", "/ways-in"): _ACCOUNT,
+    ("POST", "/ways-in/passkeys/options"): _WAYS_IN,
+    ("POST", "/ways-in/passkeys"): _WAYS_IN,
+    ("POST", "/ways-in/password"): _PASSWORD,
+    ("GET", "/ways-in/password/code"): replace(_PASSWORD, fresh=False),
+    ("POST", "/ways-in/password/code"): _PASSWORD,
+    ("POST", "/ways-in/remove"): _fresh(_ACCOUNT),
+    ("POST", "/ways-in/recovery-code"): _fresh(_ACCOUNT),
+    ("POST", "/ways-in/stop"): _ACCOUNT,
+    ("GET", "/confirm"): _ACCOUNT,
+    ("POST", "/confirm/passkey/options"): _ACCOUNT,
+    ("POST", "/confirm/passkey"): _ACCOUNT,
+    ("POST", "/confirm/password"): _ACCOUNT,
+    ("GET", "/recovery"): _LOST,
+    ("POST", "/recovery"): _LOST,
+    ("POST", "/sign-out"): _LEAVE,
     ("POST", "/sign-out/everywhere"): _SIGNED_IN,
     ("GET", "/v1/me"): _SIGNED_IN,
     ("GET", "/v1/tokens"): _SIGNED_IN,
-    ("POST", "/v1/tokens"): _SIGNED_IN,
+    ("POST", "/v1/tokens"): _fresh(_SIGNED_IN),
     ("DELETE", "/v1/tokens/{token_id}"): _SIGNED_IN,
     ("GET", "/v1/me/timeline"): _OWN_READ,
     ("GET", "/v1/me/visits"): _OWN_READ,
@@ -90,26 +126,28 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("GET", "/v1/members"): _ROSTER,
     ("POST", "/v1/members/import"): _ROSTER,
     ("POST", "/v1/enrollments/import"): _ROSTER,
-    ("POST", "/v1/members/{member_id}/erasure"): _ROSTER,
+    ("POST", "/v1/members/{member_id}/erasure"): _fresh(_ROSTER),
     ("GET", "/v1/connections"): _CONNECTIONS,
-    ("POST", "/v1/connections"): _CONNECTIONS,
+    ("POST", "/v1/connections"): _fresh(_CONNECTIONS),
     ("GET", "/v1/connection-health"): _CONNECTIONS,
     ("GET", "/v1/connections/{connection_id}"): _CONNECTIONS,
-    ("PATCH", "/v1/connections/{connection_id}"): _CONNECTIONS,
-    ("POST", "/v1/connections/{connection_id}/secret"): _CONNECTIONS,
-    ("POST", "/v1/connections/{connection_id}/address"): _CONNECTIONS,
-    ("POST", "/v1/connections/{connection_id}/retire"): _CONNECTIONS,
-    ("POST", "/v1/connections/{connection_id}/pause"): _CONNECTIONS,
-    ("POST", "/v1/connections/{connection_id}/resume"): _CONNECTIONS,
-    ("POST", "/v1/connections/{connection_id}/close"): _CONNECTIONS,
+    ("PATCH", "/v1/connections/{connection_id}"): _fresh(_CONNECTIONS),
+    ("POST", "/v1/connections/{connection_id}/secret"): _fresh(_CONNECTIONS),
+    ("POST", "/v1/connections/{connection_id}/address"): _fresh(_CONNECTIONS),
+    ("POST", "/v1/connections/{connection_id}/retire"): _fresh(_CONNECTIONS),
+    ("POST", "/v1/connections/{connection_id}/pause"): _fresh(_CONNECTIONS),
+    ("POST", "/v1/connections/{connection_id}/resume"): _fresh(_CONNECTIONS),
+    ("POST", "/v1/connections/{connection_id}/close"): _fresh(_CONNECTIONS),
     ("POST", "/v1/connections/{connection_id}/poll"): _CONNECTIONS,
     ("GET", "/v1/connections/{connection_id}/disputes"): _CONNECTIONS,
-    ("POST", "/v1/connections/{connection_id}/disputes"): _CONNECTIONS,
-    ("POST", "/v1/connections/{connection_id}/disputes/{dispute_id}/withdraw"): _CONNECTIONS,
+    ("POST", "/v1/connections/{connection_id}/disputes"): _fresh(_CONNECTIONS),
+    ("POST", "/v1/connections/{connection_id}/disputes/{dispute_id}/withdraw"): _fresh(_CONNECTIONS),
     ("GET", "/v1/connectors"): _CONNECTIONS,
     ("GET", "/v1/accounts"): _ROLES,
-    ("POST", "/v1/accounts"): _ROLES,
-    ("DELETE", "/v1/accounts/{account_id}/roles/{role}"): _ROLES,
+    ("POST", "/v1/accounts"): _fresh(_ROLES),
+    ("DELETE", "/v1/accounts/{account_id}/roles/{role}"): _fresh(_ROLES),
+    ("POST", "/v1/accounts/{account_id}/recovery"): _fresh(_ROLES),
+    ("POST", "/v1/members/{member_id}/recovery"): _fresh(_rule(Reach.ORGANIZATION, "roles:write", Role.ADMIN)),
     ("GET", "/v1/holds"): _rule(Reach.MATTER, "holds:write", Role.COUNSEL),
     ("POST", "/v1/holds"): _rule(Reach.MATTER, "holds:write", Role.COUNSEL),
     ("DELETE", "/v1/holds/{hold_id}"): _rule(Reach.MATTER, "holds:write", Role.COUNSEL),
@@ -130,12 +168,13 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("POST", "/queues/receipts/{receipt_id}"): _QUEUES_WRITE,
     ("POST", "/queues/not-found/{event_id}"): _QUEUES_WRITE,
     ("GET", "/admin"): _CONNECTIONS,
-    ("POST", "/admin/connections"): _CONNECTIONS,
+    ("POST", "/admin/connections"): _fresh(_CONNECTIONS),
     ("GET", "/admin/connections/new"): _CONNECTIONS,
     ("GET", "/admin/connections/{connection_id}"): _CONNECTIONS,
-    ("POST", "/admin/connections/{connection_id}"): _CONNECTIONS,
+    ("POST", "/admin/connections/{connection_id}"): _fresh(_CONNECTIONS),
     ("GET", "/admin/connections/{connection_id}/remove"): _CONNECTIONS,
-    ("POST", "/admin/people"): _rule(Reach.ORGANIZATION, "roles:write", Role.ADMIN),
+    ("POST", "/admin/people"): _fresh(_rule(Reach.ORGANIZATION, "roles:write", Role.ADMIN)),
+    ("POST", "/admin/recovery"): _fresh(_rule(Reach.ORGANIZATION, "roles:write", Role.ADMIN)),
     ("POST", "/admin/roster"): _ROSTER,
     ("GET", "/ledger"): _LEDGER,
 }
@@ -151,4 +190,4 @@ def rule_for(method: str, path: str) -> Rule | None:
 
 def scopes_of(role: Role) -> frozenset[str]:
     """Every scope that a token of this role may carry."""
-    return frozenset(rule.scope for rule in POLICY.values() if role in rule.roles)
+    return frozenset(rule.scope for rule in POLICY.values() if role in rule.roles and rule.scope)

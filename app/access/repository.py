@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.access.models import Account, ApiToken, HeldDomain, RoleGrant, Session, SignInLink
-from app.access.roles import Principal, Role
+from app.access.roles import Principal, Role, Standing
 from app.kit.crypto import token_hash
 from app.kit.database import Transaction
 from app.kit.rows import among
@@ -26,6 +26,8 @@ def _principal(account: Account, row: Session | ApiToken) -> Principal:
         member_id=account.member_id if row.role == Role.MEMBER else None,
         session_id=row.id if isinstance(row, Session) else None,
         scopes=frozenset(map(str, row.scopes)) if isinstance(row, ApiToken) else None,
+        standing=Standing(row.standing) if isinstance(row, Session) else Standing.FULL,
+        proven_at=row.proven_at if isinstance(row, Session) else None,
     )
 
 
@@ -75,17 +77,36 @@ async def token_used(tx: Transaction, token_id: UUID, now: datetime) -> None:
     await tx.execute(update(ApiToken).where(ApiToken.id == token_id).values(last_used_at=now))
 
 
+async def renew_session(tx: Transaction, session_id: UUID, new_hash: bytes, now: datetime, standing: Standing) -> None:
+    """Give a session another secret: its person has just shown that it is them."""
+    values = {"token_hash": new_hash, "proven_at": now, "standing": standing}
+    await tx.execute(update(Session).where(Session.id == session_id, Session.ended_at.is_(None)).values(**values))
+
+
+async def is_open(tx: Transaction, session_id: UUID) -> bool:
+    """Whether a session has not ended."""
+    query = select(Session.id).where(Session.id == session_id, Session.ended_at.is_(None))
+    return (await tx.execute(query)).first() is not None
+
+
 async def end_session(tx: Transaction, session_id: UUID, now: datetime) -> None:
     """Close one session."""
     await tx.execute(update(Session).where(Session.id == session_id).values(ended_at=now))
 
 
-async def end_sessions(tx: Transaction, account_id: UUID, now: datetime, *, role: Role | None = None) -> int:
-    """Close every session of an account, in one role or in all, and spend the links that wait for it; how many were open."""
+async def end_sessions(
+    tx: Transaction, account_id: UUID, now: datetime, *, role: Role | None = None, but: UUID | None = None
+) -> int:
+    """Close every session of an account, in one role or in all, and spend the links that wait for it; how many were open.
+
+    `but`: the session that stays.
+    """
     unspent = update(SignInLink).where(SignInLink.account_id == account_id, SignInLink.spent_at.is_(None))
     still_open = update(Session).where(Session.account_id == account_id, Session.ended_at.is_(None))
     if role is not None:
         unspent, still_open = unspent.where(SignInLink.role == role), still_open.where(Session.role == role)
+    if but is not None:
+        still_open = still_open.where(Session.id != but)
     await tx.execute(unspent.values(spent_at=now))
     ended: int = (await tx.execute(still_open.values(ended_at=now))).rowcount  # type: ignore[attr-defined]
     return ended
@@ -153,6 +174,12 @@ async def live_grant(tx: Transaction, account_id: UUID, role: Role) -> RoleGrant
     """The grant by which an account has a role now."""
     query = select(RoleGrant).where(RoleGrant.account_id == account_id, RoleGrant.role == role, RoleGrant.revoked_at.is_(None))
     return (await tx.execute(query.limit(1))).scalar_one_or_none()
+
+
+async def live_roles(tx: Transaction, account_id: UUID) -> frozenset[str]:
+    """The roles that an account has now."""
+    query = select(RoleGrant.role).where(RoleGrant.account_id == account_id, RoleGrant.revoked_at.is_(None))
+    return frozenset((await tx.execute(query)).scalars())
 
 
 async def holders(tx: Transaction, organization_id: UUID, role: Role) -> frozenset[UUID]:

@@ -88,3 +88,11 @@ class GrantView(BaseModel):
     role: Role
     granted_by: UUID | None
     granted_at: datetime
+
+
+class RecoveryView(BaseModel):
+    """A new beginning that waits for its day: possible from `ready_at` until `ends_at`."""
+
+    account_id: UUID
+    ready_at: datetime
+    ends_at: datetime

@@ -1,4 +1,4 @@
-"""Use cases of access: accounts and roles, one-time links, sessions, tokens."""
+"""Use cases of access: accounts and roles, one-time links, programs' tokens."""
 
 import secrets
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from app.access import repository
-from app.access.models import Account, ApiToken, HeldDomain, RoleGrant, Session, SignInLink
+from app.access.models import Account, ApiToken, HeldDomain, RoleGrant, SignInLink
 from app.access.policy import scopes_of
 from app.access.roles import Principal, Role
 from app.kit import clock
@@ -30,6 +30,11 @@ def normal_email(email: str) -> str:
     return email.strip().lower()
 
 
+def email_index(keyring: Keyring, email: str) -> bytes:
+    """The blind index of an address, over all organizations: 32 bytes."""
+    return keyring.system_index(_EMAIL_FIELD, normal_email(email))
+
+
 async def create_account(
     tx: Transaction, keyring: Keyring, organization_id: UUID, email: str | None, member_id: UUID | None = None
 ) -> Account:
@@ -46,7 +51,7 @@ async def set_email(tx: Transaction, keyring: Keyring, account: Account, email: 
         account.email_index = account.email_sealed = None
     else:
         where = ("account", "email_sealed", account.id)
-        account.email_index = keyring.system_index(_EMAIL_FIELD, normal_email(email))
+        account.email_index = email_index(keyring, email)
         account.email_sealed = await keyring.seal(tx, account.organization_id, Lane.FACTUAL, email.strip(), *where)
     await tx.flush()
 
@@ -78,7 +83,7 @@ async def invite(tx: Transaction, context: Context, caller: Principal, email: st
     """Give the person behind an address a role and send a one-time link. Raises a 403 Problem."""
     if not may_grant(caller.role, role):
         raise Problem(403, "Counsel is granted by counsel, other roles by an admin, members by the roster.")
-    index = context.keyring.system_index(_EMAIL_FIELD, normal_email(email))
+    index = email_index(context.keyring, email)
     account = await repository.account_by_email(tx, caller.organization_id, index)
     if account is None:
         account = await create_account(tx, context.keyring, caller.organization_id, email)
@@ -123,48 +128,8 @@ async def create_link(tx: Transaction, account_id: UUID, role: Role, lifetime: t
 
 async def request_link(tx: Transaction, keyring: Keyring, email: str) -> None:
     """Ask for a link by mail. The same work whether anybody has this address or not."""
-    index = keyring.system_index(_EMAIL_FIELD, normal_email(email))
+    index = email_index(keyring, email)
     await publish(tx, SIGN_IN_REQUESTED, UUID(int=0), email_index=index.hex())
-
-
-async def spend_link(tx: Transaction, keyring: Keyring, token: str) -> tuple[str, Role] | None:
-    """Spend a link and open a session: the cookie's value and the role; None when the link is no longer good."""
-    link = await repository.spend_link(tx, token, clock.now())
-    account = await tx.get_one(Account, link.account_id) if link else None
-    if link is None or account is None or account.disabled_at is not None:
-        return None
-    role = Role(link.role)
-    if await repository.live_grant(tx, account.id, role) is None:
-        return None
-    cookie = secrets.token_urlsafe(32)
-    now = clock.now()
-    tx.add(Session(account_id=account.id, role=role, token_hash=token_hash(cookie), created_at=now, last_seen_at=now))
-    await append(
-        tx,
-        keyring,
-        account.organization_id,
-        Act.SIGN_IN,
-        facts={"role": role},
-        actor=Actor(account.id, role),
-        member_id=account.member_id,
-        account=account.id,
-    )
-    return cookie, role
-
-
-async def sign_out_everywhere(tx: Transaction, keyring: Keyring, caller: Principal) -> None:
-    """End every session of the caller's account, and every link that would open one. Programs' tokens stay."""
-    ended = await repository.end_sessions(tx, caller.account_id, clock.now())
-    await append(
-        tx,
-        keyring,
-        caller.organization_id,
-        Act.SIGN_IN,
-        facts={"ended": "every session", "sessions": ended},
-        actor=caller.actor,
-        member_id=caller.member_id,
-        account=caller.account_id,
-    )
 
 
 async def create_token(

@@ -100,6 +100,7 @@ def _settings(folder: Path, port: int) -> Settings:
         base_url=HttpUrl(f"http://localhost:{port}"),
         smtp_url=None,
         port=port,
+        unsafe_links=True,
     )
 
 

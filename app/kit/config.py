@@ -71,6 +71,10 @@ class Settings(Limits):
         default=False,
         description="start over a PostgreSQL that does not flush what it commits: for tests and demonstrations only",
     )
+    unsafe_links: bool = Field(
+        default=False,
+        description="a link by mail signs in all the way, without passkey or password: for demonstrations on localhost only",
+    )
     worker_interval: Annotated[float, Field(gt=0, le=60)] = 0.25
 
     @field_validator("trusted_proxies")
@@ -99,6 +103,12 @@ class Settings(Limits):
         if not value.startswith(("sqlite+aiosqlite://", "postgresql+asyncpg://")):
             raise ValueError("HARMLINE_DATABASE_URL must begin with sqlite:// or postgresql://")
         return value
+
+    @model_validator(mode="after")
+    def _links_only_at_home(self) -> "Settings":
+        if self.unsafe_links and self.base_url.host not in ("localhost", "127.0.0.1"):
+            raise ValueError("HARMLINE_UNSAFE_LINKS is for demonstrations on localhost: leave it out, and sign in with passkeys")
+        return self
 
     @model_validator(mode="after")
     def _alarms_can_be_sent(self) -> "Settings":

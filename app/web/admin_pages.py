@@ -8,18 +8,20 @@ from fastapi import Form as FormField
 from fastapi.responses import RedirectResponse
 from pydantic import TypeAdapter, ValidationError
 
+from app.access import recovery
 from app.access import repository as access
 from app.access import service as access_service
 from app.access.gate import Caller
+from app.access.models import Account
 from app.access.roles import Principal, Role
 from app.access.schemas import Email
 from app.intake.health import health_of
-from app.kit.context import Ctx, Tx
+from app.kit.context import Context, Ctx, Tx
 from app.kit.database import Transaction
 from app.kit.errors import Problem
 from app.members.endpoints import csv_text
 from app.members.roster import ROSTER_COLUMNS, parsed, read_roster
-from app.members.service import import_roster
+from app.members.service import find_member, import_roster
 from app.notices.service import open_alarms
 from app.web.connection_words import STATES
 from app.web.forms import Draft, Form, Posted
@@ -32,14 +34,18 @@ router = APIRouter()
 GRANTED_HERE = tuple(role for role in Role if access_service.may_grant(Role.ADMIN, role))
 _EMAIL: TypeAdapter[str] = TypeAdapter(Email)
 _PERSON_FIELDS = ("email", "role")
-_HELP = {"email": "Write the e-mail address as name@example.org.", "role": "Choose a role."}
+_HELP = {
+    "email": "Write the e-mail address as name@example.org.",
+    "role": "Choose a role.",
+    "who": "Nobody is known by this. Write a member's number as it stands in the roster, or the address of anybody else.",
+}
 
 
 async def _show(
     request: Request, tx: Transaction, caller: Principal, status: int = 200, draft: Draft | None = None, **shown: Any
 ) -> Response:
     """The page with what is there now. `shown`: the report of an import, or what was wrong with it."""
-    values: Mapping[str, Any] = {"report": None, "problem": None} | shown
+    values: Mapping[str, Any] = {"report": None, "problem": None, "begun": None} | shown
     return page(
         request,
         "admin.html",
@@ -98,6 +104,26 @@ async def people(request: Request, form: Form, caller: Caller, context: Ctx, tx:
         return await _show(request, tx, caller, 422, _with_errors(draft, errors))
     await access_service.invite(tx, context, caller, draft.values["email"], Role(draft.values["role"]))
     return RedirectResponse("/admin#people", 303)
+
+
+@router.post("/admin/recovery")
+async def let_back_in(request: Request, form: Form, caller: Caller, context: Ctx, tx: Tx) -> Response:
+    """Vouch for somebody who lost every way to sign in, a member by number or anybody else by address."""
+    draft = _draft(form, ("who",))
+    try:
+        begun = await recovery.vouch(tx, context.keyring, caller, await _account(tx, context, caller, draft.values["who"]))
+    except Problem as problem:
+        said = _HELP["who"] if problem.status == 404 else str(problem.detail)
+        return await _show(request, tx, caller, 422, Draft(draft.values, {"who": said}))
+    return await _show(request, tx, caller, draft=Draft(), begun=begun)
+
+
+async def _account(tx: Transaction, context: Context, caller: Principal, who: str) -> Account | None:
+    if "@" in who:
+        index = access_service.email_index(context.keyring, who)
+        return await access.account_by_email(tx, caller.organization_id, index)
+    member = await find_member(tx, context.keyring, caller.organization_id, who) if who else None
+    return None if member is None else await access.account_of_member(tx, caller.organization_id, member.id)
 
 
 def _draft(form: Posted, names: tuple[str, ...]) -> Draft:

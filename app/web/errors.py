@@ -10,8 +10,12 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from app.access.gate import ConfirmFirst, require_principal
+from app.kit.context import Context
 from app.kit.errors import STORE_AWAY, Problem, ProblemBody, not_found, problem_response
+from app.web.forms import read_form
 from app.web.templating import page
+from app.web.ways_in_pages import confirm_page
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]
 
@@ -44,11 +48,26 @@ def _wrapped(inner: Handler) -> Handler:
     async def handle(request: Request, error: Exception) -> Response:
         if not is_page(request.url.path):
             return await inner(request, error)
+        if isinstance(error, ConfirmFirst):
+            return await _confirm_first(request, error)
         if isinstance(error, RequestValidationError) and any(e["loc"][0] == "path" for e in error.errors()):
             return error_page(request, problem_response(not_found()))
         return error_page(request, await inner(request, error))
 
     return handle
+
+
+async def _confirm_first(request: Request, error: ConfirmFirst) -> Response:
+    """Ask whoever is signed in to show that it is them, and keep what they typed: it is sent once more afterwards."""
+    context: Context = request.app.state.context
+    caller = require_principal(request)
+    try:
+        posted = await read_form(request)
+    except Problem:
+        return error_page(request, problem_response(error))
+    fields = [(name, value) for name in posted.names() for value in posted.all(name)]
+    async with context.database.begin(read_only=True) as tx:
+        return await confirm_page(request, tx, caller, status=403, then=request.url.path, again=fields)
 
 
 def error_page(request: Request, answer: Response) -> Response:

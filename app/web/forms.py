@@ -1,5 +1,6 @@
 """What people type into forms: read within bounds, checked by the same models as the API, told back in plain words."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -70,15 +71,32 @@ class Draft:
     errors: Mapping[str, str] = field(default_factory=dict)
 
 
-async def read_form(request: Request) -> Posted:
-    """The posted fields. Raises a 413, 415 or 422 Problem."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
+async def _body(request: Request, media_type: str) -> bytes:
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != media_type:
         raise Problem(415, "This page takes what its own form sends. Open the page again and retry.")
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > LARGEST_FORM:
             raise Problem(413, "That is more than this form takes. Write less and retry.")
+    return bytes(body)
+
+
+async def read_json(request: Request) -> dict[str, Any]:
+    """What a script of ours sent: a JSON object. Raises a 413, 415 or 422 Problem."""
+    body = await _body(request, "application/json")
+    try:
+        sent = json.loads(body)
+    except (ValueError, RecursionError):
+        sent = None
+    if not isinstance(sent, dict):
+        raise Problem(422, "This cannot be read. Open the page again and retry.")
+    return sent
+
+
+async def read_form(request: Request) -> Posted:
+    """The posted fields. Raises a 413, 415 or 422 Problem."""
+    body = await _body(request, FORM_TYPE)
     try:
         pairs = parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=MOST_FIELDS, errors="strict")
     except ValueError:
@@ -87,6 +105,7 @@ async def read_form(request: Request) -> Posted:
 
 
 Form = Annotated[Posted, Depends(read_form)]
+SentJson = Annotated[dict[str, Any], Depends(read_json)]
 
 
 def plain_amount(text: str) -> str:

@@ -1,9 +1,8 @@
-"""The headers that every answer carries, and the rule that nobody keeps a copy of a page."""
+"""The headers that every answer carries: nothing runs that is not ours, and nobody keeps a copy of a page."""
 
 from typing import Any
 
 from secure import (
-    ContentSecurityPolicy,
     CrossOriginOpenerPolicy,
     CrossOriginResourcePolicy,
     CustomHeader,
@@ -23,11 +22,13 @@ CONTENT_SECURITY_POLICY = (
 )
 """No script at all, nothing inline, nothing from elsewhere. Source: security.md K2."""
 
+WITH_SCRIPT = CONTENT_SECURITY_POLICY + "; script-src 'self'; connect-src 'self'"
+"""The same for the few pages that speak with a passkey: our own script files, which speak with us alone."""
+
 _SWITCHED_OFF = ("camera", "microphone", "geolocation", "payment", "usb", "display-capture", "browsing-topics")
 _TWO_YEARS = 63_072_000
 
 SECURITY_HEADERS: dict[str, Any] = {
-    "csp": ContentSecurityPolicy().set(CONTENT_SECURITY_POLICY),
     "referrer": ReferrerPolicy().no_referrer(),
     "xcto": XContentTypeOptions().nosniff(),
     "xfo": XFrameOptions().deny(),
@@ -37,18 +38,19 @@ SECURITY_HEADERS: dict[str, Any] = {
     "permissions": PermissionsPolicy().set(", ".join(f"{name}=()" for name in _SWITCHED_OFF)),
     "custom": [CustomHeader("X-Robots-Tag", "noindex, nofollow")],
 }
-"""What `secure.Secure` is made with. Cache-Control is not among them: `NoStore` leaves alone what says its own."""
+"""What `secure.Secure` is made with. What an answer may say in its own way is in `UNLESS_SAID`."""
 
-NO_STORE = "no-store"
+UNLESS_SAID = {"Content-Security-Policy": CONTENT_SECURITY_POLICY, "Cache-Control": "no-store"}
+"""The headers of every answer that does not say its own: no script, and nobody keeps a copy."""
 
 
 def always(secure: Secure) -> list[tuple[bytes, bytes]]:
     """The headers of every answer that nobody may keep, as ASGI writes them."""
-    return [(name.lower().encode(), value.encode()) for name, value in {**secure.headers, "Cache-Control": NO_STORE}.items()]
+    return [(name.lower().encode(), value.encode()) for name, value in {**secure.headers, **UNLESS_SAID}.items()]
 
 
-class NoStore:
-    """ASGI middleware: an answer that does not say how it may be cached may not be kept by anybody."""
+class UnlessSaid:
+    """ASGI middleware: an answer that does not say its own gets `UNLESS_SAID`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -58,7 +60,9 @@ class NoStore:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).setdefault("Cache-Control", NO_STORE)
+                headers = MutableHeaders(scope=message)
+                for name, value in UNLESS_SAID.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         await self._app(scope, receive, guarded)

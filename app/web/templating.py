@@ -10,10 +10,11 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from app.access.roles import Principal
+from app.access.roles import Principal, Standing
 from app.web import labels
 from app.web.assets import asset_url
 from app.web.dates import plain_day, plain_interval, plain_moment, plain_month
+from app.web.headers import WITH_SCRIPT
 
 _INVISIBLE = re.compile("[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
@@ -60,7 +61,17 @@ _TEMPLATES = _environment()
 
 
 def page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
-    """One page as an answer. `me` in the template is who asks, None for somebody who has not signed in."""
-    me: Principal | None = getattr(request.state, "principal", None)
-    text = _TEMPLATES.get_template(template).render(me=me, here=request.url.path, **values)
+    """One page as an answer. `me` in the template is who asks, None for somebody who has not signed in all the way."""
+    who: Principal | None = getattr(request.state, "principal", None)
+    me = who if who is not None and who.standing is Standing.FULL else None
+    text = _TEMPLATES.get_template(template).render(
+        me=me, halfway=who is not None and me is None, here=request.url.path, **values
+    )
     return HTMLResponse(text, status_code=status)
+
+
+def scripted_page(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+    """A page that speaks with a passkey: the only ones on which a script of ours may run."""
+    answer = page(request, template, status, **values)
+    answer.headers["Content-Security-Policy"] = WITH_SCRIPT
+    return answer

@@ -55,6 +55,26 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("POST", "/sign-in/{token}"): Example(303, fresh=("token",)),
     ("POST", "/webhooks/{connection_id}/{token}"): Example(202, {SIGNED: True}),
     ("GET", "/v1/connectors/standard/schema.json"): Example(),
+    ("POST", "/sign-in/passkey/options"): Example(),
+    ("POST", "/sign-in/passkey"): Example(401, {"json": {"id": "none"}}),
+    ("POST", "/sign-in/password"): Example(401, {"data": {"member-email": "avery@example.org", "password": "x", "code": "1"}}),
+    ("POST", "/sign-in/role"): Example(422, {"data": {"role": "none of mine"}}),
+    ("GET", "/welcome"): Example(303),
+    ("GET", "/ways-in"): Example(),
+    ("POST", "/ways-in/passkeys/options"): Example(),
+    ("POST", "/ways-in/passkeys"): Example(422, {"json": {"id": "none"}}),
+    ("POST", "/ways-in/password"): Example(422, {"data": {"password": "short"}}),
+    ("GET", "/ways-in/password/code"): Example(303),
+    ("POST", "/ways-in/password/code"): Example(303, {"data": {"code": "123456"}}),
+    ("POST", "/ways-in/remove"): Example(409, {"data": {"which": "password"}}),
+    ("POST", "/ways-in/recovery-code"): Example(200, {"data": {}}),
+    ("POST", "/ways-in/stop"): Example(303),
+    ("GET", "/confirm"): Example(),
+    ("POST", "/confirm/passkey/options"): Example(),
+    ("POST", "/confirm/passkey"): Example(401, {"json": {"id": "none"}}),
+    ("POST", "/confirm/password"): Example(401, {"data": {"password": "x", "code": "1", "then": "/ways-in"}}),
+    ("GET", "/recovery"): Example(),
+    ("POST", "/recovery"): Example(422, {"data": {"code": "none of mine"}}),
     ("POST", "/sign-out"): Example(303),
     ("POST", "/sign-out/everywhere"): Example(303),
     ("GET", "/v1/me"): Example(),
@@ -118,6 +138,10 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("DELETE", "/v1/accounts/{account_id}/roles/{role}"): Example(
         204, fresh=("account_id",), foreign={Role.ADMIN: ("other_organization",), Role.COUNSEL: ("other_organization",)}
     ),
+    ("POST", "/v1/accounts/{account_id}/recovery"): Example(
+        202, fresh=("account_id",), foreign={Role.ADMIN: ("other_organization",), Role.COUNSEL: ("other_organization",)}
+    ),
+    ("POST", "/v1/members/{member_id}/recovery"): Example(202, fresh=("member_id",), foreign=ADMINS),
     ("GET", "/v1/holds"): Example(),
     ("POST", "/v1/holds"): Example(201, {"json": {"member_id": "{member_id}", "reason": "A claim is coming."}}, foreign=MATTER),
     ("DELETE", "/v1/holds/{hold_id}"): Example(204, fresh=("hold_id",), foreign=MATTER),
@@ -154,6 +178,7 @@ EXAMPLES: dict[tuple[str, str], Example] = {
         200, {"data": {"connector": "standard", "title": "Another Monitor", "sender": "provider"}}
     ),
     ("POST", "/admin/people"): Example(303, {"data": {"email": "new@example.org", "role": "staff"}}),
+    ("POST", "/admin/recovery"): Example(200, {"data": {"who": "M-2"}}),
     ("POST", "/admin/roster"): Example(200, {**upload(ROSTER_CSV), "data": {"todo": "import"}}),
     ("GET", "/ledger"): Example(),
 }

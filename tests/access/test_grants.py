@@ -94,7 +94,7 @@ async def test_the_first_counsel_is_set_up_once(world: World) -> None:
         token = await access.first_counsel(tx, keyring, fresh.id, "first@example.org")
     async with world.browser() as browser:
         assert (await browser.post(f"/sign-in/{token}")).status_code == 303
-        assert (await browser.get("/v1/me")).json()["role"] == "counsel"
+        assert (await browser.get("/welcome")).status_code == 200
     for organization_id in (fresh.id, world.union.id):
         async with world.context.database.begin() as tx:
             with pytest.raises(Problem) as refused:

@@ -15,7 +15,7 @@ from app.access import service as access
 from app.access.gate import cookie_name
 from app.access.policy import POLICY, Rule, scopes_of
 from app.access.repository import end_access
-from app.access.roles import Role
+from app.access.roles import Role, Standing
 from app.kit import clock
 from connectors.standard.sandbox import sign
 from tests.access.examples import EXAMPLES, SIGNED, Example, filled, ids_for
@@ -48,6 +48,12 @@ async def browsers(scene: Scene) -> AsyncIterator[dict[Role, httpx.AsyncClient]]
         yield {role: await stack.enter_async_context(await scene.world.sign_in(role)) for role in Role}
 
 
+async def in_standing(scene: Scene, role: Role, standing: Standing) -> httpx.AsyncClient:
+    """A browser of somebody who has come so far."""
+    cookie = await scene.world.session(role, standing=standing)
+    return scene.world.browser({cookie_name(scene.world.context.settings): cookie})
+
+
 def bearer(secret: str) -> dict[str, str]:
     return {"authorization": f"Bearer {secret}"}
 
@@ -75,7 +81,9 @@ async def test_who_may_gets_through(scene: Scene, role: Role) -> None:
         if role not in rule.roles:
             continue
         example = EXAMPLES[route]
-        async with await scene.world.sign_in(role) as browser:
+        async with await in_standing(
+            scene, role, Standing.FULL if Standing.FULL in rule.standings else min(rule.standings)
+        ) as browser:
             ids = await ids_for(scene, role, example.fresh)
             answer = await send(browser, route, example, ids)
             assert answer.status_code == example.own, (route, answer.text)
@@ -137,6 +145,41 @@ async def test_counsel_without_a_matter_sees_nobody(scene: Scene) -> None:
                 answer = await send(browser, route, EXAMPLES[route], await ids_for(scene, Role.COUNSEL, ()))
                 assert answer.status_code == 404, route
         assert (await browser.get("/v1/matters")).json() == []
+
+
+GO_ON = {Standing.SETUP: "/welcome", Standing.MAILBOX: "/recovery", Standing.FULL: "/"}
+
+
+@pytest.mark.parametrize("standing", list(Standing))
+async def test_who_is_not_signed_in_all_the_way_gets_no_further_and_nothing_happens(scene: Scene, standing: Standing) -> None:
+    for role in Role:
+        async with await in_standing(scene, role, standing) as browser:
+            ids = await ids_for(scene, role, ())
+            before = await scene.digest()
+            for route, rule in PROTECTED:
+                if role not in rule.roles or standing in rule.standings:
+                    continue
+                answer = await send(browser, route, EXAMPLES[route], ids)
+                if is_page(route[1]):
+                    assert (answer.status_code, answer.headers["location"]) == (303, GO_ON[standing]), (route, role)
+                else:
+                    assert answer.status_code == 403, (route, role)
+            assert await scene.digest() == before
+
+
+async def test_what_matters_asks_anew_after_five_minutes_and_nothing_happens(scene: Scene) -> None:
+    for role in Role:
+        clock.set_to(NOW)
+        ids = await ids_for(scene, role, ())
+        async with await scene.world.sign_in(role) as browser:
+            before = await scene.digest()
+            clock.set_to(NOW + timedelta(minutes=5, seconds=1))
+            for route, rule in PROTECTED:
+                if role in rule.roles and rule.fresh and Standing.FULL in rule.standings:
+                    answer = await send(browser, route, EXAMPLES[route], ids)
+                    assert answer.status_code == 403, (route, role)
+                    assert "that it is you" in answer.text
+            assert await scene.digest() == before
 
 
 async def callers_who_are_nobody(scene: Scene) -> dict[str, tuple[dict[str, str], dict[str, str]]]:

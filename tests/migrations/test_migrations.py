@@ -21,6 +21,7 @@ from app.notices.models import Alarm, ConsentRequest
 from app.operations import accounts
 from app.statistics.models import StatisticsRelease
 from app.tables import metadata
+from tests.access.entering import first_passkey, first_password, sign, type_in
 from tests.support.rows import counts
 from tests.support.world import NOW, World, alert
 
@@ -45,6 +46,7 @@ async def fill(world: World) -> None:
         assert (await browser.post("/v1/tokens", json=token)).status_code == 201
     async with await world.sign_in(Role.COUNSEL) as counsel:
         assert (await counsel.post("/v1/holds", json={"reason": "r"})).status_code == 201
+    await fill_ways_in(world)
     await world.workers.drain()
     async with world.context.database.begin() as tx:
         row = {"organization_id": world.union.id, "number": 1, "as_of": NOW, "body": {}, "published_at": NOW}
@@ -64,6 +66,18 @@ async def fill(world: World) -> None:
         asked = {"member_id": world.union.members["M-1"], "connection_id": own["connection_id"], "asked_at": NOW}
         await tx.execute(insert(ConsentRequest).values(organization_id=world.union.id, **asked))
         await tx.execute(insert(Alarm).values(**own, kind="silent", opened_at=NOW, last_seen_at=NOW))
+
+
+async def fill_ways_in(world: World) -> None:
+    """A passkey, a password, a wrong guess, a recovery code, and a recovery of somebody."""
+    await first_password(world)
+    key = await first_passkey(world, "M-2")
+    async with world.browser() as browser:
+        await sign(browser, key)
+        assert (await browser.post("/ways-in/recovery-code", data={})).status_code == 200
+        await type_in(browser, "nobody@example.org", "wrong", "000000")
+    async with await world.sign_in(Role.ADMIN) as admin:
+        assert (await admin.post(f"/v1/members/{world.union.members['M-2']}/recovery")).status_code == 202
 
 
 async def tables(database: Database) -> set[str]:

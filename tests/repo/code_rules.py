@@ -25,6 +25,9 @@ TRANSACTIONS_AT = (
     "app/intake/rounds.py",
     "app/intake/following.py",
     "app/intake/asker.py",
+    "app/web/errors.py",
+    "app/web/sign_in_pages.py",
+    "app/web/ways_in_pages.py",
 )  # and the edge modules of every room:
 EDGE_MODULES = ("endpoints.py", "workers.py")
 NOT_FOR_CONNECTORS = (

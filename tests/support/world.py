@@ -17,9 +17,11 @@ from sqlalchemy import update
 from starlette.routing import BaseRoute
 
 from app.access import service as access
+from app.access import sessions
 from app.access.gate import cookie_name
+from app.access.models import Account
 from app.access.repository import account_of_member
-from app.access.roles import Role
+from app.access.roles import Role, Standing
 from app.breaches import service as breaches
 from app.connections import service as connections
 from app.connections.service import Created
@@ -73,15 +75,17 @@ class World:
         return await self.client.post(path, content=change.get("send", raw), headers=headers)
 
     async def sign_in(self, role: Role, who: str = "", tenant: Tenant | None = None) -> httpx.AsyncClient:
-        """A client signed in by a one-time link, as a browser of its own; `who` is a member's external id."""
-        tenant = tenant or self.union
-        account = tenant.accounts[who or role]
+        """A client signed in all the way, as a browser of its own; `who` is a member's external id."""
+        cookie = await self.session(role, who, tenant)
+        return self.browser({cookie_name(self.context.settings): cookie})
+
+    async def session(self, role: Role, who: str = "", tenant: Tenant | None = None, standing: Standing = Standing.FULL) -> str:
+        """The cookie of a session just opened; how people come to one is what tests/access/test_ways_in.py is about."""
+        account_id = (tenant or self.union).accounts[who or role]
         async with self.context.database.begin() as tx:
-            token = await access.create_link(tx, account, role)
-            spent = await access.spend_link(tx, self.context.keyring, token)
-        assert spent is not None
-        cookies = {cookie_name(self.context.settings): spent[0]}
-        return self.browser(cookies)
+            account = await tx.get_one(Account, account_id)
+            opened = await sessions.open_session(tx, self.context.keyring, account, role, "test", standing)
+        return opened.cookie
 
     def browser(self, cookies: dict[str, str] | None = None) -> httpx.AsyncClient:
         """A browser of its own that sends what browsers send with forms of the same site."""

@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, async_playwright
 
-from app.access import service as access
+from app.access.gate import cookie_name
 from app.access.roles import Role
 from tests.repo.tree import ROOT
 from tests.support.world import World
@@ -42,18 +42,23 @@ class Site:
     trouble: list[str] = field(default_factory=list)
 
     async def signed_in(self, role: Role, who: str = "", **options: Any) -> Page:
-        """A page of a new browser context, signed in by opening a link and pressing the button."""
-        account = self.world.union.accounts[who or role]
-        async with self.world.context.database.begin() as tx:
-            token = await access.create_link(tx, account, role)
+        """A page of a new browser context, signed in all the way, on the role's first page."""
+        page = await self.opened(**options)
+        cookie = await self.world.session(role, who)
+        name = cookie_name(self.world.context.settings)
+        await page.context.add_cookies(
+            [{"name": name, "value": cookie, "url": self.address, "httpOnly": True, "sameSite": "Lax"}]
+        )
+        await page.goto("/")
+        return page
+
+    async def opened(self, **options: Any) -> Page:
+        """A page of a new browser context, nobody signed in, nothing opened yet."""
         context: BrowserContext = await self.browser.new_context(base_url=self.address, **({"viewport": PHONE} | options))
         page = await context.new_page()
         page.on("dialog", self._on_dialog)
         page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.trouble.append(f"error: {error}"))
-        await page.goto(f"/sign-in/{token}")
-        await page.get_by_role("button", name="Sign in").click()
-        await page.wait_for_url(lambda url: "/sign-in/" not in url)
         return page
 
     async def _on_dialog(self, dialog: Dialog) -> None:
