@@ -13,10 +13,11 @@ from app.linkage import models as linkage
 from app.members import models as members
 from app.notices import models as notices
 from app.statistics import models as statistics
+from app.timeline import models as timeline
 
 ROOMS = (
     *(keyring, outbox, letters, ledger, access, members, breaches, connections),
-    *(intake, incidents, linkage, damages, notices, statistics),
+    *(intake, incidents, linkage, damages, timeline, notices, statistics),
 )
 
 metadata = Base.metadata

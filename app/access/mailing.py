@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 SIGN_IN_LETTER = "access.sign_in"
 CHANGED_LETTER = "access.changed"
 RECOVERY_LETTER = "access.recovery"
+BREAK_GLASS_LETTER = "access.break_glass"
 MOST_LINKS = 2
 _FRESH_FOR = timedelta(minutes=5)
 _GOOD_FOR = timedelta(hours=1)
@@ -54,7 +55,18 @@ If it was not you: sign in as always, and press "Stop it".
 {link}
 """
 
+_BREAK_GLASS = """\
+For one hour somebody of your organization may see your timeline on Harmline. Two people agreed that an emergency asks for it.
+
+Whether and when they looked, and as what, is on your page "Who looked". To see it, sign in:
+
+{link}
+
+For your safety this mail does not say more. If you did not expect it, ask your organization.
+"""
+
 _NOTICES = {
+    BREAK_GLASS_LETTER: ("Somebody may see your timeline for an hour", _BREAK_GLASS, "/visits"),
     CHANGED_LETTER: ("How you sign in was changed", _CHANGED, "/ways-in"),
     RECOVERY_LETTER: ("Somebody asked to begin anew", _RECOVERY, "/ways-in"),
 }

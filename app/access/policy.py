@@ -63,6 +63,9 @@ _QUEUES_WRITE = _rule(Reach.ORGANIZATION, "queues:write", Role.CASEWORKER)
 _ROSTER = _rule(Reach.ORGANIZATION, "roster:write", Role.ADMIN)
 _CONNECTIONS = _rule(Reach.ORGANIZATION, "connections:write", Role.ADMIN)
 _ROLES = _rule(Reach.ORGANIZATION, "roles:write", Role.ADMIN, Role.COUNSEL)
+_BREAK_GLASS = _rule(Reach.ORGANIZATION, "break_glass", Role.CASEWORKER, Role.ADMIN)
+_ASKS = _rule(Reach.ORGANIZATION, "break_glass", Role.CASEWORKER)
+_APPROVES = _fresh(_rule(Reach.ORGANIZATION, "break_glass", Role.ADMIN))
 _LEDGER = _rule(Reach.ORGANIZATION, "ledger:read", Role.AUDITOR)
 
 POLICY: dict[tuple[str, str], Rule] = {
@@ -151,6 +154,11 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("GET", "/v1/holds"): _rule(Reach.MATTER, "holds:write", Role.COUNSEL),
     ("POST", "/v1/holds"): _rule(Reach.MATTER, "holds:write", Role.COUNSEL),
     ("DELETE", "/v1/holds/{hold_id}"): _rule(Reach.MATTER, "holds:write", Role.COUNSEL),
+    ("GET", "/v1/break-glass"): _BREAK_GLASS,
+    ("POST", "/v1/break-glass"): _fresh(_ASKS),
+    ("POST", "/v1/break-glass/{request_id}/approval"): _APPROVES,
+    ("POST", "/v1/break-glass/{request_id}/end"): _BREAK_GLASS,
+    ("GET", "/v1/break-glass/{request_id}/timeline"): _ASKS,
     ("GET", "/v1/ledger"): _LEDGER,
     ("GET", "/timeline"): _OWN_READ,
     ("GET", "/visits"): _OWN_READ,
@@ -167,6 +175,11 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("POST", "/queues/unmatched/{alert_id}"): _QUEUES_WRITE,
     ("POST", "/queues/receipts/{receipt_id}"): _QUEUES_WRITE,
     ("POST", "/queues/not-found/{event_id}"): _QUEUES_WRITE,
+    ("GET", "/emergency"): _BREAK_GLASS,
+    ("POST", "/emergency"): _fresh(_ASKS),
+    ("POST", "/emergency/{request_id}/approval"): _APPROVES,
+    ("POST", "/emergency/{request_id}/end"): _BREAK_GLASS,
+    ("GET", "/emergency/{request_id}"): _ASKS,
     ("GET", "/admin"): _CONNECTIONS,
     ("POST", "/admin/connections"): _fresh(_CONNECTIONS),
     ("GET", "/admin/connections/new"): _CONNECTIONS,

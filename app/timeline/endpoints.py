@@ -7,8 +7,16 @@ from fastapi import APIRouter
 from app.access.gate import Caller, MemberCaller
 from app.kit.context import Ctx, Tx
 from app.kit.pagination import Cursor, Limit, Page
-from app.timeline import service
-from app.timeline.schemas import CounselIncidentDetail, IncidentDetail, MatterIncident, OriginalView, TimelineEntry
+from app.timeline import break_glass, service
+from app.timeline.schemas import (
+    BreakGlassView,
+    CounselIncidentDetail,
+    IncidentDetail,
+    MatterIncident,
+    NewBreakGlass,
+    OriginalView,
+    TimelineEntry,
+)
 from app.timeline.visits import VisitView, visits_page
 
 router = APIRouter(prefix="/v1", tags=["timeline"])
@@ -46,3 +54,37 @@ async def matter_incidents(
 ) -> Page[MatterIncident]:
     """The incidents of one of your matters, also those that speak against the breach."""
     return await service.matter_incidents(tx, context, caller, matter_id, cursor, limit)
+
+
+@router.get("/break-glass")
+async def break_glass_requests(caller: Caller, context: Ctx, tx: Tx) -> list[BreakGlassView]:
+    """Requests of the last 30 days to see a member's timeline: your own, or everybody's if you may approve them."""
+    return await break_glass.listed(tx, context.keyring, caller)
+
+
+@router.post("/break-glass", status_code=201)
+async def ask_to_break_glass(body: NewBreakGlass, caller: Caller, context: Ctx, tx: Tx) -> BreakGlassView:
+    """Ask to see one member's timeline in an emergency. An admin must approve it; the member is told."""
+    row = await break_glass.ask(tx, context.keyring, caller, body.external_id, body.reason)
+    return await break_glass.view(tx, context.keyring, caller, row)
+
+
+@router.post("/break-glass/{request_id}/approval")
+async def approve_break_glass(request_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> BreakGlassView:
+    """Approve somebody else's request: it is open for an hour from now, and the member is told."""
+    row = await break_glass.approve(tx, context.keyring, caller, request_id)
+    return await break_glass.view(tx, context.keyring, caller, row)
+
+
+@router.post("/break-glass/{request_id}/end", status_code=204)
+async def end_break_glass(request_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> None:
+    """End a request before its hour is over."""
+    await break_glass.end(tx, context.keyring, caller, request_id)
+
+
+@router.get("/break-glass/{request_id}/timeline")
+async def break_glass_timeline(
+    request_id: UUID, caller: Caller, context: Ctx, tx: Tx, cursor: Cursor = None, limit: Limit = 50
+) -> Page[TimelineEntry]:
+    """The member's timeline, for whoever asked and only while the hour lasts. Each look is shown to the member."""
+    return await break_glass.timeline_page(tx, context, caller, request_id, cursor, limit)

@@ -2,17 +2,38 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, StringConstraints
 
+from app.access.schemas import Strict
 from app.damages.schemas import LossView, Totals
 from app.incidents.identity import Answer
 from app.linkage.schemas import CounselLinkView, LinkView
 from connectors.contract import Interval
 from connectors.verifiers import Grade
 from connectors.vocabulary import AlertKind, Bureau
+
+
+class NewBreakGlass(Strict):
+    """A request to see one member's timeline in an emergency: the organization's own number for them, and why."""
+
+    external_id: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]+$")]
+    reason: Annotated[str, StringConstraints(min_length=10, max_length=1000, pattern=r"^[^\x00]+$")]
+
+
+class BreakGlassView(BaseModel):
+    """Such a request: whose timeline (null once they are erased), why, where it stands, and until when it is open."""
+
+    id: UUID
+    external_id: str | None
+    reason: str
+    state: str
+    asked_by: UUID
+    asked_at: datetime
+    approved_by: UUID | None
+    until: datetime | None
 
 
 class EventView(BaseModel):

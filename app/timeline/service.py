@@ -114,25 +114,33 @@ async def timeline_page(
     """One page of the caller's own incidents, the newest first."""
     if caller.member_id is None:
         raise not_found()
-    rows = await incidents.timeline(tx, caller.organization_id, caller.member_id, _before(cursor), limit + 1)
-    await _seen(tx, context, caller, caller.member_id, Sight.TIMELINE)
+    rows = await incidents.timeline(tx, caller.organization_id, caller.member_id, before(cursor), limit + 1)
+    return await shown_page(tx, context, caller, caller.member_id, rows, limit)
+
+
+async def shown_page(
+    tx: Transaction, context: Context, caller: Principal, member_id: UUID, rows: Sequence[Incident], limit: int
+) -> Page[TimelineEntry]:
+    """One page of a member's incidents, the look at it written down first. `rows`: one more than the page holds, if there is."""
+    await _seen(tx, context, caller, member_id, Sight.TIMELINE)
     last = rows[limit - 1] if len(rows) > limit else None
     following = encode_cursor(last.first_received_at.isoformat(), last.id.hex) if last else None
-    return Page(items=await _entries(tx, context, caller.organization_id, caller.member_id, rows[:limit]), next=following)
+    return Page(items=await _entries(tx, context, caller.organization_id, member_id, rows[:limit]), next=following)
 
 
-def _before(cursor: str | None) -> tuple[datetime, UUID] | None:
+def before(cursor: str | None) -> tuple[datetime, UUID] | None:
+    """Where a page of incidents goes on, by the last of the page before. Raises a 422 Problem."""
     if cursor is None:
         return None
     moment, incident_id = decode_cursor(cursor, 2)
     try:
         given = datetime.fromisoformat(moment)
-        before = given.astimezone(UTC), UUID(hex=incident_id)
+        last = given.astimezone(UTC), UUID(hex=incident_id)
     except (ValueError, OverflowError):
         raise bad_cursor() from None
     if given.tzinfo is None:
         raise bad_cursor()
-    return before
+    return last
 
 
 async def _incident(tx: Transaction, caller: Principal, incident_id: UUID) -> Incident:

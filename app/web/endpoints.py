@@ -6,6 +6,7 @@ from app.web import (
     admin_pages,
     assets,
     connection_pages,
+    emergency_pages,
     errors,
     incident_pages,
     office_pages,
@@ -15,7 +16,16 @@ from app.web import (
 )
 
 router = APIRouter(include_in_schema=False)
-for pages in (sign_in_pages, ways_in_pages, incident_pages, office_pages, queue_pages, connection_pages, admin_pages):
+for pages in (
+    sign_in_pages,
+    ways_in_pages,
+    incident_pages,
+    office_pages,
+    queue_pages,
+    connection_pages,
+    admin_pages,
+    emergency_pages,
+):
     router.include_router(pages.router)
 
 

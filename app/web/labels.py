@@ -152,9 +152,9 @@ HOMES: dict[Role, str] = {
 NAVIGATION: dict[Role, tuple[tuple[str, str], ...]] = {
     Role.MEMBER: (("/timeline", "Your timeline"), ("/visits", "Who looked")),
     Role.STAFF: (("/statistics", "Statistics"),),
-    Role.CASEWORKER: (("/queues", "Queues"),),
+    Role.CASEWORKER: (("/queues", "Queues"), ("/emergency", "In an emergency")),
     Role.COUNSEL: (("/matters", "Matters"), ("/statistics", "Statistics")),
-    Role.ADMIN: (("/admin", "Set-up"),),
+    Role.ADMIN: (("/admin", "Set-up"), ("/emergency", "In an emergency")),
     Role.AUDITOR: (("/ledger", "Ledger"),),
 }
 

@@ -145,6 +145,11 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("GET", "/v1/holds"): Example(),
     ("POST", "/v1/holds"): Example(201, {"json": {"member_id": "{member_id}", "reason": "A claim is coming."}}, foreign=MATTER),
     ("DELETE", "/v1/holds/{hold_id}"): Example(204, fresh=("hold_id",), foreign=MATTER),
+    ("GET", "/v1/break-glass"): Example(),
+    ("POST", "/v1/break-glass"): Example(201, {"json": {"external_id": "M-2", "reason": "They cannot be reached."}}),
+    ("POST", "/v1/break-glass/{request_id}/approval"): Example(fresh=("request_id",), foreign=ADMINS),
+    ("POST", "/v1/break-glass/{request_id}/end"): Example(204, fresh=("request_id",), foreign={**ADMINS, **CASEWORKERS}),
+    ("GET", "/v1/break-glass/{request_id}/timeline"): Example(fresh=("open_request_id",), foreign=CASEWORKERS),
     ("GET", "/v1/ledger"): Example(),
     ("GET", "/timeline"): Example(),
     ("GET", "/visits"): Example(),
@@ -167,6 +172,11 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ),
     ("POST", "/queues/receipts/{receipt_id}"): Example(303, fresh=("receipt_id",), foreign=CASEWORKERS),
     ("POST", "/queues/not-found/{event_id}"): Example(303, {"data": {"todo": "leave"}}, fresh=("event_id",), foreign=NOTICES),
+    ("GET", "/emergency"): Example(),
+    ("POST", "/emergency"): Example(303, {"data": {"external_id": "M-2", "reason": "They cannot be reached."}}),
+    ("POST", "/emergency/{request_id}/approval"): Example(303, fresh=("request_id",), foreign=ADMINS),
+    ("POST", "/emergency/{request_id}/end"): Example(303, fresh=("request_id",), foreign={**ADMINS, **CASEWORKERS}),
+    ("GET", "/emergency/{request_id}"): Example(fresh=("open_request_id",), foreign=CASEWORKERS),
     ("GET", "/admin"): Example(),
     ("GET", "/admin/connections/new"): Example(query="?connector=standard"),
     ("GET", "/admin/connections/{connection_id}"): Example(foreign=ADMINS),
@@ -199,7 +209,7 @@ async def ids_for(scene: Scene, role: Role, fresh: tuple[str, ...]) -> dict[str,
     """The ids of the caller's own things; those named in `fresh` are made now."""
     granted = Role.COUNSEL if role is Role.COUNSEL else Role.STAFF
     ids = {**scene.places["own"], "role": granted.value, "path": "app.css", "token": scene.places["own"]["connection_token"]}
-    ids |= {name: str(scene.missing()) for name in ("token_id", "account_id", "hold_id", "receipt_id")}
+    ids |= {name: str(scene.missing()) for name in ("token_id", "account_id", "hold_id", "receipt_id", "request_id")}
     if "token_id" in fresh:
         ids["token_id"] = str((await scene.token(role))[0])
     if "account_id" in fresh:
@@ -210,6 +220,8 @@ async def ids_for(scene: Scene, role: Role, fresh: tuple[str, ...]) -> dict[str,
         ids["member_id"] = str(await scene.another_member())
     if "token" in fresh:
         ids["token"] = await scene.link()
+    if {"request_id", "open_request_id"} & set(fresh):
+        ids["request_id"] = str(await scene.break_glass(scene.world.union, approved="open_request_id" in fresh))
     return ids | await _queue_ids(scene, fresh)
 
 

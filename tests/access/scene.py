@@ -28,6 +28,7 @@ from app.kit.ids import uuid7
 from app.members import service as members
 from app.members.roster import RosterEntry
 from app.statistics.workers import publish_release
+from app.timeline import break_glass
 from connectors.contract import Sender
 from tests.support.world import NOW, ROSTER, Tenant, World, alert
 
@@ -135,6 +136,15 @@ class Scene:
             placed = await members.place_hold(tx, self.world.context.keyring, caller, tenant.members["M-3"], "Because.")
         return placed.id
 
+    async def break_glass(self, tenant: Tenant, *, approved: bool = False) -> UUID:
+        """The caseworker's request to see the timeline of M-2."""
+        keyring, asker = self.world.context.keyring, await self.principal(Role.CASEWORKER, tenant=tenant)
+        async with self.world.context.database.begin() as tx:
+            row = await break_glass.ask(tx, keyring, asker, "M-2", "They cannot be reached.")
+            if approved:
+                await break_glass.approve(tx, keyring, await self.principal(Role.ADMIN, tenant=tenant), row.id)
+        return row.id
+
     async def dispute(self, tenant: Tenant) -> UUID:
         """A stretch of time marked as disputed, in which nothing came."""
         connection_id, start = tenant.connection.connection.id, NOW - timedelta(days=1000)
@@ -202,6 +212,7 @@ async def make_scene(world: World) -> Scene:
     foreign = scene.places["other_organization"]
     for places, tenant in ((scene.places["own"], world.union), (foreign, world.other)):
         places["dispute_id"] = str(await scene.dispute(tenant))
+    foreign["request_id"] = str(await scene.break_glass(world.other))
     foreign["hold_id"] = str(await scene.hold(world.other))
     foreign["alert_id"] = str(await scene.nobodys_alert(world.other))
     foreign["receipt_id"] = str(await scene.unreadable_receipt(world.other))

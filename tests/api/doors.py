@@ -189,6 +189,7 @@ class Doors:
                 for answer in (
                     await browser.post("/sign-in", data={"email": email}),
                     await browser.post(f"/sign-in/{word('link')}"),
+                    await browser.post("/sign-in/passkey", json={"id": word("passkey"), "rawId": word("passkey"), "response": {}}),
                     await browser.get(f"/v1/{word('path')}?{word('query')}={word('query')}"),
                     await browser.get(f"/{word('page')}/?next={word('next')}"),
                     await browser.get("/v1/me", headers={"authorization": f"Bearer {word('token')}"}),
@@ -199,6 +200,9 @@ class Doors:
                     await browser.request(word("method").upper(), "/v1/me"),
                 ):
                     self.refusals.append(answer)
+            for _ in range(2):
+                typed = {"member-email": "nobody@example.org", "password": word("password"), "code": word("code")}
+                self.refusals.append(await browser.post("/sign-in/password", data=typed))
             for name in HEADERS:
                 self.refusals.append(await browser.get("/v1/nothing", headers={name: word(f"header {name}")}))
 

@@ -76,6 +76,9 @@ async def fill_ways_in(world: World) -> None:
         await sign(browser, key)
         assert (await browser.post("/ways-in/recovery-code", data={})).status_code == 200
         await type_in(browser, "nobody@example.org", "wrong", "000000")
+    async with await world.sign_in(Role.CASEWORKER) as caseworker:
+        asked = {"external_id": "M-2", "reason": "They cannot be reached."}
+        assert (await caseworker.post("/v1/break-glass", json=asked)).status_code == 201
     async with await world.sign_in(Role.ADMIN) as admin:
         assert (await admin.post(f"/v1/members/{world.union.members['M-2']}/recovery")).status_code == 202
 
