@@ -65,7 +65,16 @@ Whether and when they looked, and as what, is on your page "Who looked". To see 
 For your safety this mail does not say more. If you did not expect it, ask your organization.
 """
 
+_ROLE = """\
+Somebody of your organization was given a role on Harmline, or one was taken back, by somebody who may do so as you may.
+
+To see who has which role, sign in:
+
+{link}
+"""
+
 _NOTICES = {
+    service.ROLE_LETTER: ("Who may do what was changed", _ROLE, "/"),
     BREAK_GLASS_LETTER: ("Somebody may see your timeline for an hour", _BREAK_GLASS, "/visits"),
     CHANGED_LETTER: ("How you sign in was changed", _CHANGED, "/ways-in"),
     RECOVERY_LETTER: ("Somebody asked to begin anew", _RECOVERY, "/ways-in"),

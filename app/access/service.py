@@ -9,7 +9,7 @@ from app.access import repository
 from app.access.models import Account, ApiToken, HeldDomain, RoleGrant, SignInLink
 from app.access.policy import scopes_of
 from app.access.roles import Principal, Role
-from app.kit import clock
+from app.kit import clock, letters
 from app.kit.context import Context
 from app.kit.crypto import token_hash
 from app.kit.database import Transaction
@@ -22,6 +22,7 @@ from app.ledger.service import SYSTEM, Act, Actor, append
 LINK_LIFETIME = timedelta(minutes=15)
 TOKEN_PREFIX = "hl_"  # noqa: S105 - a prefix by which scanners know a leaked token, not a token
 SIGN_IN_REQUESTED = "access.sign_in_requested"
+ROLE_LETTER = "access.role"
 _EMAIL_FIELD = "account.email"
 
 
@@ -88,6 +89,7 @@ async def invite(tx: Transaction, context: Context, caller: Principal, email: st
     if account is None:
         account = await create_account(tx, context.keyring, caller.organization_id, email)
     await grant_role(tx, context.keyring, account, role, caller.actor)
+    await _tell_others(tx, caller, account.id, f"given {uuid7()}")
     await publish(tx, SIGN_IN_REQUESTED, caller.organization_id, email_index=index.hex())
     return account
 
@@ -115,6 +117,13 @@ async def revoke_role(tx: Transaction, keyring: Keyring, caller: Principal, acco
     await repository.end_access(tx, account.id, role, clock.now())
     facts = {"role": role, "change": "revoked"}
     await append(tx, keyring, account.organization_id, Act.ROLE, facts=facts, actor=caller.actor, account=account.id)
+    await _tell_others(tx, caller, account.id, f"taken {uuid7()}")
+
+
+async def _tell_others(tx: Transaction, caller: Principal, whose: UUID, about: str) -> None:
+    """Tell everybody who may give the same roles that somebody did: nobody is let in behind the others' backs."""
+    for account_id in await repository.holders(tx, caller.organization_id, caller.role) - {caller.account_id, whose}:
+        await letters.post(tx, ROLE_LETTER, caller.organization_id, account_id, about, {"role": caller.role})
 
 
 async def create_link(tx: Transaction, account_id: UUID, role: Role, lifetime: timedelta = LINK_LIFETIME) -> str:

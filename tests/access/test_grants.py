@@ -15,6 +15,7 @@ from app.access.roles import Role
 from app.access.service import may_grant
 from app.kit import clock
 from app.kit.errors import Problem
+from app.kit.letters import Letter
 from app.ledger.models import LedgerEntry
 from app.members import service as members
 from tests.access.scene import Scene
@@ -126,3 +127,18 @@ async def test_every_change_of_a_role_is_in_the_ledger(world: World) -> None:
         rows = (await tx.execute(select(LedgerEntry).where(LedgerEntry.kind == "role").order_by(LedgerEntry.id))).scalars()
         own = [row for row in rows if row.subjects == {"account": invited["account_id"]}]
     assert [(row.actor_role, row.actor_id) for row in own] == [("admin", world.union.accounts[Role.ADMIN])] * 2
+
+
+async def test_whoever_may_give_the_same_roles_is_told_of_each(world: World) -> None:
+    world.union.accounts["second admin"] = await Scene(world).staff_account(Role.ADMIN)
+    async with await world.sign_in(Role.ADMIN) as admin:
+        made = await admin.post("/v1/accounts", json={"email": "new@example.org", "role": "auditor"})
+        assert (await admin.delete(f"/v1/accounts/{made.json()['account_id']}/roles/auditor")).status_code == 204
+    async with await world.sign_in(Role.COUNSEL) as counsel:
+        assert (await counsel.post("/v1/accounts", json={"email": "new@example.org", "role": "counsel"})).status_code == 201
+    async with world.context.database.begin(read_only=True) as tx:
+        told = (await tx.execute(select(Letter).where(Letter.kind == access.ROLE_LETTER).order_by(Letter.id))).scalars().all()
+    assert [(one.recipient, one.about.split()[0]) for one in told] == [
+        (world.union.accounts["second admin"], "given"),
+        (world.union.accounts["second admin"], "taken"),
+    ], "there is no second counsel to be told"

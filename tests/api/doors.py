@@ -189,7 +189,9 @@ class Doors:
                 for answer in (
                     await browser.post("/sign-in", data={"email": email}),
                     await browser.post(f"/sign-in/{word('link')}"),
-                    await browser.post("/sign-in/passkey", json={"id": word("passkey"), "rawId": word("passkey"), "response": {}}),
+                    await browser.post(
+                        "/sign-in/passkey", json={"id": word("passkey"), "rawId": word("passkey"), "response": {}}
+                    ),
                     await browser.get(f"/v1/{word('path')}?{word('query')}={word('query')}"),
                     await browser.get(f"/{word('page')}/?next={word('next')}"),
                     await browser.get("/v1/me", headers={"authorization": f"Bearer {word('token')}"}),

@@ -93,7 +93,7 @@ async def test_unknown_fields_are_refused_on_every_write_route(scene: Scene) -> 
     tried = 0
     for route, rule in POLICY.items():
         example = EXAMPLES[route]
-        if "json" not in example.send:
+        if "json" not in example.send or not route[1].startswith("/v1/"):
             continue
         role = next(role for role in Role if role in rule.roles)
         ids = await ids_for(scene, role, ())
