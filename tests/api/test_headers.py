@@ -100,7 +100,8 @@ async def test_pages_are_html_and_the_api_is_json(scene: Scene) -> None:
                     answer = await browser.get(filled(path, ids))
                     if answer.status_code == 303:
                         continue
-                    expected = "application/json" if path.startswith("/v1") else "text/html; charset=utf-8"
+                    for_programs = "application/json" if answer.status_code == 200 else "application/problem+json"
+                    expected = for_programs if path.startswith("/v1") else "text/html; charset=utf-8"
                     assert answer.headers["content-type"] == expected, path
 
 
