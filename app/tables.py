@@ -6,7 +6,7 @@ from app.connections import models as connections
 from app.damages import models as damages
 from app.incidents import models as incidents
 from app.intake import models as intake
-from app.kit import keyring, letters, outbox
+from app.kit import escrow, keyring, letters, outbox
 from app.kit.database import Base
 from app.ledger import models as ledger
 from app.linkage import models as linkage
@@ -15,7 +15,7 @@ from app.notices import models as notices
 from app.statistics import models as statistics
 
 ROOMS = (
-    *(keyring, outbox, letters, ledger, access, members, breaches, connections),
+    *(keyring, escrow, outbox, letters, ledger, access, members, breaches, connections),
     *(intake, incidents, linkage, damages, notices, statistics),
 )
 
