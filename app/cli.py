@@ -13,14 +13,15 @@ import typer
 import uvicorn
 import uvloop
 
-from app import connection_commands, connector_commands, operations
+from app import connection_commands, connector_commands, key_commands, operations
 from app.kit import migrate as schema
 from app.kit.accepting import Server, allow_connections
 from app.kit.config import Settings
+from app.kit.context import open_context
 from app.kit.durability import what_is_off
-from app.kit.keyring import create_key_file
 from app.kit.logging import configure
 from app.kit.serving import server_options
+from app.kit.vault import KeyFileError, create_key_file
 from app.main import work_until_stopped
 from app.terminal import OrganizationId, read_settings, run, show
 
@@ -28,11 +29,10 @@ cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Harmline, fr
 intake = typer.Typer(no_args_is_help=True, help="What came in: replay, trace, accounts.")
 members = typer.Typer(no_args_is_help=True, help="Rosters and enrollments.")
 statistics = typer.Typer(no_args_is_help=True, help="Published statistics.")
-keys = typer.Typer(no_args_is_help=True, help="The top key.")
 cli.add_typer(intake, name="intake")
 cli.add_typer(members, name="members")
 cli.add_typer(statistics, name="statistics")
-cli.add_typer(keys, name="keys")
+cli.add_typer(key_commands.commands, name="keys")
 cli.add_typer(connection_commands.commands, name="connections")
 cli.add_typer(connector_commands.commands, name="connectors")
 
@@ -58,6 +58,33 @@ def _require_safe_store(config: Settings) -> None:
     raise typer.Exit(1)
 
 
+async def _unconfirmed(config: Settings) -> list[str]:
+    context = open_context(config)
+    try:
+        return await operations.unconfirmed_keys(context)
+    finally:
+        await context.database.close()
+
+
+def _require_recovery(config: Settings) -> None:
+    """End with 1 where people's data would hang on a key that nobody has ever recovered."""
+    if not config.https:
+        return
+    try:
+        names = asyncio.run(_unconfirmed(config))
+    except KeyFileError as error:
+        typer.echo(f"Not started: {error}", err=True)
+        raise typer.Exit(1) from None
+    if names:
+        typer.echo(
+            f"Not started: nobody has tried to recover the top key {', '.join(names)}. If its file is lost, nothing can ever be "
+            "read again. Hand it out in shares with `harmline keys escrow --shares 5 --needed 3`, then let three of those "
+            "people run `harmline keys confirm`.",
+            err=True,
+        )
+        raise typer.Exit(1)
+
+
 @cli.command()
 def migrate() -> None:
     """Bring the database to the newest schema."""
@@ -75,9 +102,10 @@ def serve(
         if config.https:
             typer.echo(f"{config.key_file} is missing: make one with `harmline keys create`, or restore it", err=True)
             raise typer.Exit(1)
-        create_key_file(config.key_file)
+        create_key_file(config.key_file, config.key_lock)
     _require_safe_store(config)
     schema.upgrade(config.database_url)
+    _require_recovery(config)
     allow_connections(config.most_connections)
     server = Server(
         uvicorn.Config(
@@ -101,6 +129,7 @@ def work() -> None:
     config = read_settings()
     configure(logging.getLevelNamesMapping()[config.log_level])
     _require_safe_store(config)
+    _require_recovery(config)
     uvloop.run(work_until_stopped(config))
 
 
@@ -111,18 +140,6 @@ def demo(
 ) -> None:
     """Play the Oakland scenario, then serve it (or only check it)."""
     _become("app.demo.run", *(["--once"] if once else []), "--port", str(port))
-
-
-@keys.command("create")
-def keys_create() -> None:
-    """Make a new top key file, readable by its owner only. Keep a copy of it somewhere safe."""
-    path = read_settings().key_file
-    try:
-        create_key_file(path)
-    except FileExistsError:
-        typer.echo(f"{path} is there already and stays as it is.", err=True)
-        raise typer.Exit(1) from None
-    typer.echo(f"{path} made. Without it nothing can be read: keep a copy somewhere else.")
 
 
 @cli.command("organization")

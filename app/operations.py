@@ -1,10 +1,11 @@
 """What the command line does, each in a transaction of its own: the same use cases as behind the doors, without a session."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
+from app import rotation
 from app.access import service as access
 from app.access.policy import scopes_of
 from app.access.repository import account_of_member
@@ -22,10 +23,13 @@ from app.intake import workers as intake_workers
 from app.intake.health import health_of
 from app.intake.repository import receipts_of
 from app.intake.schemas import HealthView
+from app.kit import escrow
 from app.kit.context import Context
 from app.kit.database import Transaction
 from app.kit.errors import Problem
-from app.kit.keyring import Keyring
+from app.kit.escrow import EscrowError
+from app.kit.keyring import Keyring, Lane
+from app.kit.vault import KeyFile, fingerprint
 from app.ledger.service import SYSTEM
 from app.main import Workers
 from app.members import repository as member_rows
@@ -239,3 +243,64 @@ async def accounts(context: Context, organization_id: UUID, connection_id: UUID 
         found = await intake.accounts(tx, organization_id)
         found.unmatched = await unmatched_counts(tx, organization_id)
         return found.model_dump()
+
+
+async def rotate_keys(context: Context, organization_id: UUID | None, told: Callable[[str], None]) -> dict[str, Any]:
+    """Replace the keys of one organization or of all; how many values could not be moved, by organization and place."""
+    async with context.database.begin(read_only=True) as tx:
+        there = await rotation.organizations(tx)
+    if organization_id is not None and organization_id not in there:
+        raise Problem(404, "There is no organization with this id.")
+    left: dict[str, Any] = {}
+    for one in there if organization_id is None else [organization_id]:
+        told(f"organization {one}")
+        for lane in Lane:
+            if found := await rotation.replace(context.database, context.keyring, one, lane, told):
+                left.setdefault(str(one), {}).update(found)
+    return left
+
+
+async def unconfirmed_keys(context: Context) -> list[str]:
+    """The names of the top keys in use that nobody has tried to recover."""
+    async with context.database.begin(read_only=True) as tx:
+        return await escrow.unconfirmed(tx, context.keyring.vault)
+
+
+async def confirm_key(context: Context, shares: Sequence[str]) -> str:
+    """Try shares; if they give a top key that is in use, write that down. Returns its name; raises EscrowError."""
+    name = fingerprint(escrow.key_of(shares))
+    if name not in {fingerprint(key) for key in key_file(context).keys}:
+        raise EscrowError(f"These shares give a key, but not one of this service: it is {name}.")
+    async with context.database.begin() as tx:
+        await escrow.confirm(tx, name, len(shares))
+    return name
+
+
+def key_file(context: Context) -> KeyFile:
+    """The file of the top key. Raises a 409 Problem where the top key is somewhere else."""
+    vault = context.keyring.vault
+    if not isinstance(vault, KeyFile):
+        raise Problem(409, "The top key is not in a file of this service: replace it where it is.")
+    return vault
+
+
+async def replace_top_key(context: Context, *, only_prepare: bool) -> dict[str, Any]:
+    """Put another top key in the place of the one there is, in two steps if people reach the service over TLS.
+
+    There the new one must have been recovered from its shares once before anything is wrapped by it.
+    """
+    vault = key_file(context)
+    name = rotation.prepare_top(vault)
+    async with context.database.begin(read_only=True) as tx:
+        waits = context.settings.https and not await escrow.is_confirmed(tx, name)
+    if only_prepare or waits:
+        return {"prepared": name, "confirmed": not waits}
+    return {"top_key": name, "wrapped": await rotation.replace_top(context.database, context.keyring, vault)}
+
+
+async def key_status(context: Context) -> dict[str, Any]:
+    """The top keys, whether each was recovered once, and every organization's key versions with what is not under the newest."""
+    async with context.database.begin(read_only=True) as tx:
+        file = [fingerprint(key) for key in key_file(context).keys]
+        tops = [{"top_key": name, "recovery_confirmed": await escrow.is_confirmed(tx, name)} for name in file]
+        return {"top_keys": tops, "organizations": await rotation.status(tx)}

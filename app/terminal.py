@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from app.kit.config import Settings, settings
 from app.kit.context import Context, open_context
 from app.kit.errors import Problem
-from app.kit.keyring import KeyFileError
 from app.kit.logging import configure
+from app.kit.vault import KeyFileError
 from app.operations import Operation
 
 T = TypeVar("T")

@@ -63,39 +63,41 @@ def relying_party(settings: Settings) -> str:
     return str(settings.base_url.host)
 
 
-def _proof(keyring: Keyring, said: bytes, purpose: Purpose, subject: UUID | None) -> bytes:
-    return keyring.system_index(_FIELD, f"{said.hex()} {purpose} {subject}")
+async def _proof(tx: Transaction, keyring: Keyring, said: bytes, purpose: Purpose, subject: UUID | None) -> bytes:
+    return await keyring.system_index(tx, _FIELD, f"{said.hex()} {purpose} {subject}")
 
 
-def challenge(keyring: Keyring, purpose: Purpose, subject: UUID | None) -> bytes:
+async def challenge(tx: Transaction, keyring: Keyring, purpose: Purpose, subject: UUID | None) -> bytes:
     """A new challenge. `subject`: the session that it is for; None for somebody who is not signed in."""
     until = int((clock.now() + GOOD_FOR).timestamp())
     said = secrets.token_bytes(_NONCE) + until.to_bytes(_TIME, "big")
-    return said + _proof(keyring, said, purpose, subject)
+    return said + await _proof(tx, keyring, said, purpose, subject)
 
 
-def good_until(keyring: Keyring, given: bytes, purpose: Purpose, subject: UUID | None) -> datetime | None:
+async def good_until(tx: Transaction, keyring: Keyring, given: bytes, purpose: Purpose, subject: UUID | None) -> datetime | None:
     """When a challenge ends that is one of ours for this; None for any other, and for one that is too old."""
     said, proof = given[: _NONCE + _TIME], given[_NONCE + _TIME :]
-    if not hmac.compare_digest(proof, _proof(keyring, said, purpose, subject)):
+    if not hmac.compare_digest(proof, await _proof(tx, keyring, said, purpose, subject)):
         return None
     until = datetime.fromtimestamp(int.from_bytes(said[_NONCE:], "big"), UTC)
     return until if until > clock.now() else None
 
 
 async def _spend(tx: Transaction, keyring: Keyring, given: bytes, purpose: Purpose, subject: UUID | None) -> bool:
-    until = good_until(keyring, given, purpose, subject)
+    until = await good_until(tx, keyring, given, purpose, subject)
     return until is not None and await credentials.spend_challenge(tx, token_hash(given.hex()), until)
 
 
-def to_enrol(settings: Settings, keyring: Keyring, session: UUID, account: UUID, name: str, known: Sequence[Passkey]) -> Any:
+async def to_enrol(
+    tx: Transaction, settings: Settings, keyring: Keyring, session: UUID, account: UUID, name: str, known: Sequence[Passkey]
+) -> Any:
     """What a browser needs to make a passkey, as JSON. `name`: how the person will find it again; `known`: not once more."""
     options = webauthn.generate_registration_options(
         rp_id=relying_party(settings),
         rp_name="Harmline",
         user_id=account.bytes,
         user_name=name,
-        challenge=challenge(keyring, Purpose.ENROL, session),
+        challenge=await challenge(tx, keyring, Purpose.ENROL, session),
         authenticator_selection=AuthenticatorSelectionCriteria(
             resident_key=ResidentKeyRequirement.REQUIRED, user_verification=UserVerificationRequirement.REQUIRED
         ),
@@ -104,11 +106,11 @@ def to_enrol(settings: Settings, keyring: Keyring, session: UUID, account: UUID,
     return json.loads(webauthn.options_to_json(options))
 
 
-def to_sign(settings: Settings, keyring: Keyring, purpose: Purpose, session: UUID | None) -> Any:
+async def to_sign(tx: Transaction, settings: Settings, keyring: Keyring, purpose: Purpose, session: UUID | None) -> Any:
     """What a browser needs to sign with whichever passkey the person chooses, as JSON. Nobody learns who has one."""
     options = webauthn.generate_authentication_options(
         rp_id=relying_party(settings),
-        challenge=challenge(keyring, purpose, session),
+        challenge=await challenge(tx, keyring, purpose, session),
         user_verification=UserVerificationRequirement.REQUIRED,
     )
     return json.loads(webauthn.options_to_json(options))

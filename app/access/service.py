@@ -31,9 +31,9 @@ def normal_email(email: str) -> str:
     return email.strip().lower()
 
 
-def email_index(keyring: Keyring, email: str) -> bytes:
+async def email_index(tx: Transaction, keyring: Keyring, email: str) -> bytes:
     """The blind index of an address, over all organizations: 32 bytes."""
-    return keyring.system_index(_EMAIL_FIELD, normal_email(email))
+    return await keyring.system_index(tx, _EMAIL_FIELD, normal_email(email))
 
 
 async def create_account(
@@ -52,7 +52,7 @@ async def set_email(tx: Transaction, keyring: Keyring, account: Account, email: 
         account.email_index = account.email_sealed = None
     else:
         where = ("account", "email_sealed", account.id)
-        account.email_index = email_index(keyring, email)
+        account.email_index = await email_index(tx, keyring, email)
         account.email_sealed = await keyring.seal(tx, account.organization_id, Lane.FACTUAL, email.strip(), *where)
     await tx.flush()
 
@@ -84,7 +84,7 @@ async def invite(tx: Transaction, context: Context, caller: Principal, email: st
     """Give the person behind an address a role and send a one-time link. Raises a 403 Problem."""
     if not may_grant(caller.role, role):
         raise Problem(403, "Counsel is granted by counsel, other roles by an admin, members by the roster.")
-    index = email_index(context.keyring, email)
+    index = await email_index(tx, context.keyring, email)
     account = await repository.account_by_email(tx, caller.organization_id, index)
     if account is None:
         account = await create_account(tx, context.keyring, caller.organization_id, email)
@@ -137,7 +137,7 @@ async def create_link(tx: Transaction, account_id: UUID, role: Role, lifetime: t
 
 async def request_link(tx: Transaction, keyring: Keyring, email: str) -> None:
     """Ask for a link by mail. The same work whether anybody has this address or not."""
-    index = email_index(keyring, email)
+    index = await email_index(tx, keyring, email)
     await publish(tx, SIGN_IN_REQUESTED, UUID(int=0), email_index=index.hex())
 
 

@@ -60,7 +60,7 @@ async def by_passkey(tx: Transaction, context: Context, answer: Any) -> Opened |
 
 async def begin_attempt(tx: Transaction, context: Context, email: str, browser: str) -> Attempt:
     """Count a guess at a password and find what to compare it with. The same work whoever has this address."""
-    index = email_index(context.keyring, email)
+    index = await email_index(tx, context.keyring, email)
     found = await credentials.passwords_at(tx, index)
     known = await credentials.known_browser(tx, browser)
     key = token_hash(browser) if known in [account.id for account, _ in found] else index

@@ -226,7 +226,7 @@ async def door_of(tx: Transaction, keyring: Keyring, connection_id: str) -> Door
     connector = registry().get(found.connector)
     if connector is None:
         raise Problem(503, "This cannot be taken in just now. Send it again.", headers={"Retry-After": RETRY_SECONDS})
-    keys = await keyring.opened(tx, found.organization_id)
+    keys = await keyring.refreshed(tx, found.organization_id)
     closed = found.closed_at is not None
     if closed or connector.webhook is None:
         return Door(Origin.of(found), Address.of(found), closed, connector, keys)

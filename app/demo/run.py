@@ -32,9 +32,9 @@ from app.kit.accepting import Server
 from app.kit.config import Settings
 from app.kit.context import Context, open_context
 from app.kit.errors import Problem
-from app.kit.keyring import create_key_file
 from app.kit.logging import configure
 from app.kit.serving import server_options
+from app.kit.vault import create_key_file
 from app.main import create_app
 from app.statistics.build import ReleaseError
 

@@ -16,6 +16,7 @@ from app.connections.models import Connection
 from app.intake.models import Receipt, ReceiptState
 from app.kit.at_once import AtOnce
 from app.kit.database import Base, Transaction
+from app.kit.keyring import Lane
 from app.kit.rows import on_postgresql
 from app.ledger.models import LedgerEntry
 
@@ -24,7 +25,7 @@ _TYPES = {
     **dict.fromkeys(("id", "connection_id", "organization_id", "answers_event"), "uuid"),
     **dict.fromkeys(_BY_HAND, "bytea"),
     **dict.fromkeys(("received_at", "last_received_at", "at"), "timestamptz"),
-    **dict.fromkeys(("repeats", "revision"), "int"),
+    **dict.fromkeys(("repeats", "revision", "key_version"), "int"),
 }
 _RECEIPT = (
     *("connection_id", "id", "organization_id", "body_hash", "sealed", "wrapped_key", "headers_sealed", "asked_sealed"),
@@ -49,12 +50,14 @@ ON CONFLICT (connection_id, body_hash) DO UPDATE SET
 class Row:
     """A receipt to be kept with the ledger entry for the case that it is new.
 
-    `revision`: the state of the connection that it was checked against; None: kept whatever the state is.
+    `revision`: the state of the connection that it was checked against; None: kept whatever the state is. `key_version`: the
+    version of the organization's key that wraps the receipt's; it is kept only while that one lives.
     """
 
     receipt: Mapping[str, Any]
     entry: Mapping[str, Any]
     revision: int | None
+    key_version: int = 1
 
     @property
     def key(self) -> tuple[UUID, bytes]:
@@ -65,7 +68,8 @@ class Row:
 async def keep(tx: Transaction, rows: Sequence[Row]) -> dict[tuple[UUID, bytes], UUID]:
     """Keep each row once or count it as a repeat; the id of the receipt that holds it, by key.
 
-    A key is missing when its connection is no longer in the state that it was checked against: nothing of it is kept.
+    A key is missing when its connection is no longer in the state that it was checked against, or the organization's key was
+    replaced and is gone: nothing of it is kept.
     No two rows may have the same key.
     """
     if on_postgresql(tx):
@@ -83,7 +87,7 @@ def _ordered(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: row.key)
 
 
-_COLUMNS = (*(f"receipt_{name}" for name in _RECEIPT), *(f"entry_{name}" for name in _ENTRY), "revision")
+_COLUMNS = (*(f"receipt_{name}" for name in _RECEIPT), *(f"entry_{name}" for name in _ENTRY), "revision", "key_version")
 """The parameters of the statement for PostgreSQL, in their order: one array each."""
 
 
@@ -102,12 +106,16 @@ def _read(alias: str, names: Sequence[str]) -> str:
 
 _AT_ONCE = f"""
 WITH given AS (
-  SELECT * FROM unnest({_arrays("receipt", _RECEIPT)}, {_array("revision")}) AS t({", ".join(_RECEIPT)}, revision)),
+  SELECT * FROM unnest({_arrays("receipt", _RECEIPT)}, {_array("revision")}, {_array("key_version")})
+    AS t({", ".join(_RECEIPT)}, revision, key_version)),
 kept AS (
   INSERT INTO receipt ({", ".join(_RECEIPT)})
   SELECT {_read("given", _RECEIPT)} FROM given JOIN connection ON connection.id = given.connection_id
-  WHERE given.revision IS NULL OR given.revision = connection.revision
+  JOIN organization_key AS held
+    ON (held.organization_id, held.lane, held.version) = (given.organization_id, '{Lane.FACTUAL}', given.key_version)
+  WHERE (given.revision IS NULL OR given.revision = connection.revision) AND held.wrapped IS NOT NULL
   ORDER BY given.connection_id, given.body_hash
+  FOR KEY SHARE OF held
   {_AGAIN}
   RETURNING receipt.connection_id, receipt.body_hash, receipt.id),
 noted AS (
@@ -128,6 +136,7 @@ def _by_column(rows: Sequence[Row]) -> tuple[list[Any], ...]:
     for name in ("receipt_verification", "entry_subjects"):
         columns[name] = [msgspec.json.encode(value).decode() for value in columns[name]]
     columns["revision"] = [row.revision for row in rows]
+    columns["key_version"] = [row.key_version for row in rows]
     return tuple(columns[name] for name in _COLUMNS)
 
 
@@ -197,4 +206,4 @@ def _one_of(same: Sequence[Row]) -> Row:
         return chosen
     last: datetime = max(row.receipt["last_received_at"] for row in same)
     counted = {**chosen.receipt, "repeats": len(same) - 1, "last_received_at": last}
-    return Row(counted, chosen.entry, chosen.revision)
+    return Row(counted, chosen.entry, chosen.revision, chosen.key_version)

@@ -125,7 +125,7 @@ def make_ready(keys: OpenedKeys, origin: Origin, arrival: Arrival, revision: int
     facts = {"body_sha256": digest, "size": size, "channel": arrival.channel, "proof": proof}
     ids = {"connection": origin.id, "receipt": receipt_id}
     noted = entry_row(Entry(origin.organization_id, Act.RECEIPT, facts, ids), uuid7(), sealed.salt)
-    return Ready(receipt_id, Row(values, noted, revision))
+    return Ready(receipt_id, Row(values, noted, revision, keys.version))
 
 
 async def keep_all(tx: Transaction, ready: Sequence[Ready]) -> list[Kept | None]:
@@ -149,7 +149,7 @@ def _answers(ready: Sequence[Ready], held: Mapping[tuple[UUID, bytes], UUID]) ->
 
 async def keep(tx: Transaction, keyring: Keyring, connection: Connection, arrival: Arrival) -> Kept:
     """Keep one arrival in a transaction that does more than that, whatever state the connection is in."""
-    keys = await keyring.opened(tx, connection.organization_id)
+    keys = await keyring.for_writing(tx, connection.organization_id)
     (kept,) = await keep_all(tx, [make_ready(keys, Origin.of(connection), arrival)])
     assert kept is not None  # noqa: S101 - it was not asked for a state
     return kept

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
 
 from app.kit.limits import Limits
+from app.kit.vault import Lock
 from connectors.asking import NotAllowed
 from connectors.http import require_base
 
@@ -44,6 +45,8 @@ class Settings(Limits):
 
     database_url: str = "sqlite+aiosqlite:///var/harmline.db"
     key_file: Path = Path("var/keys/top.key")
+    key_passphrase_file: Path | None = Field(default=None, description="the passphrase that opens the key file")
+    key_identity_file: Path | None = Field(default=None, description="the age identity that opens the key file")
     base_url: HttpUrl = HttpUrl("http://localhost:8000")
     smtp_url: SecretStr | None = Field(default=None, description="smtp://user:password@host:port, or smtps://")
     mail_from: Annotated[str, Field(min_length=3)] = "harmline@localhost"
@@ -111,6 +114,12 @@ class Settings(Limits):
         return self
 
     @model_validator(mode="after")
+    def _one_way_to_open(self) -> "Settings":
+        if self.key_passphrase_file is not None and self.key_identity_file is not None:
+            raise ValueError("HARMLINE_KEY_PASSPHRASE_FILE and HARMLINE_KEY_IDENTITY_FILE do not go together: set one")
+        return self
+
+    @model_validator(mode="after")
     def _alarms_can_be_sent(self) -> "Settings":
         url, secret = self.alarm_webhook_url, self.alarm_webhook_secret
         if (url is None) != (secret is None):
@@ -120,6 +129,11 @@ class Settings(Limits):
         if secret is not None and not _is_signing_secret(secret.get_secret_value()):
             raise ValueError("HARMLINE_ALARM_WEBHOOK_SECRET must be whsec_ and 24 to 64 bytes in base64")
         return self
+
+    @property
+    def key_lock(self) -> Lock:
+        """What opens the key file."""
+        return Lock(self.key_passphrase_file, self.key_identity_file)
 
     @property
     def origin(self) -> str:

@@ -8,8 +8,9 @@ from fastapi import Depends, Request
 
 from app.kit.config import Settings
 from app.kit.database import Database, Transaction
-from app.kit.keyring import Keyring, read_key_file
+from app.kit.keyring import Keyring
 from app.kit.mail import Mailer
+from app.kit.vault import KeyFile
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Context:
 
 def open_context(settings: Settings) -> Context:
     """Open everything `settings` names. Raises KeyFileError when the top key is not there."""
-    keyring = Keyring(read_key_file(settings.key_file))
+    keyring = Keyring(KeyFile(settings.key_file, settings.key_lock))
     return Context(settings, Database(settings.database_url), keyring, Mailer(settings.smtp_url, settings.mail_from))
 
 

@@ -12,12 +12,19 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
-_VERSION = b"\x01"
+_PLAIN, _NUMBERED = b"\x01", b"\x02"
+"""How sealed bytes begin: under a key of which there is one only, and under one of several versions, whose number follows."""
+
+_NUMBER_BYTES = 2
 _DRAWN_AT_ONCE = 2048
 
 
 class Unreadable(Exception):
     """The sealed bytes do not open with this key at this place: wrong key, wrong row, or changed bytes."""
+
+
+class KeysAway(ConnectionError):
+    """A key that this needs is not at hand just now; to try again later is right, and nothing is wrong with the bytes."""
 
 
 class _Drawn:
@@ -59,32 +66,59 @@ def place(*parts: object) -> bytes:
 
 
 def seal(key: bytes, plaintext: bytes, where: bytes) -> bytes:
-    """Encrypt and bind to a place: version byte, nonce, ciphertext with tag."""
+    """Encrypt and bind to a place: header, nonce, ciphertext with tag."""
     return Sealer(key).seal(plaintext, where)
 
 
-class Sealer:
-    """One key, made ready to seal several values."""
+def header(version: int) -> bytes:
+    """How everything begins that is sealed under this version of a key."""
+    return _NUMBERED + version.to_bytes(_NUMBER_BYTES, "big")
 
-    def __init__(self, key: bytes) -> None:
-        """`key`: 32 bytes."""
+
+def version_of(sealed: bytes) -> int:
+    """Which version of its key opens this: 1 for what was sealed before keys had versions. Raises Unreadable."""
+    if sealed[:1] == _PLAIN:
+        return 1
+    return int.from_bytes(_header(sealed)[1:], "big")
+
+
+def _header(sealed: bytes) -> bytes:
+    if sealed[:1] == _PLAIN:
+        return _PLAIN
+    found = sealed[: 1 + _NUMBER_BYTES]
+    if found[:1] != _NUMBERED or len(found) != 1 + _NUMBER_BYTES:
+        raise Unreadable
+    return found
+
+
+class Sealer:
+    """One key, made ready to seal several values. The header is bound to the place: no version passes for another."""
+
+    def __init__(self, key: bytes, version: int | None = None) -> None:
+        """`key`: 32 bytes; `version`: which one it is, of a key that has several."""
         self._cipher = AESGCMSIV(key)
+        self._header = _PLAIN if version is None else header(version)
+        self._bound = b"" if version is None else self._header
 
     def seal(self, plaintext: bytes, where: bytes) -> bytes:
         """See `seal`."""
         nonce = _drawn.take(_NONCE_BYTES)
-        return _VERSION + nonce + self._cipher.encrypt(nonce, plaintext, where)
+        return self._header + nonce + self._cipher.encrypt(nonce, plaintext, self._bound + where)
+
+    def unseal(self, sealed: bytes, where: bytes) -> bytes:
+        """See `unseal`."""
+        begins = _header(sealed)
+        bound, start = b"" if begins == _PLAIN else begins, len(begins)
+        nonce, body = sealed[start : start + _NONCE_BYTES], sealed[start + _NONCE_BYTES :]
+        try:
+            return self._cipher.decrypt(nonce, body, bound + where)
+        except (InvalidTag, ValueError) as error:
+            raise Unreadable from error
 
 
 def unseal(key: bytes, sealed: bytes, where: bytes) -> bytes:
     """Open what `seal` made for the same place; raises Unreadable otherwise."""
-    if sealed[:1] != _VERSION:
-        raise Unreadable
-    nonce, body = sealed[1 : 1 + _NONCE_BYTES], sealed[1 + _NONCE_BYTES :]
-    try:
-        return AESGCMSIV(key).decrypt(nonce, body, where)
-    except (InvalidTag, ValueError) as error:
-        raise Unreadable from error
+    return Sealer(key).unseal(sealed, where)
 
 
 def derive(key: bytes, purpose: str) -> bytes:

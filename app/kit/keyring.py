@@ -1,20 +1,36 @@
-"""Keys: a top key in a file outside the database wraps each organization's keys, and those wrap everything else.
+"""Keys: the top key outside the database wraps each organization's keys, and those wrap everything else.
 
 Lanes: `factual` (receipts, members) and `counsel` (counsel's own words). Destroying a wrapped key destroys what it sealed.
+A key of an organization has versions, so that it can be replaced (app/rotation.py): what is sealed says under which. Version 0
+holds what never changes: the keys of blind indexes and of the ledger's salts.
 """
 
-import base64
-import binascii
-import os
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from enum import StrEnum
-from pathlib import Path
 from uuid import UUID
 
-from sqlalchemy import LargeBinary, select
-from sqlalchemy.orm import Mapped, mapped_column
+import msgspec
+from sqlalchemy import LargeBinary, String, select, text
+from sqlalchemy.exc import NoResultFound
+from sqlalchemy.orm import Mapped, SessionTransaction, mapped_column
 
-from app.kit import crypto
+from app.kit import clock, crypto
+from app.kit.crypto import KeysAway, Unreadable
 from app.kit.database import Base, Transaction
+from app.kit.vault import HeldKeys, Vault
+
+NOBODY = UUID(int=0)
+UNCHANGING = 0
+JUST_NOW = timedelta(minutes=10)
+"""How long after the end of a version somebody may still hold a row as it was before, and is to read it again."""
+
+_HELD = "keys held"
+_LOOKS = 3
+"""A look finds nothing where the version that it waited for was ended meanwhile: then there is a newer one."""
+
+_MAKING_KEYS = 5_718_201
+"""The advisory lock of PostgreSQL: shared by whoever makes keys, alone for whoever replaces the top key."""
 
 
 class Lane(StrEnum):
@@ -24,58 +40,93 @@ class Lane(StrEnum):
     COUNSEL = "counsel"
 
 
+SYSTEM_LANE = "system"
+"""Nobody's lane, of indexes over all organizations; nothing is sealed in it."""
+
+
 class OrganizationKey(Base):
-    """One organization's key of one lane, wrapped by the top key."""
+    """One version of one organization's key of one lane, wrapped by the top key named `top`; None once it is destroyed.
+
+    `top`: None for what was wrapped before top keys had names. Version 0: see `Unchanging`.
+    """
 
     __tablename__ = "organization_key"
 
     organization_id: Mapped[UUID] = mapped_column(primary_key=True)
     lane: Mapped[str] = mapped_column(primary_key=True)
-    wrapped: Mapped[bytes] = mapped_column(LargeBinary)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    wrapped: Mapped[bytes | None] = mapped_column(LargeBinary)
+    top: Mapped[str | None] = mapped_column(String(16))
+    created_at: Mapped[datetime | None]
+    destroyed_at: Mapped[datetime | None]
 
 
-class KeyFileError(Exception):
-    """The key file is missing or not a key; says which file and how to mend it."""
+class Unchanging(msgspec.Struct, frozen=True):
+    """The keys that are never replaced, because what they made must stay equal: by purpose, and `root` for every other one."""
+
+    by_purpose: dict[str, bytes]
+    root: bytes
+
+    @staticmethod
+    def of(key: bytes) -> "Unchanging":
+        """What an organization's first key gave; the first key itself cannot be had from it."""
+        return Unchanging(
+            {purpose: crypto.derive(key, purpose) for purpose in _OF_THE_FIRST_KEY}, crypto.derive(key, "unchanging")
+        )
+
+    def key(self, purpose: str) -> bytes:
+        """The key for one purpose."""
+        return self.by_purpose.get(purpose) or crypto.derive(self.root, purpose)
+
+    def dumps(self) -> bytes:
+        """As it is wrapped."""
+        return msgspec.json.encode(self)
+
+    @staticmethod
+    def loads(raw: bytes) -> "Unchanging":
+        """What `dumps` wrote."""
+        return msgspec.json.decode(raw, type=Unchanging)
 
 
-def read_key_file(path: Path) -> bytes:
-    """The top key: 32 random bytes in base64 on one line. Raises KeyFileError."""
-    try:
-        key = base64.b64decode(path.read_bytes().strip(), validate=True)
-    except FileNotFoundError:
-        raise KeyFileError(f"{path} is missing: make one with `harmline keys create`, or restore it") from None
-    except binascii.Error:
-        raise KeyFileError(f"{path} is not a key: it must hold 32 bytes in base64; restore it from your copy") from None
-    if len(key) != crypto.KEY_BYTES:
-        raise KeyFileError(f"{path} is not a key: it must hold 32 bytes in base64; restore it from your copy")
-    return key
+_FIELDS = (
+    *("account.email", "member.external_id", "enrollment.reference", "receipt.body", "receipt.page", "event.content"),
+    *("alert.identity", "look_up.identity", "institution", "canary.address"),
+)
+_OF_THE_FIRST_KEY = ("ledger:salt", *(f"index:{field}" for field in _FIELDS))
+"""Purposes from before keys had versions. A newer one must not be added here: it comes from `Unchanging.root`."""
 
 
-def create_key_file(path: Path) -> None:
-    """Make a new top key, readable by its owner only; never overwrites one (FileExistsError)."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(base64.b64encode(crypto.new_key()) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+def place_of(organization_id: UUID, lane: str, version: int) -> bytes:
+    """Where the wrapped form of an organization's key stands."""
+    number = () if version == 1 else (version,)  # as it was before keys had versions
+    return crypto.place("organization_key", "wrapped", organization_id, lane, *number)
 
 
 class OpenedKeys:
-    """One organization's key of one lane, opened, with the sub-keys that were needed so far; in memory only."""
+    """One organization's key of one lane, opened, in all its versions; in memory only."""
 
-    def __init__(self, organization_id: UUID, key: bytes) -> None:
-        """`key`: 32 bytes, unwrapped."""
-        self.key = key
-        self._organization_id = str(organization_id)
+    def __init__(
+        self,
+        organization_id: UUID,
+        versions: Mapping[int, bytes],
+        unchanging: Unchanging | None = None,
+        destroyed: Mapping[int, datetime] | None = None,
+    ) -> None:
+        """`versions`: 32 bytes each, unwrapped, by number; `unchanging`: None while the first version is there to derive it."""
+        self.version = max(versions)
+        self.key = versions[self.version]
+        self.unchanging = unchanging or Unchanging.of(versions[1])
+        self._organization = str(organization_id)
+        self._destroyed = destroyed or {}
         self._derived: dict[str, bytes] = {}
-        self._wrapping = crypto.Sealer(self.sub_key("wrap"))
+        self._wrapping = {number: crypto.Sealer(crypto.derive(key, "wrap"), number) for number, key in versions.items()}
+        self._sealing = {number: crypto.Sealer(crypto.derive(key, "seal"), number) for number, key in versions.items()}
 
     def sub_key(self, purpose: str) -> bytes:
-        """The key for one purpose."""
+        """The key for one purpose, the same whatever version is the newest."""
         found = self._derived.get(purpose)
         if found is None:
-            found = self._derived[purpose] = crypto.derive(self.key, purpose)
+            found = self._derived[purpose] = self.unchanging.key(purpose)
         return found
 
     def index(self, field: str, value: bytes) -> bytes:
@@ -85,45 +136,128 @@ class OpenedKeys:
     def wrap_new(self, *where: object) -> tuple[bytes, bytes]:
         """A fresh key for one row and its wrapped form: `(key, wrapped)`."""
         key = crypto.new_key()
-        return key, self._wrapping.seal(key, crypto.place(self._organization_id, *where))
+        return key, self.wrap(key, *where)
+
+    def wrap(self, key: bytes, *where: object) -> bytes:
+        """A row's key, wrapped under the newest version."""
+        return self._wrapping[self.version].seal(key, self._place(where))
 
     def unwrap(self, wrapped: bytes, *where: object) -> bytes:
-        """The key that `wrap_new` wrapped for the same row; raises Unreadable otherwise."""
-        return crypto.unseal(self.sub_key("wrap"), wrapped, crypto.place(self._organization_id, *where))
+        """The key that was wrapped for the same row; raises Unreadable otherwise, and KeysAway."""
+        return self._of(self._wrapping, wrapped).unseal(wrapped, self._place(where))
+
+    def seal(self, value: bytes, *where: object) -> bytes:
+        """Seal directly under the newest version."""
+        return self._sealing[self.version].seal(value, self._place(where))
+
+    def unseal(self, sealed: bytes, *where: object) -> bytes:
+        """Open what `seal` made for the same place; raises Unreadable otherwise, and KeysAway."""
+        return self._of(self._sealing, sealed).unseal(sealed, self._place(where))
+
+    def _place(self, where: tuple[object, ...]) -> bytes:
+        return crypto.place(self._organization, *where)
+
+    def _of(self, sealers: Mapping[int, crypto.Sealer], sealed: bytes) -> crypto.Sealer:
+        number = crypto.version_of(sealed)
+        found = sealers.get(number)
+        if found is not None:
+            return found
+        ended = self._destroyed.get(number)
+        if ended is not None and clock.now() - ended < JUST_NOW:
+            raise KeysAway("the key of this row was just replaced: read the row again")
+        raise Unreadable
 
 
 class Keyring:
-    """Opens and makes wrapped keys. Holds the top key, and the organization keys it has opened, in memory only."""
+    """Opens and makes wrapped keys. Holds the organization keys it has opened in memory only."""
 
-    def __init__(self, top_key: bytes) -> None:
-        """`top_key`: 32 bytes."""
-        self._top = top_key
-        self._opened: dict[tuple[UUID, Lane], OpenedKeys] = {}
+    def __init__(self, top_key: bytes | Vault) -> None:
+        """`top_key`: 32 bytes, or where it is."""
+        self.vault: Vault = HeldKeys(top_key) if isinstance(top_key, bytes) else top_key
+        self._opened: dict[tuple[UUID, Lane], tuple[_Rows, OpenedKeys]] = {}
+        self._system: Unchanging | None = None
 
-    def system_index(self, field: str, value: str) -> bytes:
+    async def system_index(self, tx: Transaction, field: str, value: str) -> bytes:
         """A blind index over all organizations (a sign-in address, before the organization is known)."""
-        return crypto.keyed_hash(crypto.derive(self._top, f"index:{field}"), value.encode())
+        if self._system is None:
+            self._system = await self.unchanging_of_all(tx)
+        return crypto.keyed_hash(self._system.key(f"index:{field}"), value.encode())
+
+    async def unchanging_of_all(self, tx: Transaction) -> Unchanging:
+        """The keys of indexes over all organizations: their own, once there are; until then they come from the first top key."""
+        row = (await _rows(tx, NOBODY, SYSTEM_LANE)).get(UNCHANGING)
+        if row is not None and row[0] is not None:
+            return Unchanging.loads(await self.vault.unwrap(row[1], row[0], place_of(NOBODY, SYSTEM_LANE, UNCHANGING)))
+        first = self.vault.first
+        if first is None:
+            raise KeysAway("the key of indexes over all organizations is missing")
+        return Unchanging.of(first)
+
+    async def make(self, tx: Transaction, organization_id: UUID, lane: str, version: int, key: bytes) -> None:
+        """Add one version of a key, wrapped by the newest top key. It counts for whoever reads it after the COMMIT."""
+        await _while_no_top_key_is_replaced(tx)
+        marker = (await _rows(tx, NOBODY, SYSTEM_LANE)).get(UNCHANGING)
+        if marker is not None and marker[1] != self.vault.newest:
+            await self.vault.refresh()  # another process has replaced the top key
+        where = place_of(organization_id, lane, version)
+        row = {"organization_id": organization_id, "lane": lane, "version": version, "created_at": clock.now()}
+        tx.add(OrganizationKey(**row, wrapped=await self.vault.wrap(key, where), top=self.vault.newest))
+        await tx.flush()
+        self._opened = {place: known for place, known in self._opened.items() if place != (organization_id, lane)}
 
     async def create_organization(self, tx: Transaction, organization_id: UUID) -> None:
         """Make both lanes' keys of a new organization."""
         for lane in Lane:
-            where = crypto.place("organization_key", "wrapped", organization_id, lane)
-            wrapped = crypto.seal(self._top, crypto.new_key(), where)
-            tx.add(OrganizationKey(organization_id=organization_id, lane=lane, wrapped=wrapped))
-        await tx.flush()
+            await self.make(tx, organization_id, lane, 1, crypto.new_key())
 
     async def opened(self, tx: Transaction, organization_id: UUID, lane: Lane = Lane.FACTUAL) -> OpenedKeys:
-        """An organization's key, opened. Raises Unreadable when the top key is not the one that wrapped it."""
+        """An organization's key, as far as this process knows its versions: to open, and for indexes.
+
+        Raises Unreadable when the top key is not the one that wrapped it.
+        """
         known = self._opened.get((organization_id, lane))
-        if known is not None:
-            return known
-        query = select(OrganizationKey.wrapped).where(
-            OrganizationKey.organization_id == organization_id, OrganizationKey.lane == lane
-        )
-        wrapped = (await tx.execute(query)).scalar_one()
-        where = crypto.place("organization_key", "wrapped", organization_id, lane)
-        opened = self._opened[organization_id, lane] = OpenedKeys(organization_id, crypto.unseal(self._top, wrapped, where))
+        return known[1] if known is not None else await self.refreshed(tx, organization_id, lane)
+
+    async def refreshed(self, tx: Transaction, organization_id: UUID, lane: Lane = Lane.FACTUAL) -> OpenedKeys:
+        """An organization's key in all the versions that the transaction sees."""
+        rows = await _rows(tx, organization_id, lane)
+        if not rows:
+            raise NoResultFound
+        known = self._opened.get((organization_id, lane))
+        if known is not None and known[0] == rows:
+            return known[1]
+        opened = await self._open(organization_id, lane, rows)
+        self._opened[organization_id, lane] = rows, opened
         return opened
+
+    async def _open(self, organization_id: UUID, lane: Lane, rows: "_Rows") -> OpenedKeys:
+        keys = {
+            version: await self.vault.unwrap(top, wrapped, place_of(organization_id, lane, version))
+            for version, (wrapped, top, _) in rows.items()
+            if wrapped is not None
+        }
+        kept = keys.pop(UNCHANGING, None)
+        destroyed = {version: at for version, (_, _, at) in rows.items() if at is not None}
+        return OpenedKeys(organization_id, keys, Unchanging.loads(kept) if kept else None, destroyed)
+
+    async def for_writing(self, tx: Transaction, organization_id: UUID, lane: Lane = Lane.FACTUAL) -> OpenedKeys:
+        """An organization's key in its newest version, which will not be destroyed before this transaction has ended.
+
+        It costs one look for each transaction. Whatever is sealed or wrapped under an organization's key begins here.
+        """
+        held: dict[tuple[UUID, Lane], tuple[SessionTransaction, OpenedKeys]] = tx.info.setdefault(_HELD, {})
+        known = held.get((organization_id, lane))
+        under_way = list(_under_way(tx))
+        if known is not None and known[0] in under_way:  # who goes back to a savepoint gives up what was held since
+            return known[1]
+        version, wrapped = await _hold_newest(tx, organization_id, lane)
+        remembered = self._opened.get((organization_id, lane))
+        if remembered is not None and remembered[1].version == version and remembered[0][version][0] == wrapped:
+            keys = remembered[1]
+        else:
+            keys = await self.refreshed(tx, organization_id, lane)
+        held[organization_id, lane] = under_way[0], keys
+        return keys
 
     async def index(self, tx: Transaction, organization_id: UUID, field: str, value: bytes | str) -> bytes:
         """A blind index within one organization: equal values of one field give equal 32 bytes, and nothing else."""
@@ -132,18 +266,65 @@ class Keyring:
 
     async def wrap_new(self, tx: Transaction, organization_id: UUID, *where: object) -> tuple[bytes, bytes]:
         """A fresh key for one row and its wrapped form: `(key, wrapped)`."""
-        return (await self.opened(tx, organization_id)).wrap_new(*where)
+        return (await self.for_writing(tx, organization_id)).wrap_new(*where)
 
     async def unwrap(self, tx: Transaction, organization_id: UUID, wrapped: bytes, *where: object) -> bytes:
-        """The key that `wrap_new` wrapped for the same row; raises Unreadable otherwise."""
-        return (await self.opened(tx, organization_id)).unwrap(wrapped, *where)
+        """The key that `wrap_new` wrapped for the same row; raises Unreadable otherwise, and KeysAway."""
+        try:
+            return (await self.opened(tx, organization_id)).unwrap(wrapped, *where)
+        except Unreadable:  # perhaps by a version that this process has not heard of
+            return (await self.refreshed(tx, organization_id)).unwrap(wrapped, *where)
 
     async def seal(self, tx: Transaction, organization_id: UUID, lane: Lane, text: str, *where: object) -> bytes:
         """Seal a text directly under an organization's key of one lane, bound to its place."""
-        key = (await self.opened(tx, organization_id, lane)).sub_key("seal")
-        return crypto.seal(key, text.encode(), crypto.place(organization_id, *where))
+        return (await self.for_writing(tx, organization_id, lane)).seal(text.encode(), *where)
 
     async def unseal(self, tx: Transaction, organization_id: UUID, lane: Lane, sealed: bytes, *where: object) -> str:
-        """Open what `seal` made for the same organization, lane and place."""
-        key = (await self.opened(tx, organization_id, lane)).sub_key("seal")
-        return crypto.unseal(key, sealed, crypto.place(organization_id, *where)).decode()
+        """Open what `seal` made for the same organization, lane and place; raises Unreadable otherwise, and KeysAway."""
+        try:
+            return (await self.opened(tx, organization_id, lane)).unseal(sealed, *where).decode()
+        except Unreadable:
+            return (await self.refreshed(tx, organization_id, lane)).unseal(sealed, *where).decode()
+
+
+_Rows = Mapping[int, tuple[bytes | None, str | None, datetime | None]]
+"""By version: what is wrapped, the name of the top key, when it was destroyed."""
+
+
+async def _rows(tx: Transaction, organization_id: UUID, lane: str) -> _Rows:
+    columns = (OrganizationKey.version, OrganizationKey.wrapped, OrganizationKey.top, OrganizationKey.destroyed_at)
+    query = select(*columns).where(OrganizationKey.organization_id == organization_id, OrganizationKey.lane == lane)
+    return {version: (wrapped, top, at) for version, wrapped, top, at in (await tx.execute(query)).all()}
+
+
+def _under_way(tx: Transaction) -> Iterator[SessionTransaction]:
+    """The transaction and the savepoints in it that are open, the innermost first."""
+    one = tx.sync_session.get_nested_transaction() or tx.sync_session.get_transaction()
+    while one is not None:
+        yield one
+        one = one.parent
+
+
+async def _hold_newest(tx: Transaction, organization_id: UUID, lane: Lane) -> tuple[int, bytes]:
+    """The newest version and its wrapped form; that version outlives the transaction."""
+    mine = (OrganizationKey.organization_id == organization_id, OrganizationKey.lane == lane)
+    query = select(OrganizationKey.version, OrganizationKey.wrapped).where(*mine, OrganizationKey.wrapped.is_not(None))
+    newest = query.order_by(OrganizationKey.version.desc()).limit(1)
+    if tx.get_bind().dialect.name == "postgresql":  # SQLite has one writer, which is us
+        newest = newest.with_for_update(read=True, key_share=True)
+    for _ in range(_LOOKS):
+        row = (await tx.execute(newest)).one_or_none()
+        if row is not None and row.wrapped is not None:
+            return row.version, row.wrapped
+    raise NoResultFound
+
+
+async def _while_no_top_key_is_replaced(tx: Transaction) -> None:
+    if tx.get_bind().dialect.name == "postgresql":
+        await tx.execute(text(f"SELECT pg_advisory_xact_lock_shared({_MAKING_KEYS})"))
+
+
+async def while_nobody_makes_keys(tx: Transaction) -> None:
+    """Until the end of the transaction nobody makes a key of an organization."""
+    if tx.get_bind().dialect.name == "postgresql":
+        await tx.execute(text(f"SELECT pg_advisory_xact_lock({_MAKING_KEYS})"))

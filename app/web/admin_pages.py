@@ -120,7 +120,7 @@ async def let_back_in(request: Request, form: Form, caller: Caller, context: Ctx
 
 async def _account(tx: Transaction, context: Context, caller: Principal, who: str) -> Account | None:
     if "@" in who:
-        index = access_service.email_index(context.keyring, who)
+        index = await access_service.email_index(tx, context.keyring, who)
         return await access.account_by_email(tx, caller.organization_id, index)
     member = await find_member(tx, context.keyring, caller.organization_id, who) if who else None
     return None if member is None else await access.account_of_member(tx, caller.organization_id, member.id)

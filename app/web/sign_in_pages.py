@@ -86,10 +86,10 @@ async def send_link(request: Request, form: Form, context: Ctx, tx: Tx) -> Respo
 
 
 @router.post("/sign-in/passkey/options")
-async def passkey_options(request: Request, context: Ctx) -> Any:
+async def passkey_options(request: Request, context: Ctx, tx: Tx) -> Any:
     """What the browser needs to sign with a passkey: the same for everybody."""
     _refuse_too_many(request)
-    return passkeys.to_sign(context.settings, context.keyring, Purpose.SIGN_IN, None)
+    return await passkeys.to_sign(tx, context.settings, context.keyring, Purpose.SIGN_IN, None)
 
 
 @router.post("/sign-in/passkey")

@@ -91,7 +91,7 @@ async def new_passkey_options(caller: Caller, context: Ctx, tx: Tx) -> Any:
     """What the browser needs to make a passkey for you."""
     assert caller.session_id is not None  # noqa: S101 - programs are refused by the policy
     known, name = await credentials.passkeys_of(tx, caller.account_id), await _name(tx, context, caller)
-    return passkeys.to_enrol(context.settings, context.keyring, caller.session_id, caller.account_id, name, known)
+    return await passkeys.to_enrol(tx, context.settings, context.keyring, caller.session_id, caller.account_id, name, known)
 
 
 @router.post("/ways-in/passkeys")
@@ -236,9 +236,9 @@ async def confirm_page(
 
 
 @router.post("/confirm/passkey/options")
-async def confirm_options(caller: Caller, context: Ctx) -> Any:
+async def confirm_options(caller: Caller, context: Ctx, tx: Tx) -> Any:
     """What the browser needs to sign once more."""
-    return passkeys.to_sign(context.settings, context.keyring, Purpose.CONFIRM, caller.session_id)
+    return await passkeys.to_sign(tx, context.settings, context.keyring, Purpose.CONFIRM, caller.session_id)
 
 
 @router.post("/confirm/passkey")

@@ -22,8 +22,8 @@ from app.breaches.service import load_catalogue
 from app.connections.service import create_connection
 from app.kit.config import Settings
 from app.kit.context import Context, open_context
-from app.kit.keyring import create_key_file
 from app.kit.migrate import head, upgrade
+from app.kit.vault import create_key_file
 from app.ledger.service import SYSTEM
 from app.members import service as members
 from app.members.roster import EnrollmentEntry, Job, RosterEntry

@@ -20,8 +20,8 @@ from sqlalchemy import func, select, text
 
 from app import operations
 from app.intake.models import Receipt, ReceiptState
-from app.kit.keyring import create_key_file
 from app.kit.migrate import upgrade
+from app.kit.vault import create_key_file
 from benchmarks.support.filling import Filled, drain, found_union
 from benchmarks.support.postgres import bench_folder, durable_postgres
 from benchmarks.support.servers import HARMLINE, Target, start

@@ -14,8 +14,8 @@ from app.connections.service import Created, create_connection
 from app.kit.config import Settings
 from app.kit.context import Context, open_context
 from app.kit.database import Database
-from app.kit.keyring import create_key_file
 from app.kit.migrate import upgrade
+from app.kit.vault import create_key_file
 from app.members.service import create_organization
 from benchmarks.support.child import Child
 from benchmarks.support.naive import Base, open_engine

@@ -23,7 +23,7 @@ from app.connector_commands import tried, write_folder
 from app.kit import clock, migrate
 from app.kit.config import settings
 from app.kit.errors import Problem
-from app.kit.keyring import create_key_file
+from app.kit.vault import create_key_file
 from connectors.docs import BEGIN, END
 from connectors.registry import registry
 from connectors.sandboxing import Fault

@@ -1,4 +1,4 @@
-"""Asks a provider in a process of its own that dies at one chosen step of what it does in the database. Holds no tests.
+"""Asks a provider, or replaces keys, in a process of its own that dies at one chosen step of what it does. Holds no tests.
 
 `python -m tests.crash.killed` has imported everything and forks one asker for each JSON order that ends in a death, which takes
 milliseconds; who is to live asks in the first process, so that all statements are compiled when the others are forked. The steps
@@ -26,22 +26,28 @@ import asyncpg
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
+from app import operations, rotation
 from app.intake.asker import Asker
 from app.kit import clock, sqlite
 from app.kit.config import Settings
 from app.kit.context import open_context
+from app.kit.vault import KeyFile
 from connectors.asking import PollPlan
 from connectors.http import sandbox_allowed
 from tests.support.compiled_once import share_compiled_statements
 from tests.support.paged import Paged, paged_registered
 
+BEFORE_FILE, AFTER_FILE = "before the key file is replaced", "after the key file was replaced"
 BEFORE_COMMIT, COMMIT_SENT, AFTER_COMMIT = "before COMMIT", "COMMIT sent, no answer heard", "after COMMIT"
 _STATEMENT = re.compile(r"\s*(?:(INSERT INTO|UPDATE|DELETE FROM)\s+(\w+)|(SELECT)\b.*?\bFROM\s+(\w+)|(\w+))", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Order:
-    """One asker: whom it asks and when by its clock. `die_at`: the how-manieth step; 0: it lives. `steps`: the file for them."""
+    """One asker: whom it asks and when by its clock. `die_at`: the how-manieth step; 0: it lives. `steps`: the file for them.
+
+    `work`: "ask", or "rotate": replace the keys of the organization that stands in the place of the connection, then the top key.
+    """
 
     database_url: str
     key_file: str
@@ -50,6 +56,7 @@ class Order:
     now: str
     steps: str
     die_at: int = 0
+    work: str = "ask"
 
 
 @dataclass
@@ -113,6 +120,18 @@ def install(trap: Trap) -> None:
         trap.committing = False
 
     _drivers(trap)
+    _key_file(trap)
+
+
+def _key_file(trap: Trap) -> None:
+    replace = KeyFile.replace
+
+    def _replace(self: KeyFile, keys: Any) -> None:
+        trap.step(BEFORE_FILE)
+        replace(self, keys)
+        trap.step(AFTER_FILE)
+
+    KeyFile.replace = _replace  # type: ignore[method-assign]
 
 
 def _drivers(trap: Trap) -> None:
@@ -152,10 +171,23 @@ async def ask(order: Order) -> None:
         await context.database.close()
 
 
-def ended(order: Order) -> int:
-    """Let one ask here; the exit code of that."""
+async def rotate(order: Order) -> None:
+    """Replace every key, in small batches."""
+    clock.set_to(datetime.fromisoformat(order.now))
+    rotation.BATCH, rotation.PAUSE = 2, 0.0
+    context = open_context(Settings(database_url=order.database_url, key_file=Path(order.key_file)))
     try:
-        asyncio.run(ask(order))
+        left = await operations.rotate_keys(context, UUID(order.connection), lambda _: None)
+        assert left == {}, left
+        await operations.replace_top_key(context, only_prepare=False)
+    finally:
+        await context.database.close()
+
+
+def ended(order: Order) -> int:
+    """Let one work here; the exit code of that."""
+    try:
+        asyncio.run({"ask": ask, "rotate": rotate}[order.work](order))
     except BaseException as error:  # whoever gave the order only sees the exit code: say what it was
         sys.stderr.write(f"{error!r}\n")
         sys.stderr.flush()

@@ -20,7 +20,7 @@ import httpx
 from app import operations
 from app.kit.config import Settings
 from app.kit.context import Context, open_context
-from app.kit.keyring import create_key_file
+from app.kit.vault import create_key_file
 from connectors.contract import Sender
 from tests.crash.deliveries import Script
 from tests.crash.launch import Order

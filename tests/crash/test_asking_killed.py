@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from sqlalchemy import text
 
 from app.intake.models import Channel, LookUpState
 from app.kit import clock
+from app.kit.vault import create_key_file
 from tests.crash.killed import AFTER_COMMIT, BEFORE_COMMIT, COMMIT_SENT, Launcher, Order, launcher
 from tests.intake.counting import books, receipts
 from tests.intake.looked_up import LookedUp, looked_up_world
@@ -66,7 +66,7 @@ class Rig:
     died_at: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        (self.folder / "top.key").write_bytes(base64.b64encode(self.world.context.keyring._top))
+        create_key_file(self.folder / "top.key", key=self.world.context.keyring.vault.keys[0])
 
     async def ask(self, die_at: int = 0) -> list[str]:
         """Let one ask now, and die at a step; the steps that it took, or the last one."""

@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, update
 
 from app.kit import crypto
-from app.kit.crypto import Unreadable
+from app.kit.crypto import KeysAway, Unreadable
 from app.kit.database import Database
 from app.kit.ids import uuid7
-from app.kit.keyring import KeyFileError, Keyring, Lane, OrganizationKey, create_key_file, read_key_file
+from app.kit.keyring import Keyring, Lane, OrganizationKey
+from app.kit.vault import KeyFileError, create_key_file, read_key_file
 from tests.repo.tree import ROOT
 
 KEY, OTHER_KEY = bytes(range(32)), bytes(range(1, 33))
@@ -86,7 +87,7 @@ async def test_an_organization_has_two_keys_apart_and_no_other_has_the_same(data
     database, keyring = Database(database_url), Keyring(crypto.new_key())
     ours, theirs = [await _organization(database, keyring) for _ in range(2)]
     async with database.begin() as tx:
-        keys = [(await Keyring(keyring._top).opened(tx, who, lane)).key for who in (ours, theirs) for lane in Lane]
+        keys = [(await Keyring(keyring.vault).opened(tx, who, lane)).key for who in (ours, theirs) for lane in Lane]
         assert len(set(keys)) == 4
         sealed = await keyring.seal(tx, ours, Lane.COUNSEL, "a reason", "hold", 1)
         assert await keyring.unseal(tx, ours, Lane.COUNSEL, sealed, "hold", 1) == "a reason"
@@ -116,15 +117,15 @@ async def test_the_wrong_top_key_and_swapped_rows_open_nothing(database_url: str
     database, keyring = Database(database_url), Keyring(crypto.new_key())
     ours = await _organization(database, keyring)
     async with database.begin() as tx:
-        with pytest.raises(Unreadable):
+        with pytest.raises(KeysAway, match="is not at hand"):
             await Keyring(crypto.new_key()).opened(tx, ours)
-        wrapped = {lane: (await tx.get_one(OrganizationKey, (ours, lane))).wrapped for lane in Lane}
+        wrapped = {lane: (await tx.get_one(OrganizationKey, (ours, lane, 1))).wrapped for lane in Lane}
     for lane, other in permutations(Lane):
         async with database.begin() as tx:
             row = (OrganizationKey.organization_id == ours, OrganizationKey.lane == lane)
             await tx.execute(update(OrganizationKey).where(*row).values(wrapped=wrapped[other]))
             with pytest.raises(Unreadable):
-                await Keyring(keyring._top).opened(tx, ours, lane)
+                await Keyring(keyring.vault).opened(tx, ours, lane)
     async with database.begin() as tx:
         await tx.execute(delete(OrganizationKey))
     await database.close()
@@ -135,13 +136,13 @@ def test_a_key_file_is_for_its_owner_only_holds_a_key_and_is_never_written_over(
     create_key_file(path)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    key, written = read_key_file(path), path.read_bytes()
+    (key,), written = read_key_file(path), path.read_bytes()
     assert len(key) == crypto.KEY_BYTES
     with pytest.raises(FileExistsError):
         create_key_file(path)
     assert path.read_bytes() == written
     create_key_file(tmp_path / "second.key")
-    assert read_key_file(tmp_path / "second.key") != key
+    assert read_key_file(tmp_path / "second.key") != (key,)
 
 
 @pytest.mark.parametrize(
@@ -159,6 +160,7 @@ def test_a_key_file_is_for_its_owner_only_holds_a_key_and_is_never_written_over(
 def test_a_file_that_is_no_key_is_named_and_its_content_is_not(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "top.key"
     path.write_bytes(content)
+    path.chmod(0o600)
     with pytest.raises(KeyFileError, match=r"top\.key is not a key: it must hold 32 bytes in base64; restore") as refused:
         read_key_file(path)
     assert not content.strip() or content.decode("latin-1") not in str(refused.value)

@@ -82,7 +82,7 @@ def _opens(key: bytes, sealed: bytes, where: bytes) -> bytes | None:
 async def test_nothing_can_be_opened_afterwards_with_any_key_at_hand(world: World) -> None:
     await world.deliver(BOTH)
     await world.workers.drain()
-    top = world.context.keyring._top
+    top = world.context.keyring.vault.keys[0]
     before = await everything_that_opens(world, top)
     assert "Canary words" in before
     assert "Avery Invented" in before

@@ -15,6 +15,7 @@ from app.connections.models import DisputedRange, Poll, PollSubject
 from app.intake.gateway import NOBODY
 from app.intake.models import LookUp
 from app.kit.database import Database
+from app.kit.escrow import KeyRecovery
 from app.kit.migrate import alembic_config, head, upgrade
 from app.kit.outbox import LAST_ATTEMPT, Failure
 from app.notices.models import Alarm, ConsentRequest
@@ -63,6 +64,7 @@ async def fill(world: World) -> None:
         await tx.execute(insert(PollSubject).values(**index, asked_at=NOW))
         look = {"reference_index": b"x", "key": b"x", "event_id": NOBODY, "state": "due", "trusted": True, "attempts": 0}
         await tx.execute(insert(LookUp).values(**own, **look))
+        await tx.execute(insert(KeyRecovery).values(top="x", confirmed_at=NOW, shares=2))
         asked = {"member_id": world.union.members["M-1"], "connection_id": own["connection_id"], "asked_at": NOW}
         await tx.execute(insert(ConsentRequest).values(organization_id=world.union.id, **asked))
         await tx.execute(insert(Alarm).values(**own, kind="silent", opened_at=NOW, last_seen_at=NOW))

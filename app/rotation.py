@@ -1,0 +1,345 @@
+"""Keys are replaced while everything runs: keys of organizations by a new version, the top key by another.
+
+Every step is a short transaction, and whatever is there at its end can be read; whoever is killed begins again and goes on.
+What a step finds out about the state of things it finds out from the rows themselves, so there is nothing to get out of step.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import ColumnElement, LargeBinary, and_, delete, func, insert, literal, or_, select, tuple_, update
+
+from app.access.models import Account, Password
+from app.breaches.models import Matter
+from app.connections.models import Connection, ConnectionSecret, DisputedRange
+from app.intake.models import Event, Receipt
+from app.kit import clock, crypto
+from app.kit.crypto import Unreadable
+from app.kit.database import Base, Database, Transaction
+from app.kit.keyring import NOBODY, SYSTEM_LANE, UNCHANGING, Keyring, Lane, OpenedKeys, OrganizationKey, place_of
+from app.kit.keyring import while_nobody_makes_keys as nobody_makes_keys
+from app.kit.rows import on_postgresql, update_rows
+from app.kit.vault import KeyFile
+from app.ledger.service import SYSTEM, Act, Actor, append
+from app.members.models import LegalHold, Member
+from app.timeline.models import BreakGlass
+
+log = structlog.get_logger(__name__)
+
+BATCH = 500
+PAUSE = 0.005
+"""Seconds between two batches in which others get their turn."""
+
+TURNS = 5
+SOON = 0.5
+"""How often what others had in work is looked for once more, and after how many seconds."""
+
+_HEADER_BYTES = len(crypto.header(1))
+
+
+_THROUGH: dict[type[Base], tuple[Any, Any]] = {
+    ConnectionSecret: (ConnectionSecret.connection_id, Connection),
+    Password: (Password.account_id, Account),
+}
+"""Tables that do not say whose their rows are, by what does."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A column that holds row keys wrapped (or texts sealed) under an organization's key of one lane.
+
+    `words` and `ids`: what each value is bound to, the ids by their columns.
+    """
+
+    table: type[Base]
+    column: str
+    words: tuple[str, ...]
+    ids: tuple[str, ...] = ("id",)
+    lane: Lane = Lane.FACTUAL
+    wrapped: bool = False
+
+    @property
+    def name(self) -> str:
+        """The column with its table."""
+        return f"{self.table.__tablename__}.{self.column}"
+
+    def value(self) -> Any:
+        """The column, to select by."""
+        return getattr(self.table, self.column)
+
+    def key(self) -> list[Any]:
+        """The columns of the primary key."""
+        return list(self.table.__table__.primary_key.columns)  # type: ignore[attr-defined]
+
+    def of(self, organization_id: UUID) -> ColumnElement[bool]:
+        """The rows of one organization."""
+        own = getattr(self.table, "organization_id", None)
+        if own is not None:
+            return and_(own == organization_id)
+        column, parent = _THROUGH[self.table]
+        return and_(column.in_(select(parent.id).where(parent.organization_id == organization_id)))
+
+    def not_under(self, version: int) -> ColumnElement[bool]:
+        """The rows that hold something under another version."""
+        begins = func.substr(self.value(), 1, _HEADER_BYTES)
+        return and_(self.value().is_not(None), begins != literal(crypto.header(version), LargeBinary))
+
+    def again(self, keys: OpenedKeys, row: Mapping[str, Any]) -> bytes:
+        """What the row holds, under the newest version. Raises Unreadable."""
+        where = (*self.words, *(row[name] for name in self.ids))
+        if self.wrapped:
+            return keys.wrap(keys.unwrap(row[self.column], *where), *where)
+        return keys.seal(keys.unseal(row[self.column], *where), *where)
+
+
+PLACES = (
+    Place(Member, "wrapped_key", ("member",), wrapped=True),
+    Place(Receipt, "wrapped_key", ("receipt",), wrapped=True),
+    Place(Event, "wrapped_key", ("event",), wrapped=True),
+    Place(Receipt, "remains_sealed", ("receipt", "remains_sealed")),
+    Place(Account, "email_sealed", ("account", "email_sealed")),
+    Place(Password, "code_secret_sealed", ("password", "code_secret_sealed"), ("account_id",)),
+    Place(BreakGlass, "reason_sealed", ("break_glass", "reason_sealed")),
+    Place(Connection, "config_sealed", ("connection", "config_sealed")),
+    Place(ConnectionSecret, "sealed", ("connection_secret",), ("connection_id", "id")),
+    Place(DisputedRange, "reason_sealed", ("disputed_range", "reason_sealed"), ("connection_id", "id")),
+    Place(Matter, "title_sealed", ("matter", "title_sealed"), lane=Lane.COUNSEL),
+    Place(LegalHold, "reason_sealed", ("legal_hold",), lane=Lane.COUNSEL),
+)
+"""Everything that hangs directly on an organization's key. All else hangs on the key of a row, which is wrapped anew."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far it has come. `moved`: values of one place that were put under the newest version so far."""
+
+    place: str
+    moved: int
+
+
+async def begin(
+    database: Database, keyring: Keyring, organization_id: UUID, lane: Lane, actor: Actor = SYSTEM
+) -> tuple[int, bool]:
+    """Make a new version, which counts from the COMMIT; or find that one was made and not all is under it yet.
+
+    Returns the newest version and whether it is new. Whoever takes deliveries in notices, for their connections have changed.
+    """
+    async with database.begin() as tx:
+        await nobody_makes_keys(tx)
+        live = await _live(tx, organization_id, lane)
+        if len(live) > 1:
+            return live[-1], False
+        keys, version = await keyring.refreshed(tx, organization_id, lane), live[-1] + 1
+        if not await _has_unchanging(tx, organization_id, lane):
+            await keyring.make(tx, organization_id, lane, UNCHANGING, keys.unchanging.dumps())
+        await keyring.make(tx, organization_id, lane, version, crypto.new_key())
+        ours = update(Connection).where(Connection.organization_id == organization_id)
+        await tx.execute(ours.values(revision=Connection.revision))  # any update raises it
+        facts = {"change": "new version", "lane": lane, "version": version}
+        await append(tx, keyring, organization_id, Act.KEY, facts=facts, actor=actor)
+    return version, True
+
+
+async def _live(tx: Transaction, organization_id: UUID, lane: str) -> list[int]:
+    """The versions that are not destroyed, oldest first."""
+    query = select(OrganizationKey.version).where(
+        OrganizationKey.organization_id == organization_id,
+        OrganizationKey.lane == lane,
+        OrganizationKey.version > UNCHANGING,
+        OrganizationKey.wrapped.is_not(None),
+    )
+    return sorted((await tx.execute(query)).scalars())
+
+
+async def _has_unchanging(tx: Transaction, organization_id: UUID, lane: Lane) -> bool:
+    return await tx.get(OrganizationKey, (organization_id, lane, UNCHANGING)) is not None
+
+
+async def move(database: Database, keyring: Keyring, organization_id: UUID, lane: Lane) -> AsyncIterator[Progress]:
+    """Put everything under the newest version, batch by batch, until nothing that can be opened is left under another."""
+    for place in PLACES:
+        if place.lane is not lane:
+            continue
+        moved, more = 0, 1
+        while more:  # who began before the new version was there may have written behind us
+            more, after = 0, None
+            while True:
+                done, after = await _move_batch(database, keyring, organization_id, place, after)
+                more += done
+                if done:
+                    yield Progress(place.name, moved + more)
+                if after is None:
+                    break
+                await asyncio.sleep(PAUSE)
+            moved += more
+
+
+async def _move_batch(
+    database: Database, keyring: Keyring, organization_id: UUID, place: Place, after: Sequence[Any] | None
+) -> tuple[int, Sequence[Any] | None]:
+    """One transaction: how many were moved, and the key of the last row that was looked at (None: that was all)."""
+    key = place.key()
+    async with database.begin() as tx:
+        keys = await keyring.for_writing(tx, organization_id, place.lane)
+        query = select(*key, place.value()).where(place.of(organization_id), place.not_under(keys.version))
+        if after is not None:
+            passed = [literal(one, column.type) for one, column in zip(after, key, strict=True)]
+            query = query.where(tuple_(*key) > tuple_(*passed))
+        query = query.order_by(*key).limit(BATCH)
+        if on_postgresql(tx):  # what others work on is met at the next turn: nobody waits in a ring
+            query = query.with_for_update(key_share=True, skip_locked=True, of=place.table)
+        rows = [dict(row) for row in (await tx.execute(query)).mappings()]
+        anew = []
+        for row in rows:
+            try:
+                anew.append({**{one.name: row[one.name] for one in key}, place.column: place.again(keys, row)})
+            except Unreadable:
+                log.error("cannot be opened, left as it is", place=place.name, row=str(row[key[-1].name]))
+        if anew:
+            await update_rows(tx, place.table, anew)
+    last = [rows[-1][one.name] for one in key] if len(rows) == BATCH else None
+    return len(anew), last
+
+
+async def left_over(tx: Transaction, organization_id: UUID, lane: Lane, version: int) -> dict[str, int]:
+    """How many values are not under this version, by place; empty when all are."""
+    found = {}
+    for place in PLACES:
+        if place.lane is lane:
+            query = select(func.count()).select_from(place.table).where(place.of(organization_id), place.not_under(version))
+            found[place.name] = (await tx.execute(query)).scalar_one()
+    return {name: count for name, count in found.items() if count}
+
+
+async def end(database: Database, keyring: Keyring, organization_id: UUID, lane: Lane, actor: Actor = SYSTEM) -> dict[str, int]:
+    """Destroy the versions before the newest, if nothing is left under them and nobody is just writing under them.
+
+    Returns what is left, by place: then nothing was destroyed.
+    """
+    async with database.begin() as tx:
+        *old, newest = await _live(tx, organization_id, lane)
+        those = (
+            OrganizationKey.organization_id == organization_id,
+            OrganizationKey.lane == lane,
+            OrganizationKey.version.in_(old),
+        )
+        if on_postgresql(tx):  # whoever writes under them has said so: wait for those, and see what they wrote
+            await tx.execute(select(OrganizationKey.version).where(*those).with_for_update())
+        left = await left_over(tx, organization_id, lane, newest)
+        if left or not old:
+            return left
+        # Not an update: somebody who waits for the row must find it gone, not as it was.
+        await tx.execute(delete(OrganizationKey).where(*those))
+        ended = {"organization_id": organization_id, "lane": lane, "destroyed_at": clock.now()}
+        await tx.execute(insert(OrganizationKey), [{**ended, "version": version} for version in old])
+        facts = {"change": "versions destroyed", "lane": lane, "versions": old}
+        await append(tx, keyring, organization_id, Act.KEY, facts=facts, actor=actor)
+    return {}
+
+
+async def replace(
+    database: Database, keyring: Keyring, organization_id: UUID, lane: Lane, told: Callable[[str], None], actor: Actor = SYSTEM
+) -> dict[str, int]:
+    """Replace one key from end to end, or go on where somebody stopped; what could not be moved, by place.
+
+    `told` hears how far it is.
+    """
+    version, is_new = await begin(database, keyring, organization_id, lane, actor)
+    told(f"{lane}: version {version} {'made' if is_new else 'was made already, going on'}")
+    for turn in range(TURNS):
+        if turn:
+            await asyncio.sleep(SOON)
+        async for progress in move(database, keyring, organization_id, lane):
+            told(f"{lane}: {progress.moved} in {progress.place}")
+        left = await end(database, keyring, organization_id, lane, actor)
+        if not left:
+            told(f"{lane}: everything is under version {version}, the one before is destroyed")
+            break
+    return left
+
+
+def prepare_top(vault: KeyFile) -> str:
+    """Put a new top key into the file beside the one that is there; its name. Nothing is wrapped by it yet."""
+    if len(vault.keys) == 1:
+        vault.replace([crypto.new_key(), *vault.keys])
+    return vault.newest
+
+
+async def replace_top(database: Database, keyring: Keyring, vault: KeyFile, actor: Actor = SYSTEM) -> int:
+    """Wrap every organization's keys by the newest top key of the file, then leave only that one in it; how many it were.
+
+    `vault`: the keyring's own, with the new key in it (`prepare_top`). Other processes read the file again when they meet a name
+    that they do not know.
+    """
+    async with database.begin() as tx:
+        await _use_from_now_on(tx, keyring, vault)
+    done = 0
+    while (wrapped := await _wrap_one(database, keyring, vault, actor)) is not None:
+        done += wrapped
+    if len(vault.keys) > 1:
+        vault.replace(vault.keys[:1])
+    return done
+
+
+async def _use_from_now_on(tx: Transaction, keyring: Keyring, vault: KeyFile) -> None:
+    """The row of nobody says which top key is to be used: whoever makes a key looks at it (`Keyring.make`)."""
+    await nobody_makes_keys(tx)
+    unchanging = await keyring.unchanging_of_all(tx)
+    row = await tx.get(OrganizationKey, (NOBODY, SYSTEM_LANE, UNCHANGING), populate_existing=True)
+    if row is None:
+        row = OrganizationKey(organization_id=NOBODY, lane=SYSTEM_LANE, version=UNCHANGING, created_at=clock.now())
+        tx.add(row)
+    if row.top != vault.newest:
+        row.wrapped = await vault.wrap(unchanging.dumps(), place_of(NOBODY, SYSTEM_LANE, UNCHANGING))
+        row.top = vault.newest
+    await tx.flush()
+
+
+async def _wrap_one(database: Database, keyring: Keyring, vault: KeyFile, actor: Actor) -> int | None:
+    """One key, one transaction, so that nobody waits for two. How many it were; None: all are done."""
+    async with database.begin() as tx:
+        query = select(OrganizationKey).where(*_by_another(vault)).limit(1)
+        if on_postgresql(tx):
+            query = query.with_for_update(key_share=True)
+        row = (await tx.execute(query)).scalar_one_or_none()
+        if row is None:
+            return 0 if await _any_by_another(tx, vault) else None
+        where = place_of(row.organization_id, row.lane, row.version)
+        key = await vault.unwrap(row.top, row.wrapped or b"", where)
+        row.wrapped, row.top = await vault.wrap(key, where), vault.newest
+        await tx.flush()
+        facts = {"change": "wrapped by another top key", "lane": row.lane, "version": row.version, "top": vault.newest}
+        if row.organization_id != NOBODY:
+            await append(tx, keyring, row.organization_id, Act.KEY, facts=facts, actor=actor)
+    return 1
+
+
+async def _any_by_another(tx: Transaction, vault: KeyFile) -> bool:
+    """Whether a key is left: a row that was waited for may have left the look in which another stands."""
+    query = select(func.count()).select_from(OrganizationKey).where(*_by_another(vault))
+    return bool((await tx.execute(query)).scalar_one())
+
+
+def _by_another(vault: KeyFile) -> tuple[ColumnElement[bool], ...]:
+    return OrganizationKey.wrapped.is_not(None), or_(OrganizationKey.top.is_(None), OrganizationKey.top != vault.newest)
+
+
+async def status(tx: Transaction) -> dict[str, Any]:
+    """Every organization's keys by lane: the versions that are not destroyed, and what is not under the newest, by place."""
+    found: dict[str, Any] = {}
+    for one in await organizations(tx):
+        for lane in Lane:
+            versions = await _live(tx, one, lane)
+            left = await left_over(tx, one, lane, versions[-1])
+            found.setdefault(str(one), {})[lane.value] = {"versions": versions, "left": left}
+    return found
+
+
+async def organizations(tx: Transaction) -> list[UUID]:
+    """Every organization that has keys."""
+    query = select(OrganizationKey.organization_id).where(OrganizationKey.organization_id != NOBODY).distinct()
+    return sorted((await tx.execute(query)).scalars())

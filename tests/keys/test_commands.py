@@ -1,0 +1,174 @@
+"""`harmline keys`: made, handed out in shares, tried, recovered, replaced; and production does not start before it was tried."""
+
+from __future__ import annotations
+
+import json
+import logging
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from click.testing import Result
+from typer.testing import CliRunner
+
+from app import cli
+from app.kit import migrate
+from app.kit.config import settings
+from app.kit.vault import fingerprint, read_key_file
+
+RUNNER = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """A command sends the logs of the whole process to its own standard error, which ends with it."""
+    before = (logging.root.handlers[:], logging.root.level)
+    yield
+    structlog.reset_defaults()
+    logging.root.handlers[:], logging.root.level = before
+
+
+@pytest.fixture
+def home(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where a service of its own has its key, under a name of production."""
+    for name, value in (("DATABASE_URL", database_url), ("KEY_FILE", tmp_path / "top.key"), ("UNSAFE_STORE", "yes")):
+        monkeypatch.setenv(f"HARMLINE_{name}", str(value))
+    monkeypatch.setenv("HARMLINE_BASE_URL", "https://h.example")
+    settings.cache_clear()
+    yield tmp_path
+    settings.cache_clear()
+
+
+def run(*arguments: str, **more: Any) -> Result:
+    return RUNNER.invoke(cli.cli, list(arguments), **more)
+
+
+def done(*arguments: str, **more: Any) -> Any:
+    result = run(*arguments, **more)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout) if result.stdout.startswith("{") else result.stdout
+
+
+def share_files(folder: Path, *numbers: int) -> list[str]:
+    return [str(folder / f"share-{number}.txt") for number in numbers]
+
+
+def starts(monkeypatch: pytest.MonkeyPatch, command: str) -> tuple[Result, list[str]]:
+    """What a start said, and how far it got."""
+    got_to: list[str] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(cli.schema, "upgrade", lambda _: None)
+        patched.setattr(cli.Server, "run", lambda self: (got_to.append("served"), setattr(self, "started", True)))
+        patched.setattr(cli, "work_until_stopped", lambda _: got_to.append("worked"))
+        patched.setattr(cli.uvloop, "run", lambda _: None)
+        patched.setattr(cli, "configure", lambda _: None)
+        return run(command), got_to
+
+
+def test_from_the_first_key_to_the_next(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What docs/keys.md tells to do, in its order."""
+    assert "made" in done("keys", "create")
+    again = run("keys", "create")
+    assert (again.exit_code, "stays as it is" in again.output) == (1, True)
+    (key,) = read_key_file(home / "top.key")
+    for command in ("serve", "work"):
+        refused, got_to = starts(monkeypatch, command)
+        assert (refused.exit_code, got_to) == (1, [])
+        assert f"nobody has tried to recover the top key {fingerprint(key)}" in refused.stderr
+        assert "`harmline keys escrow --shares 5 --needed 3`" in refused.stderr
+        assert "`harmline keys confirm`" in refused.stderr
+    first = home / "shares"
+    done("keys", "escrow", "--shares", "5", "--needed", "3", "--into", str(first))
+    assert {stat.S_IMODE(path.stat().st_mode) for path in first.iterdir()} == {0o600}
+    few = run("keys", "confirm", *share_files(first, 1, 2))
+    assert (few.exit_code, "3 different ones are needed" in few.output) == (1, True)
+    assert starts(monkeypatch, "serve")[1] == []
+    assert fingerprint(key) in done("keys", "confirm", *share_files(first, 5, 1, 3))
+    assert starts(monkeypatch, "serve")[1] == ["served"]
+    assert starts(monkeypatch, "work")[1] == ["worked"]
+
+    (home / "top.key").unlink()
+    assert fingerprint(key) in done("keys", "recover", *share_files(first, 2, 3, 4))
+    assert read_key_file(home / "top.key") == (key,)
+    assert run("keys", "recover", *share_files(first, 2, 3, 4)).exit_code == 1
+
+    union = done("organization", "Union", "--admin", "admin@example.org")["organization"]
+    told = run("keys", "rotate", "--organization", union)
+    assert (told.exit_code, json.loads(told.stdout)) == (0, {"left": {}}), told.output
+    assert "factual: everything is under version 2" in told.stderr
+    assert "left" in done("keys", "rotate")
+    found = done("keys", "status")
+    assert found["organizations"][union] == {lane: {"versions": [3], "left": {}} for lane in ("factual", "counsel")}
+    assert found["top_keys"] == [{"top_key": fingerprint(key), "recovery_confirmed": True}]
+
+    waits = run("keys", "rotate", "--top")
+    assert waits.exit_code == 1
+    assert "Hand out its shares" in waits.stderr
+    new, old = read_key_file(home / "top.key")
+    assert old == key
+    assert starts(monkeypatch, "serve")[1] == ["served"], "nothing hangs on the new one yet"
+    second = home / "shares-2"
+    done("keys", "escrow", "--into", str(second))
+    done("keys", "confirm", *share_files(second, 1, 2, 3))
+    assert done("keys", "rotate", "--top") == {"top_key": fingerprint(new), "wrapped": 4}
+    assert read_key_file(home / "top.key") == (new,)
+    assert starts(monkeypatch, "serve")[1] == ["served"]
+    foreign = run("keys", "confirm", *share_files(first, 1, 2, 3))
+    assert (foreign.exit_code, "not one of this service" in foreign.output) == (1, True)
+
+
+def test_shares_may_be_printed_and_typed_and_are_not_shown_again(home: Path) -> None:
+    done("keys", "create")
+    printed = run("keys", "escrow", "--shares", "2", "--needed", "2")
+    shares = [block.partition("\n")[2].strip() for block in printed.stdout.strip().split("\n\n")]
+    assert len(shares) == 2
+    typed = run("keys", "confirm", input="\n".join([*shares, "", ""]))
+    assert typed.exit_code == 0, typed.output
+    assert shares[0] not in typed.output
+    assert run("keys", "escrow", "--shares", "2", "--needed", "1").exit_code == 1
+
+
+def test_on_this_machine_it_starts_without(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HARMLINE_BASE_URL", "http://localhost:8000")
+    settings.cache_clear()
+    assert starts(monkeypatch, "serve")[1] == ["served"]
+    assert starts(monkeypatch, "work")[1] == ["worked"]
+    done("organization", "Union", "--admin", "admin@example.org")
+    prepared = done("keys", "rotate", "--top", "--prepare")
+    assert (prepared["confirmed"], len(read_key_file(home / "top.key"))) == (True, 2)
+    assert done("keys", "rotate", "--top")["wrapped"] == 2
+    assert len(read_key_file(home / "top.key")) == 1
+
+
+def test_an_encrypted_file_is_made_and_opened_by_the_settings(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    passphrase = home / "passphrase"
+    passphrase.write_text("invented passphrase\n")
+    passphrase.chmod(0o600)
+    monkeypatch.setenv("HARMLINE_KEY_PASSPHRASE_FILE", str(passphrase))
+    settings.cache_clear()
+    done("keys", "create")
+    assert (home / "top.key").read_bytes().startswith(b"age-encryption.org/v1")
+    done("organization", "Union", "--admin", "admin@example.org")
+    monkeypatch.delenv("HARMLINE_KEY_PASSPHRASE_FILE")
+    settings.cache_clear()
+    refused, got_to = starts(monkeypatch, "serve")
+    assert (refused.exit_code, got_to) == (1, [])
+    assert "HARMLINE_KEY_PASSPHRASE_FILE" in refused.stderr
+    (home / "top.key").chmod(0o644)
+    open_to_all, got_to = starts(monkeypatch, "serve")
+    assert (open_to_all.exit_code, got_to, "chmod 600" in open_to_all.stderr) == (1, [], True)
+    monkeypatch.setenv("HARMLINE_KEY_PASSPHRASE_FILE", "a")
+    monkeypatch.setenv("HARMLINE_KEY_IDENTITY_FILE", "b")
+    settings.cache_clear()
+    both = run("keys", "status")
+    assert (both.exit_code, "set one" in both.stderr) == (2, True)
+
+
+def test_nobody_rotates_an_organization_that_is_not_there(home: Path) -> None:
+    done("keys", "create")
+    migrate.upgrade(settings().database_url)
+    wrong = run("keys", "rotate", "--organization", "00000000-0000-0000-0000-000000000007")
+    assert (wrong.exit_code, "no organization with this id" in wrong.output) == (1, True)
