@@ -365,7 +365,7 @@ async def test_the_top_key_is_replaced_under_everybody(world: World, tmp_path: P
         assert tops == {name} == {fingerprint(theirs.keys[0])}
         with pytest.raises(KeysAway):
             await Keyring(old).refreshed(tx, world.union.id)
-    assert await acts(world, world.union.id) == entries + 3
+    assert await acts(world, world.union.id) == entries + 2
     assert (await world.deliver(alert(id="c-1"))).status_code == 202
 
 
