@@ -21,6 +21,7 @@ from app.kit.durability import what_is_off
 from app.kit.keyring import create_key_file
 from app.kit.logging import configure
 from app.kit.serving import server_options
+from app.kit.standing import what_is_wrong
 from app.main import work_until_stopped
 from app.terminal import OrganizationId, read_settings, run, show
 
@@ -58,10 +59,32 @@ def _require_safe_store(config: Settings) -> None:
     raise typer.Exit(1)
 
 
+def _require_bound_login(config: Settings) -> None:
+    """End with 1 when the database would show the service whatever it asks for."""
+    if config.unsafe_login or not (wrong := asyncio.run(what_is_wrong(config.database_url))):
+        return
+    typer.echo(
+        f"Not started: the PostgreSQL login {' and '.join(wrong)}, so row-level security would not hold. Use a login of its "
+        "own for the service, which owns nothing and is a member of harmline_service; the owner's goes into HARMLINE_OWNER_URL, "
+        "for `harmline migrate`. The statements are in docs/running.md. HARMLINE_UNSAFE_LOGIN=yes starts all the same: for tests "
+        "and demonstrations only.",
+        err=True,
+    )
+    raise typer.Exit(1)
+
+
+def _migrate(config: Settings) -> None:
+    try:
+        schema.upgrade(config.migrating_url)
+    except schema.NotYours as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
 @cli.command()
 def migrate() -> None:
     """Bring the database to the newest schema."""
-    schema.upgrade(read_settings().database_url)
+    _migrate(read_settings())
 
 
 @cli.command()
@@ -77,7 +100,8 @@ def serve(
             raise typer.Exit(1)
         create_key_file(config.key_file)
     _require_safe_store(config)
-    schema.upgrade(config.database_url)
+    _require_bound_login(config)
+    _migrate(config)
     allow_connections(config.most_connections)
     server = Server(
         uvicorn.Config(
@@ -101,6 +125,7 @@ def work() -> None:
     config = read_settings()
     configure(logging.getLevelNamesMapping()[config.log_level])
     _require_safe_store(config)
+    _require_bound_login(config)
     uvloop.run(work_until_stopped(config))
 
 

@@ -75,11 +75,11 @@ async def tables(database: Database) -> set[str]:
         return {str(name) for (name,) in (await tx.execute(text(query))).all()} - {"alembic_version"}
 
 
-async def revise(database: Database, to: str) -> None:
+async def revise(world: World, to: str) -> None:
     """Migrate up or down, with nobody else connected."""
-    await database.engine.dispose()
+    await world.context.database.engine.dispose()
     direction = command.downgrade if to in {"base", *REVISIONS[:-1]} else command.upgrade
-    await asyncio.to_thread(direction, alembic_config(database.url), to)
+    await asyncio.to_thread(direction, alembic_config(world.owner_url), to)
 
 
 def test_there_is_one_head_and_one_line_to_it() -> None:
@@ -98,9 +98,9 @@ async def test_up_down_and_up_over_full_tables(world: World) -> None:
     full = await counts(database)
     assert [name for name, rows in full.items() if rows == 0] == []
     for revision in [*REVISIONS[-2::-1], "base"]:
-        await revise(database, revision)
+        await revise(world, revision)
     assert await tables(database) == set()
-    await revise(database, "head")
+    await revise(world, "head")
     assert await tables(database) == set(metadata.tables)
     assert set((await counts(database)).values()) == {0}
 
@@ -109,10 +109,10 @@ async def test_one_step_down_and_up_leaves_the_other_tables_full(world: World) -
     await fill(world)
     database = world.context.database
     before = await counts(database)
-    await revise(database, REVISIONS[-2])
+    await revise(world, REVISIONS[-2])
     left = await tables(database)
     assert left <= set(metadata.tables)
-    await revise(database, "head")
+    await revise(world, "head")
     after = await counts(database)
     assert {name: after[name] for name in left} == {name: before[name] for name in left}
     assert (await accounts(world.context, world.union.id))["receipts"] == 1
@@ -122,8 +122,8 @@ async def test_the_walls_stand_again_after_down_and_up(world: World) -> None:
     """Triggers and grants come with the migrations, not with the first set-up."""
     database = world.context.database
     await fill(world)
-    await revise(database, REVISIONS[-2])
-    await revise(database, "head")
+    await revise(world, REVISIONS[-2])
+    await revise(world, "head")
     for table in ("ledger_entry", "statistics_release"):
         with pytest.raises(Exception, match=r"never changed|permission denied"):
             await _run(database, f"DELETE FROM {table}")
@@ -136,7 +136,7 @@ async def _run(database: Database, statement: str) -> None:
 
 async def test_a_database_of_another_schema_is_not_ready(world: World) -> None:
     assert (await world.client.get("/readyz")).status_code == 200
-    await revise(world.context.database, REVISIONS[-2])
+    await revise(world, REVISIONS[-2])
     answer = await world.client.get("/readyz")
     assert answer.status_code == 503
     assert "harmline migrate" in answer.json()["detail"]
