@@ -21,6 +21,7 @@ from app.kit.context import open_context
 from app.kit.durability import what_is_off
 from app.kit.logging import configure
 from app.kit.serving import server_options
+from app.kit.standing import what_is_wrong
 from app.kit.vault import KeyFileError, create_key_file
 from app.main import work_until_stopped
 from app.terminal import OrganizationId, read_settings, run, show
@@ -85,10 +86,32 @@ def _require_recovery(config: Settings) -> None:
         raise typer.Exit(1)
 
 
+def _require_bound_login(config: Settings) -> None:
+    """End with 1 when the database would show the service whatever it asks for."""
+    if config.unsafe_login or not (wrong := asyncio.run(what_is_wrong(config.database_url))):
+        return
+    typer.echo(
+        f"Not started: the PostgreSQL login {' and '.join(wrong)}, so row-level security would not hold. Use a login of its "
+        "own for the service, which owns nothing and is a member of harmline_service; the owner's goes into HARMLINE_OWNER_URL, "
+        "for `harmline migrate`. The statements are in docs/running.md. HARMLINE_UNSAFE_LOGIN=yes starts all the same: for tests "
+        "and demonstrations only.",
+        err=True,
+    )
+    raise typer.Exit(1)
+
+
+def _migrate(config: Settings) -> None:
+    try:
+        schema.upgrade(config.migrating_url)
+    except schema.NotYours as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None
+
+
 @cli.command()
 def migrate() -> None:
     """Bring the database to the newest schema."""
-    schema.upgrade(read_settings().database_url)
+    _migrate(read_settings())
 
 
 @cli.command()
@@ -104,7 +127,8 @@ def serve(
             raise typer.Exit(1)
         create_key_file(config.key_file, config.key_lock)
     _require_safe_store(config)
-    schema.upgrade(config.database_url)
+    _require_bound_login(config)
+    _migrate(config)
     _require_recovery(config)
     allow_connections(config.most_connections)
     server = Server(
@@ -129,6 +153,7 @@ def work() -> None:
     config = read_settings()
     configure(logging.getLevelNamesMapping()[config.log_level])
     _require_safe_store(config)
+    _require_bound_login(config)
     _require_recovery(config)
     uvloop.run(work_until_stopped(config))
 

@@ -1,6 +1,8 @@
 """Runs the migrations over the application's own async engine, on either database."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from alembic import context
@@ -10,6 +12,7 @@ from sqlalchemy import Connection, text
 from app.kit.config import settings
 from app.kit.database import Database, Money, UtcDateTime
 from app.tables import metadata
+from migrations import raising
 
 
 def render_item(kind: str, item: Any, autogen: AutogenContext) -> str | Literal[False]:
@@ -34,7 +37,27 @@ def run(connection: Connection) -> None:
     with context.begin_transaction():
         if connection.dialect.name == "postgresql":
             connection.execute(text("SET LOCAL lock_timeout = '5s'"))
-        context.run_migrations()
+            with _wall_around(connection):
+                context.run_migrations()
+        else:
+            context.run_migrations()
+
+
+@contextmanager
+def _wall_around(connection: Connection) -> Iterator[None]:
+    """The second wall is down while the schema changes, and stands again at the newest one; nobody else sees it down."""
+    try:
+        wanted = context.get_revision_argument()
+    except KeyError:  # a question about the schema: nothing changes
+        yield
+        return
+    newest, present = context.script.get_heads(), context.get_context().get_current_heads
+    moves = [*present()] != ([wanted] if isinstance(wanted, str) else [*(wanted or ())])
+    if moves:
+        raising.take_down(connection)
+    yield
+    if [*present()] == [*newest] and not raising.stands(connection):
+        raising.raise_walls(connection)
 
 
 async def run_online() -> None:

@@ -28,6 +28,10 @@ from tests.support.world import Filled, World, fill, make_world
 SHARED = "HARMLINE_TEST_SHARED"  # the folder that this run's processes share; its name is the run's own
 STOP_TIMEOUT = 30.0
 SERIAL = count(1)
+TABLES_OF_TESTS = "; ".join(
+    f"ALTER DEFAULT PRIVILEGES GRANT ALL ON {things} TO harmline_worker, harmline_door" for things in ("TABLES", "SEQUENCES")
+)
+"""A table that a test makes beside the service's own is nobody's row by row: the service may use it."""
 
 EVERY_EXAMPLE = settings(deadline=None, derandomize=True, database=None)
 settings.register_profile("harmline", EVERY_EXAMPLE)
@@ -113,6 +117,7 @@ def postgres_template(postgres: PostgresServer, database_prefix: str) -> Iterato
     """The name of a migrated PostgreSQL database to copy from. Nobody may connect to it."""
     name = f"{database_prefix}_template"
     migrate(run_apart(lambda: postgres.create_database(name)))
+    run_apart(lambda: postgres.execute(TABLES_OF_TESTS, name))
     yield name
     run_apart(lambda: postgres.drop_database(name))
 

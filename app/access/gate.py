@@ -9,7 +9,9 @@ from app.access import repository
 from app.access.policy import Rule, rule_for
 from app.access.roles import Principal, Role, Standing
 from app.access.sessions import is_fresh
+from app.access.walls import acting_for
 from app.kit import clock
+from app.kit.acting import ANYONE
 from app.kit.config import Settings
 from app.kit.context import Context, Ctx
 from app.kit.errors import Problem
@@ -38,18 +40,23 @@ def cookie_name(settings: Settings) -> str:
 
 
 async def authorize(request: Request, context: Ctx) -> None:
-    """Run before every route; leaves the Principal in `request.state`. Raises a 401, 403 or 303 Problem."""
+    """Run before every route; leaves in `request.state` who asks, and as whom the database is asked for them.
+
+    Raises a 401, 403 or 303 Problem.
+    """
     route_path: str = getattr(request.scope.get("route"), "path", "")
     rule = rule_for(request.method, route_path)
     if rule is None:
         raise Problem(403, "Nobody may do this.")
     request.state.principal = None
+    request.state.acting = acting_for(rule, None)
     if rule.public and not route_path.startswith("/sign"):
         return
     principal = await _who(request, context)
     if principal is not None and principal.scopes is None:
         refuse_foreign_origin(request, context.settings)
     request.state.principal = principal
+    request.state.acting = acting_for(rule, principal)
     if not rule.public:
         _refuse_unless(rule, principal, page=not route_path.startswith("/v1"))
     elif request.method not in _SAFE_METHODS:
@@ -97,20 +104,20 @@ async def _who(request: Request, context: Context) -> Principal | None:
 
 async def _by_token(context: Context, token: str) -> Principal | None:
     now = clock.now()
-    async with context.database.begin(read_only=True) as tx:
+    async with context.database.begin(read_only=True, acting=ANYONE) as tx:
         found = await repository.find_token(tx, token, now)
     if found is None:
         return None
     row, principal = found
     if row.last_used_at is None or now - row.last_used_at >= _SEEN_EVERY:
-        async with context.database.begin() as tx:
+        async with context.database.begin(acting=ANYONE) as tx:
             await repository.token_used(tx, row.id, now)
     return principal
 
 
 async def _by_session(context: Context, token: str) -> Principal | None:
     now = clock.now()
-    async with context.database.begin(read_only=True) as tx:
+    async with context.database.begin(read_only=True, acting=ANYONE) as tx:
         found = await repository.find_session(tx, token)
     if found is None:
         return None
@@ -119,7 +126,7 @@ async def _by_session(context: Context, token: str) -> Principal | None:
     if now - row.last_seen_at >= idle or now - row.created_at >= LONGEST:
         return None
     if now - row.last_seen_at >= _SEEN_EVERY:
-        async with context.database.begin() as tx:
+        async with context.database.begin(acting=ANYONE) as tx:
             await repository.session_seen(tx, row.id, now)
     return principal
 

@@ -41,8 +41,9 @@ async def create_account(
 ) -> Account:
     """Make an account; the address is sealed and indexed, never stored in plain."""
     account = Account(id=uuid7(), organization_id=organization_id, member_id=member_id, created_at=clock.now())
+    await set_email(tx, keyring, account, email)  # before it is written: whoever may add an account may not change one
     tx.add(account)
-    await set_email(tx, keyring, account, email)
+    await tx.flush()
     return account
 
 

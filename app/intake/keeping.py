@@ -113,7 +113,7 @@ kept AS (
   SELECT {_read("given", _RECEIPT)} FROM given JOIN connection ON connection.id = given.connection_id
   JOIN organization_key AS held
     ON (held.organization_id, held.lane, held.version) = (given.organization_id, '{Lane.FACTUAL}', given.key_version)
-  WHERE (given.revision IS NULL OR given.revision = connection.revision) AND held.wrapped IS NOT NULL
+  WHERE (given.revision IS NULL OR given.revision = connection.revision) AND held.destroyed_at IS NULL
   ORDER BY given.connection_id, given.body_hash
   FOR KEY SHARE OF held
   {_AGAIN}

@@ -80,10 +80,11 @@ async def take_waiting(tx: Transaction, limit: int, most_bytes: int) -> Sequence
     return [(row[0], row[1]) for row in (await tx.execute(taken)).all()]
 
 
-async def receipt(tx: Transaction, receipt_id: UUID) -> tuple[Receipt, Connection] | None:
+async def receipt(tx: Transaction, receipt_id: UUID, *, lock: bool = False) -> tuple[Receipt, Connection] | None:
     """One receipt with its connection, by id alone."""
     query = select(Receipt, Connection).join(Connection, Connection.id == Receipt.connection_id)
-    row = (await tx.execute(query.where(Receipt.id == receipt_id).with_for_update(of=Receipt))).first()
+    query = query.where(Receipt.id == receipt_id)
+    row = (await tx.execute(query.with_for_update(of=Receipt) if lock else query)).first()
     return None if row is None else (row[0], row[1])
 
 

@@ -56,7 +56,7 @@ async def try_again(tx: Transaction, keyring: Keyring, organization_id: UUID, re
     What was understood before stays as it is; a stale one is taken as it is: a person has decided so. Raises a 404 Problem,
     or a 409 Problem when nothing of it waits.
     """
-    found = await repository.receipt(tx, receipt_id)
+    found = await repository.receipt(tx, receipt_id, lock=True)
     if found is None or found[0].organization_id != organization_id:
         raise not_found()
     receipt, connection = found

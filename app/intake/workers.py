@@ -141,7 +141,7 @@ async def replay(context: Context, organization_id: UUID, actor: Actor) -> int:
 
 
 async def _replay_one(tx: Transaction, context: Context, receipt_id: UUID, actor: Actor) -> None:
-    found = await repository.receipt(tx, receipt_id)
+    found = await repository.receipt(tx, receipt_id, lock=True)
     if found is None:
         return
     receipt, connection = found

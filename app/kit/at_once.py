@@ -3,6 +3,7 @@
 PostgreSQL only, and only for what is done a thousand times a second. Everything else goes by `Database.begin`.
 """
 
+import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import asyncpg
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.kit.acting import TAKE_ON, Acting
 
 _NOT_ASYNCPGS = frozenset({"async_fallback", "prepared_statement_cache_size", "prepared_statement_name_func"})
 """What an address may say to SQLAlchemy that asyncpg itself does not know."""
@@ -30,10 +33,16 @@ def driver_options(engine: AsyncEngine) -> dict[str, Any]:
 class AtOnce:
     """Runs them on connections of its own: as many as statements are under way at once. Opened when needed, kept while good."""
 
-    def __init__(self, engine: AsyncEngine, settings: Mapping[str, str]) -> None:
-        """`engine`: where to connect to; `settings`: those that every connection of this house has."""
-        self._options = {**driver_options(engine), "server_settings": dict(settings)}
+    def __init__(self, engine: AsyncEngine, settings: Mapping[str, str], acting: Acting) -> None:
+        """`engine`: where to connect to; `settings`: those that every connection of this house has.
+
+        `acting`: as whom all statements act. It is said once, when connecting: nobody else ever gets these connections.
+        """
+        self._acting = acting
+        self._options = {**driver_options(engine), "server_settings": {**settings, "role": acting.role}}
         self._free: list[asyncpg.Connection] = []
+        self._behind_a_pooler = False
+        """Whether something in between keeps what was said when connecting to itself: then each transaction says it."""
 
     async def fetch(self, statement: str, *values: Any) -> list[Any]:
         """The rows of one statement, after its COMMIT.
@@ -44,16 +53,29 @@ class AtOnce:
 
     async def _run(self, statement: str, *values: Any) -> list[Any]:
         try:
-            connection = self._free.pop() if self._free else await asyncpg.connect(**self._options, timeout=LONGEST)
+            connection = self._free.pop() if self._free else await self._connected()
             return await self._fetched(connection, statement, values)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
             kind = DBAPIError if _is_about_the_statement(error) else OperationalError
             raise kind("at once", None, error, hide_parameters=True) from None
 
+    async def _connected(self) -> asyncpg.Connection:
+        connection = await asyncpg.connect(**self._options, timeout=LONGEST)
+        try:
+            self._behind_a_pooler = await connection.fetchval("SELECT current_user", timeout=LONGEST) != self._acting.role
+        except BaseException:  # whatever it was, also somebody who gave up: the connection is nobody's then
+            connection.terminate()
+            raise
+        return connection
+
     async def _fetched(self, connection: asyncpg.Connection, statement: str, values: tuple[Any, ...]) -> list[Any]:
         good = False
+        rows: list[Any]
         try:
-            rows: list[Any] = await connection.fetch(statement, *values, timeout=LONGEST)
+            if self._behind_a_pooler:
+                rows = await self._acting_each_time(connection, statement, values)
+            else:
+                rows = await connection.fetch(statement, *values, timeout=LONGEST)
             good = True
         except asyncpg.PostgresError:
             good = True  # it has answered, if only with a no
@@ -64,6 +86,12 @@ class AtOnce:
             else:
                 connection.terminate()
         return rows
+
+    async def _acting_each_time(self, connection: asyncpg.Connection, statement: str, values: tuple[Any, ...]) -> list[Any]:
+        async with asyncio.timeout(LONGEST), connection.transaction():
+            await connection.fetch(TAKE_ON, *self._acting.values)
+            rows: list[Any] = await connection.fetch(statement, *values)
+            return rows
 
     async def notify(self, channel: str) -> None:
         """Wake whoever listens. It is told to nobody that it failed: a wake-up that is lost only delays."""

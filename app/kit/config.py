@@ -20,6 +20,13 @@ _DRIVERS = {
 }
 
 
+def _with_driver(value: str) -> str:
+    for plain, driver in _DRIVERS.items():
+        if value.startswith(plain):
+            value = driver + value.removeprefix(plain)
+    return value
+
+
 def _require_reachable(setting: str, url: str) -> None:
     """ValueError for an address that the outgoing client would never connect to."""
     try:
@@ -44,6 +51,9 @@ class Settings(Limits):
     """All settings with their defaults: SQLite and keys under `var/`, http://localhost:8000, no mail server."""
 
     database_url: str = "sqlite+aiosqlite:///var/harmline.db"
+    owner_url: str | None = Field(
+        default=None, description="PostgreSQL: whoever owns the tables, for `harmline migrate` and for nothing else"
+    )
     key_file: Path = Path("var/keys/top.key")
     key_passphrase_file: Path | None = Field(default=None, description="the passphrase that opens the key file")
     key_identity_file: Path | None = Field(default=None, description="the age identity that opens the key file")
@@ -78,6 +88,10 @@ class Settings(Limits):
         default=False,
         description="a link by mail signs in all the way, without passkey or password: for demonstrations on localhost only",
     )
+    unsafe_login: bool = Field(
+        default=False,
+        description="start with a PostgreSQL login that row-level security does not bind: for tests and demonstrations only",
+    )
     worker_interval: Annotated[float, Field(gt=0, le=60)] = 0.25
 
     @field_validator("trusted_proxies")
@@ -97,12 +111,17 @@ class Settings(Limits):
             _require_reachable("HARMLINE_CANARY_URL", str(value))
         return value
 
+    @field_validator("owner_url")
+    @classmethod
+    def _owner_by_the_same_driver(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith(("postgres://", "postgresql://", "postgresql+asyncpg://")):
+            raise ValueError("HARMLINE_OWNER_URL must begin with postgresql://")
+        return value and _with_driver(value)
+
     @field_validator("database_url")
     @classmethod
     def _async_driver(cls, value: str) -> str:
-        for plain, driver in _DRIVERS.items():
-            if value.startswith(plain):
-                value = driver + value.removeprefix(plain)
+        value = _with_driver(value)
         if not value.startswith(("sqlite+aiosqlite://", "postgresql+asyncpg://")):
             raise ValueError("HARMLINE_DATABASE_URL must begin with sqlite:// or postgresql://")
         return value
@@ -134,6 +153,11 @@ class Settings(Limits):
     def key_lock(self) -> Lock:
         """What opens the key file."""
         return Lock(self.key_passphrase_file, self.key_identity_file)
+
+    @property
+    def migrating_url(self) -> str:
+        """Where migrations run: as the owner of the tables, where one is named."""
+        return self.owner_url or self.database_url
 
     @property
     def origin(self) -> str:

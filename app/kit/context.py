@@ -1,11 +1,12 @@
 """What a request or a worker needs of the world, made once at start-up and handed down."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.kit.acting import NOBODY, WORKER, Acting
 from app.kit.config import Settings
 from app.kit.database import Database, Transaction
 from app.kit.keyring import Keyring
@@ -24,23 +25,24 @@ class Context:
 
 
 def open_context(settings: Settings) -> Context:
-    """Open everything `settings` names. Raises KeyFileError when the top key is not there."""
+    """Open everything `settings` names, for the service's own work. Raises KeyFileError when the top key is not there."""
     keyring = Keyring(KeyFile(settings.key_file, settings.key_lock))
-    return Context(settings, Database(settings.database_url), keyring, Mailer(settings.smtp_url, settings.mail_from))
+    return Context(settings, Database(settings.database_url, WORKER), keyring, Mailer(settings.smtp_url, settings.mail_from))
 
 
 def get_context(request: Request) -> Context:
-    """The context of the application that answers this request."""
+    """The context of the application that answers this request; its database acts for nobody unless it is told for whom."""
     context: Context = request.app.state.context
-    return context
+    return replace(context, database=context.database.acting_as(NOBODY))
 
 
 Ctx = Annotated[Context, Depends(get_context)]
 
 
 async def unit_of_work(request: Request, context: Ctx) -> AsyncIterator[Transaction]:
-    """The request's one transaction: committed before the first byte of the answer leaves."""
-    async with context.database.begin() as tx:
+    """The request's one transaction: committed before the first byte of the answer leaves. It acts as the gate has decided."""
+    acting: Acting = getattr(request.state, "acting", NOBODY)
+    async with context.database.begin(acting=acting) as tx:
         yield tx
 
 

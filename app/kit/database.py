@@ -1,6 +1,7 @@
 """The database: engine, tables' base, and the unit of work. Services take a transaction and never commit one."""
 
 import asyncio
+import copy
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -8,14 +9,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, MetaData
+from sqlalchemy import JSON, BigInteger, Connection, DateTime, Dialect, MetaData, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, Session, SessionTransaction
 from sqlalchemy.types import TypeDecorator
 
+from app.kit.acting import DOOR, TAKE_ON, WORKER, Acting
 from app.kit.at_once import AtOnce
 from app.kit.sqlite import open_engine
 
@@ -91,13 +93,27 @@ class Base(DeclarativeBase):
     type_annotation_map = {datetime: UtcDateTime(), Decimal: Money()}  # noqa: RUF012 - SQLAlchemy's own way
 
 
+class _ActingSession(Session):
+    """A session whose every transaction begins with taking on a role, before its first statement."""
+
+
+@event.listens_for(_ActingSession, "after_begin")
+def _take_on(session: Session, begun: SessionTransaction, connection: Connection) -> None:
+    if not begun.nested and connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(TAKE_ON, session.info["acting"].values)
+
+
 class Database:
     """One engine and the only way to a transaction."""
 
-    def __init__(self, url: str) -> None:
-        """`url`: sqlite+aiosqlite:///path or postgresql+asyncpg://…"""
+    def __init__(self, url: str, acting: Acting = WORKER) -> None:
+        """`url`: sqlite+aiosqlite:///path or postgresql+asyncpg://…; `acting`: as whom a transaction acts that is not told.
+
+        Whoever opens it is the service itself. A request gets a view of it (`acting_as`) that may do nothing unless it says so.
+        """
         parsed = make_url(url)
         self.url = url
+        self._acting = acting
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self.at_once: AtOnce | None = None
         """PostgreSQL only: where single statements run that are a transaction of their own."""
@@ -110,7 +126,7 @@ class Database:
             settings = {"timezone": "UTC", "synchronous_commit": "on", "plan_cache_mode": "force_custom_plan"}
             options = {"server_settings": settings}
             self.engine = create_async_engine(url, pool_size=10, max_overflow=10, connect_args=options, hide_parameters=True)
-            self.at_once = AtOnce(self.engine, settings)
+            self.at_once = AtOnce(self.engine, settings, DOOR)
         of_one_moment = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._reading = self.engine.execution_options(read_only=True, **of_one_moment)
         self._one_writer = asyncio.Lock()
@@ -118,26 +134,33 @@ class Database:
         """SQLite only: set when a transaction that announced work has committed (`kit/wakeup`)."""
 
     @asynccontextmanager
-    async def begin(self, *, read_only: bool = False) -> AsyncIterator[Transaction]:
+    async def begin(self, *, read_only: bool = False, acting: Acting | None = None) -> AsyncIterator[Transaction]:
         """One unit of work: commits when the block ends well, rolls back when it raises.
+
+        `acting`: as whom, if other than this view of the database says.
 
         `read_only`: all of it sees one and the same moment, so that sums over several statements agree. Nothing is to be
         written in it, and PostgreSQL refuses to.
         """
         if self.is_sqlite and not read_only:
-            async with self._one_writer, self._session(read_only) as tx:
+            async with self._one_writer, self._session(read_only, acting) as tx:
                 yield tx
         else:
-            async with self._session(read_only) as tx:
+            async with self._session(read_only, acting) as tx:
                 yield tx
 
     @asynccontextmanager
-    async def _session(self, read_only: bool) -> AsyncIterator[Transaction]:
-        async with (
-            AsyncSession(self._reading if read_only else self.engine, expire_on_commit=False, info={"database": self}) as tx,
-            tx.begin(),
-        ):
+    async def _session(self, read_only: bool, acting: Acting | None) -> AsyncIterator[Transaction]:
+        engine, info = self._reading if read_only else self.engine, {"database": self, "acting": acting or self._acting}
+        session = AsyncSession(engine, sync_session_class=_ActingSession, expire_on_commit=False, info=info)
+        async with session as tx, tx.begin():
             yield tx
+
+    def acting_as(self, acting: Acting) -> "Database":
+        """The same database, on the same connections, for whom is named."""
+        view = copy.copy(self)
+        view._acting = acting  # noqa: SLF001 - our own copy
+        return view
 
     async def close(self) -> None:
         """Let every connection go."""

@@ -6,6 +6,14 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy.exc import DBAPIError
+
+_INSUFFICIENT_PRIVILEGE = "42501"
+
+
+class NotYours(Exception):
+    """Whoever migrates may not do what has to be done; says what, and who does it."""
+
 
 _INI = Path(__file__).parents[2] / "alembic.ini"
 
@@ -18,8 +26,16 @@ def alembic_config(url: str) -> Config:
 
 
 def upgrade(url: str) -> None:
-    """Migrate to the head. Synchronous, with an event loop of its own: call it outside a running loop."""
-    command.upgrade(alembic_config(url), "head")
+    """Migrate to the head. Synchronous, with an event loop of its own: call it outside a running loop. Raises NotYours."""
+    try:
+        command.upgrade(alembic_config(url), "head")
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _INSUFFICIENT_PRIVILEGE:
+            raise
+        raise NotYours(
+            "The database has to be migrated, and this login does not own it. Run `harmline migrate` with the owner's login in "
+            f"HARMLINE_OWNER_URL. PostgreSQL says: {str(error.orig).rpartition(': ')[2]}"
+        ) from None
 
 
 @cache

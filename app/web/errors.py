@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from app.access.gate import ConfirmFirst, require_principal
+from app.access.policy import POLICY
+from app.access.walls import acting_for
 from app.kit.context import Context
 from app.kit.errors import STORE_AWAY, Problem, ProblemBody, not_found, problem_response
 from app.web.forms import read_form
@@ -66,7 +68,8 @@ async def _confirm_first(request: Request, error: ConfirmFirst) -> Response:
     except Problem:
         return error_page(request, problem_response(error))
     fields = [(name, value) for name in posted.names() for value in posted.all(name)]
-    async with context.database.begin(read_only=True) as tx:
+    acting = acting_for(POLICY["GET", "/confirm"], caller)
+    async with context.database.begin(read_only=True, acting=acting) as tx:
         return await confirm_page(request, tx, caller, status=403, then=request.url.path, again=fields)
 
 

@@ -109,11 +109,11 @@ async def by_password(request: Request, form: Form, caller: MaybeCaller, context
     _refuse_too_many(request)
     email = form.text("member-email").strip()[:320]
     known = request.cookies.get(browser_cookie(context.settings), "")
-    async with context.database.begin() as tx:
+    async with context.database.begin(acting=request.state.acting) as tx:
         attempt = await ways_in.begin_attempt(tx, context, email, known)
     found = await ways_in.compare(attempt, form.text("password"), form.text("code"))
     if found is not None:
-        async with context.database.begin() as tx:
+        async with context.database.begin(acting=request.state.acting) as tx:
             opened = await ways_in.finish_attempt(tx, context, attempt, found)
             if opened is not None:
                 answer = RedirectResponse(home_of(opened[0].role, opened[0].standing), 303)

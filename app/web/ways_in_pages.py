@@ -109,17 +109,17 @@ async def new_passkey(sent: SentJson, caller: Caller, context: Ctx, tx: Tx) -> R
 async def new_password(request: Request, form: Form, caller: Caller, context: Ctx) -> Response:
     """Choose a password; then a code app is set up."""
     typed = form.text("password")
-    async with context.database.begin(read_only=True) as tx:
+    async with context.database.begin(read_only=True, acting=request.state.acting) as tx:
         name = await _name(tx, context, caller)
     wrong = await passwords.why_not_apart(typed, [name, *re.split(r"\W+", name)])
     if wrong is None and typed != form.text("again"):
         wrong = "The two do not match. Type the same password twice."
     if wrong is not None:
-        async with context.database.begin(read_only=True) as tx:
+        async with context.database.begin(read_only=True, acting=request.state.acting) as tx:
             show = _ways if caller.standing is Standing.FULL else _welcome
             return await show(request, tx, caller, 422, draft=Draft(errors={"password": wrong}))
     stored = await passwords.hashed(typed)
-    async with context.database.begin() as tx:
+    async with context.database.begin(acting=request.state.acting) as tx:
         await ways_in.offer_password(tx, context.keyring, caller, stored)
     return RedirectResponse("/ways-in/password/code", 303)
 
@@ -253,11 +253,11 @@ async def confirm_by_passkey(answer: SentJson, caller: Caller, context: Ctx, tx:
 @router.post("/confirm/password")
 async def confirm_by_password(request: Request, form: Form, caller: Caller, context: Ctx) -> Response:
     """Show by password and code that it is you."""
-    async with context.database.begin() as tx:
+    async with context.database.begin(acting=request.state.acting) as tx:
         attempt = await ways_in.confirm_attempt(tx, context, caller)
     found = await ways_in.compare(attempt, form.text("password"), form.text("code"))
     then = _inside(form.text("then"))
-    async with context.database.begin() as tx:
+    async with context.database.begin(acting=request.state.acting) as tx:
         cookie = await ways_in.confirm_by_password(tx, caller, attempt, found) if found is not None else None
         if cookie is None:
             wrong = "These do not belong together. Look at the password, and take a code that your app shows now."

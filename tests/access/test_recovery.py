@@ -141,6 +141,7 @@ async def test_somebody_who_vouches_begins_it_too_and_is_named(world: World) -> 
 async def test_counsel_is_let_back_in_by_counsel_alone(world: World) -> None:
     async with await world.sign_in(Role.COUNSEL) as counsel:
         made = await counsel.post("/v1/accounts", json={"email": "second@example.org", "role": "counsel"})
+        assert made.status_code == 201, made.text
         second = made.json()["account_id"]
         staff = world.union.accounts[Role.STAFF]
         assert (await counsel.post(f"/v1/accounts/{staff}/recovery")).status_code == 403

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from app.kit import clock, health
 from app.kit.database import Database
@@ -109,8 +109,7 @@ async def test_a_message_that_waits_its_turn_is_no_obstacle(world: World) -> Non
     ],
 )
 async def test_another_schema_is_named_whatever_is_other_about_it(world: World, statement: str, words: str) -> None:
-    async with world.context.database.begin() as tx:
-        await tx.execute(text(statement))
+    await world.as_owner(statement)
     assert words in await refused(world)
 
 

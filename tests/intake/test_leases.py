@@ -139,7 +139,7 @@ def with_signal(process: int, number: signal.Signals) -> None:
 
 async def prepare(world: World, base_url: str, connections: int) -> None:
     """Connections that are due by the real clock, and a witness of what is committed on them."""
-    await call_witness(world.context.database)
+    await call_witness(world)
     for number in range(connections):
         await connect(world, base_url, f"key-{number}")
     async with world.context.database.begin() as tx:
@@ -179,7 +179,7 @@ async def kept_by_connection(world: World) -> list[tuple[Poll, int]]:
 
 
 async def test_the_witness_tells_a_stale_commit(world: World) -> None:
-    await call_witness(world.context.database)
+    await call_witness(world)
     for connection, fence, stale in (("a", 1, 0), ("b", 9, 0), ("a", 2, 0), ("a", 2, 0), ("a", 1, 1), ("b", 9, 1), ("a", 3, 1)):
         async with world.context.database.begin() as tx:
             await tx.execute(insert(WITNESS).values(connection_id=connection, fence=fence))

@@ -45,7 +45,7 @@ async def test_the_same_body_a_thousand_times_from_sixteen_clients_at_once_is_on
 async def store_away(world: World) -> AsyncIterator[None]:
     """While this is open, the database cannot be reached; after it, it can, with everything that was in it."""
     await world.context.database.engine.dispose()
-    url = world.context.database.url
+    url = world.owner_url
     if world.context.database.is_sqlite:
         path = url.partition(":///")[2]
         os.rename(path, f"{path}.aside")
@@ -104,7 +104,7 @@ async def test_a_commit_that_fails_is_not_acknowledged(world: World, monkeypatch
 async def test_connections_that_die_in_the_pool_cost_one_answer_at_most_each_and_no_delivery(world: World) -> None:
     """The server ends every connection; a sender that tries again gets through, and what was acknowledged is there."""
     assert (await world.deliver(BODY)).status_code == 202
-    url = world.context.database.url
+    url = world.owner_url
     server, _, name = url.replace("+asyncpg", "").rpartition("/")
     admin = await asyncpg.connect(f"{server}/postgres")
     await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)

@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Column, Integer, MetaData, String, Table, fun
 
 from app.connections import polls
 from app.kit.database import Database, Transaction
+from tests.support.world import World
 
 WITNESS = Table(
     "witness",
@@ -22,10 +23,12 @@ WITNESS = Table(
 )
 
 
-async def call_witness(database: Database) -> None:
+async def call_witness(world: World) -> None:
     """Make the table."""
-    async with database.engine.begin() as connection:
+    owner = Database(world.owner_url)
+    async with owner.engine.begin() as connection:
         await connection.run_sync(WITNESS.metadata.create_all)
+    await owner.close()
 
 
 def testify() -> None:

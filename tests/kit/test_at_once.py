@@ -19,8 +19,8 @@ BACKEND = "SELECT pg_backend_pid()"
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     opened = Database(database_url)
-    async with opened.begin() as tx:
-        await tx.execute(text("CREATE TABLE told (number int PRIMARY KEY)"))
+    async with opened.engine.begin() as owner:
+        await owner.execute(text("CREATE TABLE told (number int PRIMARY KEY)"))
     yield opened
     await opened.close()
 
@@ -56,11 +56,25 @@ async def test_a_statement_that_is_refused_leaves_nothing_and_costs_no_connectio
     assert await store.fetch(BACKEND) == [before]
 
 
-async def test_a_store_that_is_away_is_told_apart_and_found_again(store: AtOnce) -> None:
+async def test_a_store_that_is_away_is_told_apart_and_found_again(database: Database, store: AtOnce) -> None:
+    ((backend,),) = await store.fetch(BACKEND)
+    async with database.engine.connect() as owner:
+        await owner.execute(text(f"SELECT pg_terminate_backend({backend}, 5000)"))
     with pytest.raises(OperationalError):
-        await store.fetch("SELECT pg_terminate_backend(pg_backend_pid())")
+        await store.fetch("SELECT 1 FROM pg_sleep(0)")
     (first,) = await store.fetch(BACKEND)
     assert await store.fetch(BACKEND) == [first]
+
+
+async def test_behind_a_pooler_that_swallows_who_acts_each_transaction_says_it(store: AtOnce) -> None:
+    del store._options["server_settings"]["role"]
+    assert [row[0] for row in await store.fetch("SELECT current_user")] == ["harmline_door"]
+    assert store._behind_a_pooler
+    assert [row[0] for row in await store.fetch("SELECT current_user")] == ["harmline_door"]
+    with pytest.raises(DBAPIError):
+        await store.fetch("SELECT 1 / 0")
+    assert [row[0] for row in await store.fetch("SELECT current_user")] == ["harmline_door"]
+    assert await store._free[0].fetchval("SELECT current_user") == "postgres", "nothing of it is left on the connection"
 
 
 async def test_one_that_is_given_up_takes_its_connection_along_and_no_other(database: Database, store: AtOnce) -> None:

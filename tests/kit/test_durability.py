@@ -54,7 +54,7 @@ def started(
     monkeypatch.setattr(cli, "work_until_stopped", lambda _: got_to.append("worked"))
     monkeypatch.setattr(cli.uvloop, "run", lambda _: None)
     monkeypatch.setattr(cli, "configure", lambda _: None)
-    config = Settings(database_url=url, key_file=tmp_path / "top.key", unsafe_store=unsafe, _env_file=None)
+    config = Settings(database_url=url, key_file=tmp_path / "top.key", unsafe_store=unsafe, unsafe_login=True, _env_file=None)
     monkeypatch.setattr(cli, "read_settings", lambda: config)
     return CliRunner().invoke(cli.cli, [command]), got_to
 

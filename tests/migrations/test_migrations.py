@@ -64,7 +64,7 @@ async def fill(world: World) -> None:
         await tx.execute(insert(PollSubject).values(**index, asked_at=NOW))
         look = {"reference_index": b"x", "key": b"x", "event_id": NOBODY, "state": "due", "trusted": True, "attempts": 0}
         await tx.execute(insert(LookUp).values(**own, **look))
-        await tx.execute(insert(KeyRecovery).values(top="x", confirmed_at=NOW, shares=2))
+        await tx.execute(insert(KeyRecovery).values(top=world.union.id.hex[-16:], confirmed_at=NOW, shares=2))
         asked = {"member_id": world.union.members["M-1"], "connection_id": own["connection_id"], "asked_at": NOW}
         await tx.execute(insert(ConsentRequest).values(organization_id=world.union.id, **asked))
         await tx.execute(insert(Alarm).values(**own, kind="silent", opened_at=NOW, last_seen_at=NOW))
@@ -94,11 +94,11 @@ async def tables(database: Database) -> set[str]:
         return {str(name) for (name,) in (await tx.execute(text(query))).all()} - {"alembic_version"}
 
 
-async def revise(database: Database, to: str) -> None:
+async def revise(world: World, to: str) -> None:
     """Migrate up or down, with nobody else connected."""
-    await database.engine.dispose()
+    await world.context.database.engine.dispose()
     direction = command.downgrade if to in {"base", *REVISIONS[:-1]} else command.upgrade
-    await asyncio.to_thread(direction, alembic_config(database.url), to)
+    await asyncio.to_thread(direction, alembic_config(world.owner_url), to)
 
 
 def test_there_is_one_head_and_one_line_to_it() -> None:
@@ -117,9 +117,9 @@ async def test_up_down_and_up_over_full_tables(world: World) -> None:
     full = await counts(database)
     assert [name for name, rows in full.items() if rows == 0] == []
     for revision in [*REVISIONS[-2::-1], "base"]:
-        await revise(database, revision)
+        await revise(world, revision)
     assert await tables(database) == set()
-    await revise(database, "head")
+    await revise(world, "head")
     assert await tables(database) == set(metadata.tables)
     assert set((await counts(database)).values()) == {0}
 
@@ -128,10 +128,10 @@ async def test_one_step_down_and_up_leaves_the_other_tables_full(world: World) -
     await fill(world)
     database = world.context.database
     before = await counts(database)
-    await revise(database, REVISIONS[-2])
+    await revise(world, REVISIONS[-2])
     left = await tables(database)
     assert left <= set(metadata.tables)
-    await revise(database, "head")
+    await revise(world, "head")
     after = await counts(database)
     assert {name: after[name] for name in left} == {name: before[name] for name in left}
     assert (await accounts(world.context, world.union.id))["receipts"] == 1
@@ -141,8 +141,8 @@ async def test_the_walls_stand_again_after_down_and_up(world: World) -> None:
     """Triggers and grants come with the migrations, not with the first set-up."""
     database = world.context.database
     await fill(world)
-    await revise(database, REVISIONS[-2])
-    await revise(database, "head")
+    await revise(world, REVISIONS[-2])
+    await revise(world, "head")
     for table in ("ledger_entry", "statistics_release"):
         with pytest.raises(Exception, match=r"never changed|permission denied"):
             await _run(database, f"DELETE FROM {table}")
@@ -155,7 +155,7 @@ async def _run(database: Database, statement: str) -> None:
 
 async def test_a_database_of_another_schema_is_not_ready(world: World) -> None:
     assert (await world.client.get("/readyz")).status_code == 200
-    await revise(world.context.database, REVISIONS[-2])
+    await revise(world, REVISIONS[-2])
     answer = await world.client.get("/readyz")
     assert answer.status_code == 503
     assert "harmline migrate" in answer.json()["detail"]

@@ -65,15 +65,16 @@ class PostgresServer:
     async def create_database(self, name: str, template: str | None = None) -> str:
         """Create an empty database, or a copy of `template` to which nobody is connected; return its SQLAlchemy URL."""
         source = f" TEMPLATE {_checked(template)} STRATEGY file_copy" if template else ""
-        await self._execute(f"CREATE DATABASE {_checked(name)}{source}")
+        await self.execute(f"CREATE DATABASE {_checked(name)}{source}")
         return self.url(name)
 
     async def drop_database(self, name: str) -> None:
         """Drop a database, closing whatever connections are still open to it; one that is not there is fine."""
-        await self._execute(f"DROP DATABASE IF EXISTS {_checked(name)} WITH (FORCE)")
+        await self.execute(f"DROP DATABASE IF EXISTS {_checked(name)} WITH (FORCE)")
 
-    async def _execute(self, statement: str) -> None:
-        connection = await asyncpg.connect(self.dsn("postgres"))
+    async def execute(self, statement: str, database: str = "postgres") -> None:
+        """Run a statement, or several, as whoever owns the databases."""
+        connection = await asyncpg.connect(self.dsn(database))
         try:
             await connection.execute(statement)
         finally:

@@ -13,7 +13,8 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-from sqlalchemy import update
+from sqlalchemy import text, update
+from sqlalchemy.ext.asyncio import create_async_engine
 from starlette.routing import BaseRoute
 
 from app.access import service as access
@@ -38,6 +39,7 @@ from app.members import service as members
 from app.members.roster import EnrollmentEntry, Job, RosterEntry
 from connectors.contract import Sender
 from connectors.standard.sandbox import sign
+from tests.support.logins import as_service
 
 NOW = datetime(2023, 6, 1, 12, tzinfo=UTC)
 ORIGIN = "http://localhost:8000"
@@ -63,6 +65,16 @@ class World:
     client: httpx.AsyncClient
     union: Tenant
     other: Tenant
+    owner_url: str
+    """The same database for whoever owns it; the service itself is a login that may only take on roles."""
+
+    async def as_owner(self, *statements: str) -> None:
+        """Do what the service may not do itself, each by a statement without values."""
+        engine = create_async_engine(self.owner_url)
+        async with engine.begin() as connection:
+            for statement in statements:
+                await connection.execute(text(statement))
+        await engine.dispose()
 
     async def deliver(self, body: bytes | dict[str, Any], tenant: Tenant | None = None, **change: Any) -> httpx.Response:
         """Post a signed delivery; `secret`, `headers`, `path`, `at` and `message_id` may be other than right."""
@@ -200,7 +212,7 @@ def _routes() -> list[BaseRoute]:
 async def make_world(database_url: str, filled: Filled | None = None, **settings: Any) -> AsyncIterator[World]:
     """The world of `fill`, with the clock stopped at NOW; `filled`: what the database was filled with, if it was."""
     known = filled or await fill(database_url)
-    context = _context(database_url, known.top_key, **settings)
+    context = _context(await as_service(database_url), known.top_key, **settings)
     tenants = copy.deepcopy(known.tenants)
     with clock.stopped(NOW):
         app = create_app(context=context, work=False)
@@ -208,5 +220,5 @@ async def make_world(database_url: str, filled: Filled | None = None, **settings
         workers: Workers = app.state.workers
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as client:
-            yield World(context, app, workers, client, *tenants)
+            yield World(context, app, workers, client, *tenants, database_url)
         await context.database.close()
