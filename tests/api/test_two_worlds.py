@@ -104,7 +104,7 @@ async def test_who_looked_at_m2_is_the_same_whether_or_not_m1_has_any_data(world
     assert ("counsel", "matter list") in told[0]
 
 
-CALLS = 400
+CALLS = 300
 
 
 @pytest.fixture
