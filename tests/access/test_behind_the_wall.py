@@ -33,13 +33,6 @@ HOLES = (
         TWO_WORLDS,
     ),
     Mutant(
-        "every role may call every route",
-        "app/access/gate.py",
-        "    allowed = principal.role in rule.roles and ",
-        "    allowed = True or ",
-        TWO_WORLDS,
-    ),
-    Mutant(
         "a member is found whatever their organization",
         "app/members/repository.py",
         "    query = select(Member).where(Member.organization_id == organization_id, Member.id == member_id)\n",
@@ -55,10 +48,9 @@ HOLES = (
     ),
     Mutant(
         "every matter is every counsel's",
-        "app/breaches/repository.py",
-        "        .where(Matter.organization_id == organization_id, MatterCounsel.account_id == account_id)\n"
-        "        .order_by(Matter.id)\n",
-        "        .order_by(Matter.id)\n",
+        "app/breaches/service.py",
+        "    for matter, _ in await _assigned(tx, principal):\n        if matter.id == matter_id:\n            return matter\n",
+        "    matter = await tx.get(Matter, matter_id)\n    if matter is not None:\n        return matter\n",
         NOT_YOURS,
     ),
     Mutant(
