@@ -100,8 +100,8 @@ class Stage:
             (NAIVE, self.naive_url, {"rows": "SELECT count(*) FROM delivery"}),
         ):
             database = Database(url)
-            async with database.begin(read_only=True) as tx:
-                found[kind] = {name: int((await tx.execute(text(sql))).scalar_one()) for name, sql in questions.items()}
+            async with database.engine.connect() as owner:
+                found[kind] = {name: int((await owner.execute(text(sql))).scalar_one()) for name, sql in questions.items()}
             await database.close()
         return found
 

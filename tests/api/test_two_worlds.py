@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import random
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
+import pytest
 
 from app.access.policy import POLICY
 from app.access.roles import Role
@@ -16,9 +19,12 @@ from app.statistics.workers import publish_release
 from connectors.contract import Sender
 from tests.access.examples import EXAMPLES, filled, ids_for
 from tests.access.scene import Scene
-from tests.support.world import Tenant, World, alert
+from tests.api.generated import described, differing, make_pair
+from tests.support.postgres import PostgresServer
+from tests.support.world import Filled, Tenant, World, alert
 
 Answer = tuple[int, bytes, list[tuple[str, str]]]
+Copied = tuple[str, Filled, Callable[[], Awaitable[str]]]
 
 
 @asynccontextmanager
@@ -96,6 +102,41 @@ async def test_who_looked_at_m2_is_the_same_whether_or_not_m1_has_any_data(world
             told.append([(visit["role"], visit["what"]) for visit in visits[: len(visits) - known]])
     assert told[0] == told[1]
     assert ("counsel", "matter list") in told[0]
+
+
+CALLS = 300
+
+
+@pytest.fixture
+async def copied(request: pytest.FixtureRequest, filled_database: tuple[str, Filled]) -> AsyncIterator[Copied]:
+    """A filled database, and a way to copy it once nobody is connected."""
+    url, known = filled_database
+    made: list[str] = []
+
+    async def copy() -> str:
+        if url.startswith("sqlite"):
+            path = url.partition("///")[2]
+            return f"sqlite+aiosqlite:///{shutil.copy(path, path + '.copy')}"
+        server: PostgresServer = request.getfixturevalue("postgres")
+        name = url.rpartition("/")[2]
+        made.append(f"{name}_copy")
+        return await server.create_database(made[-1], template=name)
+
+    yield url, known, copy
+    for name in made:
+        await request.getfixturevalue("postgres").drop_database(name)
+
+
+async def test_hundreds_of_generated_calls_find_no_difference_between_the_worlds(copied: Copied) -> None:
+    """`./run campaign privacy` does the same with 100,000."""
+    url, known, copy = copied
+    dice = random.Random(7)
+    pair = await make_pair(url, known, copy, dice, connection_without_consent)
+    differ, statuses = await differing(pair, dice, CALLS)
+    assert [described(call) for call in differ] == []
+    assert sum(statuses.values()) == CALLS
+    assert {200, 403, 404, 422} <= set(statuses)
+    assert max(statuses) < 500
 
 
 async def connection_without_consent(world: World) -> Tenant:

@@ -171,3 +171,10 @@ def test_the_owner_is_asked_for_in_words(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("HARMLINE_OWNER_URL", "sqlite:///x")
     with pytest.raises(ValueError, match="HARMLINE_OWNER_URL must begin with postgresql://"):
         Settings(_env_file=None)
+
+
+def test_the_statements_in_the_documents_are_those_that_are_needed() -> None:
+    documented = (Path(__file__).parents[2] / "docs" / "running.md").read_text()
+    for statement in raising.BY_HAND.splitlines():
+        named = statement.replace("the_owner_of_the_tables", "harmline_owner").replace("the_login_of_the_service", "harmline_app")
+        assert named in documented, statement

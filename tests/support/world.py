@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -209,10 +209,15 @@ def _routes() -> list[BaseRoute]:
 
 
 @asynccontextmanager
-async def make_world(database_url: str, filled: Filled | None = None, **settings: Any) -> AsyncIterator[World]:
-    """The world of `fill`, with the clock stopped at NOW; `filled`: what the database was filled with, if it was."""
+async def make_world(
+    database_url: str, filled: Filled | None = None, login: Callable[[str], Awaitable[str]] = as_service, **settings: Any
+) -> AsyncIterator[World]:
+    """The world of `fill`, with the clock stopped at NOW; `filled`: what the database was filled with, if it was.
+
+    `login` makes the URL of the service out of the owner's.
+    """
     known = filled or await fill(database_url)
-    context = _context(await as_service(database_url), known.top_key, **settings)
+    context = _context(await login(database_url), known.top_key, **settings)
     tenants = copy.deepcopy(known.tenants)
     with clock.stopped(NOW):
         app = create_app(context=context, work=False)
