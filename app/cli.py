@@ -13,7 +13,7 @@ import typer
 import uvicorn
 import uvloop
 
-from app import connection_commands, connector_commands, operations
+from app import connection_commands, connector_commands, operations, upkeep_commands
 from app.kit import migrate as schema
 from app.kit.accepting import Server, allow_connections
 from app.kit.config import Settings
@@ -35,6 +35,7 @@ cli.add_typer(statistics, name="statistics")
 cli.add_typer(keys, name="keys")
 cli.add_typer(connection_commands.commands, name="connections")
 cli.add_typer(connector_commands.commands, name="connectors")
+cli.add_typer(upkeep_commands.backup, name="backup")
 
 CsvFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A CSV file, UTF-8.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen and change nothing.")]

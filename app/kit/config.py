@@ -44,6 +44,10 @@ class Settings(Limits):
 
     database_url: str = "sqlite+aiosqlite:///var/harmline.db"
     key_file: Path = Path("var/keys/top.key")
+    journal_file: Path | None = Field(
+        default=None, description="who must stay erased when an old backup is restored; none: beside the key file"
+    )
+    backup_folder: Path = Field(default=Path("var/backups"), description="where backups are made")
     base_url: HttpUrl = HttpUrl("http://localhost:8000")
     smtp_url: SecretStr | None = Field(default=None, description="smtp://user:password@host:port, or smtps://")
     mail_from: Annotated[str, Field(min_length=3)] = "harmline@localhost"
@@ -115,6 +119,11 @@ class Settings(Limits):
     def origin(self) -> str:
         """Scheme, host and port under which people reach the service, without a path."""
         return str(self.base_url).rstrip("/")
+
+    @property
+    def journal(self) -> Path:
+        """The list of erasures, which no backup holds."""
+        return self.journal_file or self.key_file.with_name("erasures.jsonl")
 
     @property
     def https(self) -> bool:

@@ -19,6 +19,7 @@ TRANSACTIONS_AT = (
     "app/intake/desk.py",
     "app/operations.py",
     "app/publishing.py",
+    "app/upkeep/",
     "app/demo/",
     "app/access/gate.py",
     "app/intake/polling.py",

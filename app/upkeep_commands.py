@@ -1,0 +1,115 @@
+"""`harmline backup ...`: make a backup, try one, restore one."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.kit.context import Context
+from app.kit.database import Database
+from app.kit.errors import Problem
+from app.kit.mail import Mailer
+from app.main import Workers
+from app.operations import Operation
+from app.terminal import run
+from app.upkeep import backups
+from app.upkeep.journal import Journal, JournalBroken, Record
+from app.upkeep.manifest import Manifest
+
+backup = typer.Typer(no_args_is_help=True, help="Backups: make, try, restore. No key is ever in one.")
+
+Folder = Annotated[Path, typer.Argument(exists=True, file_okay=False, help="The backup's folder.")]
+
+
+def _told(manifest: Manifest) -> str:
+    rows, entries = sum(manifest.census.tables.values()), manifest.census.ledger.entries
+    return f"{rows} rows, {entries} entries in the ledger, revision {manifest.schema_revision}, key {manifest.key}"
+
+
+@backup.command("create")
+def backup_create(
+    to: Annotated[Path | None, typer.Option(help="Below which folder; else HARMLINE_BACKUP_FOLDER.")] = None,
+) -> None:
+    """Make a backup while the service runs. The key file and the list of erasures are not in it: copy them elsewhere."""
+    made = run(make_backup(to))
+    typer.echo(f"{made} made. Try it: harmline backup verify {made}")
+
+
+def make_backup(to: Path | None) -> Operation[Path]:
+    """What makes a backup below a folder, or where the settings say."""
+
+    async def make(context: Context) -> Path:
+        erasures = Journal(context.settings.journal)
+        return await backups.create(context.database, context.keyring, erasures, to or context.settings.backup_folder)
+
+    return make
+
+
+@backup.command("verify")
+def backup_verify(folder: Folder) -> None:
+    """Restore a backup into a scratch database and compare: files, rows, accounts, ledger, keys, migrations."""
+
+    async def look(context: Context) -> Manifest:
+        return await backups.verify(folder, context.settings.database_url, context.keyring)
+
+    typer.echo(f"{folder} is whole and can be restored: {_told(run(look))}.")
+
+
+def erasures_of(path: Path, *, none: bool) -> list[Record]:
+    """The list of erasures that a restore must be given. Raises a Problem when it is missing, or broken."""
+    if none:
+        return []
+    try:
+        return Journal(path).read()
+    except FileNotFoundError:
+        raise Problem(
+            404,
+            f"{path}, the list of erasures, is missing: without it people who were erased would come back. Restore your copy "
+            "of it (HARMLINE_JOURNAL_FILE names another place). If nobody was ever erased: --nobody-was-erased",
+        ) from None
+    except JournalBroken as error:
+        raise Problem(422, str(error)) from None
+
+
+async def finish(context: Context, url: str) -> None:
+    """Do all work that waits in a restored database, without the outside: no letter is sent, no provider asked."""
+    settings = context.settings.model_copy(update={"database_url": url})
+    restored = Context(settings, Database(url), context.keyring, Mailer(None, settings.mail_from))
+    workers = Workers(restored)
+    try:
+        await workers.tick()
+        await workers.sweep()
+        await workers.tick()
+    finally:
+        await workers.asker.close()
+        await restored.database.close()
+
+
+@backup.command("restore")
+def backup_restore(
+    folder: Folder,
+    nobody_was_erased: Annotated[
+        bool, typer.Option("--nobody-was-erased", help="There is no list of erasures, because there never was one.")
+    ] = False,
+) -> None:
+    """Restore a backup into the empty database that HARMLINE_DATABASE_URL names. Whoever was erased stays erased."""
+
+    async def restore(context: Context) -> backups.Restored:
+        records = erasures_of(context.settings.journal, none=nobody_was_erased)
+        return await backups.restore(
+            folder, context.settings.database_url, context.keyring, records, lambda url: finish(context, url)
+        )
+
+    done = run(restore)
+    typer.echo(f"Restored: {_told(done.manifest)}.")
+    typer.echo(
+        f"{done.applied.members} members and {done.applied.keys} keys were erased again. Everybody was signed out: "
+        f"{done.applied.signed_out} sessions, links and tokens have ended."
+    )
+    typer.echo(
+        f"What changed after {done.manifest.made_at:%Y-%m-%d %H:%M} UTC is lost, but for alerts that providers still list. Now:\n"
+        "  1. harmline serve, then for each connection that is asked: harmline connections sweep CONNECTION\n"
+        "  2. ask the providers that only send to send again what they sent since then\n"
+        "  3. go through secrets that were replaced, roles that were taken and consents that were withdrawn since then:"
+        " they are as they were"
+    )
