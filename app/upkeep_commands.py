@@ -1,20 +1,32 @@
-"""`harmline backup ...`: make a backup, try one, restore one."""
+"""`harmline backup`, `upgrade` and `doctor`: what keeps an installation well."""
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from sqlalchemy.exc import SQLAlchemyError
 
+from app.kit import migrate as schema
 from app.kit.context import Context
+from app.kit.crypto import Unreadable
 from app.kit.database import Database
 from app.kit.errors import Problem
+from app.kit.health import SCHEMA, Readiness
+from app.kit.keyring import Lane
 from app.kit.mail import Mailer
-from app.main import Workers
+from app.main import Workers, consumers
 from app.operations import Operation
 from app.terminal import run
 from app.upkeep import backups
+from app.upkeep.census import rows_by_table
+from app.upkeep.doctor import Findings, examine, refusals
 from app.upkeep.journal import Journal, JournalBroken, Record
 from app.upkeep.manifest import Manifest
+from app.upkeep.upgrading import WHEN_IT_FAILS, Step, lost
+from app.watch.readiness import checks
+from app.watch.repository import organizations
 
 backup = typer.Typer(no_args_is_help=True, help="Backups: make, try, restore. No key is ever in one.")
 
@@ -113,3 +125,73 @@ def backup_restore(
         "  3. go through secrets that were replaced, roles that were taken and consents that were withdrawn since then:"
         " they are as they were"
     )
+
+
+def doctor() -> None:
+    """Say what is unsafe, what stands in the way, and what would be better otherwise. Ends with 1 for the first two."""
+
+    async def look(context: Context) -> Findings:
+        return await examine(context, checks(consumers(context)))
+
+    found = run(look)
+    for reason in found.refusals:
+        typer.echo(f"Would not start: {reason}")
+    for obstacle in found.obstacles:
+        typer.echo(f"Not ready: {obstacle}")
+    for advice in found.advice:
+        typer.echo(f"Better: {advice}")
+    if found.refusals or found.obstacles:
+        raise typer.Exit(1)
+    typer.echo("Nothing stands in the way.")
+
+
+async def _counted(context: Context) -> dict[str, int]:
+    async with context.database.begin(read_only=True) as tx:
+        return await rows_by_table(tx)
+
+
+async def _all_keys_open(context: Context) -> None:
+    async with context.database.begin(read_only=True) as tx:
+        for organization_id in await organizations(tx):
+            for lane in Lane:
+                await context.keyring.opened(tx, organization_id, lane)
+
+
+async def upgrade_steps(context: Context, begun: Callable[[Step], None]) -> Path:
+    """Check, back up, migrate, verify; `begun` is told of each step. The backup made on the way. Raises a Problem."""
+    begun(Step.CHECK)
+    if found := await refusals(context.settings, "doctor"):
+        raise Problem(409, " ".join(found))
+    before = await _counted(context)
+    begun(Step.BACKUP)
+    erasures = Journal(context.settings.journal)
+    made = await backups.create(context.database, context.keyring, erasures, context.settings.backup_folder)
+    await backups.verify(made, context.settings.database_url, context.keyring)
+    begun(Step.MIGRATE)
+    await context.database.engine.dispose()
+    await asyncio.to_thread(schema.upgrade, context.settings.database_url)
+    begun(Step.VERIFY)
+    await _all_keys_open(context)
+    obstacles = [one.says for one in await Readiness(context).obstacles() if one.reason == SCHEMA]
+    if amiss := lost(before, await _counted(context)) + obstacles:
+        raise Problem(409, f"{'; '.join(amiss)}. The backup is {made}.")
+    return made
+
+
+def upgrade() -> None:
+    """Check, back up, migrate and verify, and say what to do if one of these fails. Stop the service first with SQLite."""
+    steps: list[Step] = []
+
+    def begun(step: Step) -> None:
+        steps.append(step)
+        typer.echo(f"{len(steps)} of {len(Step)}: {step} ...")
+
+    async def make(context: Context) -> Path:
+        try:
+            return await upgrade_steps(context, begun)
+        except (Problem, SQLAlchemyError, OSError, Unreadable) as error:
+            said = str(error) if isinstance(error, Problem) else type(error).__name__
+            raise Problem(409, f"{steps[-1]} failed: {said}\n{WHEN_IT_FAILS[steps[-1]]}") from None
+
+    made = run(make)
+    typer.echo(f"Done: the database is of revision {schema.head()}. {made} holds it as it was. Start the service.")

@@ -17,6 +17,7 @@ from app.kit.crypto import Unreadable
 from app.kit.database import Database
 from app.kit.errors import Problem
 from app.kit.keyring import Keyring, Lane
+from app.ledger.models import Deletion
 from app.upkeep import copies, journal
 from app.upkeep.again import Applied, apply
 from app.upkeep.census import books, ledger_end, revision, rows_by_table, table_names
@@ -51,7 +52,8 @@ async def create(database: Database, keyring: Keyring, erasures: journal.Journal
         census=found,
     )
     write_manifest(partial, manifest, keyring)
-    await journal.keep(database, erasures)
+    if Deletion.__tablename__ in found.tables:  # older code had no such table
+        await journal.keep(database, erasures)
     return partial.rename(into / name)
 
 

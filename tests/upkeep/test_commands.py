@@ -26,6 +26,7 @@ def harmline(folder: Path, url: str, *arguments: str) -> subprocess.CompletedPro
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.slow
 def test_from_nothing_to_a_restored_installation(places: Places, tmp_path: Path) -> None:
     url = places.empty_url
     assert harmline(tmp_path, url, "keys", "create").returncode == 0
