@@ -47,7 +47,7 @@ from app.notices import workers as notice_workers
 from app.notices import writing
 from app.statistics import endpoints as statistics
 from app.timeline import endpoints as timeline
-from app.upkeep import journal
+from app.upkeep import journal, retention
 from app.watch.readiness import checks
 from app.watch.workers import Watcher
 from app.web import endpoints as web
@@ -187,7 +187,8 @@ class Workers:
         async with self._context.database.begin() as tx:
             await looking_up.give_up(tx, self._context.keyring)
         await intake_workers.erase_by_contract(self._context.database, self._context.keyring)
-        await outbox.forget_handled(self._context.database, self._consumers)
+        await retention.forget_messages(self._context.database, self._consumers)
+        await retention.delete_by_age(self._context.database)
         if not self._renewed:
             await linkage_workers.renew(self._context.database)
             self._renewed = True
