@@ -51,7 +51,7 @@ from app.upkeep import journal, retention
 from app.watch.readiness import checks
 from app.watch.workers import Watcher
 from app.web import endpoints as web
-from app.web.headers import SECURITY_HEADERS, NoStore, always
+from app.web.headers import SECURITY_HEADERS, NoStore, OwnPolicies, always
 
 log = structlog.get_logger(__name__)
 
@@ -358,6 +358,7 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
     app.add_middleware(NoStore)
     secure = Secure(**SECURITY_HEADERS)
     app.add_middleware(SecureASGIMiddleware, secure=secure)
+    app.add_middleware(OwnPolicies)
     app.front = FirstByte(Gateway(app, super(Service, app).__call__, always(secure)))
     return app
 

@@ -55,6 +55,9 @@ class Settings(Limits):
     alarm_webhook_secret: SecretStr | None = Field(
         default=None, description="whsec_..., by which it knows them (Standard Webhooks)"
     )
+    security_contact: str | None = Field(
+        default=None, description="whom to tell of a weakness: mailto:, https: or tel:; none: the address that mail comes from"
+    )
     host: str = "127.0.0.1"
     port: Annotated[int, Field(gt=0, lt=65536)] = 8000
     trusted_proxies: str = Field(
@@ -85,6 +88,15 @@ class Settings(Limits):
                 ip_network(part.strip())
         except ValueError:
             raise ValueError("HARMLINE_TRUSTED_PROXIES must be addresses or networks with commas, such as 10.0.0.0/8") from None
+        return value
+
+    @field_validator("security_contact")
+    @classmethod
+    def _contact_is_an_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if not value.startswith(("mailto:", "https://", "tel:")) or not value.isprintable() or " " in value:
+            raise ValueError("HARMLINE_SECURITY_CONTACT must begin with mailto:, https:// or tel:, without blanks")
         return value
 
     @field_validator("canary_url")

@@ -37,6 +37,13 @@ ADVICE: tuple[Check, ...] = (
         "password_encryption=scram-sha-256, then set the password again",
     ),
     Check(
+        "security contact",
+        "HARMLINE_SECURITY_CONTACT",
+        lambda f: f.settings.security_contact is None,
+        "is missing: /.well-known/security.txt names the address that mail comes from",
+        "mailto:security@example.org",
+    ),
+    Check(
         "canary",
         "HARMLINE_CANARY",
         lambda f: not f.settings.canary,

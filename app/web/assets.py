@@ -11,6 +11,7 @@ from app.kit.errors import not_found
 
 FOLDER = Path(__file__).parent / "static"
 _MEDIA_TYPES = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".md": "text/plain; charset=utf-8"}
+_MEDIA_TYPES |= {".js": "text/javascript; charset=utf-8", ".txt": "text/plain; charset=utf-8"}
 _UNCHANGING = "public, max-age=31536000, immutable"
 _A_WHILE = "public, max-age=3600"
 

@@ -2,10 +2,20 @@
 
 from fastapi import APIRouter, FastAPI
 
-from app.web import admin_pages, assets, connection_pages, errors, incident_pages, office_pages, queue_pages, sign_in_pages
+from app.web import (
+    admin_pages,
+    assets,
+    connection_pages,
+    describing_pages,
+    errors,
+    incident_pages,
+    office_pages,
+    queue_pages,
+    sign_in_pages,
+)
 
 router = APIRouter(include_in_schema=False)
-for pages in (sign_in_pages, incident_pages, office_pages, queue_pages, connection_pages, admin_pages):
+for pages in (sign_in_pages, incident_pages, office_pages, queue_pages, connection_pages, admin_pages, describing_pages):
     router.include_router(pages.router)
 
 

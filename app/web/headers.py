@@ -23,6 +23,13 @@ CONTENT_SECURITY_POLICY = (
 )
 """No script at all, nothing inline, nothing from elsewhere. Source: security.md K2."""
 
+SCRIPTED = {
+    "/docs": "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+}
+"""Pages that need scripts, all from our own files: the description of the API. `data:` are the pictures in its style sheet."""
+
+_CSP = b"content-security-policy"
 _SWITCHED_OFF = ("camera", "microphone", "geolocation", "payment", "usb", "display-capture", "browsing-topics")
 _TWO_YEARS = 63_072_000
 
@@ -62,3 +69,22 @@ class NoStore:
             await send(message)
 
         await self._app(scope, receive, guarded)
+
+
+class OwnPolicies:
+    """ASGI middleware, outside of the one that sets headers: the pages in `SCRIPTED` have a content policy of their own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (an ASGI call)."""
+        policy = SCRIPTED.get(scope.get("path", ""), CONTENT_SECURITY_POLICY).encode()
+
+        async def scripted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                others = [pair for pair in message["headers"] if pair[0].lower() != _CSP]
+                message = {**message, "headers": [*others, (_CSP, policy)]}
+            await send(message)
+
+        await self._app(scope, receive, scripted if scope.get("path") in SCRIPTED else send)

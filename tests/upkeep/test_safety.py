@@ -29,6 +29,7 @@ GOOD: dict[str, Any] = {
     "mail_from": "alerts@example.org",
     "alarm_webhook_url": "https://alarms.example.org/in",
     "alarm_webhook_secret": SECRET,
+    "security_contact": "mailto:security@example.org",
     "host": "10.0.0.2",
     "trusted_proxies": "10.0.0.1",
     "metrics_port": 9000,
