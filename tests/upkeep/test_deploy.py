@@ -122,12 +122,14 @@ def test_nginx_takes_its_file_where_it_is_found(tmp_path: Path) -> None:
     subprocess.run(ask, check=True, capture_output=True)
     for old, new in (("/etc/harmline/tls", str(tmp_path)), ("/var/log/nginx", str(tmp_path)), ("/run/", f"{tmp_path}/")):
         text = text.replace(old, new)
-    (tmp_path / "nginx.conf").write_text(text.replace("user www-data;", ""))
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")  # the system's folders for these may be missing
+    folders = "".join(f"{kind}_temp_path {tmp_path}/{kind};\n" for kind in kinds)
+    (tmp_path / "nginx.conf").write_text(text.replace("user www-data;", "").replace("http {", "http {\n" + folders, 1))
     done = subprocess.run(
         [program, "-t", "-p", str(tmp_path), "-c", str(tmp_path / "nginx.conf")], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "[warn]" not in done.stderr.replace('the "user" directive', ""), done.stderr
+    assert "[warn]" not in done.stderr, done.stderr
 
 
 def test_no_token_reaches_the_log_of_nginx() -> None:
