@@ -122,8 +122,8 @@ def backup_restore(
         f"What changed after {done.manifest.made_at:%Y-%m-%d %H:%M} UTC is lost, but for alerts that providers still list. Now:\n"
         "  1. harmline serve, then for each connection that is asked: harmline connections sweep CONNECTION\n"
         "  2. ask the providers that only send to send again what they sent since then\n"
-        "  3. go through secrets that were replaced, roles that were taken and consents that were withdrawn since then:"
-        " they are as they were"
+        "  3. go through what people changed since then, above all roles that were taken: they are as they were. Consents that"
+        " were taken back, secrets that were replaced and connections that were closed are so again; give senders new secrets"
     )
 
 

@@ -13,7 +13,8 @@ from app.ledger.service import SYSTEM, Actor
 class Gone(StrEnum):
     """What was deleted. MEMBER: a person's key and what names them. KEYS: of receipts and events. BODY: a contract's raw data.
 
-    The others are classes of rows whose term was over.
+    CONNECTION: the settings of one that was closed. SECRET: of one, replaced or leaked. CONSENT: a member's yes, taken back; the
+    answers themselves all stay. The others are classes of rows whose term was over.
     """
 
     MEMBER = "member"
@@ -26,10 +27,12 @@ class Gone(StrEnum):
     REFUSAL = "refusal"
     MESSAGE = "message"
     ALARM = "alarm"
+    CONNECTION = "connection"
+    CONSENT = "consent"
     SECRET = "secret"  # noqa: S105 - a word, no password
 
 
-STAYS_GONE = frozenset({Gone.MEMBER, Gone.KEYS})
+STAYS_GONE = frozenset({Gone.MEMBER, Gone.KEYS, Gone.CONNECTION, Gone.CONSENT, Gone.SECRET})
 """What must not come back with an old backup: nothing in the restored rows says that its time is over."""
 
 

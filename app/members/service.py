@@ -14,6 +14,7 @@ from app.kit.errors import FieldError, Problem, not_found
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring, Lane
 from app.kit.outbox import publish
+from app.ledger.deletions import Gone, note_deletion
 from app.ledger.service import SYSTEM, Act, Actor, append
 from app.members import repository
 from app.members.keys import Profile, open_json, open_key, open_profile, seal_json, seal_profile
@@ -280,6 +281,10 @@ async def record_consent(
     until: datetime | None = None,
 ) -> None:
     """Write a member's answer; what waited for it is looked at again."""
+    last = None if given else await repository.last_consent(tx, member.id, connection_id)
+    if last is not None and last.given:
+        ids = {"member": member.id, "connection": connection_id}
+        note_deletion(tx, member.organization_id, Gone.CONSENT, 1, "taken back", ids, actor)
     tx.add(
         Consent(
             member_id=member.id,

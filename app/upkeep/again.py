@@ -7,6 +7,8 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from app.access.models import ApiToken, Session, SignInLink
+from app.connections.managing import close
+from app.connections.repository import connection_of, destroy_secrets_again
 from app.intake.repository import destroy_keys_again
 from app.kit import clock
 from app.kit.database import Transaction
@@ -15,7 +17,10 @@ from app.kit.keyring import Keyring
 from app.kit.outbox import ConsumerState
 from app.ledger.deletions import Gone
 from app.ledger.models import Deletion
+from app.ledger.service import SYSTEM
 from app.members.erasing import erase_again
+from app.members.repository import last_consent, member
+from app.members.service import record_consent
 from app.upkeep.journal import Record, stays_gone
 
 
@@ -43,11 +48,37 @@ async def apply(tx: Transaction, keyring: Keyring, erasures: Sequence[Record]) -
         if record.what == Gone.MEMBER and record.organization_id is not None:
             members += await erase_again(tx, keyring, record.organization_id, UUID(record.subjects["member"]))
         elif record.what == Gone.KEYS:
-            receipts, events = (list(map(UUID, record.subjects[name])) for name in ("receipts", "events"))
+            receipts, events = (_ids(record, name) for name in ("receipts", "events"))
             await destroy_keys_again(tx, UUID(record.subjects["connection"]), receipts, events)
             keys += len(receipts) + len(events)
+        elif record.what == Gone.SECRET:
+            await destroy_secrets_again(tx, UUID(record.subjects["connection"]), _ids(record, "secrets"), record.at)
+        elif record.what == Gone.CONNECTION:
+            await _close_again(tx, keyring, record)
+        elif record.what == Gone.CONSENT:
+            await _refuse_again(tx, keyring, record)
         await _remember(tx, record)
     return Applied(members, keys, await _sign_everybody_out(tx))
+
+
+def _ids(record: Record, name: str) -> list[UUID]:
+    return [UUID(one) for one in record.subjects[name]]
+
+
+async def _close_again(tx: Transaction, keyring: Keyring, record: Record) -> None:
+    connection_id = UUID(record.subjects["connection"])
+    if record.organization_id and await connection_of(tx, record.organization_id, connection_id) is not None:
+        await close(tx, keyring, record.organization_id, connection_id)
+
+
+async def _refuse_again(tx: Transaction, keyring: Keyring, record: Record) -> None:
+    """A member's no, unless the backup knows of it, or of a later yes. A yes after it that the backup lacks is asked for anew."""
+    member_id, connection_id = UUID(record.subjects["member"]), UUID(record.subjects["connection"])
+    last = await last_consent(tx, member_id, connection_id)
+    found = await member(tx, record.organization_id, member_id) if record.organization_id else None
+    if found is None or found.erased_at is not None or last is None or not last.given or last.decided_at > record.at:
+        return
+    await record_consent(tx, keyring, found, connection_id, given=False, source="restore", actor=SYSTEM, since=record.at)
 
 
 async def _remember(tx: Transaction, record: Record) -> None:

@@ -181,7 +181,7 @@ async def _destroy_replaced_secrets(tx: Transaction) -> int:
     for secret_id, organization_id, connection_id in rows:
         gone = update(ConnectionSecret).where(ConnectionSecret.connection_id == connection_id, ConnectionSecret.id == secret_id)
         await tx.execute(gone.values(sealed=b""))
-        ids = {"connection": connection_id, "secret": secret_id}
+        ids: dict[str, UUID | list[UUID]] = {"connection": connection_id, "secrets": [secret_id]}
         note_deletion(tx, organization_id, Gone.SECRET, 1, "replaced, and no longer taken", ids)
     return len(rows)
 

@@ -9,10 +9,14 @@ from sqlalchemy import select
 
 from app.access.models import ApiToken, Session, SignInLink
 from app.access.roles import Role
+from app.connections import managing
+from app.connections.models import Connection, ConnectionSecret
 from app.kit import clock
 from app.kit.context import Context
 from app.kit.errors import Problem
+from app.ledger.deletions import Gone
 from app.ledger.models import Deletion
+from app.members.service import consents_to
 from app.upkeep import journal
 from app.upkeep.journal import Journal, JournalBroken
 from tests.members.test_consent import NEW, SECRET, answer, enroll
@@ -107,6 +111,52 @@ async def test_what_nobody_agreed_to_stays_destroyed(places: Places, why: str) -
     clock.set_to(NOW)
     assert (await places.restore(backup)).applied.keys == 2
     assert SECRET not in await restored_world(places)
+
+
+async def test_a_consent_that_was_taken_back_since_stays_so(places: Places) -> None:
+    world, connection_id = places.world, places.world.union.connection.connection.id
+    backup = await places.back_up()
+    await answer(world, given=False, number="M-1")
+    await journal.keep(world.context.database, places.journal)
+    assert [record.what for record in places.journal.read()] == [Gone.CONSENT]
+    await places.restore(backup)
+    context = places.restored()
+    async with context.database.begin(read_only=True) as tx:
+        given = {who: await consents_to(tx, world.union.members[who], connection_id, NOW) for who in ("M-1", "M-2")}
+    await context.database.close()
+    assert given == {"M-1": False, "M-2": True}
+
+
+async def test_a_yes_that_is_newer_than_a_no_stands(places: Places) -> None:
+    world, connection_id = places.world, places.world.union.connection.connection.id
+    await answer(world, given=False, number="M-1")
+    clock.set_to(NOW + timedelta(days=1))
+    await answer(world, given=True, number="M-1")
+    backup = await places.back_up()
+    await places.restore(backup)
+    context = places.restored()
+    async with context.database.begin(read_only=True) as tx:
+        assert await consents_to(tx, world.union.members["M-1"], connection_id, clock.now())
+    await context.database.close()
+
+
+async def test_a_secret_that_leaked_and_a_connection_that_was_closed_since_are_not_taken_again(places: Places) -> None:
+    world = places.world
+    leaked, keyring = world.union.connection, world.context.keyring
+    backup = await places.back_up()
+    async with world.context.database.begin() as tx:
+        await managing.rotate_secret(tx, keyring, world.union.id, leaked.connection.id, overlap_hours=0)
+        await managing.close(tx, keyring, world.other.id, world.other.connection.connection.id)
+    await journal.keep(world.context.database, places.journal)
+    await places.restore(backup)
+    known = Filled(keyring._top, (world.union, world.other))
+    async with make_world(places.empty_url, known) as restored:
+        assert (await restored.deliver(BOTH, secret=leaked.secret)).status_code == 401
+        assert (await restored.deliver(BOTH, tenant=restored.other)).status_code == 410
+        async with restored.context.database.begin(read_only=True) as tx:
+            closed = await tx.get_one(Connection, world.other.connection.connection.id)
+            kept = (await tx.execute(select(ConnectionSecret.sealed))).scalars().all()
+        assert (closed.config_sealed, set(kept)) == (None, {b""})
 
 
 async def test_everybody_is_signed_out(places: Places) -> None:
