@@ -13,6 +13,10 @@ RUN .venv/bin/uv pip install --no-cache --no-deps -e . \
  && .venv/bin/pip uninstall --yes uv pip
 
 FROM python:3.11-slim
+# Backups of PostgreSQL need its client: docker build --build-arg WITH=postgresql-client-17
+ARG WITH=""
+RUN if [ -n "$WITH" ]; then \
+      apt-get update && apt-get install --yes --no-install-recommends $WITH && rm -rf /var/lib/apt/lists/*; fi
 RUN useradd --system --uid 10001 --home-dir /var/lib/harmline --create-home harmline
 COPY --from=build /srv/harmline /srv/harmline
 WORKDIR /var/lib/harmline

@@ -13,18 +13,19 @@ import typer
 import uvicorn
 import uvloop
 
-from app import connection_commands, connector_commands, key_commands, operations
+from app import connection_commands, connector_commands, key_commands, operations, upkeep_commands
 from app.kit import migrate as schema
 from app.kit.accepting import Server, allow_connections
 from app.kit.config import Settings
 from app.kit.context import open_context
-from app.kit.durability import what_is_off
 from app.kit.logging import configure
 from app.kit.serving import server_options
-from app.kit.standing import what_is_wrong
 from app.kit.vault import KeyFileError, create_key_file
 from app.main import work_until_stopped
 from app.terminal import OrganizationId, read_settings, run, show
+from app.upkeep.doctor import refusals
+from app.upkeep.facts import keep_to_ourselves
+from app.upkeep.unsafe import is_production
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Harmline, from the command line.")
 intake = typer.Typer(no_args_is_help=True, help="What came in: replay, trace, accounts.")
@@ -36,6 +37,9 @@ cli.add_typer(statistics, name="statistics")
 cli.add_typer(key_commands.commands, name="keys")
 cli.add_typer(connection_commands.commands, name="connections")
 cli.add_typer(connector_commands.commands, name="connectors")
+cli.add_typer(upkeep_commands.backup, name="backup")
+cli.command("doctor")(upkeep_commands.doctor)
+cli.command("upgrade")(upkeep_commands.upgrade)
 
 CsvFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A CSV file, UTF-8.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen and change nothing.")]
@@ -46,17 +50,13 @@ def _become(module: str, *arguments: str) -> None:
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - our own interpreter and module
 
 
-def _require_safe_store(config: Settings) -> None:
-    """End with 1 when the database may forget what it has said is kept."""
-    if config.unsafe_store or not (off := asyncio.run(what_is_off(config.database_url))):
-        return
-    typer.echo(
-        f"Not started: PostgreSQL runs with {', '.join(f'{name}=off' for name in off)}. If the power fails, alerts that were "
-        "acknowledged would be lost. Set each to on in postgresql.conf and let PostgreSQL read it again. "
-        "HARMLINE_UNSAFE_STORE=yes starts all the same: for tests and demonstrations only.",
-        err=True,
-    )
-    raise typer.Exit(1)
+def _require_safe(config: Settings, role: str) -> None:
+    """End with 1 when the service must not run like this; each reason names a setting and how to mend it."""
+    found = asyncio.run(refusals(config, role))
+    for reason in found:
+        typer.echo(f"Not started: {reason}", err=True)
+    if found:
+        raise typer.Exit(1)
 
 
 async def _unconfirmed(config: Settings) -> list[str]:
@@ -86,20 +86,6 @@ def _require_recovery(config: Settings) -> None:
         raise typer.Exit(1)
 
 
-def _require_bound_login(config: Settings) -> None:
-    """End with 1 when the database would show the service whatever it asks for."""
-    if config.unsafe_login or not (wrong := asyncio.run(what_is_wrong(config.database_url))):
-        return
-    typer.echo(
-        f"Not started: the PostgreSQL login {' and '.join(wrong)}, so row-level security would not hold. Use a login of its "
-        "own for the service, which owns nothing and is a member of harmline_service; the owner's goes into HARMLINE_OWNER_URL, "
-        "for `harmline migrate`. The statements are in docs/running.md. HARMLINE_UNSAFE_LOGIN=yes starts all the same: for tests "
-        "and demonstrations only.",
-        err=True,
-    )
-    raise typer.Exit(1)
-
-
 def _migrate(config: Settings) -> None:
     try:
         schema.upgrade(config.migrating_url)
@@ -121,13 +107,9 @@ def serve(
     """Migrate, then serve the web and work behind it."""
     config = read_settings()
     configure(logging.getLevelNamesMapping()[config.log_level])
-    if not config.key_file.exists():
-        if config.https:
-            typer.echo(f"{config.key_file} is missing: make one with `harmline keys create`, or restore it", err=True)
-            raise typer.Exit(1)
+    if not config.key_file.exists() and not is_production(config):
         create_key_file(config.key_file, config.key_lock)
-    _require_safe_store(config)
-    _require_bound_login(config)
+    _require_safe(config, "web" if no_work else "serve")
     _migrate(config)
     _require_recovery(config)
     allow_connections(config.most_connections)
@@ -152,8 +134,7 @@ def work() -> None:
     """Work behind the doors without the web, beside processes that `serve --no-work`; any number of them, on PostgreSQL."""
     config = read_settings()
     configure(logging.getLevelNamesMapping()[config.log_level])
-    _require_safe_store(config)
-    _require_bound_login(config)
+    _require_safe(config, "work")
     _require_recovery(config)
     uvloop.run(work_until_stopped(config))
 
@@ -263,6 +244,7 @@ def statistics_release(organization_id: OrganizationId) -> None:
 
 def main() -> None:
     """The entry point of the `harmline` command."""
+    keep_to_ourselves()
     cli()
 
 

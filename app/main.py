@@ -47,6 +47,7 @@ from app.notices import workers as notice_workers
 from app.notices import writing
 from app.statistics import endpoints as statistics
 from app.timeline import endpoints as timeline
+from app.upkeep import journal, retention
 from app.watch.readiness import checks
 from app.watch.workers import Watcher
 from app.web import endpoints as web
@@ -108,6 +109,7 @@ class Workers:
         self._postman = Postman(
             context.database, [mailing.sign_in_letter(context), *mailing.notices(context), *writing.kinds(context)]
         )
+        self._journal = journal.Journal(context.settings.journal)
         self._running = asyncio.Lock()
         self._renewed = False
         """Whether what earlier rules found was looked for; a process keeps its rules for as long as it lives."""
@@ -189,7 +191,8 @@ class Workers:
         async with self._context.database.begin() as tx:
             await ways_in.forget_old(tx)
         await intake_workers.erase_by_contract(self._context.database, self._context.keyring)
-        await outbox.forget_handled(self._context.database, self._consumers)
+        await retention.forget_messages(self._context.database, self._consumers)
+        await retention.delete_by_age(self._context.database)
         if not self._renewed:
             await linkage_workers.renew(self._context.database)
             self._renewed = True
@@ -212,6 +215,10 @@ class Workers:
         """Look once for what stands in the way."""
         await notice_workers.watch(self._context, await self.watcher.signs())
 
+    async def keep_journal(self) -> int:
+        """Write down outside the database what must stay erased when an old backup is restored; how many lines."""
+        return await journal.keep(self._context.database, self._journal)
+
     def ticks(self) -> dict[str, Callable[[], Awaitable[object]]]:
         """What is done again and again, by name."""
         return {
@@ -223,6 +230,7 @@ class Workers:
             "canary": self.watcher.fly,
             "measuring": self.watcher.measure,
             "volume": self.watcher.count,
+            "journal": self.keep_journal,
             "sweep": self.sweep,
         }
 
@@ -243,7 +251,7 @@ def _schedule(context: Context, workers: Workers) -> AsyncIOScheduler:
     scheduler = AsyncIOScheduler()
     options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
     often, each_minute, each_hour = context.settings.worker_interval, 60.0, 3600.0
-    every = {"work": often, "asking": often, "letters": often, "measuring": MEASURED_EVERY}
+    every = {"work": often, "asking": often, "letters": often, "measuring": MEASURED_EVERY, "journal": MEASURED_EVERY}
     every |= {"watching": each_minute, "accounts": each_minute, "canary": each_minute, "volume": each_minute, "sweep": each_hour}
     for name, work in workers.ticks().items():
         scheduler.add_job(again_and_again(work, name), "interval", seconds=every[name], **options)

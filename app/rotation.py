@@ -26,7 +26,6 @@ from app.kit.rows import on_postgresql, update_rows
 from app.kit.vault import KeyFile
 from app.ledger.service import SYSTEM, Act, Actor, append
 from app.members.models import LegalHold, Member
-from app.timeline.models import BreakGlass
 
 log = structlog.get_logger(__name__)
 
@@ -103,7 +102,6 @@ PLACES = (
     Place(Receipt, "remains_sealed", ("receipt", "remains_sealed")),
     Place(Account, "email_sealed", ("account", "email_sealed")),
     Place(Password, "code_secret_sealed", ("password", "code_secret_sealed"), ("account_id",)),
-    Place(BreakGlass, "reason_sealed", ("break_glass", "reason_sealed")),
     Place(Connection, "config_sealed", ("connection", "config_sealed")),
     Place(ConnectionSecret, "sealed", ("connection_secret",), ("connection_id", "id")),
     Place(DisputedRange, "reason_sealed", ("disputed_range", "reason_sealed"), ("connection_id", "id")),

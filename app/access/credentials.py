@@ -74,6 +74,12 @@ async def remove_others(tx: Transaction, account_id: UUID, keep: UUID | None, no
     await tx.execute(delete(RecoveryCode).where(RecoveryCode.account_id == account_id))
 
 
+async def forget_ways_in(tx: Transaction, account_id: UUID) -> None:
+    """Delete every way into an account that nobody signs in to any more: what people call their passkeys names them, too."""
+    for table in (Passkey, Password, KnownBrowser, RecoveryCode):
+        await tx.execute(delete(table).where(table.account_id == account_id))
+
+
 async def use_step(tx: Transaction, account_id: UUID, step: int) -> bool:
     """Note that the code of these 30 seconds was used; False when it, or a later one, was used before."""
     used = update(Password).where(Password.account_id == account_id, Password.last_step < step).values(last_step=step)

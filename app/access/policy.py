@@ -73,6 +73,8 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("GET", "/readyz"): _PUBLIC,
     ("GET", "/openapi.json"): _PUBLIC,
     ("GET", "/static/{path}"): _PUBLIC,
+    ("GET", "/.well-known/security.txt"): _PUBLIC,
+    ("GET", "/docs"): _SIGNED_IN,
     ("GET", "/"): _SIGNED_IN,
     ("GET", "/sign-in"): _PUBLIC,
     ("POST", "/sign-in"): _PUBLIC,

@@ -163,6 +163,7 @@ WALLS: Mapping[str, Wall] = {
         MEMBER: (May("r", OWN), May("a", ORG)),
         AUDITOR: (May("ra", ORG),),
     },
+    "deletion": {**_KEPT, **_each(*OF_PEOPLE, may=(May("a", ORG),))},
     "account": {
         **_ALL,
         ANYONE.role: (May("r", EVERY),),
@@ -181,17 +182,32 @@ WALLS: Mapping[str, Wall] = {
     "session": _ACCOUNTS_TABLE,
     "api_token": _ACCOUNTS_TABLE,
     "held_domain": {**_ALL, **_each(ACCOUNT, MEMBER, may=(May("r", ORG),))},
-    "passkey": {**_ALL, ANYONE.role: (May("rc", EVERY),), **_each(ACCOUNT, MEMBER, may=(May("rac", OWN_ACCOUNT),))},
+    "passkey": {
+        **_ALL,
+        ANYONE.role: (May("rc", EVERY),),
+        **_each(ACCOUNT, MEMBER, may=(May("rac", OWN_ACCOUNT),)),
+        ADMIN: (May("rd", OF_ACCOUNT),),
+    },
     "password": {
         **_ALL,
         ANYONE.role: (May("rc", EVERY),),
         ACCOUNT: (May("rd", OWN_ACCOUNT),),
         MEMBER: (May("racd", OWN_ACCOUNT),),
+        ADMIN: (May("rd", OF_ACCOUNT),),
     },
-    "known_browser": {**_ALL, ANYONE.role: (May("ra", EVERY),), **_each(ACCOUNT, MEMBER, may=(May("rd", OWN_ACCOUNT),))},
+    "known_browser": {
+        **_ALL,
+        ANYONE.role: (May("ra", EVERY),),
+        **_each(ACCOUNT, MEMBER, may=(May("rd", OWN_ACCOUNT),)),
+        ADMIN: (May("rd", OF_ACCOUNT),),
+    },
     "guesses": {**_ALL, **_each(ANYONE.role, ACCOUNT, MEMBER, may=(May("racd", EVERY),))},
     "spent_challenge": {**_ALL, **_each(ANYONE.role, ACCOUNT, MEMBER, may=(May("ra", EVERY),))},
-    "recovery_code": {**_ALL, **_each(ACCOUNT, MEMBER, may=(May("racd", OWN_ACCOUNT),))},
+    "recovery_code": {
+        **_ALL,
+        **_each(ACCOUNT, MEMBER, may=(May("racd", OWN_ACCOUNT),)),
+        ADMIN: (May("rd", OF_ACCOUNT),),
+    },
     "recovery": {
         **_ALL,
         ANYONE.role: (May("r", EVERY),),

@@ -20,6 +20,7 @@ from app.kit.crypto import token_hash
 from app.kit.database import Transaction
 from app.kit.errors import Problem, not_found
 from app.kit.keyring import Keyring
+from app.ledger.deletions import Gone, note_deletion
 from app.ledger.service import SYSTEM, Act, Actor, append
 from connectors.contract import Connector, ConnectorConfig
 from connectors.registry import registry
@@ -97,6 +98,7 @@ async def close(
         row.closed_at, row.config_sealed = now, None
         await repository.retire_secrets(tx, row.id, now, now)
         await repository.end_turn(tx, row.id)
+        note_deletion(tx, organization_id, Gone.CONNECTION, 1, "closed", {"connection": row.id}, actor)
         await _note(tx, keyring, row, actor, "closed", destroyed="secrets and settings")
     return row
 

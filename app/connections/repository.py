@@ -1,6 +1,6 @@
 """All SQL of connections."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, SQLColumnExpression, and_, exists, literal
 
 from app.connections.models import Connection, ConnectionSecret, DisputedRange, Poll
 from app.kit.database import Transaction
+from app.ledger.deletions import Gone, note_deletion
 
 
 async def connection(tx: Transaction, connection_id: UUID) -> Connection | None:
@@ -46,7 +47,19 @@ async def retire_secrets(
     here = update(ConnectionSecret).where(ConnectionSecret.connection_id == connection_id)
     old = here.where(or_(ConnectionSecret.retired_at.is_(None), ConnectionSecret.retired_at > until))
     await tx.execute((old if but is None else old.where(ConnectionSecret.id != but)).values(retired_at=until))
-    await tx.execute(here.where(ConnectionSecret.retired_at <= now).values(sealed=b""))
+    over = here.where(ConnectionSecret.retired_at <= now, ConnectionSecret.sealed != b"")
+    gone = (await tx.execute(over.values(sealed=b"").returning(ConnectionSecret.id))).scalars().all()
+    if gone:
+        whose = select(Connection.organization_id).where(Connection.id == connection_id)
+        ids: dict[str, UUID | Collection[UUID]] = {"connection": connection_id, "secrets": gone}
+        organization_id = (await tx.execute(whose)).scalar_one()
+        note_deletion(tx, organization_id, Gone.SECRET, len(gone), "replaced, and no longer taken", ids)
+
+
+async def destroy_secrets_again(tx: Transaction, connection_id: UUID, secret_ids: Collection[UUID], at: datetime) -> None:
+    """Destroy secrets that a restored backup has brought back; they were no longer taken at `at`."""
+    gone = update(ConnectionSecret).where(ConnectionSecret.connection_id == connection_id, ConnectionSecret.id.in_(secret_ids))
+    await tx.execute(gone.values(sealed=b"", retired_at=at))
 
 
 async def end_turn(tx: Transaction, connection_id: UUID) -> None:

@@ -61,6 +61,7 @@ async def _opened(tx: Transaction, keyring: Keyring, event: Event) -> tuple[str,
 async def _destroy(tx: Transaction, keyring: Keyring, event: Event, member_id: UUID) -> None:
     if await members.is_held(tx, event.organization_id, member_id):
         return
-    await intake.destroy_keys(tx, event.connection_id, {event.receipt_id}, {event.id})
-    facts = {"destroyed": "event and receipt keys", "reason": UnmatchedReason.REFUSED}
+    reason = UnmatchedReason.REFUSED
+    await intake.destroy_keys(tx, event.organization_id, event.connection_id, {event.receipt_id}, {event.id}, reason)
+    facts = {"destroyed": "event and receipt keys", "reason": reason}
     await append(tx, keyring, event.organization_id, Act.ERASURE, facts=facts, member_id=member_id, event=event.id)

@@ -218,7 +218,8 @@ async def give_up(tx: Transaction, keyring: Keyring, row: Unmatched, reason: Unm
         return False
     alert = await intake.alert(tx, row.connection_id, row.alert_id)
     events = await _unbrought(tx, alert, row.member_id) if alert else []
-    await intake.destroy_keys(tx, row.connection_id, {e.receipt_id for e in events}, {e.id for e in events})
+    receipt_ids, event_ids = {e.receipt_id for e in events}, {e.id for e in events}
+    await intake.destroy_keys(tx, row.organization_id, row.connection_id, receipt_ids, event_ids, reason)
     row.reason, row.closed_at = reason, clock.now()
     facts = {"destroyed": "event and receipt keys", "reason": reason}
     await append(tx, keyring, row.organization_id, Act.ERASURE, facts=facts, member_id=row.member_id, alert=row.alert_id)

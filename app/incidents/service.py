@@ -274,7 +274,7 @@ async def forget(tx: Transaction, keyring: Keyring, organization_id: UUID, membe
             receipts.setdefault(connection_id, set()).add(event.receipt_id)
             items.setdefault(connection_id, set()).add(event.id)
     for connection_id, receipt_ids in receipts.items():
-        await intake.destroy_keys(tx, connection_id, receipt_ids, items[connection_id])
+        await intake.destroy_keys(tx, organization_id, connection_id, receipt_ids, items[connection_id], "member erased")
     await repository.forget(tx, member_id, clock.now())
     facts = {
         "destroyed": "receipt and event keys",

@@ -132,7 +132,7 @@ async def _let_go(tx: Transaction, keyring: Keyring, row: LookUp, reason: str) -
             return False
     event = await intake.event(tx, row.connection_id, row.event_id)
     if event is not None:
-        await intake.destroy_keys(tx, row.connection_id, {event.receipt_id}, {event.id})
+        await intake.destroy_keys(tx, row.organization_id, row.connection_id, {event.receipt_id}, {event.id}, reason)
     row.state, row.due_at = LookUpState.GIVEN_UP, None
     facts = {"destroyed": "event and receipt keys of a notice", "reason": reason}
     await append(tx, keyring, row.organization_id, Act.ERASURE, facts=facts, connection=row.connection_id)
@@ -142,7 +142,7 @@ async def _let_go(tx: Transaction, keyring: Keyring, row: LookUp, reason: str) -
 async def forget(tx: Transaction, keyring: Keyring, organization_id: UUID, connection_id: UUID, reference: bytes) -> None:
     """After an erasure: destroy the keys of everything that came in under a reference, and forget how far it was asked about."""
     receipts, events = await intake.kept_about(tx, connection_id, reference)
-    await intake.destroy_keys(tx, connection_id, receipts, events)
+    await intake.destroy_keys(tx, organization_id, connection_id, receipts, events, "member erased")
     await look_ups.forget(tx, connection_id, reference)
     await polls.forget_subjects(tx, connection_id, [reference])
     await polls.end_turn(tx, connection_id)

@@ -22,6 +22,7 @@ from app.intake.models import (
 from app.intake.refusals import Refused
 from app.kit.database import Transaction, upsert
 from app.kit.rows import among, insert_rows
+from app.ledger.deletions import Gone, note_deletion
 
 _ROWS_AT_ONCE = 500
 _TO_BE_ASKED = LookUp.state.in_((LookUpState.WAITING, LookUpState.DUE)) | ((LookUp.state == LookUpState.UNKNOWN) & LookUp.trusted)
@@ -214,8 +215,21 @@ async def contents_of(
     return {(row[0], row[1]) for row in (await tx.execute(query.distinct())).all() if row[0] and row[1]}
 
 
-async def destroy_keys(tx: Transaction, connection_id: UUID, receipt_ids: set[UUID], event_ids: set[UUID]) -> None:
+async def destroy_keys(
+    tx: Transaction, organization_id: UUID, connection_id: UUID, receipt_ids: set[UUID], event_ids: set[UUID], reason: str
+) -> None:
     """Destroy the keys of receipts and of single events: what they sealed can never be read again."""
+    if receipt_ids or event_ids:
+        count = len(receipt_ids | event_ids)
+        ids: dict[str, UUID | Collection[UUID]] = {"connection": connection_id, "receipts": receipt_ids, "events": event_ids}
+        note_deletion(tx, organization_id, Gone.KEYS, count, reason, ids)
+        await destroy_keys_again(tx, connection_id, receipt_ids, event_ids)
+
+
+async def destroy_keys_again(
+    tx: Transaction, connection_id: UUID, receipt_ids: Collection[UUID], event_ids: Collection[UUID]
+) -> None:
+    """`destroy_keys` for what is written down already: a restored backup has brought the keys back."""
     await tx.execute(
         update(Receipt).where(Receipt.connection_id == connection_id, Receipt.id.in_(receipt_ids)).values(wrapped_key=None)
     )

@@ -13,6 +13,7 @@ from app.kit import clock
 from app.kit.database import Transaction
 from app.kit.keyring import Keyring
 from app.kit.outbox import publish
+from app.ledger.deletions import Gone, note_deletion
 from app.ledger.service import Act, append
 from app.members.repository import held_references
 
@@ -47,6 +48,8 @@ async def _erase_one(tx: Transaction, keyring: Keyring, receipt: Receipt) -> boo
             where = {"connection_id": event.connection_id, "event_id": event.id, "alert_id": event.alert_id}
             await publish(tx, RAW_ERASED, event.organization_id, **where)
     await erase_body(tx, keyring, receipt)
+    terms = "the provider's contract"
+    note_deletion(tx, receipt.organization_id, Gone.BODY, 1, terms, {"connection": receipt.connection_id, "receipt": receipt.id})
     facts = {"destroyed": "the body, by the provider's contract", "events": len(events)}
     ids = (receipt.connection_id, receipt.id)
     await append(tx, keyring, receipt.organization_id, Act.ERASURE, facts=facts, connection=ids[0], receipt=ids[1])

@@ -48,3 +48,6 @@ DOOR = Acting("harmline_door")
 
 WORKER = Acting("harmline_worker")
 """The work behind the doors and the commands: across members and organizations."""
+
+ITSELF = Acting("none")
+"""Whoever logged in, without taking on a role: the owner's own work, backups and restores."""

@@ -57,12 +57,19 @@ class Settings(Limits):
     key_file: Path = Path("var/keys/top.key")
     key_passphrase_file: Path | None = Field(default=None, description="the passphrase that opens the key file")
     key_identity_file: Path | None = Field(default=None, description="the age identity that opens the key file")
+    journal_file: Path | None = Field(
+        default=None, description="who must stay erased when an old backup is restored; none: beside the key file"
+    )
+    backup_folder: Path = Field(default=Path("var/backups"), description="where backups are made")
     base_url: HttpUrl = HttpUrl("http://localhost:8000")
     smtp_url: SecretStr | None = Field(default=None, description="smtp://user:password@host:port, or smtps://")
     mail_from: Annotated[str, Field(min_length=3)] = "harmline@localhost"
     alarm_webhook_url: SecretStr | None = Field(default=None, description="https:// address that is told of alarms")
     alarm_webhook_secret: SecretStr | None = Field(
         default=None, description="whsec_..., by which it knows them (Standard Webhooks)"
+    )
+    security_contact: str | None = Field(
+        default=None, description="whom to tell of a weakness: mailto:, https: or tel:; none: the address that mail comes from"
     )
     host: str = "127.0.0.1"
     port: Annotated[int, Field(gt=0, lt=65536)] = 8000
@@ -102,6 +109,15 @@ class Settings(Limits):
                 ip_network(part.strip())
         except ValueError:
             raise ValueError("HARMLINE_TRUSTED_PROXIES must be addresses or networks with commas, such as 10.0.0.0/8") from None
+        return value
+
+    @field_validator("security_contact")
+    @classmethod
+    def _contact_is_an_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if not value.startswith(("mailto:", "https://", "tel:")) or not value.isprintable() or " " in value:
+            raise ValueError("HARMLINE_SECURITY_CONTACT must begin with mailto:, https:// or tel:, without blanks")
         return value
 
     @field_validator("canary_url")
@@ -163,6 +179,11 @@ class Settings(Limits):
     def origin(self) -> str:
         """Scheme, host and port under which people reach the service, without a path."""
         return str(self.base_url).rstrip("/")
+
+    @property
+    def journal(self) -> Path:
+        """The list of erasures, which no backup holds."""
+        return self.journal_file or self.key_file.with_name("erasures.jsonl")
 
     @property
     def https(self) -> bool:

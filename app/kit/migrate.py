@@ -45,3 +45,9 @@ def head() -> str:
     if revision is None:
         raise RuntimeError("there are no migrations")
     return revision
+
+
+@cache
+def revisions() -> frozenset[str]:
+    """Every revision that this code knows how to migrate from."""
+    return frozenset(one.revision for one in ScriptDirectory.from_config(Config(_INI)).walk_revisions())

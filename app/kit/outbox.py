@@ -226,15 +226,18 @@ def _behind(consumers: tuple[tuple[str, frozenset[str]], ...]) -> Executable:
     return union(due, *waiting)
 
 
-async def forget_handled(database: Database, consumers: Sequence[Consumer]) -> int:
+async def forget_handled(
+    database: Database, consumers: Sequence[Consumer], noted: Callable[[Transaction, int], None] | None = None
+) -> int:
     """Delete the messages that all who ask for them have handled a week ago or longer, a few thousand a transaction; how many.
 
-    What somebody failed at stays until it is handled. A topic that nobody asks for is as good as handled.
+    What somebody failed at stays until it is handled. A topic that nobody asks for is as good as handled. `noted` writes down,
+    in the same transaction, how many were deleted.
     """
     total = 0
     for topic in await _topics(database):
         asking = [consumer.name for consumer in consumers if topic in consumer.topics]
-        while forgotten := await _forget_some(database, topic, asking):
+        while forgotten := await _forget_some(database, topic, asking, noted):
             total += forgotten
     return total
 
@@ -244,7 +247,9 @@ async def _topics(database: Database) -> Sequence[str]:
         return (await tx.execute(select(Message.topic).distinct().order_by(Message.topic))).scalars().all()
 
 
-async def _forget_some(database: Database, topic: str, asking: Sequence[str]) -> int:
+async def _forget_some(
+    database: Database, topic: str, asking: Sequence[str], noted: Callable[[Transaction, int], None] | None
+) -> int:
     async with database.begin() as tx:
         where = ConsumerState.consumer.in_(asking or [_SEQUENCER])
         positions = (await tx.execute(select(ConsumerState.position).where(where))).scalars().all()
@@ -260,6 +265,8 @@ async def _forget_some(database: Database, topic: str, asking: Sequence[str]) ->
         )
         gone = delete(Message).where(Message.id.in_(handled)).execution_options(synchronize_session=False)
         forgotten: int = (await tx.execute(gone)).rowcount  # type: ignore[attr-defined]
+        if forgotten and noted is not None:
+            noted(tx, forgotten)
         return forgotten
 
 

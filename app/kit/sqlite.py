@@ -21,6 +21,8 @@ _PRAGMAS = (
     "busy_timeout=30000",
     # Without it INSERT OR REPLACE deletes rows past the triggers that forbid it.
     "recursive_triggers=ON",
+    # What was deleted or written over is gone from the file: destroyed keys above all. Not every build does so by itself.
+    "secure_delete=ON",
 )
 _ROWS_AT_ONCE = 64
 

@@ -11,7 +11,7 @@ from app.kit.errors import FieldError, Problem
 from app.kit.keyring import Lane
 from app.kit.pagination import Cursor, Limit, Page, decode_id_cursor, encode_cursor
 from app.ledger.service import Act, Sight, append
-from app.members import repository, service
+from app.members import erasing, repository, service
 from app.members.keys import open_profile
 from app.members.roster import parsed, read_roster
 from app.members.schemas import HoldView, ImportReport, MemberView, NewHold
@@ -71,7 +71,7 @@ async def list_members(caller: Caller, context: Ctx, tx: Tx, cursor: Cursor = No
 @router.post("/members/{member_id}/erasure", status_code=204)
 async def erase_member(member_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> None:
     """Erase a member: their key is destroyed, and with it everything sealed under it. A legal hold prevents it."""
-    await service.erase(tx, context.keyring, caller.organization_id, member_id, caller.actor)
+    await erasing.erase(tx, context.keyring, caller.organization_id, member_id, caller.actor)
 
 
 @router.get("/holds")

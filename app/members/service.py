@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
 from app.access import service as access
-from app.access.repository import account_of_member, end_access
+from app.access.repository import account_of_member
 from app.access.roles import Principal, Role
 from app.kit import clock
 from app.kit.database import Transaction
@@ -14,6 +14,7 @@ from app.kit.errors import FieldError, Problem, not_found
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring, Lane
 from app.kit.outbox import publish
+from app.ledger.deletions import Gone, note_deletion
 from app.ledger.service import SYSTEM, Act, Actor, append
 from app.members import repository
 from app.members.keys import Profile, open_json, open_key, open_profile, seal_json, seal_profile
@@ -280,6 +281,10 @@ async def record_consent(
     until: datetime | None = None,
 ) -> None:
     """Write a member's answer; what waited for it is looked at again."""
+    last = None if given else await repository.last_consent(tx, member.id, connection_id)
+    if last is not None and last.given:
+        ids = {"member": member.id, "connection": connection_id}
+        note_deletion(tx, member.organization_id, Gone.CONSENT, 1, "taken back", ids, actor)
     tx.add(
         Consent(
             member_id=member.id,
@@ -355,29 +360,6 @@ async def release_hold(tx: Transaction, keyring: Keyring, caller: Principal, hol
         actor=caller.actor,
         member_id=hold.member_id,
     )
-
-
-async def erase(tx: Transaction, keyring: Keyring, organization_id: UUID, member_id: UUID, actor: Actor) -> None:
-    """Destroy a member's key and everything that names them. Raises a 404, or a 409 Problem under a legal hold."""
-    member = await repository.member(tx, organization_id, member_id, lock=True)
-    if member is None or member.erased_at is not None:
-        raise not_found()
-    if await repository.is_held(tx, organization_id, member_id):
-        raise Problem(409, "A legal hold covers this person: counsel must release it before anything can be erased.")
-    account = await account_of_member(tx, organization_id, member_id)
-    if account is not None:
-        await access.set_email(tx, keyring, account, None)
-        account.disabled_at = clock.now()
-        await end_access(tx, account.id, Role.MEMBER, clock.now())
-    references = await repository.references_of(tx, member_id)
-    await repository.forget(tx, member_id, clock.now())
-    for connection_id, index in references:
-        if not await repository.enrollments_of(tx, organization_id, connection_id, index):
-            where = {"connection_id": str(connection_id), "reference_index": index.hex()}
-            await publish(tx, REFERENCE_FORGOTTEN, organization_id, **where)
-    facts = {"destroyed": "member key"}
-    await append(tx, keyring, organization_id, Act.ERASURE, facts=facts, actor=actor, member_id=member_id)
-    await publish(tx, MEMBER_ERASED, organization_id, member_id=member_id)
 
 
 async def find_member(tx: Transaction, keyring: Keyring, organization_id: UUID, external_id: str) -> Member | None:

@@ -17,11 +17,11 @@ from app.kit.context import Context
 from app.kit.database import Transaction
 from app.kit.errors import Problem, not_found
 from app.kit.ids import uuid7
-from app.kit.keyring import Keyring, Lane
+from app.kit.keyring import Keyring
 from app.kit.pagination import Page
 from app.ledger.service import Act, Sight, append
 from app.members import repository as members
-from app.members.keys import open_profile
+from app.members.keys import open_json, open_key, open_profile, seal_json
 from app.members.service import find_member
 from app.timeline import repository
 from app.timeline.models import BreakGlass
@@ -56,13 +56,12 @@ async def ask(tx: Transaction, keyring: Keyring, caller: Principal, external_id:
     member = await find_member(tx, keyring, caller.organization_id, external_id)
     if member is None or member.wrapped_key is None:
         raise not_found()
-    request_id = uuid7()
-    where = _reason_at(request_id)
+    request_id, key = uuid7(), await open_key(tx, keyring, member)
     row = BreakGlass(
         id=request_id,
         organization_id=caller.organization_id,
         member_id=member.id,
-        reason_sealed=await keyring.seal(tx, caller.organization_id, Lane.FACTUAL, reason, *where),
+        reason_sealed=seal_json(key, reason, *_reason_at(request_id)),
         asked_by=caller.account_id,
         asked_at=clock.now(),
     )
@@ -115,18 +114,19 @@ async def timeline_page(
 
 
 async def view(tx: Transaction, keyring: Keyring, caller: Principal, row: BreakGlass) -> BreakGlassView:
-    """A request as people who handle it see it. An erased member has no number any more."""
+    """A request as people who handle it see it. Of an erased member neither number nor reason can be read any more."""
     member = await members.member(tx, caller.organization_id, row.member_id)
-    number = None
+    number, reason = None, ""
     if member is not None and member.wrapped_key is not None and member.sealed is not None:
         number = (await open_profile(tx, keyring, member)).external_id
+        reason = open_json(await open_key(tx, keyring, member), row.reason_sealed, *_reason_at(row.id))
         facts = {"what": Sight.ROSTER}
         where, whose = caller.organization_id, row.member_id
         await append(tx, keyring, where, Act.VIEW, facts=facts, actor=caller.actor, member_id=whose, request=row.id)
     return BreakGlassView(
         id=row.id,
         external_id=number,
-        reason=await keyring.unseal(tx, caller.organization_id, Lane.FACTUAL, row.reason_sealed, *_reason_at(row.id)),
+        reason=reason,
         state=state_of(row),
         asked_by=row.asked_by,
         asked_at=row.asked_at,

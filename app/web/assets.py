@@ -15,6 +15,7 @@ _MEDIA_TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".md": "text/plain; charset=utf-8",
     ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
 }
 _UNCHANGING = "public, max-age=31536000, immutable"
 _A_WHILE = "public, max-age=3600"

@@ -6,6 +6,7 @@ from app.web import (
     admin_pages,
     assets,
     connection_pages,
+    describing_pages,
     emergency_pages,
     errors,
     incident_pages,
@@ -25,6 +26,7 @@ for pages in (
     connection_pages,
     admin_pages,
     emergency_pages,
+    describing_pages,
 ):
     router.include_router(pages.router)
 

@@ -21,7 +21,7 @@ from app.web.ways_in_pages import confirm_page
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]
 
-FOR_PROGRAMS = ("/v1", "/webhooks", "/static", "/livez", "/readyz", "/openapi.json")
+FOR_PROGRAMS = ("/v1", "/webhooks", "/static", "/livez", "/readyz", "/openapi.json", "/.well-known")
 """The first parts of the paths that answer with problem details."""
 
 _TITLES = {

@@ -25,6 +25,12 @@ CONTENT_SECURITY_POLICY = (
 WITH_SCRIPT = CONTENT_SECURITY_POLICY + "; script-src 'self'; connect-src 'self'"
 """The same for the few pages that speak with a passkey: our own script files, which speak with us alone."""
 
+WITH_SWAGGER = (
+    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""The description of the API: scripts from our own files; `data:` are the pictures in its style sheet."""
+
 _SWITCHED_OFF = ("camera", "microphone", "geolocation", "payment", "usb", "display-capture", "browsing-topics")
 _TWO_YEARS = 63_072_000
 

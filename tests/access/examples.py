@@ -48,6 +48,8 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("GET", "/readyz"): Example(),
     ("GET", "/openapi.json"): Example(),
     ("GET", "/static/{path}"): Example(),
+    ("GET", "/.well-known/security.txt"): Example(),
+    ("GET", "/docs"): Example(),
     ("GET", "/"): Example(303),
     ("GET", "/sign-in"): Example(),
     ("POST", "/sign-in"): Example(200, {"data": {"email": "avery@example.org"}}),

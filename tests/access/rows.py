@@ -177,6 +177,7 @@ SEES: dict[str, dict[str, Sees]] = {
     ADMIN: {
         **_SIGNED_IN,
         **_MANAGED,
+        **dict.fromkeys(("passkey", "password", "known_browser", "recovery_code"), of_accounts),
         "organization": itself("organization_id"),
         **dict.fromkeys(("member", "enrollment", "consent", "legal_hold", "connection", "disputed_range", "poll"), organizations),
         **dict.fromkeys(("receipt", "event", "refusal", "look_up", "alarm", "break_glass"), organizations),
@@ -188,7 +189,7 @@ SEES: dict[str, dict[str, Sees]] = {
 }
 """By role and table: whether a row is to be seen."""
 
-_TOLD = frozenset({"ledger_entry", "outbox", "letter"})
+_TOLD = frozenset({"ledger_entry", "outbox", "letter", "deletion"})
 _BY_HAND = frozenset({"session", "sign_in_link", "api_token"})
 _MADE = frozenset({"passkey", "recovery_code", "recovery", "guesses", "spent_challenge"})
 WRITES: dict[str, frozenset[str]] = {
@@ -205,7 +206,8 @@ WRITES: dict[str, frozenset[str]] = {
     ADMIN: _TOLD
     | _BY_HAND
     | {"account", "role_grant", "member", "employment", "enrollment", "consent", "recovery", "break_glass"}
-    | {"connection", "connection_secret", "disputed_range", "poll", "look_up"},
+    | {"connection", "connection_secret", "disputed_range", "poll", "look_up"}
+    | {"passkey", "password", "known_browser", "recovery_code"},
     AUDITOR: _TOLD,
     STATISTICS: _TOLD,
 }

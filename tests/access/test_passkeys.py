@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import func, select
 
-from app.access.models import Passkey, Session, SpentChallenge
+from app.access.models import KnownBrowser, Passkey, Password, RecoveryCode, Session, SpentChallenge
 from app.access.roles import Role
 from app.kit import clock
 from app.ledger.models import LedgerEntry
@@ -278,3 +278,17 @@ async def test_spent_challenges_are_forgotten_when_they_are_too_old_anyway(world
     await world.workers.sweep()
     async with world.context.database.begin(read_only=True) as tx:
         assert (await tx.execute(select(func.count()).select_from(SpentChallenge))).scalar_one() == 0
+
+
+async def test_an_erasure_takes_every_way_in_along(world: World) -> None:
+    key = await first_passkey(world)
+    async with world.browser() as browser:
+        await sign(browser, key)
+        assert (await browser.post("/ways-in/recovery-code", data={})).status_code == 200
+    async with await world.sign_in(Role.ADMIN) as admin:
+        assert (await admin.post(f"/v1/members/{world.union.members['M-1']}/erasure")).status_code == 204
+    async with world.context.database.begin(read_only=True) as tx:
+        for table in (Passkey, Password, KnownBrowser, RecoveryCode):
+            assert (await tx.execute(select(func.count()).select_from(table))).scalar_one() == 0, table
+    async with world.browser() as browser:
+        assert (await sign(browser, key)).status_code == 401

@@ -19,7 +19,8 @@ PUBLIC = {
     ("GET", "/readyz"): "says whether the database answers",
     ("GET", "/openapi.json"): "the description of the API, the same for everybody",
     ("GET", "/v1/connectors/standard/schema.json"): "the documented alert schema, for providers",
-    ("GET", "/static/{path}"): "style sheets",
+    ("GET", "/static/{path}"): "style sheets, and the one script",
+    ("GET", "/.well-known/security.txt"): "whom to tell of a weakness",
     ("GET", "/sign-in"): "the form that asks for a link",
     ("POST", "/sign-in"): "asks for a link, by mail to its owner only",
     ("GET", "/sign-in/{token}"): "shows a button, spends nothing",
@@ -90,9 +91,7 @@ async def test_a_route_without_a_rule_is_refused_to_everybody(world: World) -> N
     assert (await world.client.get(f"/v1/made-up/{UUID(int=1)}")).status_code == 403
 
 
-@pytest.mark.parametrize(
-    "path", ["/docs", "/redoc", "/metrics", "/debug", "/v1", "/v1/me/", "//v1/me", "/V1/me", "/.env", "/admin/"]
-)
+@pytest.mark.parametrize("path", ["/redoc", "/metrics", "/debug", "/v1", "/v1/me/", "//v1/me", "/V1/me", "/.env", "/admin/"])
 async def test_nothing_else_answers(path: str) -> None:
     app = create_app(work=False)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)

@@ -34,11 +34,21 @@ EXACT = {
 YEAR = 365 * 24 * 3600
 
 
+SCRIPTED = POLICY_PARTS - {"form-action 'self'", "img-src 'self'"} | {
+    "form-action 'none'",
+    "img-src 'self' data:",
+    "script-src 'self'",
+    "connect-src 'self'",
+}
+
+
 def assert_guarded(answer: httpx.Response, what: object) -> None:
     headers = answer.headers
     scripted = "/static/passkeys.js" in answer.text
+    wanted = SCRIPTED if answer.request.url.path == "/docs" and answer.status_code == 200 else POLICY_PARTS
     parts = {part.strip() for part in headers["content-security-policy"].split(";")}
-    assert parts == POLICY_PARTS | (OWN_SCRIPT if scripted else set()), what
+    assert parts == wanted | (OWN_SCRIPT if scripted else set()), what
+    assert "unsafe" not in headers["content-security-policy"]
     assert {name: headers.get(name) for name in EXACT} == EXACT, what
     age = re.search(r"max-age=(\d+)", headers["strict-transport-security"])
     assert age is not None
@@ -84,6 +94,12 @@ async def test_errors_are_guarded_too(world: World) -> None:
         ("POST", world.union.connection.path),
         ("POST", "/v1/tokens"),
         ("GET", "/v1/incidents/x"),
+        ("GET", "/docs"),
+        ("GET", "/docs/"),
+        ("GET", "/.well-known/nothing"),
+        ("POST", "/.well-known/security.txt"),
+        ("POST", "/webhooks/x/y"),
+        ("GET", world.union.connection.path),
     ):
         answer = await world.client.request(method, path)
         assert answer.status_code >= 300
@@ -110,3 +126,30 @@ async def test_pages_are_html_and_the_api_is_json(scene: Scene) -> None:
 )
 async def test_static_files_are_the_listed_ones(world: World, path: str) -> None:
     assert (await world.client.get(f"/static/{path}")).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/sign-out", "/sign-out/everywhere"])
+async def test_whoever_signs_out_takes_along_what_the_browser_has(world: World, path: str) -> None:
+    async with await world.sign_in(Role.MEMBER) as browser:
+        answer = await browser.post(path)
+        assert answer.status_code == 303
+        assert answer.headers["clear-site-data"] == '"cache", "cookies", "storage"'
+        assert_guarded(answer, path)
+        assert answer.headers["cache-control"] == "no-store"
+        assert (await browser.get("/v1/me")).status_code == 401
+
+
+async def test_no_page_has_anything_inline(scene: Scene) -> None:
+    """What the policy would refuse is not sent in the first place, by no role's page, also not as an error."""
+    inline = re.compile(r"<style|<script(?![^>]* src=)|<[^>]+ (?:style|on[a-z]+)=|javascript:", re.IGNORECASE)
+    assert inline.search("<p onclick='x'>")
+    assert inline.search("<script>x</script>")
+    for role in Role:
+        async with await scene.world.sign_in(role) as browser:
+            ids = await ids_for(scene, role, ())
+            pages = [path for (method, path), rule in POLICY.items() if method == "GET" and role in rule.roles]
+            for path in [*(one for one in pages if not one.startswith("/v1")), "/nothing/here", "/sign-in"]:
+                answer = await browser.get(filled(path, ids))
+                assert not inline.search(answer.text), path
+                scripts = "<script" in answer.text
+                assert scripts is (path == "/docs" and answer.status_code == 200), path

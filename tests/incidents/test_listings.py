@@ -21,6 +21,7 @@ from app.intake.receive import FETCHED, Arrival
 from app.intake.sealing import open_event
 from app.kit import clock
 from app.ledger.service import SYSTEM
+from app.members import erasing
 from app.members import service as members
 from app.members.models import Member
 from app.members.roster import EnrollmentEntry
@@ -230,7 +231,7 @@ async def test_an_erased_member_leaves_neither_evidence_nor_a_readable_receipt(l
     await listed.ask()
     async with listed.world.context.database.begin() as tx:
         member_id = listed.world.union.members["M-1"]
-        await members.erase(tx, listed.world.context.keyring, listed.world.union.id, member_id, SYSTEM)
+        await erasing.erase(tx, listed.world.context.keyring, listed.world.union.id, member_id, SYSTEM)
     await listed.world.workers.drain()
     assert not await listed.rows(MemberEvidence)
     assert member_id not in {row.member_id for row in await listed.rows(ExposureRow)}

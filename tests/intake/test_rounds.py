@@ -20,7 +20,7 @@ from app.intake.health import ConnectionHealth, HealthState, health_of
 from app.intake.models import Receipt
 from app.kit import clock
 from app.ledger.service import SYSTEM
-from app.members import service as members
+from app.members import erasing
 from app.notices.conditions import conditions_of
 from app.notices.models import AlarmKind
 from connectors.array.sandbox import ArraySandbox
@@ -273,7 +273,7 @@ async def test_who_is_erased_or_says_no_while_the_provider_answers_is_asked_abou
         for who in ("M-1", "M-2"):
             if how == "erased":
                 async with world.context.database.begin() as tx:
-                    await members.erase(tx, world.context.keyring, world.union.id, world.union.members[who], SYSTEM)
+                    await erasing.erase(tx, world.context.keyring, world.union.id, world.union.members[who], SYSTEM)
             else:
                 async with await world.sign_in(Role.MEMBER, who) as browser:
                     body = {"connection_id": str(stage.connection_id), "given": False}

@@ -39,7 +39,7 @@ FIRST = {"alerts": [alert(), alert(id="a-2", member="ref-M-2", institution="Anot
 
 SEALED_UNDER_KEYS_OF_ROWS = {
     *("member.sealed", "receipt.sealed", "receipt.headers_sealed", "receipt.asked_sealed", "event.sealed"),
-    *("member_event.sealed", "loss.note_sealed", "enrollment.reference_sealed"),
+    *("break_glass.reason_sealed", "member_event.sealed", "loss.note_sealed", "enrollment.reference_sealed"),
 }
 EQUAL_FOR_EVER = {
     *("account.email_index", "member.external_index", "enrollment.reference_index", "receipt.body_hash", "receipt.about_index"),

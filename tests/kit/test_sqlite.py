@@ -70,3 +70,22 @@ async def test_commits_are_flushed_and_references_checked(two: tuple[Database, D
     async with two[0].begin(read_only=True) as tx:
         for pragma, expected in (("synchronous", 2), ("foreign_keys", 1), ("journal_mode", "wal"), ("recursive_triggers", 1)):
             assert (await tx.execute(text(f"PRAGMA {pragma}"))).scalar_one() == expected
+
+
+async def test_what_was_deleted_or_written_over_is_next_to_gone_from_the_file(tmp_path: Path) -> None:
+    """Above all destroyed keys: whoever has the top key could otherwise take them up from pages that hold nothing any more."""
+    database = Database(f"sqlite+aiosqlite:///{tmp_path}/x.db")
+    keys = [f"{number:04d}-destroyed-key".encode() * 8 for number in range(200)]
+    async with database.begin() as tx:
+        await tx.execute(text("CREATE TABLE k (id INTEGER PRIMARY KEY, wrapped BLOB)"))
+        for number, key in enumerate(keys):
+            await tx.execute(text("INSERT INTO k VALUES (:id, :wrapped)"), {"id": number, "wrapped": key})
+    async with database.begin() as tx:
+        await tx.execute(text("UPDATE k SET wrapped = NULL WHERE id % 3 = 0"))
+        await tx.execute(text("DELETE FROM k WHERE id % 3 = 1"))
+    await database.close()
+    found = (tmp_path / "x.db").read_bytes()
+    assert not (tmp_path / "x.db-wal").exists()
+    assert all(key[:18] in found for key in keys[2::3])
+    left = [key for number, key in enumerate(keys) if number % 3 != 2 and key[:18] in found]
+    assert len(left) <= 2, "without the pragma 89 of 134; with it a copy may stay where a page was split before"

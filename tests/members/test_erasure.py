@@ -28,7 +28,7 @@ BOTH = {
         alert(id="of-2", member="ref-M-2", summary="Words about the other"),
     ]
 }
-WITNESSES = frozenset({"ledger_entry", "outbox", "statistics_release"})
+WITNESSES = frozenset({"ledger_entry", "deletion", "outbox", "statistics_release"})
 GO_WITH_THEIR_ROW = frozenset({"link.based_on"})
 """Hashes without a key over what can be guessed once the person's rows are known: no key protects them, they must be deleted."""
 

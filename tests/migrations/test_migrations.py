@@ -18,6 +18,7 @@ from app.kit.database import Database
 from app.kit.escrow import KeyRecovery
 from app.kit.migrate import alembic_config, head, upgrade
 from app.kit.outbox import LAST_ATTEMPT, Failure
+from app.ledger.deletions import Gone, note_deletion
 from app.notices.models import Alarm, ConsentRequest
 from app.operations import accounts
 from app.statistics.models import StatisticsRelease
@@ -56,6 +57,7 @@ async def fill(world: World) -> None:
         await tx.execute(insert(MemberEvidence).values(member_id=world.union.members["M-2"], recorded_at=NOW, **wave))
         failed = {"consumer": "x", "message_id": world.union.id, "attempts": LAST_ATTEMPT, "next_attempt_at": None, "error": "x"}
         await tx.execute(insert(Failure).values(**failed))
+        note_deletion(tx, None, Gone.LETTER, 1, "a test")
         own = {"connection_id": world.union.connection.connection.id, "organization_id": world.union.id}
         index = {"connection_id": own["connection_id"], "reference_index": b"x"}
         since = {"received_from": NOW, "reason_sealed": b"x", "created_at": NOW}

@@ -17,7 +17,7 @@ from app.kit import clock
 from app.kit.letters import LEASE, Letter, LetterState
 from app.kit.outbox import ConsumerState
 from app.kit.pulling import Worker
-from app.members import service as members
+from app.members import erasing
 from app.notices import service
 from app.notices.models import ConsentRequest, MemberNotice
 from app.notices.workers import teller
@@ -149,7 +149,7 @@ async def test_nothing_goes_to_who_may_not_be_written_to(mailed: Mailed, why: st
     async with world.context.database.begin() as tx:
         account = await tx.get_one(Account, world.union.accounts["M-1"])
         if why == "erased":
-            await members.erase(tx, keyring, world.union.id, world.union.members["M-1"], access.SYSTEM)
+            await erasing.erase(tx, keyring, world.union.id, world.union.members["M-1"], access.SYSTEM)
         else:
             await access.set_email(tx, keyring, account, "avery@OAKLANDCA.gov." if why == "held" else None)
     mailed.post.closed = False

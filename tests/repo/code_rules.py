@@ -20,6 +20,8 @@ TRANSACTIONS_AT = (
     "app/operations.py",
     "app/publishing.py",
     "app/rotation.py",
+    "app/upkeep/",
+    "app/upkeep_commands.py",
     "app/demo/",
     "app/access/gate.py",
     "app/intake/polling.py",

@@ -9,7 +9,7 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from importlib.metadata import PackageNotFoundError, metadata
+from importlib.metadata import PackageNotFoundError, distribution, metadata
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ VENDOR_FACTS = ("path", "name", "version", "licence", "sha256")
 _LINK = re.compile(r"\]\(([^()\s]+)\)")
 _FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 _NAMED_IN = re.compile(r"((?:`[\w.]+`(?:, | and )?)+) in \[[^\]]*\]\(([^()\s]+\.py)\)")
+_MIT = "Permission is hereby granted, free of charge, to any person obtaining a copy of this software"
 _STRONG_COPYLEFT = re.compile(r"(?<![A-Z])A?GPL|(?<!Lesser )General Public License", re.IGNORECASE)
 
 
@@ -151,20 +152,39 @@ def is_strong_copyleft(licence: str) -> bool:
     return all(_STRONG_COPYLEFT.search(way) for way in ways)
 
 
-def licences_amiss(names: Iterable[str]) -> list[str]:
-    """Packages that state no licence, cannot be taken but under the GPL, or are not installed to be asked."""
-    complaints = []
+def _shipped(name: str) -> str:
+    """The licence that a package ships as a text, where that is one that is known by its words; some name it nowhere else."""
+    found = distribution(name)
+    texts = [found.locate_file(path) for path in found.files or [] if path.name.upper().startswith(("LICENSE", "LICENCE"))]
+    known = [text for text in texts if _MIT in " ".join(Path(str(text)).read_text(encoding="utf-8").split())]
+    return "MIT" if len(known) == len(texts) == 1 else ""
+
+
+def licences_of(names: Iterable[str]) -> dict[str, str]:
+    """The licence of each package; empty when it states none. Packages that are not installed are left out."""
+    found = {}
     for name in names:
         try:
             facts: dict[str, Any] = metadata(name).json
         except PackageNotFoundError:
-            complaints.append(f"{name}: in the lock, but not installed here")
             continue
-        licence = licence_of(facts.get("license_expression"), facts.get("classifier", []), facts.get("license"))
-        if not licence:
+        stated = licence_of(facts.get("license_expression"), facts.get("classifier", []), facts.get("license"))
+        found[name] = stated or _shipped(name)
+    return found
+
+
+def licences_amiss(names: Iterable[str]) -> list[str]:
+    """Packages that state no licence, cannot be taken but under the GPL, or are not installed to be asked."""
+    names = list(names)
+    found = licences_of(names)
+    complaints = []
+    for name in names:
+        if name not in found:
+            complaints.append(f"{name}: in the lock, but not installed here")
+        elif not found[name]:
             complaints.append(f"{name}: states no licence")
-        elif is_strong_copyleft(licence):
-            complaints.append(f"{name}: {licence}")
+        elif is_strong_copyleft(found[name]):
+            complaints.append(f"{name}: {found[name]}")
     return complaints
 
 

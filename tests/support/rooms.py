@@ -33,6 +33,7 @@ from app.kit.outbox import Consumer, sequence
 from app.kit.pulling import Worker
 from app.ledger.models import LedgerEntry
 from app.ledger.service import SYSTEM, Act
+from app.members import erasing
 from app.members import service as members
 from app.members.repository import by_external
 from app.members.roster import Job, RosterEntry
@@ -80,7 +81,7 @@ class Rooms:
 
     async def erase(self, member_id: UUID) -> None:
         async with self.database.begin() as tx:
-            await members.erase(tx, self.keyring, self.organization_id, member_id, SYSTEM)
+            await erasing.erase(tx, self.keyring, self.organization_id, member_id, SYSTEM)
 
     async def counsel(self) -> Principal:
         async with self.database.begin() as tx:

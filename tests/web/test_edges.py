@@ -130,5 +130,8 @@ def test_a_page_never_says_whose_fault_it_is() -> None:
     for path in sorted(templates.iterdir()):
         text = path.read_text(encoding="utf-8").lower()
         text = text.replace("<script src=\"{{ asset('passkeys.js') }}\" defer></script>", "")
+        if path.name == "docs.html":  # the one page with scripts, all of them files of ours
+            assert "<script>" not in text
+            text = text.replace("<script src=\"{{ asset('", "")
         for phrase in ("caused by", "style=", "<script", "onclick", "javascript:", "|safe"):
             assert phrase not in text, (path.name, phrase)
