@@ -115,4 +115,18 @@ MUTANTS = (
         "pass",
         ("tests/intake/test_pace.py", "-k", "takes_over_goes_on and sqlite"),
     ),
+    Mutant(
+        "who acted stays on the connection",
+        "app/kit/acting.py",
+        "set_config('role', $1, true)",
+        "set_config('role', $1, false)",
+        ("tests/kit/test_acting.py", "-k", "take_turns"),
+    ),
+    Mutant(
+        "a request acts as the worker",
+        "app/kit/context.py",
+        "begin(acting=acting)",
+        "begin(acting=WORKER)",
+        ("tests/access/test_walls.py", "-k", "acts_as_the_gate_says"),
+    ),
 )
