@@ -266,6 +266,14 @@ async def test_counsel_is_granted_only_by_counsel_whatever_the_code_says(world: 
         assert (await tried(world, me, insert(grants).values(**{**row, "role": "staff"})) is not None) is not may
 
 
+@on_postgresql
+async def test_a_request_acts_as_the_gate_says(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with await world.sign_in(Role.MEMBER) as browser:
+        assert (await browser.get("/v1/me/timeline")).status_code == 200
+        monkeypatch.setattr("app.access.gate.acting_for", lambda rule, caller: NOBODY)
+        assert (await browser.get("/v1/me/timeline")).status_code == 500
+
+
 def callers() -> Collection[Principal]:
     return [Principal(uuid4(), uuid4(), role, uuid4() if role is Role.MEMBER else None) for role in Role]
 

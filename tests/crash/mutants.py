@@ -149,5 +149,17 @@ MUTANTS = (
         '"secure_delete=ON"',
         '"secure_delete=OFF"',
         ("tests/kit/test_sqlite.py", "-k", "next_to_gone"),
+        "who acted stays on the connection",
+        "app/kit/acting.py",
+        "set_config('role', $1, true)",
+        "set_config('role', $1, false)",
+        ("tests/kit/test_acting.py", "-k", "take_turns"),
+    ),
+    Mutant(
+        "a request acts as the worker",
+        "app/kit/context.py",
+        "begin(acting=acting)",
+        "begin(acting=WORKER)",
+        ("tests/access/test_walls.py", "-k", "acts_as_the_gate_says"),
     ),
 )
