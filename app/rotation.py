@@ -5,6 +5,7 @@ What a step finds out about the state of things it finds out from the rows thems
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +32,11 @@ log = structlog.get_logger(__name__)
 
 BATCH = 500
 PAUSE = 0.005
-"""Seconds between two batches in which others get their turn."""
+PAUSE_OF_ONE_WRITER = 0.15
+"""Seconds between two batches, at least, in which others get their turn; otherwise as long as the batch took.
+
+Whoever waits for the one writer of SQLite in another process looks for it every tenth of a second.
+"""
 
 TURNS = 5
 SOON = 0.5
@@ -158,13 +163,15 @@ async def move(database: Database, keyring: Keyring, organization_id: UUID, lane
         while more:  # who began before the new version was there may have written behind us
             more, after = 0, None
             while True:
+                began = time.monotonic()
                 done, after = await _move_batch(database, keyring, organization_id, place, after)
+                took = time.monotonic() - began
                 more += done
                 if done:
                     yield Progress(place.name, moved + more)
                 if after is None:
                     break
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(max(took, PAUSE_OF_ONE_WRITER if database.is_sqlite else PAUSE))
             moved += more
 
 
