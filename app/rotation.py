@@ -5,6 +5,7 @@ What a step finds out about the state of things it finds out from the rows thems
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +32,11 @@ log = structlog.get_logger(__name__)
 
 BATCH = 500
 PAUSE = 0.005
-"""Seconds between two batches in which others get their turn."""
+PAUSE_OF_ONE_WRITER = 0.15
+"""Seconds between two batches, at least, in which others get their turn; otherwise as long as the batch took.
+
+Whoever waits for the one writer of SQLite in another process looks for it every tenth of a second.
+"""
 
 TURNS = 5
 SOON = 0.5
@@ -166,13 +171,15 @@ async def move(database: Database, keyring: Keyring, organization_id: UUID, lane
         while more:  # who began before the new version was there may have written behind us
             more, after = 0, None
             while True:
+                began = time.monotonic()
                 done, after = await _move_batch(database, keyring, organization_id, place, after)
+                took = time.monotonic() - began
                 more += done
                 if done:
                     yield Progress(place.name, moved + more)
                 if after is None:
                     break
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(max(took, PAUSE_OF_ONE_WRITER if database.is_sqlite else PAUSE))
             moved += more
 
 
@@ -181,13 +188,13 @@ async def _move_batch(
 ) -> tuple[int, Sequence[Any] | None]:
     """One transaction: how many were moved, and the key of the last row that was looked at (None: that was all)."""
     key = place.key()
+    first = await _first_to_move(database, keyring, organization_id, place, after)
+    if first is None:
+        return 0, None
     async with database.begin() as tx:
         keys = await keyring.for_writing(tx, organization_id, place.lane)
         query = select(*key, place.value()).where(place.of(organization_id), place.not_under(keys.version))
-        if after is not None:
-            passed = [literal(one, column.type) for one, column in zip(after, key, strict=True)]
-            query = query.where(tuple_(*key) > tuple_(*passed))
-        query = query.order_by(*key).limit(BATCH)
+        query = query.where(tuple_(*key) >= _bound(key, first)).order_by(*key).limit(BATCH)
         if on_postgresql(tx):  # what others work on is met at the next turn: nobody waits in a ring
             query = query.with_for_update(key_share=True, skip_locked=True, of=place.table)
         rows = [dict(row) for row in (await tx.execute(query)).mappings()]
@@ -201,6 +208,23 @@ async def _move_batch(
             await update_rows(tx, place.table, anew)
     last = [rows[-1][one.name] for one in key] if len(rows) == BATCH else None
     return len(anew), last
+
+
+async def _first_to_move(
+    database: Database, keyring: Keyring, organization_id: UUID, place: Place, after: Sequence[Any] | None
+) -> Sequence[Any] | None:
+    """The key of the first row that is to be moved. It is looked for without holding up any writer: the way there may be long."""
+    key = place.key()
+    async with database.begin(read_only=True) as tx:
+        keys = await keyring.refreshed(tx, organization_id, place.lane)
+        query = select(*key).where(place.of(organization_id), place.not_under(keys.version))
+        if after is not None:
+            query = query.where(tuple_(*key) > _bound(key, after))
+        return (await tx.execute(query.order_by(*key).limit(1))).one_or_none()
+
+
+def _bound(key: Sequence[Any], values: Sequence[Any]) -> Any:
+    return tuple_(*[literal(one, column.type) for one, column in zip(values, key, strict=True)])
 
 
 async def left_over(tx: Transaction, organization_id: UUID, lane: Lane, version: int) -> dict[str, int]:
@@ -218,6 +242,10 @@ async def end(database: Database, keyring: Keyring, organization_id: UUID, lane:
 
     Returns what is left, by place: then nothing was destroyed.
     """
+    async with database.begin(read_only=True) as tx:  # a look that holds up nobody, before the one that counts
+        versions = await _live(tx, organization_id, lane)
+        if left := await left_over(tx, organization_id, lane, versions[-1]):
+            return left
     async with database.begin() as tx:
         *old, newest = await _live(tx, organization_id, lane)
         those = (

@@ -99,7 +99,7 @@ async def check(system: System, provider: PagedSandbox) -> Found:
 async def _stored(tx: Transaction, system: System) -> tuple[list[bytes], set[UUID]]:
     """Every body that was sent and is kept, opened; and the id of every receipt, asked ones too."""
     bodies, ids = [], set()
-    async for receipt in _receipts(tx):
+    async for receipt in _receipts(tx, system.organization_id):
         ids.add(receipt.id)
         body = await open_body(tx, system.context.keyring, receipt)
         assert body is not None
@@ -108,10 +108,11 @@ async def _stored(tx: Transaction, system: System) -> tuple[list[bytes], set[UUI
     return bodies, ids
 
 
-async def _receipts(tx: Transaction) -> AsyncIterator[Receipt]:
+async def _receipts(tx: Transaction, organization_id: UUID) -> AsyncIterator[Receipt]:
     after = UUID(int=0)
     while True:
-        query = select(Receipt).where(Receipt.id > after).order_by(Receipt.id).limit(PAGE)
+        ours = (Receipt.organization_id == organization_id, Receipt.id > after)
+        query = select(Receipt).where(*ours).order_by(Receipt.id).limit(PAGE)
         rows = (await tx.execute(query)).scalars().all()
         for row in rows:
             yield row

@@ -174,7 +174,7 @@ async def ask(order: Order) -> None:
 async def rotate(order: Order) -> None:
     """Replace every key, in small batches."""
     clock.set_to(datetime.fromisoformat(order.now))
-    rotation.BATCH, rotation.PAUSE = 2, 0.0
+    rotation.BATCH, rotation.PAUSE, rotation.PAUSE_OF_ONE_WRITER = 2, 0.0, 0.0
     context = open_context(Settings(database_url=order.database_url, key_file=Path(order.key_file)))
     try:
         left = await operations.rotate_keys(context, UUID(order.connection), lambda _: None)

@@ -1,8 +1,9 @@
 """Starts servers for the crash rig: a process that has imported everything forks one whenever it is told to.
 
 To import the service takes seconds, to fork it a few milliseconds; what a fork then runs is the `harmline serve`,
-`harmline serve --no-work` or `harmline work` of everybody. What the rig changes, it changes here, in the forked process and
-from outside: leases that run out in seconds, a clock that is wrong, a database that is full, and a point to die at.
+`harmline serve --no-work`, `harmline work` or `harmline keys rotate` of everybody. What the rig changes, it changes here, in the
+forked process and from outside: leases that run out in seconds, a clock that is wrong, a database that is full, and a point to
+die at.
 `python -m tests.crash.launch` reads one JSON order a line and answers with a process id.
 """
 
@@ -23,7 +24,7 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
-from app import cli, main
+from app import cli, key_commands, main
 from app.intake import asker, patience, polling
 from app.kit import clock, pulling
 from app.kit.config import settings
@@ -117,6 +118,10 @@ def serve(order: Order) -> None:
                 cli.serve(no_work=True)
             case "worker":
                 cli.work()
+            case "rotate":
+                key_commands.rotate()
+            case "rotate --top":
+                key_commands.rotate(top=True)
 
 
 def warm() -> None:

@@ -149,6 +149,8 @@ MUTANTS = (
         '"secure_delete=ON"',
         '"secure_delete=OFF"',
         ("tests/kit/test_sqlite.py", "-k", "next_to_gone"),
+    ),
+    Mutant(
         "who acted stays on the connection",
         "app/kit/acting.py",
         "set_config('role', $1, true)",

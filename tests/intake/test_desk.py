@@ -103,7 +103,7 @@ async def test_alone_nobody_waits(world: World) -> None:
 async def test_one_that_the_database_refuses_spares_its_neighbours(world: World) -> None:
     good = [await ready(world, b"good %d" % number) for number in range(10)]
     bad = await ready(world, b"bad")
-    bad = Ready(bad.receipt_id, Row({**bad.row.receipt, "organization_id": None}, bad.row.entry, None))
+    bad = Ready(bad.receipt_id, Row({**bad.row.receipt, "grade": None}, bad.row.entry, None))
     one = desk(world)
     answers = await asyncio.gather(*map(one.keep, [*good[:5], bad, *good[5:]]), return_exceptions=True)
     assert isinstance(answers.pop(5), DBAPIError)
