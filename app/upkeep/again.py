@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
-from app.access.models import ApiToken, Session, SignInLink
+from app.access.models import ApiToken, KnownBrowser, Recovery, Session, SignInLink
 from app.connections.managing import close
 from app.connections.repository import connection_of, destroy_secrets_again
 from app.intake.repository import destroy_keys_again
@@ -95,6 +95,9 @@ async def _sign_everybody_out(tx: Transaction) -> int:
         update(ApiToken).where(ApiToken.revoked_at.is_(None)).values(revoked_at=now),
     ):
         ended += len((await tx.execute(statement.returning(statement.table.c.id))).all())
+    # A recovery that was stopped since, and a browser that is no longer its owner's, must not come back either.
+    await tx.execute(delete(KnownBrowser))
+    await tx.execute(update(Recovery).where(Recovery.stopped_at.is_(None), Recovery.spent_at.is_(None)).values(stopped_at=now))
     # Whoever held these leases is gone.
     await tx.execute(update(ConsumerState).values(lease_owner=None, lease_until=None))
     return ended
