@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from uuid import UUID
 import typer
 import uvicorn
 import uvloop
+from sqlalchemy.exc import SQLAlchemyError
 
 from app import connection_commands, connector_commands, key_commands, operations, upkeep_commands
 from app.kit import migrate as schema
@@ -50,13 +52,20 @@ def _become(module: str, *arguments: str) -> None:
     os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - our own interpreter and module
 
 
+def _refuse(reasons: Sequence[str]) -> None:
+    """End with 1 when there is a reason not to start."""
+    for reason in reasons:
+        typer.echo(f"Not started: {reason}", err=True)
+    if reasons:
+        raise typer.Exit(1)
+
+
 def _require_safe(config: Settings, role: str) -> None:
     """End with 1 when the service must not run like this; each reason names a setting and how to mend it."""
     found = asyncio.run(refusals(config, role))
-    for reason in found:
-        typer.echo(f"Not started: {reason}", err=True)
-    if found:
-        raise typer.Exit(1)
+    with suppress(SQLAlchemyError):  # there is no database yet, or it is of an older schema: it is asked once it is migrated
+        found += _untried_keys(config)
+    _refuse(found)
 
 
 async def _unconfirmed(config: Settings) -> list[str]:
@@ -67,23 +76,21 @@ async def _unconfirmed(config: Settings) -> list[str]:
         await context.database.close()
 
 
-def _require_recovery(config: Settings) -> None:
-    """End with 1 where people's data would hang on a key that nobody has ever recovered."""
+def _untried_keys(config: Settings) -> list[str]:
+    """What to say where people's data would hang on a key that nobody has ever recovered."""
     if not config.https:
-        return
+        return []
     try:
         names = asyncio.run(_unconfirmed(config))
     except KeyFileError as error:
-        typer.echo(f"Not started: {error}", err=True)
-        raise typer.Exit(1) from None
-    if names:
-        typer.echo(
-            f"Not started: nobody has tried to recover the top key {', '.join(names)}. If its file is lost, nothing can ever be "
-            "read again. Hand it out in shares with `harmline keys escrow --shares 5 --needed 3`, then let three of those "
-            "people run `harmline keys confirm`.",
-            err=True,
-        )
-        raise typer.Exit(1)
+        return [str(error)]
+    if not names:
+        return []
+    return [
+        f"nobody has tried to recover the top key {', '.join(names)}. If its file is lost, nothing can ever be read again. "
+        "Hand it out in shares with `harmline keys escrow --shares 5 --needed 3`, then let three of those people run "
+        "`harmline keys confirm`."
+    ]
 
 
 def _migrate(config: Settings) -> None:
@@ -111,7 +118,7 @@ def serve(
         create_key_file(config.key_file, config.key_lock)
     _require_safe(config, "web" if no_work else "serve")
     _migrate(config)
-    _require_recovery(config)
+    _refuse(_untried_keys(config))
     allow_connections(config.most_connections)
     server = Server(
         uvicorn.Config(
@@ -135,7 +142,6 @@ def work() -> None:
     config = read_settings()
     configure(logging.getLevelNamesMapping()[config.log_level])
     _require_safe(config, "work")
-    _require_recovery(config)
     uvloop.run(work_until_stopped(config))
 
 

@@ -21,10 +21,13 @@ _SCHEMES = {
     },
 }
 _EITHER: list[dict[str, list[str]]] = [{"token": []}, {"session": []}]
+_PERSON: list[dict[str, list[str]]] = [{"session": []}]
 
 
 def _asks_for(rule: Rule) -> str:
     roles = ", ".join(sorted(rule.roles))
+    if not rule.scope:
+        return f"For: {roles}; for people only, no program's token is good for it."
     return f"For: {roles}. A program's token needs the scope `{rule.scope}`."
 
 
@@ -49,5 +52,5 @@ def describe(app: FastAPI) -> None:
 
 def _complete(operation: dict[str, Any], rule: Rule | None) -> None:
     if rule is not None and not rule.public:
-        operation["security"] = _EITHER
+        operation["security"] = _EITHER if rule.scope else _PERSON
         operation["description"] = f"{operation['description']}\n\n{_asks_for(rule)}"

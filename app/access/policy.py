@@ -63,9 +63,10 @@ _QUEUES_WRITE = _rule(Reach.ORGANIZATION, "queues:write", Role.CASEWORKER)
 _ROSTER = _rule(Reach.ORGANIZATION, "roster:write", Role.ADMIN)
 _CONNECTIONS = _rule(Reach.ORGANIZATION, "connections:write", Role.ADMIN)
 _ROLES = _rule(Reach.ORGANIZATION, "roles:write", Role.ADMIN, Role.COUNSEL)
-_BREAK_GLASS = _rule(Reach.ORGANIZATION, "break_glass", Role.CASEWORKER, Role.ADMIN)
-_ASKS = _rule(Reach.ORGANIZATION, "break_glass", Role.CASEWORKER)
-_APPROVES = _fresh(_rule(Reach.ORGANIZATION, "break_glass", Role.ADMIN))
+# Without a scope: no program looks at anybody's timeline in an emergency.
+_BREAK_GLASS = _rule(Reach.ORGANIZATION, "", Role.CASEWORKER, Role.ADMIN)
+_ASKS = _rule(Reach.ORGANIZATION, "", Role.CASEWORKER)
+_APPROVES = _fresh(_rule(Reach.ORGANIZATION, "", Role.ADMIN))
 _LEDGER = _rule(Reach.ORGANIZATION, "ledger:read", Role.AUDITOR)
 
 POLICY: dict[tuple[str, str], Rule] = {

@@ -30,7 +30,18 @@ from tests.support.world import Filled, Tenant, World, alert, make_world
 GROW_WITH_EACH_LOOK = ("/v1/ledger", "/ledger", "/v1/me/visits", "/visits")
 """What is answered there grows by asking, and names what grew by ids made in that moment."""
 ROUTES = tuple(route for route, rule in POLICY.items() if not rule.public and route[1] not in GROW_WITH_EACH_LOOK)
-IDS = ("incident_id", "event_id", "alert_id", "matter_id", "connection_id", "token_id", "account_id", "hold_id", "dispute_id")
+IDS = (
+    "request_id",
+    "incident_id",
+    "event_id",
+    "alert_id",
+    "matter_id",
+    "connection_id",
+    "token_id",
+    "account_id",
+    "hold_id",
+    "dispute_id",
+)
 SCRAMBLED = ("not-an-id", "00000000-0000-0000-0000-000000000000", "../../etc", "%00", "1 OR 1=1", "")
 MAY_BE_CALLED = frozenset({"receipt_id", "member_id"})
 """Whoever is told such an id here may act on it, and the act would be another in each world: those are left out of acts."""

@@ -50,6 +50,9 @@ def test_a_route_says_who_may(method: str, path: str) -> None:
     said, rule = operation(method, path), POLICY[method, path]
     if rule.public:
         assert said.get("security", []) == []
+    elif not rule.scope:
+        assert said["security"] == [{"session": []}]
+        assert "for people only" in said["description"]
     else:
         assert said["security"] == [{"token": []}, {"session": []}]
         assert f"`{rule.scope}`" in said["description"]

@@ -140,6 +140,7 @@ class System:
             "HARMLINE_CONNECTION_RATE": "0",
             "HARMLINE_ADDRESS_RATE": "0",
             "HARMLINE_CANARY": "false",
+            "HARMLINE_UNSAFE_LOGIN": "yes",
         }
         full = str(self.full) if self.database_url.startswith("sqlite") else None
         log, deaths = str(self.folder / f"{part.name}.log"), str(self.deaths)

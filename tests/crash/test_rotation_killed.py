@@ -25,7 +25,7 @@ EVERYTHING = {BEFORE_COMMIT, COMMIT_SENT, AFTER_COMMIT, BEFORE_FILE, AFTER_FILE}
     for what in ("INSERT INTO organization_key", "UPDATE receipt", "UPDATE member", "DELETE FROM organization_key")
 }
 SELDOM = 11
-"""The quick run kills at every so-manieth step; the whole one at each."""
+"""Killed at every so-manieth step: at each takes five minutes. `./run campaign rotation` kills at any moment, fifty times."""
 
 
 @pytest.fixture(scope="module")
@@ -59,15 +59,14 @@ class Rotating(Rig):
         return await hanging(self.world.context, self.world.union.id, Keyring(KeyFile(self.folder / "top.key")))
 
 
-@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["some", "each"])
-async def test_whoever_replaces_keys_may_die_at_any_step(world: World, forks: Launcher, tmp_path: Path, whole: bool) -> None:
+async def test_whoever_replaces_keys_may_die_at_any_step(world: World, forks: Launcher, tmp_path: Path) -> None:
     await fill(world)
     rig = Rotating(world, forks, tmp_path, "", world.union.connection.connection.id)
     before = await rig.read()
     steps = await rig.rotate()
     assert set(steps) >= EVERYTHING
     assert await rig.read() == before
-    for n, die_at in enumerate(range(1, len(steps) + 1, 1 if whole else SELDOM)):
+    for n, die_at in enumerate(range(1, len(steps) + 1, SELDOM)):
         rig.died_at.update(await rig.rotate(die_at))
         found = await rig.read()
         assert {place: found[place] for place in before} == before
@@ -77,8 +76,7 @@ async def test_whoever_replaces_keys_may_die_at_any_step(world: World, forks: La
         assert len(before) > len(found)
         await world.workers.drain()
         before |= await rig.read()
-    assert rig.codes[KILLED] >= (len(EVERYTHING) if whole else 5)
-    assert not whole or set(rig.died_at) >= EVERYTHING
+    assert rig.codes[KILLED] >= 5
     await rig.rotate()
     assert await rig.read() == before
     assert len(read_key_file(tmp_path / "top.key")) == 1

@@ -35,8 +35,8 @@ def old(filled_database: tuple[str, Filled], tmp_path: Path) -> Context:
     key.parent.mkdir(mode=0o700)
     key.touch(mode=0o600)
     key.write_bytes(base64.b64encode(known.top_key))
-    named = {"database_url": url, "key_file": key, "backup_folder": tmp_path / "backups", "unsafe_store": True}
-    settings = Settings(_env_file=None, **named)
+    named = {"database_url": url, "key_file": key, "backup_folder": tmp_path / "backups"}
+    settings = Settings(_env_file=None, unsafe_store=True, unsafe_login=True, **named)
     return Context(settings, Database(url), Keyring(known.top_key), Mailer(None, settings.mail_from))
 
 
