@@ -112,7 +112,9 @@ def start(world: World, folder: Path, base_url: str, count: int, numbers: list[s
     for old in folder.glob("ready-*"):
         old.unlink()
     key_file = folder / "top.key"
-    key_file.write_bytes(base64.b64encode(world.context.keyring._top))
+    assert world.context.keyring.vault.first is not None
+    key_file.touch(mode=0o600)
+    key_file.write_bytes(base64.b64encode(world.context.keyring.vault.first))
     command = [sys.executable, "-m", "tests.intake.scheduler", world.context.database.url, str(key_file), base_url]
     return [os.posix_spawn(sys.executable, [*command, *numbers], os.environ) for _ in range(count)]
 
