@@ -395,13 +395,13 @@ async def test_keys_wrapped_before_top_keys_had_names_are_taken_along(world: Wor
 
 async def test_keys_from_before_there_were_versions_come_through_the_migration(world: World) -> None:
     await fill(world)
-    before, database = await hanging(world.context, world.union.id), world.context.database
-    await revise(database, "0013")
-    await revise(database, "head")
+    before = await hanging(world.context, world.union.id)
+    await revise(world, "0013")
+    await revise(world, "head")
     assert await hanging(world.context, world.union.id) == before
     assert {number for _, number, there in await versions(world) if there} == {1}
     await replace_all(world)
     assert await hanging(world.context, world.union.id) == before
     with pytest.raises(RuntimeError, match="without them nothing can be read"):
-        await revise(database, "0013")
+        await revise(world, "0013")
     assert await hanging(world.context, world.union.id) == before
