@@ -14,7 +14,7 @@ from uuid import uuid4
 from app.kit import clock
 from app.kit import migrate as schema
 from app.kit.acting import ITSELF
-from app.kit.crypto import Unreadable
+from app.kit.crypto import KeysAway, Unreadable
 from app.kit.database import Database
 from app.kit.errors import Problem
 from app.kit.keyring import Keyring, Lane
@@ -124,7 +124,7 @@ async def _try_keys(url: str, keyring: Keyring) -> int:
             for organization_id in found:
                 for lane in Lane:
                     await keyring.opened(tx, organization_id, lane)
-    except Unreadable:
+    except (Unreadable, KeysAway):
         raise Problem(409, "HARMLINE_KEY_FILE does not open the keys in this backup: restore the key of its time.") from None
     finally:
         await database.close()

@@ -31,7 +31,6 @@ from app.tables import metadata
 from connectors.verifiers import Grade, Outcome, Verification
 from tests.access.entering import first_password
 from tests.keys.hanging import bodies, hanging, keyring_of
-from tests.migrations.test_migrations import revise
 from tests.support.world import NOW, World, alert
 
 AUTHENTIC = Verification(Outcome.AUTHENTIC, "test", None, None, None, Grade.UNVERIFIABLE)
@@ -391,17 +390,3 @@ async def test_keys_wrapped_before_top_keys_had_names_are_taken_along(world: Wor
     assert await hanging(world.context, world.union.id) == before
     async with world.context.database.begin(read_only=True) as tx:
         assert await tx.get(OrganizationKey, (NOBODY, SYSTEM_LANE, 0)) is not None
-
-
-async def test_keys_from_before_there_were_versions_come_through_the_migration(world: World) -> None:
-    await fill(world)
-    before = await hanging(world.context, world.union.id)
-    await revise(world, "0013")
-    await revise(world, "head")
-    assert await hanging(world.context, world.union.id) == before
-    assert {number for _, number, there in await versions(world) if there} == {1}
-    await replace_all(world)
-    assert await hanging(world.context, world.union.id) == before
-    with pytest.raises(RuntimeError, match="without them nothing can be read"):
-        await revise(world, "0013")
-    assert await hanging(world.context, world.union.id) == before

@@ -112,13 +112,13 @@ async def test_another_key_opens_no_backup(places: Places) -> None:
     made = await places.back_up()
     other = Keyring(crypto.new_key())
     with pytest.raises(Problem, match="needs the key"):
-        await backups.verify(made, places.world.context.database.url, other)
+        await backups.verify(made, places.world.owner_url, other)
     # Whoever writes a manifest of their own for somebody else's copy has its description, and still not its keys.
     await write_manifest(
         made, (await read_manifest(made, places.keyring())).model_copy(update={"key": fingerprint(other)}), other
     )
     with pytest.raises(Problem, match="does not open the keys"):
-        await backups.verify(made, places.world.context.database.url, other)
+        await backups.verify(made, places.world.owner_url, other)
 
 
 async def test_what_is_restored_is_what_was_backed_up(places: Places) -> None:
