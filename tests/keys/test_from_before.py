@@ -1,0 +1,24 @@
+"""Keys from before there were versions come through the migration, and do not go back once they were replaced."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.keys.hanging import hanging
+from tests.keys.test_rotation import fill, replace_all, versions
+from tests.migrations.test_migrations import revise
+from tests.support.world import World
+
+
+async def test_keys_from_before_there_were_versions_come_through_the_migration(world: World) -> None:
+    await fill(world)
+    before = await hanging(world.context, world.union.id)
+    await revise(world, "0013")
+    await revise(world, "head")
+    assert await hanging(world.context, world.union.id) == before
+    assert {number for _, number, there in await versions(world) if there} == {1}
+    await replace_all(world)
+    assert await hanging(world.context, world.union.id) == before
+    with pytest.raises(RuntimeError, match="without them nothing can be read"):
+        await revise(world, "0013")
+    assert await hanging(world.context, world.union.id) == before
