@@ -29,8 +29,9 @@ BOTH = {
     ]
 }
 WITNESSES = frozenset({"ledger_entry", "deletion", "outbox", "statistics_release"})
-GO_WITH_THEIR_ROW = frozenset({"link.based_on"})
-"""Hashes without a key over what can be guessed once the person's rows are known: no key protects them, they must be deleted."""
+GO_WITH_THEIR_ROW = frozenset({"link.based_on", "passkey.credential_id", "passkey.public_key", "password.code_secret_sealed"})
+"""No key protects them, so they must be deleted: what names a way to sign in (tests/access/test_passkeys.py), and hashes
+without a key over what can be guessed once the person's rows are known."""
 
 
 async def erase(world: World, number: str = "M-1") -> int:
@@ -263,6 +264,7 @@ def test_every_sealed_column_is_one_that_these_tests_try_to_open() -> None:
     sealed -= GO_WITH_THEIR_ROW
     assert sealed == {
         "account.email_sealed",
+        "break_glass.reason_sealed",
         "connection.config_sealed",
         "connection_secret.sealed",
         "disputed_range.reason_sealed",
