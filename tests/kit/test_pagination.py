@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from app.kit.errors import Problem
 from app.kit.pagination import decode_cursor, decode_id_cursor, encode_cursor
-from app.timeline.service import _before
+from app.timeline.service import before
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9), lambda v: st.lists(v, max_size=3)
@@ -47,7 +47,7 @@ def test_an_id_cursor_gives_its_id_back(row: UUID) -> None:
 @example("W" * 199)
 def test_any_other_text_is_refused_and_never_an_error_of_ours(cursor: str) -> None:
     def timeline_cursor(text: str) -> None:
-        moment, _ = _before(text) or pytest.fail("a cursor was left out")
+        moment, _ = before(text) or pytest.fail("a cursor was left out")
         assert moment.utcoffset() == timedelta(0), "the database could not take it"
 
     for read in (lambda text: decode_cursor(text, 2), decode_id_cursor, timeline_cursor):

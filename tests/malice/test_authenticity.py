@@ -185,7 +185,10 @@ async def test_b5_only_all_of_it_together_is_let_in(
     if not is_open:
         async with await world.sign_in(Role.ADMIN) as admin:
             assert (await admin.post(f"/v1/connections/{made.connection.id}/close")).status_code == 200
-    stamp, path = str(int(NOW.timestamp())), made.path if right_path else made.path[:-1] + "_"
+    stamp, path = (
+        str(int(NOW.timestamp())),
+        made.path if right_path else made.path[:-1] + ("-" if made.path.endswith("_") else "_"),
+    )
     signed = mac(made.secret if right_key else "", "m", stamp)
     headers = {**JSON, "webhook-id": "m", "webhook-timestamp": stamp, "webhook-signature": signed}
     unsigned = {**JSON, "webhook-id": "m", "webhook-timestamp": stamp}

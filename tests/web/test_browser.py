@@ -11,6 +11,7 @@ from playwright.async_api import Page, expect
 
 from app.access.roles import Role
 from connectors.vocabulary import AlertKind
+from tests.access.entering import link
 from tests.statistics.synthetic import population
 from tests.support.world import World, alert
 from tests.web.browsing import DESK, PHONE, Site, picture, site
@@ -138,9 +139,11 @@ async def test_a_member_reads_on_a_phone_who_looked(served: Site) -> None:
 
 
 async def test_a_link_is_spent_by_the_button_and_only_once(served: Site) -> None:
-    page = await served.signed_in(Role.STAFF)
-    await expect(page).to_have_url(f"{served.address}/statistics")
-    await page.go_back()
+    page, path = await served.opened(), await link(served.world, Role.STAFF, Role.STAFF)
+    await page.goto(path)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page).to_have_url(f"{served.address}/welcome")
+    await page.goto(path)
     await page.get_by_role("button", name="Sign in").click()
     await expect(page.get_by_role("heading", name="This link is no longer good")).to_be_visible()
 
