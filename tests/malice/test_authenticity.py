@@ -173,7 +173,6 @@ async def test_b4_only_ten_plain_digits_are_a_time_and_an_id_holds_nothing_that_
 
 
 def a_wrong(path: str) -> str:
-    """Nearly that address."""
     return path[:-1] + ("-" if path.endswith("_") else "_")
 
 
