@@ -59,9 +59,10 @@ async def remove_passkey(tx: Transaction, account_id: UUID, passkey_id: UUID, no
     return bool((await tx.execute(ended.values(removed_at=now))).rowcount)  # type: ignore[attr-defined]
 
 
-async def remove_password(tx: Transaction, account_id: UUID) -> None:
-    """Delete an account's password and the secret of its code app."""
-    await tx.execute(delete(Password).where(Password.account_id == account_id))
+async def remove_password(tx: Transaction, account_id: UUID) -> bool:
+    """Delete an account's password and the secret of its code app; False when it has none."""
+    gone = delete(Password).where(Password.account_id == account_id)
+    return bool((await tx.execute(gone)).rowcount)  # type: ignore[attr-defined]
 
 
 async def remove_others(tx: Transaction, account_id: UUID, keep: UUID | None, now: datetime) -> None:

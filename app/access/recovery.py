@@ -106,12 +106,16 @@ async def _begin(tx: Transaction, keyring: Keyring, account: Account, by: UUID |
 
 
 async def stop(tx: Transaction, keyring: Keyring, caller: Principal) -> None:
-    """The account's own person stops the recovery that was begun. Nothing happens when there is none."""
+    """The account's own person stops the recovery that was begun. Nothing happens when there is none.
+
+    Every other session and every link ends: one of them may be about to use it.
+    """
     await credentials.lock_account(tx, caller.account_id)
     begun = await credentials.open_recovery(tx, caller.account_id, clock.now())
     if begun is None:
         return
     begun.stopped_at = clock.now()
+    await repository.end_sessions(tx, caller.account_id, clock.now(), but=caller.session_id)
     facts = {"change": "recovery stopped"}
     where, whose = caller.organization_id, caller.member_id
     await append(tx, keyring, where, Act.KEY, facts=facts, actor=caller.actor, member_id=whose, recovery=begun.id)

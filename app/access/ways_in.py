@@ -202,15 +202,21 @@ async def keep_password(tx: Transaction, context: Context, caller: Principal, co
 
 
 async def remove(tx: Transaction, keyring: Keyring, caller: Principal, passkey_id: UUID | None) -> None:
-    """Remove a passkey, or the password (None). Raises a 404 Problem, and a 409 one for the last that the role needs."""
+    """Remove a passkey, or the password (None), and end every other session: it may have been stolen.
+
+    Raises a 404 Problem, and a 409 one for the last that the role needs.
+    """
     await _one_at_a_time(tx, caller)
     needed = max(PASSKEYS_NEEDED.get(role, 1) for role in await roles_of(tx, caller.account_id))
     if await credentials.count_ways(tx, caller.account_id) <= needed:
         raise Problem(409, "You need this one to sign in. Add another first, then remove this one.")
     if passkey_id is None:
-        await credentials.remove_password(tx, caller.account_id)
-    elif not await credentials.remove_passkey(tx, caller.account_id, passkey_id, clock.now()):
+        gone = await credentials.remove_password(tx, caller.account_id)
+    else:
+        gone = await credentials.remove_passkey(tx, caller.account_id, passkey_id, clock.now())
+    if not gone:
         raise not_found()
+    await repository.end_sessions(tx, caller.account_id, clock.now(), but=caller.session_id)
     await _tell(tx, keyring, caller, "removed", passkey_id or caller.account_id)
 
 

@@ -201,6 +201,28 @@ async def test_the_last_way_in_cannot_be_removed_and_a_removed_one_is_no_good(wo
         assert (await sign(browser, second)).status_code == 200
 
 
+async def test_a_removed_way_takes_along_every_other_session(world: World) -> None:
+    """Whoever removes a key that was stolen wants whoever stole it out."""
+    first = await first_passkey(world)
+    async with world.browser() as thief, world.browser() as own:
+        await sign(thief, first)
+        await sign(own, first)
+        await make_passkey(own)
+        async with world.context.database.begin(read_only=True) as tx:
+            stolen = (await tx.execute(select(Passkey.id).order_by(Passkey.id))).scalars().first()
+        assert (await own.post("/ways-in/remove", data={"which": str(stolen)})).status_code == 303
+        assert (await thief.get("/v1/me")).status_code == 401
+        assert (await own.get("/v1/me")).status_code == 200
+
+
+async def test_a_password_that_is_not_there_is_not_removed(world: World) -> None:
+    key = await first_passkey(world)
+    async with world.browser() as browser:
+        await sign(browser, key)
+        await make_passkey(browser)
+        assert (await browser.post("/ways-in/remove", data={"which": "password"})).status_code == 404
+
+
 async def test_nobody_removes_what_is_somebody_elses(world: World) -> None:
     await first_passkey(world, "M-2")
     async with world.context.database.begin(read_only=True) as tx:

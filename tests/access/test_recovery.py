@@ -85,6 +85,23 @@ async def test_the_person_stops_what_somebody_else_began(world: World) -> None:
         assert (await browser.post(await link(world))).headers["location"] == "/recovery"
 
 
+async def test_who_stops_it_ends_a_session_that_was_about_to_use_it(world: World) -> None:
+    """Whoever opened the link of a recovery that was ready, and has made nothing yet, makes nothing after it was stopped."""
+    key, code = await prepared(world)
+    await begin(world, code)
+    clock.set_to(NOW + A_DAY)
+    async with world.browser() as stranger, world.browser() as own:
+        assert (await stranger.post(await link(world))).headers["location"] == "/welcome"
+        asked = (await stranger.post("/ways-in/passkeys/options")).json()
+        waiting = await link(world)
+        await sign(own, key)
+        assert (await own.post("/ways-in/stop", data={})).status_code == 303
+        made = await stranger.post("/ways-in/passkeys", json=Authenticator().create(asked))
+        assert (made.status_code, made.headers["location"]) == (303, "/sign-in")
+        assert (await stranger.post(waiting)).status_code == 410, "a link that was sent is no good any more either"
+        assert (await own.get("/v1/me")).status_code == 200
+
+
 async def test_a_recovery_that_nobody_used_for_a_week_is_over(world: World) -> None:
     _, code = await prepared(world)
     await begin(world, code)
