@@ -139,6 +139,9 @@ SIGHTS: dict[Sight, str] = {
     Sight.ROSTER: "Your name, number and e-mail address on the roster",
 }
 
+PASSKEY_KINDS = {"phone": "My phone", "computer": "My computer", "key": "A security key", "other": "Something else"}
+"""What a passkey is on. To be chosen, not typed: what people would type names them, and is kept in plain."""
+
 HOMES: dict[Role, str] = {
     Role.MEMBER: "/timeline",
     Role.STAFF: "/statistics",

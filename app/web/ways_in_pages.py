@@ -18,13 +18,12 @@ from app.kit.context import Context, Ctx, Tx
 from app.kit.database import Transaction
 from app.kit.errors import Problem
 from app.web.forms import Draft, Form, SentJson
-from app.web.labels import HOMES
+from app.web.labels import HOMES, PASSKEY_KINDS
 from app.web.sign_in_pages import NO_PASSKEY, set_session
 from app.web.templating import page, scripted_page
 
 router = APIRouter()
 
-LONGEST_LABEL = 80
 _WRONG_CODE = "This is not the code that your app shows now. Wait for the next one, and type its six digits."
 
 
@@ -97,7 +96,8 @@ async def new_passkey_options(caller: Caller, context: Ctx, tx: Tx) -> Any:
 @router.post("/ways-in/passkeys")
 async def new_passkey(sent: SentJson, caller: Caller, context: Ctx, tx: Tx) -> Response:
     """Keep the passkey that the browser made."""
-    label = str(sent.pop("label", "")).strip()[:LONGEST_LABEL].replace("\x00", "") or "A passkey"
+    kind = sent.pop("label", "")
+    label = kind if isinstance(kind, str) and kind in PASSKEY_KINDS else "other"
     standing = await ways_in.add_passkey(tx, context, caller, sent, label)
     if standing is None:
         raise Problem(422, "No passkey was made. Try again; if it stays so, use another device or browser.")

@@ -27,7 +27,7 @@ async def make_passkey(browser: httpx.AsyncClient, key: Authenticator | None = N
     """Make one in this browser's session."""
     key = key or Authenticator()
     options = (await browser.post("/ways-in/passkeys/options")).json()
-    answer = await browser.post("/ways-in/passkeys", json={**key.create(options), "label": "My phone"})
+    answer = await browser.post("/ways-in/passkeys", json={**key.create(options), "label": "phone"})
     assert answer.status_code == 200, answer.text
     return key
 

@@ -201,6 +201,20 @@ async def test_the_last_way_in_cannot_be_removed_and_a_removed_one_is_no_good(wo
         assert (await sign(browser, second)).status_code == 200
 
 
+async def test_what_a_passkey_is_on_is_chosen_and_nothing_typed_is_kept(world: World) -> None:
+    async with world.browser() as browser:
+        await browser.post(await link(world))
+        await make_passkey(browser)
+        for typed in ("Avery's own phone", 7, None, ["phone"], "\x00"):
+            options = (await browser.post("/ways-in/passkeys/options")).json()
+            made = {**Authenticator().create(options), "label": typed}
+            assert (await browser.post("/ways-in/passkeys", json=made)).status_code == 200
+        assert "Avery" not in (await browser.get("/ways-in")).text
+    async with world.context.database.begin(read_only=True) as tx:
+        kept = (await tx.execute(select(Passkey.label).order_by(Passkey.id))).scalars().all()
+    assert kept == ["phone", *["other"] * 5]
+
+
 async def test_a_removed_way_takes_along_every_other_session(world: World) -> None:
     """Whoever removes a key that was stolen wants whoever stole it out."""
     first = await first_passkey(world)
