@@ -68,29 +68,19 @@ def _require_safe(config: Settings, role: str) -> None:
     _refuse(found)
 
 
-async def _unconfirmed(config: Settings) -> list[str]:
+async def _asked_of_keys(config: Settings) -> list[str]:
     context = open_context(config)
     try:
-        return await operations.unconfirmed_keys(context)
+        return await upkeep_commands.untried_keys(context)
     finally:
         await context.database.close()
 
 
 def _untried_keys(config: Settings) -> list[str]:
-    """What to say where people's data would hang on a key that nobody has ever recovered."""
-    if not config.https:
-        return []
     try:
-        names = asyncio.run(_unconfirmed(config))
+        return asyncio.run(_asked_of_keys(config))
     except KeyFileError as error:
         return [str(error)]
-    if not names:
-        return []
-    return [
-        f"nobody has tried to recover the top key {', '.join(names)}. If its file is lost, nothing can ever be read again. "
-        "Hand it out in shares with `harmline keys escrow --shares 5 --needed 3`, then let three of those people run "
-        "`harmline keys confirm`."
-    ]
 
 
 def _migrate(config: Settings) -> None:
@@ -162,6 +152,15 @@ def organization(
 ) -> None:
     """Set up an organization; prints one-time links for its first admin and counsel."""
     show(run(lambda context: operations.create_organization(context, name, admin, counsel)))
+
+
+@cli.command("let-back-in")
+def let_back_in(
+    organization_id: OrganizationId,
+    email: Annotated[str, typer.Argument(help="The address of an admin, counsel or other staff.")],
+) -> None:
+    """Let somebody begin anew who lost every way to sign in, when nobody is left to vouch; they are told, and wait a day."""
+    show(run(lambda context: operations.let_back_in(context, organization_id, email)))
 
 
 @cli.command("sandbox")

@@ -6,9 +6,10 @@ from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from app import rotation
+from app.access import recovery
 from app.access import service as access
 from app.access.policy import scopes_of
-from app.access.repository import account_of_member
+from app.access.repository import account_by_email, account_of_member
 from app.access.roles import Principal, Role
 from app.breaches.service import breach_summary, load_catalogue
 from app.connections import managing
@@ -75,6 +76,18 @@ async def create_organization(context: Context, name: str, admin: str, counsel: 
             setup = await access.first_counsel(tx, context.keyring, row.id, counsel)
             made["counsel_link"] = f"{context.settings.origin}/sign-in/{setup}"
         return made
+
+
+async def let_back_in(context: Context, organization_id: UUID, email: str) -> dict[str, Any]:
+    """Let somebody who is no member begin anew who lost every way to sign in. They are told; nothing happens for a day."""
+    async with context.database.begin() as tx:
+        await _known(tx, organization_id)
+        index = await access.email_index(tx, context.keyring, email)
+        account = await account_by_email(tx, organization_id, index)
+        if account is None or account.disabled_at is not None:
+            raise Problem(404, "Nobody in this organization has this address. Members are let back in by an admin.")
+        begun = await recovery.by_operator(tx, context.keyring, account)
+        return {"account": account.id, "from": begun.ready_at, "until": begun.ends_at}
 
 
 async def create_connection(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,7 @@ from app.kit.health import SCHEMA, Readiness
 from app.kit.keyring import Lane
 from app.kit.mail import Mailer
 from app.main import Workers, consumers
-from app.operations import Operation
+from app.operations import Operation, unconfirmed_keys
 from app.terminal import run
 from app.upkeep import backups
 from app.upkeep.census import rows_by_table
@@ -136,11 +137,26 @@ def backup_restore(
     )
 
 
+async def untried_keys(context: Context) -> list[str]:
+    """What to say where people's data would hang on a top key that nobody has ever recovered; nothing in development."""
+    names = await unconfirmed_keys(context) if context.settings.https else []
+    if not names:
+        return []
+    return [
+        f"nobody has tried to recover the top key {', '.join(names)}. If its file is lost, nothing can ever be read again. "
+        "Hand it out in shares with `harmline keys escrow --shares 5 --needed 3`, then let three of those people run "
+        "`harmline keys confirm`."
+    ]
+
+
 def doctor() -> None:
     """Say what is unsafe, what stands in the way, and what would be better otherwise. Ends with 1 for the first two."""
 
     async def look(context: Context) -> Findings:
-        return await examine(context, checks(consumers(context)))
+        found = await examine(context, checks(consumers(context)))
+        with suppress(SQLAlchemyError):  # a database that does not answer is an obstacle already
+            found.refusals += await untried_keys(context)
+        return found
 
     found = run(look)
     for reason in found.refusals:

@@ -126,7 +126,7 @@ class RecoveryCode(Base):
 class Recovery(Base):
     """A new beginning for an account that lost its ways in: possible from `ready_at` until `ends_at`, unless somebody stops it.
 
-    `begun_by`: the account that vouched for it; None for the recovery code.
+    `begun_by`: the account that vouched for it; None for the recovery code, and for whoever runs the machine.
     """
 
     __tablename__ = "recovery"

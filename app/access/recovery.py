@@ -1,7 +1,8 @@
 """A new beginning for whoever lost every way to sign in: as strong as the ways themselves, slow, and told to the person.
 
-Two things begin one: the code on paper together with the mailbox, or somebody else who vouches and is signed in fully. Then
-nothing happens for a day, so that the account's own person can stop it. After that a link by mail lets them make a new way.
+Two things begin one: the code on paper together with the mailbox, or somebody who vouches: fully signed in, or at the machine
+itself. Then nothing happens for a day, so that the account's own person can stop it. After that a link by mail lets them make a
+new way.
 """
 
 import secrets
@@ -19,7 +20,7 @@ from app.kit.database import Transaction
 from app.kit.errors import Problem, not_found
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
-from app.ledger.service import Act, Actor, append
+from app.ledger.service import SYSTEM, Act, Actor, append
 
 COOL_OFF = timedelta(hours=24)
 OPEN_FOR = timedelta(days=7)
@@ -58,7 +59,7 @@ async def begin_with_code(tx: Transaction, keyring: Keyring, caller: Principal, 
     if not await credentials.spend_recovery_code(tx, caller.account_id, typed_code(typed), clock.now()):
         return None
     await credentials.forget_guesses(tx, key)
-    return await _begin(tx, keyring, await tx.get_one(Account, caller.account_id), None, caller.actor)
+    return await _begin(tx, keyring, await tx.get_one(Account, caller.account_id), "code", caller.actor)
 
 
 async def vouch(tx: Transaction, keyring: Keyring, caller: Principal, account: Account | None) -> Recovery:
@@ -76,10 +77,15 @@ async def vouch(tx: Transaction, keyring: Keyring, caller: Principal, account: A
     by_admin = caller.role is Role.ADMIN and Role.COUNSEL not in roles
     if not by_admin and not (caller.role is Role.COUNSEL and all(may_grant(Role.COUNSEL, role) for role in roles)):
         raise Problem(403, "Counsel is let back in by counsel, everybody else by an admin.")
-    return await _begin(tx, keyring, account, caller.account_id, caller.actor)
+    return await _begin(tx, keyring, account, "voucher", caller.actor, caller.account_id)
 
 
-async def _begin(tx: Transaction, keyring: Keyring, account: Account, by: UUID | None, actor: Actor) -> Recovery:
+async def by_operator(tx: Transaction, keyring: Keyring, account: Account) -> Recovery:
+    """Begin a recovery from the machine itself: for an organization whose last admin, or last counsel, lost every way."""
+    return await _begin(tx, keyring, account, "operator", SYSTEM)
+
+
+async def _begin(tx: Transaction, keyring: Keyring, account: Account, how: str, actor: Actor, by: UUID | None = None) -> Recovery:
     await credentials.lock_account(tx, account.id)
     now = clock.now()
     known = await credentials.open_recovery(tx, account.id, now)
@@ -88,7 +94,7 @@ async def _begin(tx: Transaction, keyring: Keyring, account: Account, by: UUID |
     ready = now + COOL_OFF
     begun = Recovery(id=uuid7(), account_id=account.id, begun_by=by, begun_at=now, ready_at=ready, ends_at=ready + OPEN_FOR)
     tx.add(begun)
-    facts = {"change": "recovery begun", "by": "code" if by is None else "voucher"}
+    facts = {"change": "recovery begun", "by": how}
     await append(
         tx,
         keyring,

@@ -9,8 +9,10 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from app import operations
 from app.access.roles import Role
 from app.kit import clock
+from app.kit.errors import Problem
 from app.ledger.service import Act
 from tests.access.entering import PASSWORD, code_of, first_passkey, first_password, link, make_passkey, sign, type_in
 from tests.access.test_sign_in import Post, mailed
@@ -197,3 +199,20 @@ async def test_every_change_of_the_ways_in_is_told_by_mail_without_saying_what_h
     (told,) = [mail for _, mail in post.mails if mail["Subject"] == "How you sign in was changed"]
     for word in ("Avery", "M-1", "Union", "incident", "alert", "breach"):
         assert word not in told.get_content()
+
+
+async def test_the_last_admin_is_let_back_in_from_the_machine_itself(world: World) -> None:
+    async with world.browser() as browser:
+        await browser.post(await link(world, Role.ADMIN, Role.ADMIN))
+        await make_passkey(browser)
+        await make_passkey(browser)
+    begun = await operations.let_back_in(world.context, world.union.id, "Admin@union.example")
+    assert (begun["account"], begun["from"]) == (world.union.accounts[Role.ADMIN], NOW + A_DAY)
+    async with world.browser() as browser:
+        assert (await browser.post(await link(world, Role.ADMIN, Role.ADMIN))).headers["location"] == "/recovery"
+    clock.set_to(NOW + A_DAY)
+    async with world.browser() as browser:
+        assert (await browser.post(await link(world, Role.ADMIN, Role.ADMIN))).headers["location"] == "/welcome"
+    for address in ("nobody@example.org", "avery@example.org"):
+        with pytest.raises(Problem, match="Nobody in this organization"):
+            await operations.let_back_in(world.context, world.union.id, address)
