@@ -28,6 +28,8 @@ def _encoded(marker: str) -> list[str]:
 
 PLAIN = re.compile(f"({WORD}|{INSTITUTION}){SERIAL}", re.IGNORECASE)
 DIGITS = re.compile(r"981-?7[0-9]-?[0-9]{4}")
+# In megabytes of ciphertext written out as hexadecimal, any nine digits stand somewhere by chance; nobody hid them there.
+HEXADECIMAL = re.compile(r"[0-9a-f]{40,}")
 ENCODED = re.compile("|".join(re.escape(text) for marker in (WORD, INSTITUTION) for text in _encoded(marker)))
 
 
@@ -59,7 +61,7 @@ class Canaries:
         if isinstance(text, bytes):
             text = text.decode("latin-1")
         found = {match.group().lower() for match in PLAIN.finditer(text)}
-        for match in DIGITS.finditer(text):
+        for match in DIGITS.finditer(HEXADECIMAL.sub("", text)):
             digits = match.group().replace("-", "")
             found.add(f"{digits[:3]}-{digits[3:5]}-{digits[5:]}")
         hits = {value: self.given[value] for value in found if value in self.given}

@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from app import cli
 from app.kit.config import Settings
 from app.kit.durability import switched_off, what_is_off
+from app.kit.vault import create_key_file
 from tests.crash.cluster import Cluster
 from tests.support.postgres import free_port
 
@@ -54,7 +55,10 @@ def started(
     monkeypatch.setattr(cli, "work_until_stopped", lambda _: got_to.append("worked"))
     monkeypatch.setattr(cli.uvloop, "run", lambda _: None)
     monkeypatch.setattr(cli, "configure", lambda _: None)
-    config = Settings(database_url=url, key_file=tmp_path / "top.key", unsafe_store=unsafe, unsafe_login=True, _env_file=None)
+    key_file = tmp_path / "top.key"
+    if not key_file.exists():
+        create_key_file(key_file)
+    config = Settings(database_url=url, key_file=key_file, unsafe_store=unsafe, unsafe_login=True, _env_file=None)
     monkeypatch.setattr(cli, "read_settings", lambda: config)
     return CliRunner().invoke(cli.cli, [command]), got_to
 

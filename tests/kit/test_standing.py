@@ -17,6 +17,7 @@ from app.kit.config import Settings
 from app.kit.database import Database
 from app.kit.migrate import NotYours, upgrade
 from app.kit.standing import said, what_is_wrong
+from app.kit.vault import create_key_file
 from migrations import raising
 from tests.conftest import run_apart
 from tests.support.logins import as_service
@@ -105,6 +106,7 @@ def test_neither_web_nor_work_starts_above_the_wall(
     command: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = {"key_file": tmp_path / "top.key"}
+    create_key_file(settings["key_file"])
     result, got_to = started(monkeypatch, command, database_url=database_url, **settings)
     assert (result.exit_code, got_to) == (1, [])
     for words in ("PostgreSQL login is a superuser", "HARMLINE_OWNER_URL", "docs/running.md", "HARMLINE_UNSAFE_LOGIN=yes"):
@@ -115,6 +117,14 @@ def test_neither_web_nor_work_starts_above_the_wall(
     result, got_to = started(monkeypatch, command, database_url=service, owner_url=database_url, **settings)
     assert result.exit_code == 0
     assert got_to == ([f"migrated {database_url}", "served"] if command == "serve" else ["worked"])
+
+
+def test_no_worker_starts_without_the_key(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could open nothing; only `serve` makes a key, and in development only."""
+    missing = tmp_path / "top.key"
+    result, got_to = started(monkeypatch, "work", database_url=database_url, unsafe_login=True, key_file=missing)
+    assert (result.exit_code, got_to) == (1, [])
+    assert str(missing) in result.stderr
 
 
 def test_an_owner_without_any_privilege_migrates_where_the_roles_are(
