@@ -17,6 +17,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from email.utils import format_datetime
 from enum import StrEnum
+from functools import cache
 from typing import Any, ClassVar
 
 import uvicorn
@@ -29,8 +30,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from connectors.http import client, sandbox_allowed
 from connectors.vocabulary import AlertKind, Bureau
 
-BOMB = gzip.compress(bytes(64 * 1024 * 1024), 9)
-"""64 KiB on the wire, 64 MiB when unpacked."""
+
+@cache
+def bomb() -> bytes:
+    """64 KiB on the wire, 64 MiB when unpacked."""
+    return gzip.compress(bytes(64 * 1024 * 1024), 9)
 
 
 class Fault(StrEnum):
@@ -158,7 +162,7 @@ class Faults:
             case Fault.REDIRECT:
                 return RedirectResponse("/sign-in", status_code=302)
             case Fault.BOMB:
-                return Response(BOMB, headers={"content-type": "application/json", "content-encoding": "gzip"})
+                return Response(bomb(), headers={"content-type": "application/json", "content-encoding": "gzip"})
             case Fault.DRIP:
                 return StreamingResponse(_drip(1.0), media_type="application/json")
             case Fault.ENDLESS:

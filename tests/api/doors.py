@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,7 +22,8 @@ from app.members import service as members
 from tests.api.canaries import Canaries
 from tests.support.world import World, alert
 
-PEOPLE = 30
+PEOPLE = int(os.environ.get("HARMLINE_CANARY_PEOPLE", "30"))
+"""`./run campaign canaries` sets it higher."""
 HEADERS = ("user-agent", "referer", "x-forwarded-for", "x-request-id", "if-none-match", "accept-language", "forwarded")
 
 

@@ -6,7 +6,7 @@ import io
 import logging
 import re
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,8 +119,9 @@ def own_words(person: Person) -> set[str]:
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True)
-async def test_a_thousand_canaries_stay_where_they_belong(filled: Filled) -> None:
+async def test_a_thousand_canaries_stay_where_they_belong(filled: Filled, record_property: Callable[[str, object], None]) -> None:
     canaries = filled.doors.canaries
+    record_property("canaries", len(canaries.given))
     assert len(canaries.given) >= 1000, len(canaries.given)
     await assert_a_member_reads_their_own(filled)
     await assert_strangers_read_nothing(filled)

@@ -158,10 +158,10 @@ def test_a_flood_of_forgeries_sees_what_is_broken(change: dict[str, Any]) -> Non
 
 
 @pytest.mark.slow
-def test_a_quarter_of_a_minute_of_forgeries(tmp_path: Path) -> None:
+def test_a_few_seconds_of_forgeries(tmp_path: Path) -> None:
     results = tmp_path / "forgeries.json"
     # How long the good ones wait is for the campaign to judge, on a machine of its own.
-    arguments = ("--minutes", "0.25", "--connections", "100", "--rate", "20", "--slowest", "20", "--results", str(results))
+    arguments = ("--minutes", "0.1", "--connections", "100", "--rate", "20", "--slowest", "20", "--results", str(results))
     done = run("benchmarks.campaigns.forgeries", *arguments)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     (found,) = json.loads(results.read_text())["runs"]
@@ -179,21 +179,21 @@ def test_the_bench_of_intake_counts_what_it_measured() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("database", ["postgresql", "sqlite"])
-def test_half_a_minute_of_soak(tmp_path: Path, database: str) -> None:
+def test_a_few_seconds_of_soak(tmp_path: Path, database: str) -> None:
     results = tmp_path / "soak.json"
-    arguments = ("--minutes", "0.4", "--rate", "40", "--database", database, "--seed", "7", "--results", str(results))
+    arguments = ("--minutes", "0.2", "--rate", "40", "--database", database, "--seed", "7", "--results", str(results))
     done = run("benchmarks.campaigns.soak", *arguments)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     (found,) = json.loads(results.read_text())["runs"]
-    assert found["books"]["acknowledged"] > 100
+    assert found["books"]["acknowledged"] > 50
     assert found["seed"] == 7
 
 
 @pytest.mark.slow
-def test_half_a_minute_of_overload(tmp_path: Path) -> None:
+def test_a_few_seconds_of_overload(tmp_path: Path) -> None:
     results = tmp_path / "overload.json"
     # How long they wait is for the campaign to judge, on a machine of its own: here other tests run beside it.
-    arguments = ("--minutes", "0.4", "--connections", "1000", "--slowest", "20", "--results", str(results))
+    arguments = ("--minutes", "0.15", "--connections", "700", "--slowest", "20", "--results", str(results))
     done = run("benchmarks.campaigns.overload", *arguments)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     (found,) = json.loads(results.read_text())["runs"]

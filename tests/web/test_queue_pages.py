@@ -96,6 +96,9 @@ async def test_the_member_is_asked_sees_nothing_before_and_everything_after(worl
     async with await world.sign_in(Role.MEMBER, "M-9") as browser:
         own = (await browser.get("/timeline")).text
         assert [view["waiting"] for view in (await browser.get("/v1/me/consents")).json()] == [True]
+    async with await world.sign_in(Role.MEMBER, "M-1") as browser:
+        views = (await browser.get("/v1/me/consents")).json()
+        assert [view["waiting"] for view in views] == [False], "what waits for somebody else is nobody's business"
     assert CONTENT not in own
     assert "Canary" not in own
     await agree(world, "M-9", given=True)
