@@ -193,4 +193,4 @@ def test_a_new_connector_passes_every_test_as_it_is(tmp_path: Path) -> None:
     assert "`account.opened`" in page.partition(BEGIN)[2].partition(END)[0]
     run("-m", "ruff", "check", str(folder))
     run("-m", "ruff", "format", "--check", str(folder))
-    run("-m", "pytest", "-n", "1", "-q", "tests/connectors/test_every_connector.py", "-k", "made_up")
+    run("-m", "pytest", "-n", "0", "-q", "tests/connectors/test_every_connector.py", "-k", "made_up")
