@@ -204,7 +204,7 @@ async def test_whatever_a_provider_does_nothing_is_lost(
 
 
 @on_sqlite
-@pytest.mark.parametrize(("budget", "count"), [(20, 40), pytest.param(looking_up.MOST_MISSES, 2000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("budget", "count"), [(20, 40), pytest.param(looking_up.MOST_MISSES, 1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("connector", UNSIGNED, indirect=True)
 async def test_made_up_notices_create_nothing_and_cost_few_look_ups(
     stage: Stage, budget: int, count: int, monkeypatch: pytest.MonkeyPatch
