@@ -22,6 +22,15 @@ PARTS = ("app", "connectors", "migrations", "tests", "docs", "benchmarks", "alem
 SECONDS = 240.0
 
 
+def copy_tree(folder: Path) -> None:
+    """Copy what the tests need to a folder, over what may be there."""
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+        else:
+            shutil.copy(ROOT / part, folder / part)
+
+
 @dataclass(frozen=True)
 class Done:
     """What pytest ended with and what it printed."""
@@ -36,11 +45,7 @@ class Copy:
     def __init__(self, folder: Path) -> None:
         """`folder`: where the copy goes; it must not be there yet."""
         self.tree = folder
-        for part in PARTS:
-            if (ROOT / part).is_dir():
-                shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-            else:
-                shutil.copy(ROOT / part, folder / part)
+        copy_tree(folder)
         subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)  # the rules of tests/repo ask git what there is
         known = {name: value for name, value in os.environ.items() if name != "HARMLINE_TEST_SHARED" and "PYTEST" not in name}
         command = [sys.executable, "-P", str(Path(__file__))]
