@@ -43,11 +43,21 @@ class Expected:
 
 @dataclass(frozen=True)
 class Said:
-    """What the provider says of somebody. `email`: None unless it says that it has verified the address."""
+    """What the provider says of somebody. `email`: None unless it says that it has verified the address.
+
+    `names_email`: whether the token says anything of an address; if not, the provider may say it elsewhere.
+    """
 
     subject: str
     email: str | None
     proven_at: datetime | None
+    names_email: bool
+
+
+def verified_email(claims: Mapping[str, Any]) -> str | None:
+    """The address that a provider says it has verified; anything but a plain yes is no."""
+    email = claims.get("email")
+    return email if claims.get("email_verified") is True and isinstance(email, str) else None
 
 
 def believed(raw: str, keys: object, expected: Expected, now: datetime) -> Said:
@@ -68,9 +78,7 @@ def believed(raw: str, keys: object, expected: Expected, now: datetime) -> Said:
     subject = claims["sub"]
     if not 0 < len(subject) <= _LONGEST_SUBJECT:
         raise NotGood("sub")
-    email = claims.get("email")
-    verified = claims.get("email_verified") is True and isinstance(email, str)
-    return Said(subject, email if verified else None, _proven(claims, expected, now))
+    return Said(subject, verified_email(claims), _proven(claims, expected, now), "email" in claims)
 
 
 def _require_ours(claims: Mapping[str, Any], expected: Expected) -> None:

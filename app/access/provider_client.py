@@ -9,13 +9,13 @@ import time
 import warnings
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from authlib.deprecate import AuthlibDeprecationWarning
 
-from app.access.id_tokens import ALGORITHMS, Expected, NotGood, Said, believed
+from app.access.id_tokens import ALGORITHMS, Expected, NotGood, Said, believed, verified_email
 from app.kit.config import Settings
 from connectors.asking import NotAllowed, ProviderError
 from connectors.guarded import GuardedTransport, base_for
@@ -50,12 +50,16 @@ class Unsuitable(Exception):
 
 @dataclass(frozen=True)
 class Description:
-    """What a provider says of itself. `names_itself`: it says with every answer whose it is (RFC 9207)."""
+    """What a provider says of itself. `names_itself`: it says with every answer whose it is (RFC 9207).
+
+    `userinfo_endpoint`: where it says more of somebody than in its token, if anywhere.
+    """
 
     issuer: str
     authorization_endpoint: str
     token_endpoint: str
     jwks_uri: str
+    userinfo_endpoint: str | None
     auth_method: str
     names_itself: bool
 
@@ -97,12 +101,14 @@ async def _speaking(settings: Settings, **options: Any) -> AsyncIterator[Any]:
         yield client
 
 
-async def _read(client: Any, address: str) -> Mapping[str, Any]:
-    """A JSON object of the provider. Raises Away."""
+async def _read(client: Any, address: str, *, as_somebody: bool = False) -> Mapping[str, Any]:
+    """A JSON object of the provider. `as_somebody`: with the token that was got for them. Raises Away."""
     try:
-        answer = await client.request("GET", address, withhold_token=True)
+        answer = await client.request("GET", address, withhold_token=not as_somebody)
     except ProviderError as error:
         raise Away(str(error)) from None
+    except OAuthError:
+        raise Away("The provider's token is of a sort that is not known") from None
     if answer.status_code != 200:
         raise Away(f"The provider answered with status {answer.status_code}")
     try:
@@ -132,6 +138,7 @@ def _fitting(settings: Settings, issuer: str, said: Mapping[str, Any]) -> Descri
     if said.get("issuer") != issuer:
         raise Unsuitable("The provider calls itself by another issuer. Copy it exactly, with or without the slash at its end.")
     asking, exchanging, keys = [_address(settings, said.get(name)) for name in _ADDRESSES]
+    more = _address(settings, said["userinfo_endpoint"]) if said.get("userinfo_endpoint") is not None else None
     for name, wanted, missing in _NEEDED:
         offered = said.get(name)
         if isinstance(offered, list) and not set(map(str, offered)) & set(wanted):
@@ -141,9 +148,8 @@ def _fitting(settings: Settings, issuer: str, said: Mapping[str, Any]) -> Descri
     method = next((one for one in _AUTH_METHODS if one in offered), None)
     if method is None:
         raise Unsuitable("The provider takes no client secret. Register Harmline there as a web application with a secret.")
-    return Description(
-        issuer, asking, exchanging, keys, method, said.get("authorization_response_iss_parameter_supported") is True
-    )
+    names_itself = said.get("authorization_response_iss_parameter_supported") is True
+    return Description(issuer, asking, exchanging, keys, more, method, names_itself)
 
 
 _NEEDED = (
@@ -192,8 +198,18 @@ async def answer(
     }
     async with _speaking(settings, **options) as speaking:
         token = await _exchanged(speaking, found, code, verifier)
-        keys = await _read(speaking, found.jwks_uri)
-    return believed(token, keys, expected, now)
+        said = believed(token, await _read(speaking, found.jwks_uri), expected, now)
+        if not said.names_email and found.userinfo_endpoint is not None:
+            said = await _with_email(speaking, found.userinfo_endpoint, said)
+    return said
+
+
+async def _with_email(speaking: Any, address: str, said: Said) -> Said:
+    """The same with the address, from where many providers say it (OpenID Connect Core, 5.3). Raises Away, or NotGood."""
+    more = await _read(speaking, address, as_somebody=True)
+    if more.get("sub") != said.subject:
+        raise NotGood("userinfo of somebody else")
+    return replace(said, email=verified_email(more))
 
 
 async def _exchanged(speaking: Any, found: Description, code: str, verifier: str) -> str:

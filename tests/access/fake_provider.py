@@ -18,13 +18,16 @@ import httpx
 import uvicorn
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+from sqlalchemy import select
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from app.access.gate import cookie_name
 from app.access.roles import Role
 from app.kit import clock
+from app.kit.letters import Letter
 from connectors.http import sandbox_allowed
 from tests.support.world import World
 from tests.web.browsing import free_socket
@@ -68,6 +71,7 @@ class FakeProvider:
     instead: dict[str, Answer] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     grants: dict[str, Grant] = field(default_factory=dict)
+    userinfo: dict[str, Any] = field(default_factory=dict)
 
     def code(self, asked: Mapping[str, str], subject: str = "subject-1", **claims: Any) -> str:
         """A code for somebody who showed who they are: staff, with their address verified, unless told otherwise."""
@@ -99,6 +103,8 @@ class FakeProvider:
             return await other if asyncio.iscoroutine(other) else other  # type: ignore[no-any-return]
         if request.url.path == "/jwks":
             return JSONResponse({"keys": [key.as_dict(private=False) for key in self.keys]})
+        if request.url.path == "/userinfo":
+            return JSONResponse(self.userinfo[request.headers.get("authorization", "")])
         if request.url.path == "/token":
             return await self.exchanged(request)
         said = {
@@ -184,3 +190,21 @@ async def connect(world: World, provider: FakeProvider, **change: Any) -> Connec
         answer = await admin.post("/v1/identity-provider", json=wanted(provider, **change))
     assert answer.status_code == 200, answer.text
     return Connected(world, provider, answer.json()["id"])
+
+
+async def rows(world: World, model: Any) -> list[Any]:
+    async with world.context.database.begin(read_only=True) as tx:
+        return list((await tx.execute(select(model).execution_options(populate_existing=True))).scalars())
+
+
+async def letters(world: World, kind: str) -> set[Any]:
+    return {letter.recipient for letter in await rows(world, Letter) if letter.kind == kind}
+
+
+def signed_in(world: World, browser: httpx.AsyncClient) -> bool:
+    return cookie_name(world.context.settings) in browser.cookies
+
+
+async def staff_in(own: Connected, browser: httpx.AsyncClient) -> None:
+    assert (await own.sign_in(browser)).status_code == 303
+    assert (await browser.get("/v1/me")).status_code == 200

@@ -156,9 +156,9 @@ class Scene:
         return made.id
 
     async def own_sign_in(self, tenant: Tenant) -> UUID:
-        """The organization's own sign-in, connected if there is none; nobody answers at its address."""
+        """The organization's own sign-in, connected if there is none; nobody answers at its address, and it is for nobody."""
         context, caller = self.world.context, await self.principal(Role.ADMIN, tenant=tenant)
-        wanted = Wanted("https://login.example.internal", "harmline", "a client's secret", ["union.example"], [])
+        wanted = Wanted("https://login.example.internal", "harmline", "a client's secret", ["nobody.example"], [])
         async with context.database.begin() as tx:
             return (await providers.keep(tx, context.keyring, caller, wanted)).id
 
