@@ -55,9 +55,12 @@ class Said:
 
 
 def verified_email(claims: Mapping[str, Any]) -> str | None:
-    """The address that a provider says it has verified; anything but a plain yes is no."""
+    """The address that a provider says it has verified; anything but a plain yes is no.
+
+    In ASCII only: some letters of other scripts become ours when capitals are made small, and would make it another's.
+    """
     email = claims.get("email")
-    return email if claims.get("email_verified") is True and isinstance(email, str) else None
+    return email if claims.get("email_verified") is True and isinstance(email, str) and email.isascii() else None
 
 
 def believed(raw: str, keys: object, expected: Expected, now: datetime) -> Said:

@@ -69,36 +69,33 @@ async def go(request: Request, provider_id: UUID, context: Ctx) -> Response:
     return await _off(request, context, row, by_provider.going(Purpose.SIGN_IN, row.id, None, "/"))
 
 
-async def _linked_or_offered(request: Request, context: Context, caller: Principal, purpose: Purpose) -> IdentityProvider:
-    """The provider to which somebody who is signed in may go. Raises a 404 or 409 Problem."""
+async def _linked_or_offered(request: Request, context: Context, caller: Principal, purpose: Purpose) -> IdentityProvider | None:
+    """The provider to which somebody who is signed in may go for this; None when there is none. Raises a 409 Problem."""
     async with context.database.begin(read_only=True, acting=request.state.acting) as tx:
         own = await by_provider.standing_with(tx, context.keyring, caller)
         if own is None or not (own.offered if purpose is Purpose.LINK else own.linked):
-            raise not_found()
+            return None
         if purpose is Purpose.LINK:
             await by_provider.require_signed_in_otherwise(tx, caller)
-        row = await provider_rows.in_use(tx, own.provider_id)
-    if row is None:
-        raise not_found()
-    return row
+        return await provider_rows.in_use(tx, own.provider_id)
 
 
 @router.get("/confirm/provider")
 async def confirm(request: Request, caller: Caller, context: Ctx, then: Given = "/") -> Response:
     """Off to the provider, to show there once more that it is you."""
     then = inside(then)
-    if not _by_own_step(request):
-        return RedirectResponse("/confirm", 303)
     row = await _linked_or_offered(request, context, caller, Purpose.CONFIRM)
+    if row is None or not _by_own_step(request):
+        return RedirectResponse("/confirm", 303)
     return await _off(request, context, row, by_provider.going(Purpose.CONFIRM, row.id, caller.session_id, then))
 
 
 @router.get("/ways-in/provider")
 async def link(request: Request, caller: Caller, context: Ctx) -> Response:
     """Off to the provider, so that it lets you in from now on."""
-    if not _by_own_step(request):
-        return RedirectResponse("/ways-in", 303)
     row = await _linked_or_offered(request, context, caller, Purpose.LINK)
+    if row is None or not _by_own_step(request):
+        return RedirectResponse("/ways-in", 303)
     return await _off(request, context, row, by_provider.going(Purpose.LINK, row.id, caller.session_id, "/ways-in"))
 
 

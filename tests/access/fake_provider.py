@@ -65,6 +65,7 @@ class FakeProvider:
     """`sign`: how claims become a token. `instead`: answers of a path that are not the right ones. `asked`: paths, in order."""
 
     issuer: str
+    secret: str = SECRET
     keys: list[RSAKey] = field(default_factory=lambda: [signing_key()])
     description: dict[str, Any] = field(default_factory=dict)
     sign: Callable[[Mapping[str, Any]], str | None] | None = None
@@ -121,7 +122,7 @@ class FakeProvider:
     async def exchanged(self, request: Request) -> Response:
         """The exchange, as strict as the standard: our secret, our redirect address, the verifier, each code once."""
         sent = dict(parse_qsl((await request.body()).decode()))
-        ours = "Basic " + base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
+        ours = "Basic " + base64.b64encode(f"{CLIENT}:{self.secret}".encode()).decode()
         grant = self.grants.pop(sent.get("code", ""), None)
         if request.headers.get("authorization") != ours:
             return JSONResponse({"error": "invalid_client"}, 401)
@@ -180,7 +181,7 @@ class Connected:
 
 def wanted(provider: FakeProvider, **change: Any) -> dict[str, Any]:
     """What an admin sends to connect it."""
-    body = {"issuer": provider.issuer, "client_id": CLIENT, "client_secret": SECRET, "domains": ["union.example"]}
+    body = {"issuer": provider.issuer, "client_id": CLIENT, "client_secret": provider.secret, "domains": ["union.example"]}
     return {**body, **change}
 
 

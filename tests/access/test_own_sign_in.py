@@ -136,6 +136,7 @@ NOT_LET_IN: dict[str, dict[str, Any]] = {
     "the defendant's domain": {"email": "staff@oaklandca.gov"},
     "nobody's": {"email": "nobody@union.example"},
     "nearly somebody's": {"email": "staff@union.example.org"},
+    "with a letter that only looks like it": {"email": "kim@union.example".replace("k", "\u212a")},
     "counsel's, the first time": {"email": "counsel@union.example"},
     "a role that was taken": {"email": "auditor@union.example"},
 }
@@ -145,8 +146,8 @@ NOT_LET_IN: dict[str, dict[str, Any]] = {
 async def test_who_is_not_let_in_learns_nothing_and_leaves_nothing(world: World, who: str) -> None:
     async with serving() as provider:
         own = await connect(world, provider, domains=["union.example", "example.org", "other.example"])
-        for domain in ("elsewhere.example", "oaklandca.gov"):
-            await somebody(world, f"staff@{domain}")
+        for address in ("staff@elsewhere.example", "staff@oaklandca.gov", "kim@union.example"):
+            await somebody(world, address)
         async with world.context.database.begin() as tx:
             row = (await tx.execute(select(IdentityProvider))).scalar_one()
             row.domains = [*row.domains, "oaklandca.gov"]
