@@ -6,19 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select
 
-from app.access import provider_rows, providers
-from app.access.gate import cookie_name
+from app.access import providers
 from app.access.models import Account, IdentityProvider, ProviderLink, Session
 from app.access.roles import Role
-from app.access.sessions import open_session
-from app.access.walls import ACCOUNT
 from app.kit import clock
-from app.kit.acting import Acting
 from app.ledger.models import Deletion, LedgerEntry
 from app.ledger.service import Act
 from tests.access.entering import first_passkey, make_passkey, session_of, sign
@@ -153,18 +148,19 @@ async def test_a_sign_in_under_way_when_it_is_switched_off_opens_nothing(own: Co
 
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)  # SQLite has one writer: nobody else is in the middle
 async def test_switching_off_waits_for_who_is_just_coming_in_and_signs_them_out_too(own: Connected) -> None:
-    world, account_id = own.world, own.world.union.accounts[Role.STAFF]
-    async with await world.sign_in(Role.ADMIN) as admin:
-        async with world.context.database.begin(acting=Acting(ACCOUNT, world.union.id, account_id)) as tx:
-            row = await provider_rows.in_use(tx, UUID(own.id), hold=True)
-            assert row is not None
+    world = own.world
+    row = select(Account.id).where(Account.id == world.union.accounts[Role.STAFF])
+    async with await world.sign_in(Role.ADMIN) as admin, world.browser() as browser:
+        async with world.context.database.begin() as tx:
+            await tx.execute(row.with_for_update())  # whoever comes in waits here, before their session is written
+            coming = asyncio.create_task(own.sign_in(browser))
+            done, _ = await asyncio.wait({coming}, timeout=1.5)
+            assert not done
             off = asyncio.create_task(admin.post("/v1/identity-provider/off"))
             done, _ = await asyncio.wait({off}, timeout=0.5)
             assert not done
-            account = await tx.get_one(Account, account_id)
-            opened = await open_session(tx, world.context.keyring, account, Role.STAFF, "test", came=(row.id, None))
-        assert (await off).status_code == 200
-    async with world.browser({cookie_name(world.context.settings): opened.cookie}) as browser:
+        assert ((await coming).status_code, (await off).status_code) == (303, 200)
+        assert signed_in(world, browser)
         assert (await browser.get("/v1/me")).status_code == 401
 
 

@@ -54,13 +54,13 @@ def a_list(_request: Request) -> Response:
 
 
 async def slow(_request: Request) -> Response:
-    await asyncio.sleep(2)
+    await asyncio.sleep(20)
     return JSONResponse({})
 
 
 async def trickling(_request: Request) -> Response:
     async def drops() -> AsyncIterator[bytes]:
-        for _ in range(40):
+        for _ in range(400):
             await asyncio.sleep(0.05)
             yield b" "
 
@@ -86,7 +86,8 @@ async def test_whatever_is_wrong_with_it_nobody_is_signed_in_and_the_page_says_w
         asked = await own.go(browser)
         own.provider.instead[path] = trouble
         provider_client._known.clear()
-        answer = await own.back(browser, asked, own.provider.code(asked))
+        async with asyncio.timeout(10):
+            answer = await own.back(browser, asked, own.provider.code(asked))
         assert answer.status_code == 503, answer.text
         assert "does not answer as it should" in answer.text
         assert "sign in with a passkey" in answer.text
