@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy import ColumnElement, LargeBinary, and_, delete, func, insert, literal, or_, select, tuple_, update
 
-from app.access.models import Account, Password
+from app.access.models import Account, IdentityProvider, Password
 from app.breaches.models import Matter
 from app.connections.models import Connection, ConnectionSecret, DisputedRange
 from app.intake.models import Event, Receipt
@@ -107,6 +107,7 @@ PLACES = (
     Place(Receipt, "remains_sealed", ("receipt", "remains_sealed")),
     Place(Account, "email_sealed", ("account", "email_sealed")),
     Place(Password, "code_secret_sealed", ("password", "code_secret_sealed"), ("account_id",)),
+    Place(IdentityProvider, "secret_sealed", ("identity_provider", "secret_sealed")),
     Place(Connection, "config_sealed", ("connection", "config_sealed")),
     Place(ConnectionSecret, "sealed", ("connection_secret",), ("connection_id", "id")),
     Place(DisputedRange, "reason_sealed", ("disputed_range", "reason_sealed"), ("connection_id", "id")),

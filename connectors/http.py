@@ -1,4 +1,4 @@
-"""The one outgoing HTTP client, and the one module that imports httpx.
+"""The one outgoing HTTP client. Only this module and `guarded` import httpx.
 
 Every request has deadlines, also in total (httpx alone has none); redirects are not followed, the environment's proxies
 and netrc are not read, and no address is written to a log: a webhook's address holds its token. `client` is for the house's
@@ -28,7 +28,7 @@ import stamina.instrumentation
 
 from connectors.answers import MOST_HEADERS, Body, PerhapsDone, TokenRefused, patience, refusal, require_meaning
 from connectors.asking import Answer, Login, NotAllowed, ProviderError, TryLater, UnexpectedAnswer
-from connectors.egress import Resolver, allowed_addresses, base_of, look_up
+from connectors.egress import Base, Resolver, allowed_addresses, base_of, look_up
 from connectors.pace import Pace
 from connectors.sign_in import Tokens, signing_in
 
@@ -110,9 +110,14 @@ def sandbox_allowed(origin: str) -> Iterator[None]:
             del _sandboxes[origin]
 
 
+def base_here(url: str) -> Base:
+    """An address taken apart, as far as this process may connect to it; NotAllowed otherwise."""
+    return base_of(url, _sandboxes)
+
+
 def require_base(url: str) -> None:
     """NotAllowed for an address that the provider client of this process would never connect to."""
-    base_of(url, _sandboxes)
+    base_here(url)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -160,7 +165,7 @@ class ProviderClient:
         later than `total` after the first. `backoff`: the first one's upper bound. `longest_wait`: how long a Retry-After
         may be to be waited for in place. `now`: aware. `tls`: whom to trust; the usual authorities when None.
         """
-        self._base = base_of(base_url, _sandboxes)
+        self._base = base_here(base_url)
         self._now = now
         self._connect, self._total = connect, total
         self._attempts, self._backoff, self._longest_wait = attempts, backoff, longest_wait
@@ -168,7 +173,7 @@ class ProviderClient:
         self._pace = Pace(requests_per_minute, longest_hold=longest_wait)
         self._tokens = Tokens()
         self._timeout = httpx.Timeout(read, connect=connect, pool=total).as_dict()
-        self._transport = httpx.AsyncHTTPTransport(verify=tls or _usual_authorities(), trust_env=False, limits=_LIMITS)
+        self._transport = httpx.AsyncHTTPTransport(verify=tls or usual_authorities(), trust_env=False, limits=_LIMITS)
         self._reached: str | None = None
 
     async def __aenter__(self) -> ProviderClient:
@@ -255,7 +260,7 @@ class ProviderClient:
             async with asyncio.timeout(self._total):
                 return await self._send(request)
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
-            failure = _failure(error)
+            failure = in_our_words(error)
         # Outside of the handler: what was caught leads to the address and the headers, and would travel along.
         raise failure
 
@@ -282,7 +287,7 @@ class ProviderClient:
             try:
                 response = await self._transport.handle_async_request(self._to(address, request))
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                failure = _failure(error)
+                failure = in_our_words(error)
             else:
                 self._reached = address
                 return response
@@ -326,7 +331,8 @@ class ProviderClient:
 
 
 @cache
-def _usual_authorities() -> ssl.SSLContext:
+def usual_authorities() -> ssl.SSLContext:
+    """The certificate authorities that this machine's software trusts, read once."""
     # Reading them takes tens of milliseconds, and a poll may make a client for a single request.
     return httpx.create_ssl_context(trust_env=False)
 
@@ -352,7 +358,7 @@ def _written(tree: Any) -> bytes:
     raise NotAllowed("What is to be sent is no JSON")
 
 
-def _failure(error: Exception) -> ProviderError:
+def in_our_words(error: Exception) -> ProviderError:
     """The same in our own words: httpx's hold addresses."""
     causes = list(_causes(error))
     if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):

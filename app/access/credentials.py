@@ -6,7 +6,18 @@ from uuid import UUID
 
 from sqlalchemy import case, delete, func, select, update
 
-from app.access.models import Account, Guesses, KnownBrowser, Passkey, Password, Recovery, RecoveryCode, SpentChallenge
+from app.access.models import (
+    Account,
+    Guesses,
+    IdentityProvider,
+    KnownBrowser,
+    Passkey,
+    Password,
+    ProviderLink,
+    Recovery,
+    RecoveryCode,
+    SpentChallenge,
+)
 from app.kit.crypto import token_hash
 from app.kit.database import Transaction, upsert
 
@@ -42,10 +53,21 @@ async def password_of(tx: Transaction, account_id: UUID) -> Password | None:
 
 
 async def count_ways(tx: Transaction, account_id: UUID) -> int:
-    """How many ways to sign in an account has."""
+    """How many ways to sign in an account has: passkeys, a password, the organization's own sign-in while it is on."""
     keys = select(func.count()).where(Passkey.account_id == account_id, Passkey.removed_at.is_(None)).scalar_subquery()
     passwords = select(func.count()).where(Password.account_id == account_id, Password.confirmed_at.is_not(None))
-    return int((await tx.execute(select(keys + passwords.scalar_subquery()))).scalar_one())
+    links = (
+        select(func.count())
+        .select_from(ProviderLink)
+        .join(IdentityProvider, IdentityProvider.id == ProviderLink.provider_id)
+        .where(
+            ProviderLink.account_id == account_id,
+            ProviderLink.removed_at.is_(None),
+            IdentityProvider.removed_at.is_(None),
+            IdentityProvider.switched_off_at.is_(None),
+        )
+    )
+    return int((await tx.execute(select(keys + passwords.scalar_subquery() + links.scalar_subquery()))).scalar_one())
 
 
 async def lock_account(tx: Transaction, account_id: UUID) -> None:
@@ -66,18 +88,18 @@ async def remove_password(tx: Transaction, account_id: UUID) -> bool:
 
 
 async def remove_others(tx: Transaction, account_id: UUID, keep: UUID | None, now: datetime) -> None:
-    """End every passkey but one, every known browser, and the recovery code."""
+    """End every passkey but one, every known browser, the link to the organization's own sign-in, and the recovery code."""
     keys = update(Passkey).where(Passkey.account_id == account_id, Passkey.removed_at.is_(None))
     if keep is not None:
         keys = keys.where(Passkey.id != keep)
     await tx.execute(keys.values(removed_at=now))
-    await tx.execute(delete(KnownBrowser).where(KnownBrowser.account_id == account_id))
-    await tx.execute(delete(RecoveryCode).where(RecoveryCode.account_id == account_id))
+    for table in (KnownBrowser, ProviderLink, RecoveryCode):
+        await tx.execute(delete(table).where(table.account_id == account_id))
 
 
 async def forget_ways_in(tx: Transaction, account_id: UUID) -> None:
     """Delete every way into an account that nobody signs in to any more: what people call their passkeys names them, too."""
-    for table in (Passkey, Password, KnownBrowser, RecoveryCode):
+    for table in (Passkey, Password, ProviderLink, KnownBrowser, RecoveryCode):
         await tx.execute(delete(table).where(table.account_id == account_id))
 
 

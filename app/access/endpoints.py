@@ -2,14 +2,27 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
-from app.access import recovery, repository, service
+from app.access import provider_rows, providers, recovery, repository, service
 from app.access.gate import Caller
-from app.access.models import ApiToken
+from app.access.models import ApiToken, IdentityProvider
+from app.access.provider_client import redirect_uri
 from app.access.roles import Role
-from app.access.schemas import CreatedToken, GrantView, Me, NewAccount, NewToken, RecoveryView, TokenView
+from app.access.schemas import (
+    CreatedToken,
+    GrantView,
+    Me,
+    NewAccount,
+    NewProvider,
+    NewToken,
+    ProviderView,
+    RecoveryView,
+    TokenView,
+)
+from app.kit.config import Settings
 from app.kit.context import Ctx, Tx
+from app.kit.errors import not_found
 
 router = APIRouter(prefix="/v1", tags=["access"])
 
@@ -76,3 +89,51 @@ async def let_member_back_in(member_id: UUID, caller: Caller, context: Ctx, tx: 
     """The same for a member."""
     account = await repository.account_of_member(tx, caller.organization_id, member_id)
     return RecoveryView.model_validate(await recovery.vouch(tx, context.keyring, caller, account), from_attributes=True)
+
+
+def _provider_view(row: IdentityProvider, settings: Settings) -> ProviderView:
+    names = set(ProviderView.model_fields) - {"sign_in_url", "redirect_uri"}
+    link = f"{settings.origin}/sign-in/with/{row.id}"
+    said = {name: getattr(row, name) for name in names}
+    return ProviderView.model_validate({**said, "sign_in_url": link, "redirect_uri": redirect_uri(settings)})
+
+
+@router.get("/identity-provider")
+async def get_provider(caller: Caller, context: Ctx, tx: Tx) -> ProviderView:
+    """Your organization's own sign-in."""
+    row = await provider_rows.of_organization(tx, caller.organization_id)
+    if row is None:
+        raise not_found()
+    return _provider_view(row, context.settings)
+
+
+@router.post("/identity-provider")
+async def keep_provider(body: NewProvider, request: Request, caller: Caller, context: Ctx) -> ProviderView:
+    """Connect your organization's own sign-in, or change it. The provider is asked at once what it says of itself.
+
+    Another issuer or client id removes the one before with all its links. Admins and counsel are told by mail.
+    """
+    secret = body.client_secret.get_secret_value() if body.client_secret else None
+    wanted = providers.Wanted(body.issuer, body.client_id, secret, body.domains, body.accounts)
+    await providers.require_suitable(context.settings, wanted)
+    async with context.database.begin(acting=request.state.acting) as tx:
+        row = await providers.keep(tx, context.keyring, caller, wanted)
+        return _provider_view(row, context.settings)
+
+
+@router.delete("/identity-provider", status_code=204)
+async def remove_provider(caller: Caller, context: Ctx, tx: Tx) -> None:
+    """End your organization's own sign-in: its secret, its links and every session that came by it."""
+    await providers.remove(tx, context.keyring, caller)
+
+
+@router.post("/identity-provider/off")
+async def switch_provider_off(caller: Caller, context: Ctx, tx: Tx) -> ProviderView:
+    """Let nobody in by it for a while; every session that came by it ends at once."""
+    return _provider_view(await providers.switch(tx, context.keyring, caller, on=False), context.settings)
+
+
+@router.post("/identity-provider/on")
+async def switch_provider_on(caller: Caller, context: Ctx, tx: Tx) -> ProviderView:
+    """Let people in by it again."""
+    return _provider_view(await providers.switch(tx, context.keyring, caller, on=True), context.settings)

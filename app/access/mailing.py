@@ -24,6 +24,7 @@ SIGN_IN_LETTER = "access.sign_in"
 CHANGED_LETTER = "access.changed"
 RECOVERY_LETTER = "access.recovery"
 BREAK_GLASS_LETTER = "access.break_glass"
+PROVIDER_LETTER = "access.provider"
 MOST_LINKS = 2
 _FRESH_FOR = timedelta(minutes=5)
 _GOOD_FOR = timedelta(hours=1)
@@ -73,7 +74,18 @@ To see who has which role, sign in:
 {link}
 """
 
+_PROVIDER = """\
+The sign-in of your organization's own on Harmline was connected, changed, switched on or off, or removed.
+
+Whoever runs it can say who somebody is. To see how it stands, ask an admin of your organization, or sign in:
+
+{link}
+
+If you did not expect this, speak with the other admins now.
+"""
+
 _NOTICES = {
+    PROVIDER_LETTER: ("How your organization's people sign in was changed", _PROVIDER, "/"),
     service.ROLE_LETTER: ("Who may do what was changed", _ROLE, "/"),
     BREAK_GLASS_LETTER: ("Somebody may see your timeline for an hour", _BREAK_GLASS, "/visits"),
     CHANGED_LETTER: ("How you sign in was changed", _CHANGED, "/ways-in"),

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.database import Base, PortableJson
@@ -150,8 +150,61 @@ class SpentChallenge(Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
 
 
+class IdentityProvider(Base):
+    """An organization's own sign-in (OpenID Connect), at most one that was not removed. Nobody signs in by one switched off.
+
+    Who may use it: whoever has an address in one of `domains`, and the accounts in `accounts` (ids as text). The secret, read
+    only where it is asked for, is destroyed at the removal; the bare row stays.
+    """
+
+    __tablename__ = "identity_provider"
+    __table_args__ = (
+        Index(
+            "uq_identity_provider_organization_id",
+            "organization_id",
+            unique=True,
+            sqlite_where=text("removed_at IS NULL"),
+            postgresql_where=text("removed_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
+    organization_id: Mapped[UUID] = mapped_column(index=True)
+    issuer: Mapped[str] = mapped_column(String(500))
+    client_id: Mapped[str] = mapped_column(String(255))
+    secret_sealed: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    domains: Mapped[list[Any]] = mapped_column(PortableJson)
+    accounts: Mapped[list[Any]] = mapped_column(PortableJson)
+    created_at: Mapped[datetime]
+    checked_at: Mapped[datetime]
+    switched_off_at: Mapped[datetime | None]
+    removed_at: Mapped[datetime | None]
+
+
+class ProviderLink(Base):
+    """Whom a provider means by a subject: one account. `subject_index`: a keyed hash, None once the person removed the link.
+
+    `by_person`: made by somebody who was signed in otherwise; False: at their first sign-in, by their address. A link that was
+    removed keeps its row: only its own person makes it again.
+    """
+
+    __tablename__ = "provider_link"
+    __table_args__ = (UniqueConstraint("provider_id", "subject_index"),)
+
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"), primary_key=True)
+    provider_id: Mapped[UUID] = mapped_column(ForeignKey("identity_provider.id"), primary_key=True)
+    subject_index: Mapped[bytes | None] = mapped_column(LargeBinary)
+    by_person: Mapped[bool]
+    created_at: Mapped[datetime]
+    last_used_at: Mapped[datetime | None]
+    removed_at: Mapped[datetime | None]
+
+
 class Session(Base):
-    """One signed-in browser, in one role. `standing`: how far it lets in; `proven_at`: when it was last shown who it is."""
+    """One signed-in browser, in one role. `standing`: how far it lets in; `proven_at`: when it was last shown who it is.
+
+    `provider_id`: the organization's own sign-in by which it came; None for every other way.
+    """
 
     __tablename__ = "session"
 
@@ -163,6 +216,7 @@ class Session(Base):
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
     proven_at: Mapped[datetime | None]
+    provider_id: Mapped[UUID | None] = mapped_column(index=True)
     ended_at: Mapped[datetime | None]
 
 

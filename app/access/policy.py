@@ -67,6 +67,7 @@ _ROLES = _rule(Reach.ORGANIZATION, "roles:write", Role.ADMIN, Role.COUNSEL)
 _BREAK_GLASS = _rule(Reach.ORGANIZATION, "", Role.CASEWORKER, Role.ADMIN)
 _ASKS = _rule(Reach.ORGANIZATION, "", Role.CASEWORKER)
 _APPROVES = _fresh(_rule(Reach.ORGANIZATION, "", Role.ADMIN))
+_OWN_SIGN_IN = _rule(Reach.ORGANIZATION, "roles:write", Role.ADMIN)
 _LEDGER = _rule(Reach.ORGANIZATION, "ledger:read", Role.AUDITOR)
 
 POLICY: dict[tuple[str, str], Rule] = {
@@ -79,6 +80,9 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("GET", "/"): _SIGNED_IN,
     ("GET", "/sign-in"): _PUBLIC,
     ("POST", "/sign-in"): _PUBLIC,
+    ("GET", "/sign-in/with/{provider_id}"): _PUBLIC,
+    ("GET", "/sign-in/with/{provider_id}/go"): _PUBLIC,
+    ("GET", "/sign-in/provider/callback"): _PUBLIC,
     ("GET", "/sign-in/{token}"): _PUBLIC,
     ("POST", "/sign-in/{token}"): _PUBLIC,
     ("POST", "/webhooks/{connection_id}/{token}"): _PUBLIC,
@@ -97,7 +101,9 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("POST", "/ways-in/remove"): _fresh(_ACCOUNT),
     ("POST", "/ways-in/recovery-code"): _fresh(_ACCOUNT),
     ("POST", "/ways-in/stop"): _ACCOUNT,
+    ("GET", "/ways-in/provider"): _fresh(_ACCOUNT),
     ("GET", "/confirm"): _ACCOUNT,
+    ("GET", "/confirm/provider"): _ACCOUNT,
     ("POST", "/confirm/passkey/options"): _ACCOUNT,
     ("POST", "/confirm/passkey"): _ACCOUNT,
     ("POST", "/confirm/password"): _ACCOUNT,
@@ -154,6 +160,11 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("DELETE", "/v1/accounts/{account_id}/roles/{role}"): _fresh(_ROLES),
     ("POST", "/v1/accounts/{account_id}/recovery"): _fresh(_ROLES),
     ("POST", "/v1/members/{member_id}/recovery"): _fresh(_rule(Reach.ORGANIZATION, "roles:write", Role.ADMIN)),
+    ("GET", "/v1/identity-provider"): _OWN_SIGN_IN,
+    ("POST", "/v1/identity-provider"): _fresh(_OWN_SIGN_IN),
+    ("DELETE", "/v1/identity-provider"): _fresh(_OWN_SIGN_IN),
+    ("POST", "/v1/identity-provider/off"): _fresh(_OWN_SIGN_IN),
+    ("POST", "/v1/identity-provider/on"): _fresh(_OWN_SIGN_IN),
     ("GET", "/v1/holds"): _rule(Reach.MATTER, "holds:write", Role.COUNSEL),
     ("POST", "/v1/holds"): _rule(Reach.MATTER, "holds:write", Role.COUNSEL),
     ("DELETE", "/v1/holds/{hold_id}"): _rule(Reach.MATTER, "holds:write", Role.COUNSEL),
@@ -189,6 +200,9 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("GET", "/admin/connections/{connection_id}"): _CONNECTIONS,
     ("POST", "/admin/connections/{connection_id}"): _fresh(_CONNECTIONS),
     ("GET", "/admin/connections/{connection_id}/remove"): _CONNECTIONS,
+    ("GET", "/admin/sign-in"): _OWN_SIGN_IN,
+    ("POST", "/admin/sign-in"): _fresh(_OWN_SIGN_IN),
+    ("GET", "/admin/sign-in/remove"): _OWN_SIGN_IN,
     ("POST", "/admin/people"): _fresh(_rule(Reach.ORGANIZATION, "roles:write", Role.ADMIN)),
     ("POST", "/admin/recovery"): _fresh(_rule(Reach.ORGANIZATION, "roles:write", Role.ADMIN)),
     ("POST", "/admin/roster"): _ROSTER,

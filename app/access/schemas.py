@@ -4,7 +4,16 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from app.access.policy import SCOPES
 from app.access.roles import Role
@@ -88,6 +97,38 @@ class GrantView(BaseModel):
     role: Role
     granted_by: UUID | None
     granted_at: datetime
+
+
+class NewProvider(Strict):
+    """The organization's own sign-in to connect, or to change: a provider that speaks OpenID Connect, and who may use it.
+
+    `client_secret` left out: the one that is there stays. `accounts`: ids of people with a role here, whatever their domain.
+    """
+
+    issuer: Annotated[str, StringConstraints(min_length=1, max_length=500), Field(examples=["https://login.example.org"])]
+    client_id: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+    client_secret: Annotated[SecretStr | None, Field(min_length=1, max_length=1000)] = None
+    domains: Annotated[list[Annotated[str, StringConstraints(max_length=253, to_lower=True)]], Field(max_length=200)] = []
+    accounts: Annotated[list[UUID], Field(max_length=200)] = []
+
+
+class ProviderView(BaseModel):
+    """The organization's own sign-in, without its secret.
+
+    `sign_in_url`: the link to hand round. `redirect_uri`: what the provider must know of us. `checked_at`: when its description
+    last fitted.
+    """
+
+    id: UUID
+    issuer: str
+    client_id: str
+    domains: list[str]
+    accounts: list[UUID]
+    created_at: datetime
+    checked_at: datetime
+    switched_off_at: datetime | None
+    sign_in_url: str
+    redirect_uri: str
 
 
 class RecoveryView(BaseModel):

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from uuid import UUID
 
-from app.access import repository
+from app.access import provider_rows, repository
 from app.access.models import Account, ApiToken, HeldDomain, RoleGrant, SignInLink
 from app.access.policy import scopes_of
 from app.access.roles import Principal, Role
@@ -70,6 +70,8 @@ async def grant_role(tx: Transaction, keyring: Keyring, account: Account, role: 
         granted_at=clock.now(),
     )
     tx.add(grant)
+    if role is Role.COUNSEL:  # by the provider that an admin has chosen nobody comes into counsel's lane unasked
+        await provider_rows.end_sessions_of(tx, account.id, clock.now())
     facts = {"role": role, "change": "granted"}
     await append(tx, keyring, account.organization_id, Act.ROLE, facts=facts, actor=granted_by, account=account.id)
 

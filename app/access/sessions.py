@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from app.access import credentials, repository
+from app.access import credentials, provider_rows, repository
 from app.access.models import Account, Session
 from app.access.roles import PASSKEYS_NEEDED, Principal, Role, Standing
 from app.kit import clock
@@ -44,21 +44,33 @@ async def standing_of(tx: Transaction, account_id: UUID, role: Role) -> Standing
     return Standing.FULL if ways >= PASSKEYS_NEEDED.get(role, 1) else Standing.SETUP
 
 
+Came = tuple[UUID | None, datetime | None]
+"""By which provider of the organization's a session came, if by one, and when its person last showed who they are."""
+
+
 async def open_session(
-    tx: Transaction, keyring: Keyring, account: Account, role: Role, how: str, standing: Standing = Standing.FULL
+    tx: Transaction,
+    keyring: Keyring,
+    account: Account,
+    role: Role,
+    how: str,
+    standing: Standing = Standing.FULL,
+    came: Came | None = None,
 ) -> Opened:
-    """Open a session for somebody who has shown now who they are. `how`: by what, for the ledger."""
-    return await _open(tx, keyring, account, role, how, standing, None if standing is Standing.MAILBOX else clock.now())
+    """Open a session for somebody who has shown who they are: now, unless `came` says when. `how`: by what, for the ledger."""
+    now = None if standing is Standing.MAILBOX else clock.now()
+    return await _open(tx, keyring, account, role, how, standing, came or (None, now))
 
 
 async def change_role(tx: Transaction, keyring: Keyring, caller: Principal, account: Account, role: Role) -> Opened:
     """Open a session in another of the caller's roles. It shows nothing anew: what asks for that asks again."""
     standing = await standing_of(tx, account.id, role)
-    return await _open(tx, keyring, account, role, "change of role", standing, caller.proven_at)
+    came = await provider_rows.provider_of_session(tx, caller.session_id), caller.proven_at
+    return await _open(tx, keyring, account, role, "change of role", standing, came)
 
 
 async def _open(
-    tx: Transaction, keyring: Keyring, account: Account, role: Role, how: str, standing: Standing, proven_at: datetime | None
+    tx: Transaction, keyring: Keyring, account: Account, role: Role, how: str, standing: Standing, came: Came
 ) -> Opened:
     cookie, now = secrets.token_urlsafe(32), clock.now()
     row = Session(
@@ -69,7 +81,8 @@ async def _open(
         token_hash=token_hash(cookie),
         created_at=now,
         last_seen_at=now,
-        proven_at=proven_at,
+        provider_id=came[0],
+        proven_at=came[1],
     )
     tx.add(row)
     await append(

@@ -142,6 +142,11 @@ _ACCOUNTS_TABLE: Wall = {
 
 _IN_AN_EMERGENCY: Wall = {CASEWORKER: (May("r", OPENED),)}
 _NAMED = ("id", "kind", "recipient", "about")
+_SHOWN_OF_PROVIDERS = (
+    *("id", "organization_id", "issuer", "client_id", "domains", "accounts"),
+    *("created_at", "checked_at", "switched_off_at", "removed_at"),
+)
+"""All but the secret, which only whoever sets it and the sign-in itself need."""
 
 WALLS: Mapping[str, Wall] = {
     "organization_key": {
@@ -181,7 +186,21 @@ WALLS: Mapping[str, Wall] = {
     "sign_in_link": _ACCOUNTS_TABLE,
     "session": _ACCOUNTS_TABLE,
     "api_token": _ACCOUNTS_TABLE,
-    "held_domain": {**_ALL, **_each(ACCOUNT, MEMBER, may=(May("r", ORG),))},
+    "held_domain": {**_ALL, **_each(ACCOUNT, MEMBER, ADMIN, may=(May("r", ORG),))},
+    "identity_provider": {
+        **_ALL,
+        ANYONE.role: (May("r", EVERY),),
+        ACCOUNT: (May("rl", ORG, columns=_SHOWN_OF_PROVIDERS),),
+        MEMBER: (May("r", ORG, columns=_SHOWN_OF_PROVIDERS),),
+        ADMIN: (May("rac", ORG),),
+    },
+    "provider_link": {
+        **_ALL,
+        ANYONE.role: (May("r", EVERY),),
+        ACCOUNT: (May("racd", OWN_ACCOUNT),),
+        MEMBER: (May("rd", OWN_ACCOUNT),),
+        ADMIN: (May("rd", OF_ACCOUNT),),
+    },
     "passkey": {
         **_ALL,
         ANYONE.role: (May("rc", EVERY),),

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from app.access import credentials, passkeys, passwords, repository
+from app.access import credentials, passkeys, passwords, provider_rows, repository
 from app.access.mailing import CHANGED_LETTER, post_notice
 from app.access.models import Account, KnownBrowser, Password
 from app.access.passkeys import Enrolled, Purpose
@@ -201,8 +201,14 @@ async def keep_password(tx: Transaction, context: Context, caller: Principal, co
     return await standing_of(tx, caller.account_id, caller.role)
 
 
-async def remove(tx: Transaction, keyring: Keyring, caller: Principal, passkey_id: UUID | None) -> None:
-    """Remove a passkey, or the password (None), and end every other session: it may have been stolen.
+PASSWORD, PROVIDER = "password", "provider"
+"""The ways in that an account has one of, as they are named when one is removed."""
+
+
+async def remove(tx: Transaction, keyring: Keyring, caller: Principal, which: UUID | str) -> None:
+    """Remove a passkey by its id, the PASSWORD, or the link to the organization's own sign-in (PROVIDER).
+
+    Every other session ends: it may have been stolen.
 
     Raises a 404 Problem, and a 409 one for the last that the role needs.
     """
@@ -210,14 +216,16 @@ async def remove(tx: Transaction, keyring: Keyring, caller: Principal, passkey_i
     needed = max(PASSKEYS_NEEDED.get(role, 1) for role in await roles_of(tx, caller.account_id))
     if await credentials.count_ways(tx, caller.account_id) <= needed:
         raise Problem(409, "You need this one to sign in. Add another first, then remove this one.")
-    if passkey_id is None:
-        gone = await credentials.remove_password(tx, caller.account_id)
+    if isinstance(which, UUID):
+        gone = await credentials.remove_passkey(tx, caller.account_id, which, clock.now())
+    elif which == PROVIDER:
+        gone = await provider_rows.remove_link(tx, caller.account_id, clock.now())
     else:
-        gone = await credentials.remove_passkey(tx, caller.account_id, passkey_id, clock.now())
+        gone = await credentials.remove_password(tx, caller.account_id)
     if not gone:
         raise not_found()
     await repository.end_sessions(tx, caller.account_id, clock.now(), but=caller.session_id)
-    await _tell(tx, keyring, caller, "removed", passkey_id or caller.account_id)
+    await _tell(tx, keyring, caller, "removed", which if isinstance(which, UUID) else caller.account_id)
 
 
 async def _one_at_a_time(tx: Transaction, caller: Principal) -> None:

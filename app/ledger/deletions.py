@@ -14,7 +14,7 @@ class Gone(StrEnum):
     """What was deleted. MEMBER: a person's key and what names them. KEYS: of receipts and events. BODY: a contract's raw data.
 
     CONNECTION: the settings of one that was closed. SECRET: of one, replaced or leaked. CONSENT: a member's yes, taken back; the
-    answers themselves all stay. The others are classes of rows whose term was over.
+    answers themselves all stay. PROVIDER: an organization's own sign-in. The others are classes of rows whose term was over.
     """
 
     MEMBER = "member"
@@ -30,9 +30,10 @@ class Gone(StrEnum):
     CONNECTION = "connection"
     CONSENT = "consent"
     SECRET = "secret"  # noqa: S105 - a word, no password
+    PROVIDER = "provider"
 
 
-STAYS_GONE = frozenset({Gone.MEMBER, Gone.KEYS, Gone.CONNECTION, Gone.CONSENT, Gone.SECRET})
+STAYS_GONE = frozenset({Gone.MEMBER, Gone.KEYS, Gone.CONNECTION, Gone.CONSENT, Gone.SECRET, Gone.PROVIDER})
 """What must not come back with an old backup: nothing in the restored rows says that its time is over."""
 
 

@@ -111,8 +111,12 @@ WITH_SOMETHING_ELSE: dict[str, tuple[tuple[str, ...], str]] = {
         "by the provider's contract, see below; all with the erasure of a member they hold. Hash and outcome stay",
     ),
     "ways to sign in": (
-        ("passkey", "password", "known_browser", "recovery_code"),
-        "when the person removes them or begins anew, and at a member's erasure; a removed passkey's bare row stays",
+        ("passkey", "password", "known_browser", "recovery_code", "provider_link"),
+        "when the person removes them or begins anew, and at a member's erasure; a removed one's bare row stays",
+    ),
+    "an organization's own sign-in": (
+        ("identity_provider",),
+        "its secret and its links destroyed when an admin removes it; the bare row stays",
     ),
     "tries to sign in": (
         ("guesses", "spent_challenge"),

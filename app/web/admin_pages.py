@@ -8,7 +8,7 @@ from fastapi import Form as FormField
 from fastapi.responses import RedirectResponse
 from pydantic import TypeAdapter, ValidationError
 
-from app.access import recovery
+from app.access import provider_client, provider_rows, recovery
 from app.access import repository as access
 from app.access import service as access_service
 from app.access.gate import Caller
@@ -46,6 +46,7 @@ async def _show(
 ) -> Response:
     """The page with what is there now. `shown`: the report of an import, or what was wrong with it."""
     values: Mapping[str, Any] = {"report": None, "problem": None, "begun": None} | shown
+    provider = await provider_rows.of_organization(tx, caller.organization_id)
     return page(
         request,
         "admin.html",
@@ -56,6 +57,8 @@ async def _show(
         grants=await access.grants(tx, caller.organization_id),
         roles=[(role, ROLES[role]) for role in GRANTED_HERE],
         columns=ROSTER_COLUMNS,
+        provider=provider,
+        host=provider_client.host_of(provider.issuer) if provider is not None else "",
         draft=draft or Draft(),
         **values,
     )

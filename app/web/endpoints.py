@@ -11,6 +11,8 @@ from app.web import (
     errors,
     incident_pages,
     office_pages,
+    provider_pages,
+    provider_sign_in_pages,
     queue_pages,
     sign_in_pages,
     ways_in_pages,
@@ -18,6 +20,7 @@ from app.web import (
 
 router = APIRouter(include_in_schema=False)
 for pages in (
+    provider_sign_in_pages,
     sign_in_pages,
     ways_in_pages,
     incident_pages,
@@ -25,6 +28,7 @@ for pages in (
     queue_pages,
     connection_pages,
     admin_pages,
+    provider_pages,
     emergency_pages,
     describing_pages,
 ):

@@ -63,11 +63,13 @@ async def _confirm_first(request: Request, error: ConfirmFirst) -> Response:
     """Ask whoever is signed in to show that it is them, and keep what they typed: it is sent once more afterwards."""
     context: Context = request.app.state.context
     caller = require_principal(request)
-    try:
-        posted = await read_form(request)
-    except Problem:
-        return error_page(request, problem_response(error))
-    fields = [(name, value) for name in posted.names() for value in posted.all(name)]
+    fields = None
+    if request.method not in ("GET", "HEAD"):
+        try:
+            posted = await read_form(request)
+        except Problem:
+            return error_page(request, problem_response(error))
+        fields = [(name, value) for name in posted.names() for value in posted.all(name)]
     acting = acting_for(POLICY["GET", "/confirm"], caller)
     async with context.database.begin(read_only=True, acting=acting) as tx:
         return await confirm_page(request, tx, caller, status=403, then=request.url.path, again=fields)

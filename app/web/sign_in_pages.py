@@ -65,7 +65,8 @@ def _ask(request: Request, status: int = 200, draft: Draft | None = None) -> Res
     return scripted_page(request, "sign_in.html", status, draft=draft or Draft(), sent=False)
 
 
-def _refuse_too_many(request: Request) -> None:
+def refuse_too_many(request: Request) -> None:
+    """Raises a 429 Problem for an address from which too many try to sign in."""
     wait = request.app.state.sign_ins.take(source_of(request.client.host if request.client else None), time.monotonic())
     if wait:
         detail = "There were too many tries from here. Wait a few seconds, then try again. A link that came works for 15 minutes."
@@ -75,7 +76,7 @@ def _refuse_too_many(request: Request) -> None:
 @router.post("/sign-in")
 async def send_link(request: Request, form: Form, context: Ctx, tx: Tx) -> Response:
     """Send a link, if anybody has this address. The answer is the same for every address."""
-    _refuse_too_many(request)
+    refuse_too_many(request)
     typed = form.text("email").strip()
     try:
         email = _EMAIL.validate_python(typed)
@@ -88,7 +89,7 @@ async def send_link(request: Request, form: Form, context: Ctx, tx: Tx) -> Respo
 @router.post("/sign-in/passkey/options")
 async def passkey_options(request: Request, context: Ctx, tx: Tx) -> Any:
     """What the browser needs to sign with a passkey: the same for everybody."""
-    _refuse_too_many(request)
+    refuse_too_many(request)
     return await passkeys.to_sign(tx, context.settings, context.keyring, Purpose.SIGN_IN, None)
 
 
@@ -106,7 +107,7 @@ async def by_passkey(answer: SentJson, caller: MaybeCaller, context: Ctx, tx: Tx
 @router.post("/sign-in/password")
 async def by_password(request: Request, form: Form, caller: MaybeCaller, context: Ctx) -> Response:
     """Sign in with address, password and code. Whatever is wrong, the answer is the same, and takes as long."""
-    _refuse_too_many(request)
+    refuse_too_many(request)
     email = form.text("member-email").strip()[:320]
     known = request.cookies.get(browser_cookie(context.settings), "")
     async with context.database.begin(acting=request.state.acting) as tx:

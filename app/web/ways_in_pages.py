@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, RedirectResponse
 from markupsafe import Markup
 
-from app.access import credentials, mailing, passkeys, passwords, recovery, sessions, ways_in
+from app.access import by_provider, credentials, mailing, passkeys, passwords, recovery, sessions, ways_in
 from app.access.gate import Caller
 from app.access.passkeys import Purpose
 from app.access.roles import PASSKEYS_NEEDED, Principal, Role, Standing
@@ -36,17 +36,24 @@ async def _name(tx: Transaction, context: Context, caller: Principal) -> str:
 async def _welcome(
     request: Request, tx: Transaction, caller: Principal, status: int = 200, draft: Draft | None = None
 ) -> Response:
-    known = await credentials.passkeys_of(tx, caller.account_id)
+    known, own = await credentials.passkeys_of(tx, caller.account_id), await _own_sign_in(request, tx, caller)
+    beside = own is not None and own.linked is not None and not known
     return scripted_page(
         request,
         "welcome.html",
         status,
         draft=draft or Draft(),
+        beside=beside,
         more=PASSKEYS_NEEDED.get(caller.role, 1) > 1,
         another=bool(known) and await sessions.standing_of(tx, caller.account_id, caller.role) is Standing.SETUP,
         may_have_password=caller.member_id is not None,
         shortest=passwords.SHORTEST,
     )
+
+
+async def _own_sign_in(request: Request, tx: Transaction, caller: Principal) -> by_provider.OwnSignIn | None:
+    context: Context = request.app.state.context
+    return await by_provider.standing_with(tx, context.keyring, caller)
 
 
 @router.get("/welcome")
@@ -81,6 +88,7 @@ async def _ways(
         may_have_password=caller.member_id is not None,
         shortest=passwords.SHORTEST,
         home=HOMES[caller.role],
+        own=await _own_sign_in(request, tx, caller),
         code=code,
     )
 
@@ -155,13 +163,13 @@ async def first_code(request: Request, form: Form, caller: Caller, context: Ctx,
 
 @router.post("/ways-in/remove")
 async def remove(form: Form, caller: Caller, context: Ctx, tx: Tx) -> Response:
-    """Remove a passkey, or the password."""
-    which = form.text("which")
+    """Remove a passkey, the password, or the link to the organization's own sign-in."""
+    which: UUID | str = form.text("which")
     try:
-        passkey_id = None if which == "password" else UUID(which)
+        which = which if which in (ways_in.PASSWORD, ways_in.PROVIDER) else UUID(str(which))
     except ValueError:
         raise Problem(422, "Choose what to remove. Open the page again and retry.") from None
-    await ways_in.remove(tx, context.keyring, caller, passkey_id)
+    await ways_in.remove(tx, context.keyring, caller, which)
     return RedirectResponse("/ways-in", 303)
 
 
@@ -201,7 +209,7 @@ async def begin_recovery(request: Request, form: Form, caller: Caller, context: 
     return RedirectResponse("/recovery", 303)
 
 
-def _inside(path: str) -> str:
+def inside(path: str) -> str:
     """A path of this site, and of no other."""
     return path if path.startswith("/") and not path.startswith(("//", "/\\")) else "/"
 
@@ -209,7 +217,7 @@ def _inside(path: str) -> str:
 @router.get("/confirm")
 async def confirm(request: Request, caller: Caller, tx: Tx, then: str = "/") -> Response:
     """Show once more that it is you."""
-    return await confirm_page(request, tx, caller, then=_inside(then))
+    return await confirm_page(request, tx, caller, then=inside(then))
 
 
 async def confirm_page(
@@ -224,6 +232,7 @@ async def confirm_page(
 ) -> Response:
     """The page that asks for a passkey or password, and then goes on. `again`: the fields of the form to be sent once more."""
     password = await credentials.password_of(tx, caller.account_id)
+    own = await _own_sign_in(request, tx, caller)
     return scripted_page(
         request,
         "confirm.html",
@@ -231,6 +240,8 @@ async def confirm_page(
         draft=draft or Draft(),
         then=then,
         again=again,
+        own=own if own is not None and own.linked is not None else None,
+        back=then if again is None else f"/{then.split('/')[1]}",
         by_password=password is not None and password.confirmed_at is not None,
     )
 
@@ -256,7 +267,7 @@ async def confirm_by_password(request: Request, form: Form, caller: Caller, cont
     async with context.database.begin(acting=request.state.acting) as tx:
         attempt = await ways_in.confirm_attempt(tx, context, caller)
     found = await ways_in.compare(attempt, form.text("password"), form.text("code"))
-    then = _inside(form.text("then"))
+    then = inside(form.text("then"))
     async with context.database.begin(acting=request.state.acting) as tx:
         cookie = await ways_in.confirm_by_password(tx, caller, attempt, found) if found is not None else None
         if cookie is None:

@@ -41,6 +41,8 @@ ADMINS = {Role.ADMIN: ("other_organization",)}
 CASEWORKERS = {Role.CASEWORKER: ("other_organization",)}
 NOTICES = {Role.CASEWORKER: ("other_organizations_notice", "notice_to_be_asked_for", "unproven_notice")}
 UNMATCHED = ("alert_id", "external_id")
+PROVIDER = {"issuer": "https://login.example.internal", "client_id": "harmline", "domains": ["union.example"]}
+"""Nobody's: an address inside a private network, which nothing is sent to."""
 LOSS = {"head": "oop", "amount": "120.50", "incurred_on": "2023-03-30"}
 
 EXAMPLES: dict[tuple[str, str], Example] = {
@@ -60,6 +62,9 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("POST", "/sign-in/passkey/options"): Example(),
     ("POST", "/sign-in/passkey"): Example(401, {"json": {"id": "none"}}),
     ("POST", "/sign-in/password"): Example(401, {"data": {"member-email": "avery@example.org", "password": "x", "code": "1"}}),
+    ("GET", "/sign-in/with/{provider_id}"): Example(),
+    ("GET", "/sign-in/with/{provider_id}/go"): Example(503),
+    ("GET", "/sign-in/provider/callback"): Example(410, query="?state=none&code=none"),
     ("POST", "/sign-in/role"): Example(422, {"data": {"role": "none of mine"}}),
     ("GET", "/welcome"): Example(303),
     ("GET", "/ways-in"): Example(),
@@ -71,7 +76,9 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("POST", "/ways-in/remove"): Example(409, {"data": {"which": "password"}}),
     ("POST", "/ways-in/recovery-code"): Example(200, {"data": {}}),
     ("POST", "/ways-in/stop"): Example(303),
+    ("GET", "/ways-in/provider"): Example(303),
     ("GET", "/confirm"): Example(),
+    ("GET", "/confirm/provider"): Example(303),
     ("POST", "/confirm/passkey/options"): Example(),
     ("POST", "/confirm/passkey"): Example(401, {"json": {"id": "none"}}),
     ("POST", "/confirm/password"): Example(401, {"data": {"password": "x", "code": "1", "then": "/ways-in"}}),
@@ -144,6 +151,11 @@ EXAMPLES: dict[tuple[str, str], Example] = {
         202, fresh=("account_id",), foreign={Role.ADMIN: ("other_organization",), Role.COUNSEL: ("other_organization",)}
     ),
     ("POST", "/v1/members/{member_id}/recovery"): Example(202, fresh=("member_id",), foreign=ADMINS),
+    ("GET", "/v1/identity-provider"): Example(),
+    ("POST", "/v1/identity-provider"): Example(422, {"json": PROVIDER}),
+    ("DELETE", "/v1/identity-provider"): Example(204, fresh=("provider_id",)),
+    ("POST", "/v1/identity-provider/off"): Example(fresh=("provider_id",)),
+    ("POST", "/v1/identity-provider/on"): Example(fresh=("provider_id",)),
     ("GET", "/v1/holds"): Example(),
     ("POST", "/v1/holds"): Example(201, {"json": {"member_id": "{member_id}", "reason": "A claim is coming."}}, foreign=MATTER),
     ("DELETE", "/v1/holds/{hold_id}"): Example(204, fresh=("hold_id",), foreign=MATTER),
@@ -189,6 +201,9 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("POST", "/admin/connections"): Example(
         200, {"data": {"connector": "standard", "title": "Another Monitor", "sender": "provider"}}
     ),
+    ("GET", "/admin/sign-in"): Example(),
+    ("POST", "/admin/sign-in"): Example(422, {"data": {**PROVIDER, "todo": "keep"}}),
+    ("GET", "/admin/sign-in/remove"): Example(fresh=("provider_id",)),
     ("POST", "/admin/people"): Example(303, {"data": {"email": "new@example.org", "role": "staff"}}),
     ("POST", "/admin/recovery"): Example(200, {"data": {"who": "M-2"}}),
     ("POST", "/admin/roster"): Example(200, {**upload(ROSTER_CSV), "data": {"todo": "import"}}),
@@ -220,6 +235,8 @@ async def ids_for(scene: Scene, role: Role, fresh: tuple[str, ...]) -> dict[str,
         ids["hold_id"] = str(await scene.hold(scene.world.union))
     if "member_id" in fresh:
         ids["member_id"] = str(await scene.another_member())
+    if "provider_id" in fresh:
+        await scene.own_sign_in(scene.world.union)
     if "token" in fresh:
         ids["token"] = await scene.link()
     if {"request_id", "open_request_id"} & set(fresh):

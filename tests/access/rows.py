@@ -127,12 +127,12 @@ _MATCHED = (
     "reimbursement",
 )
 _SIGNED_IN: dict[str, Sees] = {"organization_key": factual, "letter": organizations}
-_WAYS_IN = ("passkey", "password", "known_browser", "recovery_code", "recovery")
+_WAYS_IN = ("passkey", "password", "known_browser", "recovery_code", "recovery", "provider_link")
 _ACCOUNTS: dict[str, Sees] = {
     **dict.fromkeys(("session", "sign_in_link", "api_token", "role_grant", *_WAYS_IN), own_account),
     **dict.fromkeys(("guesses", "spent_challenge"), every),
     "account": itself("account_id"),
-    "held_domain": organizations,
+    **dict.fromkeys(("held_domain", "identity_provider"), organizations),
 }
 _MANAGED: dict[str, Sees] = {
     **dict.fromkeys(("session", "sign_in_link", "api_token", "recovery"), of_accounts),
@@ -143,6 +143,7 @@ SEES: dict[str, dict[str, Sees]] = {
     ANYONE.role: {
         **dict.fromkeys(("session", "sign_in_link", "api_token", "role_grant", "account"), every),
         **dict.fromkeys(("passkey", "password", "known_browser", "recovery", "guesses", "spent_challenge"), every),
+        **dict.fromkeys(("identity_provider", "provider_link"), every),
         "organization_key": factual,
     },
     DOOR.role: dict.fromkeys(("connection", "receipt", "organization_key"), every),
@@ -177,7 +178,8 @@ SEES: dict[str, dict[str, Sees]] = {
     ADMIN: {
         **_SIGNED_IN,
         **_MANAGED,
-        **dict.fromkeys(("passkey", "password", "known_browser", "recovery_code"), of_accounts),
+        **dict.fromkeys(("passkey", "password", "known_browser", "recovery_code", "provider_link"), of_accounts),
+        **dict.fromkeys(("held_domain", "identity_provider"), organizations),
         "organization": itself("organization_id"),
         **dict.fromkeys(("member", "enrollment", "consent", "legal_hold", "connection", "disputed_range", "poll"), organizations),
         **dict.fromkeys(("receipt", "event", "refusal", "look_up", "alarm", "break_glass"), organizations),
@@ -196,18 +198,18 @@ WRITES: dict[str, frozenset[str]] = {
     NOBODY.role: frozenset(),
     ANYONE.role: _BY_HAND | {"ledger_entry", "outbox", "passkey", "password", "known_browser", "guesses", "spent_challenge"},
     DOOR.role: frozenset({"receipt", "ledger_entry"}),
-    ACCOUNT: _TOLD | _BY_HAND | _MADE | {"password", "known_browser"},
+    ACCOUNT: _TOLD | _BY_HAND | _MADE | {"password", "known_browser", "provider_link"},
     MEMBER: _TOLD
     | _BY_HAND
     | _MADE
-    | {"password", "known_browser", "consent", "incident", "incident_alert", "verdict", "loss", "reimbursement"},
+    | {"password", "known_browser", "provider_link", "consent", "incident", "incident_alert", "verdict", "loss", "reimbursement"},
     COUNSEL: _TOLD | _BY_HAND | {"account", "role_grant", "legal_hold", "recovery"},
     CASEWORKER: _TOLD | {"enrollment", "poll", "receipt", "event", "alert", "look_up", "break_glass"},
     ADMIN: _TOLD
     | _BY_HAND
     | {"account", "role_grant", "member", "employment", "enrollment", "consent", "recovery", "break_glass"}
     | {"connection", "connection_secret", "disputed_range", "poll", "look_up"}
-    | {"passkey", "password", "known_browser", "recovery_code"},
+    | {"passkey", "password", "known_browser", "recovery_code", "identity_provider", "provider_link"},
     AUDITOR: _TOLD,
     STATISTICS: _TOLD,
 }

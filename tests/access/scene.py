@@ -11,8 +11,10 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from app.access import providers
 from app.access import service as access
 from app.access.policy import scopes_of
+from app.access.providers import Wanted
 from app.access.roles import Principal, Role
 from app.breaches.repository import matters_of
 from app.connections.disputing import dispute
@@ -153,6 +155,13 @@ class Scene:
             made = await dispute(tx, *where, received_from=start, received_until=start + timedelta(days=1), reason="Because.")
         return made.id
 
+    async def own_sign_in(self, tenant: Tenant) -> UUID:
+        """The organization's own sign-in, connected if there is none; nobody answers at its address, and it is for nobody."""
+        context, caller = self.world.context, await self.principal(Role.ADMIN, tenant=tenant)
+        wanted = Wanted("https://login.example.internal", "harmline", "a client's secret", ["nobody.example"], [])
+        async with context.database.begin() as tx:
+            return (await providers.keep(tx, context.keyring, caller, wanted)).id
+
     async def link(self) -> str:
         """A one-time link's token, not yet spent."""
         async with self.world.context.database.begin() as tx:
@@ -212,6 +221,7 @@ async def make_scene(world: World) -> Scene:
     foreign = scene.places["other_organization"]
     for places, tenant in ((scene.places["own"], world.union), (foreign, world.other)):
         places["dispute_id"] = str(await scene.dispute(tenant))
+        places["provider_id"] = str(await scene.own_sign_in(tenant))
     foreign["request_id"] = str(await scene.break_glass(world.other))
     foreign["hold_id"] = str(await scene.hold(world.other))
     foreign["alert_id"] = str(await scene.nobodys_alert(world.other))

@@ -27,6 +27,9 @@ PUBLIC = {
     ("POST", "/sign-in/{token}"): "the one-time token proves who it is",
     ("POST", "/sign-in/passkey/options"): "a challenge, the same for everybody; limited by address",
     ("POST", "/sign-in/passkey"): "the signature over the challenge proves who it is",
+    ("GET", "/sign-in/with/{provider_id}"): "says where an organization's own sign-in leads",
+    ("GET", "/sign-in/with/{provider_id}/go"): "sends a browser there; limited by address",
+    ("GET", "/sign-in/provider/callback"): "the provider's signed token proves who it is, to whom pressed the button before",
     ("POST", "/sign-in/password"): "password and code prove who it is; limited by address, account and browser",
     ("POST", "/webhooks/{connection_id}/{token}"): "the signature over the body proves who it is",
 }

@@ -19,6 +19,7 @@ from app.incidents.repository import alerts_by_incident
 from app.kit import clock
 from app.ledger.service import SYSTEM
 from app.members import service as members
+from tests.access.fake_provider import connect, serving
 from tests.api.canaries import Canaries
 from tests.support.world import World, alert
 
@@ -55,6 +56,7 @@ class Doors:
         await self.world.workers.drain()
         await self.answers()
         await self.counsel()
+        await self.own_sign_in()
         await self.strangers()
         await self.bad_requests()
         await self.world.workers.drain()
@@ -181,6 +183,23 @@ class Doors:
             for role in (Role.STAFF, Role.AUDITOR):
                 invited = {"email": word("invited") + "@example.org", "role": role}
                 assert (await admin.post("/v1/accounts", json=invited)).status_code == 201
+
+    async def own_sign_in(self) -> None:
+        """What goes to the organization's own provider, and what it says of people: those it lets in, and those it does not."""
+        word = self.canaries.word
+        async with serving() as provider:
+            provider.secret = word("client secret")
+            own = await connect(self.world, provider)
+            async with self.world.browser() as browser:
+                assert (await own.sign_in(browser, word("subject"))).status_code == 303
+            for said in ({"email_verified": False}, {"iss": word("issuer")}, {"nonce": word("nonce")}, {}):
+                async with self.world.browser() as browser:
+                    email = f"{word('said address')}@union.example"
+                    self.refusals.append(await own.sign_in(browser, word("subject"), **{"email": email, **said}))
+            async with self.world.browser() as browser:
+                asked = await own.go(browser)
+                self.refusals.append(await own.back(browser, asked, word("code"), iss=word("named"), error=word("error")))
+                self.refusals.append(await own.back(browser, {"state": word("state")}, word("code")))
 
     async def strangers(self) -> None:
         """Everything that somebody who is nobody can send."""

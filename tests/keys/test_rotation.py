@@ -30,6 +30,7 @@ from app.rotation import PLACES
 from app.tables import metadata
 from connectors.verifiers import Grade, Outcome, Verification
 from tests.access.entering import first_password
+from tests.access.scene import Scene
 from tests.keys.hanging import bodies, hanging, keyring_of
 from tests.support.world import NOW, World, alert
 
@@ -45,6 +46,7 @@ EQUAL_FOR_EVER = {
     *("alert.dedupe_key", "alert.reference_index", "event.content_hash", "event.reference_index", "look_up.key"),
     *(
         "guesses.key",
+        "provider_link.subject_index",
         "look_up.reference_index",
         "poll_subject.reference_index",
         "unmatched.reference_index",
@@ -74,6 +76,7 @@ async def fill(world: World) -> None:
         asked = {"external_id": "M-2", "reason": "They cannot be reached."}
         assert (await caseworker.post("/v1/break-glass", json=asked)).status_code == 201
     await first_password(world)
+    await Scene(world).own_sign_in(world.union)
 
 
 async def replace_all(world: World, keyring: Keyring | None = None) -> None:

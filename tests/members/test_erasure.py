@@ -271,6 +271,7 @@ def test_every_sealed_column_is_one_that_these_tests_try_to_open() -> None:
         "enrollment.reference_sealed",
         "event.sealed",
         "event.wrapped_key",
+        "identity_provider.secret_sealed",
         "legal_hold.reason_sealed",
         "loss.note_sealed",
         "matter.title_sealed",

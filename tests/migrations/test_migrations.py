@@ -9,6 +9,7 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import insert, select, text
 
+from app.access.models import IdentityProvider, ProviderLink
 from app.access.roles import Role
 from app.breaches.models import Breach, MemberEvidence
 from app.connections.models import DisputedRange, Poll, PollSubject
@@ -67,6 +68,11 @@ async def fill(world: World) -> None:
         look = {"reference_index": b"x", "key": b"x", "event_id": NOBODY, "state": "due", "trusted": True, "attempts": 0}
         await tx.execute(insert(LookUp).values(**own, **look))
         await tx.execute(insert(KeyRecovery).values(top=world.union.id.hex[-16:], confirmed_at=NOW, shares=2))
+        own_sign_in = {"organization_id": world.union.id, "issuer": "https://login.example.org", "client_id": "harmline"}
+        since_now = {"domains": [], "accounts": [], "created_at": NOW, "checked_at": NOW}
+        await tx.execute(insert(IdentityProvider).values(id=world.union.id, **own_sign_in, **since_now))
+        linked = {"account_id": world.union.accounts[Role.STAFF], "provider_id": world.union.id, "subject_index": b"x"}
+        await tx.execute(insert(ProviderLink).values(**linked, by_person=True, created_at=NOW))
         asked = {"member_id": world.union.members["M-1"], "connection_id": own["connection_id"], "asked_at": NOW}
         await tx.execute(insert(ConsentRequest).values(organization_id=world.union.id, **asked))
         await tx.execute(insert(Alarm).values(**own, kind="silent", opened_at=NOW, last_seen_at=NOW))

@@ -11,7 +11,7 @@ from tests.repo.tree import ROOT, File
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 50
 FEWEST_WORDS_IN_A_REASON = 3
-HTTP_CLIENT_AT = ("connectors/http.py", "tests/", "benchmarks/")
+HTTP_CLIENT_AT = ("connectors/http.py", "connectors/guarded.py", "tests/", "benchmarks/")
 TRANSACTIONS_AT = (
     "app/kit/",
     "app/main.py",
@@ -29,6 +29,8 @@ TRANSACTIONS_AT = (
     "app/intake/following.py",
     "app/intake/asker.py",
     "app/web/errors.py",
+    "app/web/provider_pages.py",
+    "app/web/provider_sign_in_pages.py",
     "app/web/sign_in_pages.py",
     "app/web/ways_in_pages.py",
 )  # and the edge modules of every room:

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from app.access.models import ApiToken, Session, SignInLink
+from app.access import providers
+from app.access.models import ApiToken, IdentityProvider, Session, SignInLink
 from app.access.roles import Role
 from app.connections import managing
 from app.connections.models import Connection, ConnectionSecret
@@ -19,6 +20,7 @@ from app.ledger.models import Deletion
 from app.members.service import consents_to
 from app.upkeep import journal
 from app.upkeep.journal import Journal, JournalBroken
+from tests.access.scene import Scene
 from tests.members.test_consent import NEW, SECRET, answer, enroll
 from tests.members.test_erasure import BOTH, erase, everything_that_opens
 from tests.support.rows import contents
@@ -157,6 +159,25 @@ async def test_a_secret_that_leaked_and_a_connection_that_was_closed_since_are_n
             closed = await tx.get_one(Connection, world.other.connection.connection.id)
             kept = (await tx.execute(select(ConnectionSecret.sealed))).scalars().all()
         assert (closed.config_sealed, set(kept)) == (None, {b""})
+
+
+async def test_an_own_sign_in_that_was_removed_since_lets_nobody_in_again(places: Places) -> None:
+    world, keyring = places.world, places.world.context.keyring
+    scene = Scene(world)
+    removed, kept = [await scene.own_sign_in(tenant) for tenant in (world.union, world.other)]
+    backup = await places.back_up()
+    async with world.context.database.begin() as tx:
+        await providers.remove(tx, keyring, await scene.principal(Role.ADMIN))
+    await journal.keep(world.context.database, places.journal)
+    assert [record.what for record in places.journal.read()] == [Gone.PROVIDER]
+    await places.restore(backup)
+    context = places.restored()
+    async with context.database.begin(read_only=True) as tx:
+        table = IdentityProvider.__table__.c
+        rows = {row.id: row for row in (await tx.execute(select(table.id, table.secret_sealed, table.removed_at))).all()}
+    await context.database.close()
+    assert (rows[removed].secret_sealed, rows[removed].removed_at is None) == (None, False)
+    assert (rows[kept].secret_sealed is None, rows[kept].removed_at) == (False, None)
 
 
 async def test_everybody_is_signed_out(places: Places) -> None:
