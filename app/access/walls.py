@@ -142,6 +142,11 @@ _ACCOUNTS_TABLE: Wall = {
 
 _IN_AN_EMERGENCY: Wall = {CASEWORKER: (May("r", OPENED),)}
 _NAMED = ("id", "kind", "recipient", "about")
+_AT_THE_DOOR = (
+    *("id", "organization_id", "connector", "sender", "token_hash", "previous_token_hash", "previous_token_until"),
+    *("sources_sealed", "closed_at", "revision"),
+)
+"""What the door reads of a connection: whom a delivery is for, never how its provider is asked."""
 
 WALLS: Mapping[str, Wall] = {
     "organization_key": {
@@ -151,6 +156,7 @@ WALLS: Mapping[str, Wall] = {
         **_each(*OF_PEOPLE, may=(May("rl", FACTUAL, held="version"),)),
         COUNSEL: (May("rl", BOTH_LANES, held="version"),),
     },
+    "door_key": {**_ALL, DOOR.role: (May("r", EVERY),)},
     "key_recovery": _WORKERS_ONLY,
     "outbox": {**_ALL, ANYONE.role: (May("a", EVERY),), **_each(*OF_PEOPLE, may=(May("a", ORG),))},
     "outbox_consumer": _WORKERS_ONLY,
@@ -233,11 +239,11 @@ WALLS: Mapping[str, Wall] = {
     "matter_counsel": {**_ALL, COUNSEL: (May("r", OWN_ACCOUNT),)},
     "connection": {
         **_ALL,
-        DOOR.role: (May("r", EVERY, columns=("id", "revision")),),
+        DOOR.role: (May("r", EVERY, columns=_AT_THE_DOOR),),
         **_each(MEMBER, COUNSEL, CASEWORKER, may=(May("r", ORG),)),
         ADMIN: (May("rac", ORG),),
     },
-    "connection_secret": {**_ALL, ADMIN: (May("rac", OF_CONNECTION),)},
+    "connection_secret": {**_ALL, DOOR.role: (May("r", EVERY),), ADMIN: (May("rac", OF_CONNECTION),)},
     "disputed_range": {**_ALL, **_each(MEMBER, COUNSEL, CASEWORKER, may=(May("r", ORG),)), ADMIN: (May("rac", ORG),)},
     "poll": {**_ALL, CASEWORKER: (May("rc", ORG),), ADMIN: (May("rac", ORG),)},
     "poll_subject": {**_ALL, ADMIN: (May("r", OF_CONNECTION),)},
