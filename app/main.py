@@ -328,17 +328,13 @@ def attach(app: FastAPI, context: Context) -> None:
     app.state.sign_ins = Buckets(context.settings.sign_in_rate, context.settings.sign_in_burst)
 
 
-def create_app(
-    config: Settings | None = None,
-    context: Context | None = None,
-    *,
-    work: bool = True,
-    opens: Callable[[Settings], Context] = open_context,
-) -> FastAPI:
-    """The service. `context`: one that is open already; `work=False`: routes only, for a process without workers.
+Opens = Callable[[Settings], Context]
 
-    `opens`: what opens a context where there is none.
-    """
+
+def create_app(
+    config: Settings | None = None, context: Context | None = None, *, work: bool = True, opens: Opens = open_context
+) -> FastAPI:
+    """The service. `context`: one that is open already, else one is opened; `work=False`: routes only, without workers."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
