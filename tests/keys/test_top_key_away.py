@@ -1,4 +1,4 @@
-"""While the top key is away deliveries are taken in, nothing is read, nothing lost; when it is back all goes on by itself (I5)."""
+"""While the top key is away deliveries are taken in, nothing is read or lost; when it is back all goes on by itself (I5)."""
 
 from __future__ import annotations
 
