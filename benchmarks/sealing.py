@@ -1,9 +1,10 @@
 """What it costs that the door cannot open what it keeps: deliveries kept by its own keys, and as they were before, in turns.
 
-`./run bench sealing` fills a PostgreSQL that flushes (var/bench) and keeps batches of deliveries in this process: verified, sealed,
-written down, committed. Each batch is kept twice, once into a slot (decision 0036) and once with the receipt's key wrapped by the
-organization's, as it was before; whatever else the machine does meets both alike. It tells the processor time of one delivery, the
-median of all batches, and the ratio; besides, that of making one ready without any database. The last line is JSON.
+`./run bench sealing` fills a PostgreSQL that flushes (var/bench) and keeps batches of deliveries in this process: verified,
+sealed, written down, committed. Batches are kept in turns: one with the receipts' keys in a slot (decision 0036), one with them
+wrapped by the organization's key, as it was before; so whatever else the machine does meets both alike. It tells the processor
+time of one delivery, the median of all batches, and the ratio; besides, that of making one ready without any database. The last
+line is JSON.
 """
 
 from __future__ import annotations
