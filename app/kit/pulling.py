@@ -47,6 +47,10 @@ def _next_of(topics: frozenset[str]) -> Executable:
     return select(found).order_by(found.position).limit(most)
 
 
+NOBODYS_FAULT = (Fenced, KeysAway)
+"""What says nothing of any message: all wait, and none is counted as failed."""
+
+
 class Worker:
     """One worker's hold on one consumer. `run` handles one batch; call it until it returns 0.
 
@@ -74,7 +78,7 @@ class Worker:
                 await self._retry(failure)
             if again:
                 await self._let_go()
-        except KeysAway as error:  # nothing is wrong with any message: all wait, and none is counted as a failure
+        except KeysAway as error:
             log.warning("a key is away, messages wait", consumer=self.consumer.name, reason=str(error))
             await self._let_go()
             return 0
@@ -133,7 +137,7 @@ class Worker:
         """Handle a batch. `last`: the lease ends with it."""
         try:
             done = await self._handle(self._limit, last=last)
-        except (Fenced, KeysAway):
+        except NOBODYS_FAULT:
             raise
         except Exception as error:  # any handler's failure: find the one message that fails, spare its neighbours
             log.warning("batch failed, going one by one", consumer=self.consumer.name, error=type(error).__name__)
@@ -167,7 +171,7 @@ class Worker:
             try:
                 if await self._handle(1) == 0:
                     return handled
-            except (Fenced, KeysAway):
+            except NOBODYS_FAULT:
                 raise
             except Exception as error:  # set this one aside, whatever it was
                 await self._set_aside(error)
@@ -196,7 +200,7 @@ class Worker:
                 await tx.execute(delete(Failure).where(*this))
                 await self._still_ours(tx)
             self._tell([message])
-        except (Fenced, KeysAway):
+        except NOBODYS_FAULT:
             raise
         except Exception as error:  # still failing: wait longer, in the end keep it and alarm
             log.error("message failed again", consumer=failure.consumer, attempts=failure.attempts, error=_what(error))
