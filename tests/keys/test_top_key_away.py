@@ -15,18 +15,22 @@ from sqlalchemy import func, select
 
 from app.access.gate import cookie_name
 from app.access.roles import Role
+from app.connections import service as connections
+from app.connections.polls import poll_of
 from app.intake.models import Event, Receipt
+from app.intake.polling import LEASE
 from app.kit import clock
 from app.kit.outbox import Failure
 from app.kit.vault import HeldKeys, create_key_file
 from app.main import Workers, again_and_again
+from connectors.contract import Sender
 from connectors.standard.sandbox import sign
 from connectors.verifiers import StandardWebhooks
 from tests.intake.counting import books
 from tests.keys.doors import Service, elsewhere, held, serving
 from tests.keys.hanging import bodies
 from tests.support.postgres import free_port
-from tests.support.world import World, alert
+from tests.support.world import NOW, World, alert
 
 BODY = json.dumps(alert()).encode()
 OLD = json.dumps(alert(id="from before", institution="Another Invented Bank")).encode()
@@ -107,6 +111,26 @@ async def test_who_pulls_messages_waits_and_counts_no_failure(world: World) -> N
     await late.drain()
     assert await set_aside(world) == 0
     assert len(await world.timeline()) == 1
+
+
+async def test_whom_nobody_can_ask_just_now_is_asked_later_and_has_not_failed(world: World) -> None:
+    async with world.context.database.begin() as tx:
+        made = await connections.create_connection(
+            *(tx, world.context.keyring, world.union.id),
+            connector="hibp",
+            title="Asked",
+            sender=Sender.PROVIDER,
+            settings={"api_key": "0" * 32},
+        )
+    asker = Workers(elsewhere(world)).asker
+    assert await asker.run_due() == 1
+    assert await asker.run_due() == 0, "not again and again meanwhile"
+    async with world.context.database.begin(read_only=True) as tx:
+        poll = await poll_of(tx, made.connection.id)
+    assert poll is not None
+    assert (poll.state, poll.failures, poll.waits_until, poll.poll_due_at) == ("never", 0, None, NOW)
+    clock.set_to(NOW + LEASE)
+    assert await asker.run_due() == 1
 
 
 async def test_without_a_top_key_at_all_it_is_the_same(world: World) -> None:
