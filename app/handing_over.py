@@ -35,13 +35,15 @@ async def hand_over(database: Database, keyring: Keyring, *, anew: bool = False,
     if keyring.door is None:
         return 0
     door = keyring.door.vault.newest if anew else None
+    without_keys: set[UUID] = set()
     async with database.begin(read_only=True) as tx:
-        without_keys: set[UUID] = set((await tx.execute(_without_keys(door))).scalars())
+        if anew or await keyring.door.is_the_one(tx):
+            without_keys = set((await tx.execute(_without_keys(door))).scalars())
         without_the_rest: set[UUID] = set((await tx.execute(_with_old_secrets())).scalars())
         without_the_rest |= set((await tx.execute(_without_sources())).scalars())
     for organization_id in sorted(without_keys):
         async with database.begin() as tx:
-            await _hand_over_keys(tx, keyring, organization_id, actor)
+            await _hand_over_keys(tx, keyring, organization_id, anew, actor)
     for organization_id in sorted(without_the_rest):
         for place in PLACES:
             if place.how is How.FOR_DOOR:
@@ -79,14 +81,14 @@ def _lacks_sources() -> tuple[ColumnElement[bool], ...]:
     return and_(Connection.connector.in_(names)), Connection.closed_at.is_(None), Connection.sources_sealed.is_(None)
 
 
-async def _hand_over_keys(tx: Transaction, keyring: Keyring, organization_id: UUID, actor: Actor) -> None:
+async def _hand_over_keys(tx: Transaction, keyring: Keyring, organization_id: UUID, anew: bool, actor: Actor) -> None:
     """All versions that live, which are held meanwhile: none is destroyed and handed over in the same moment."""
     live = select(OrganizationKey.version).where(OrganizationKey.organization_id == organization_id, *_LIVE)
     if on_postgresql(tx):
         live = live.with_for_update(read=True, key_share=True)
     await tx.execute(live)
     keys = await keyring.refreshed(tx, organization_id)
-    await keyring.hand_over(tx, organization_id, keys)
+    await keyring.hand_over(tx, organization_id, keys, anew=anew)
     gone = DoorKey.version.not_in(keys.handed())
     await tx.execute(delete(DoorKey).where(DoorKey.organization_id == organization_id, gone))
     facts = {"change": "handed over to the door", "door": keyring.door.vault.newest if keyring.door else None}

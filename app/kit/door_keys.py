@@ -15,7 +15,7 @@ from sqlalchemy import LargeBinary, String, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit import clock, crypto
-from app.kit.crypto import KeysAway
+from app.kit.crypto import KeysAway, Unreadable
 from app.kit.database import Base, Transaction, upsert
 from app.kit.slot import Slot
 from app.kit.vault import Vault
@@ -133,10 +133,22 @@ class DoorRing:
         self._opened[organization_id] = rows, opened
         return opened
 
+    async def is_the_one(self, tx: Transaction) -> bool:
+        """Whether the key here is the one that the door has: it opens what was handed over, or nothing was.
+
+        What it hands over then is wrapped by the key that is the newest now, also where another process has just replaced it.
+        """
+        row = (await tx.execute(select(DoorKey).order_by(DoorKey.created_at.desc()).limit(1))).scalar_one_or_none()
+        if row is None:
+            return True
+        try:
+            await self.vault.unwrap(row.door, row.wrapped, place_of(row.organization_id, row.version))
+        except (KeysAway, Unreadable):
+            return False
+        return True
+
     async def hand_over(self, tx: Transaction, organization_id: UUID, version: int, handed: Handed) -> None:
         """Wrap this by the newest key of the door, also where it was handed over before."""
-        if (names := await doors(tx)) and self.vault.newest not in names:
-            await self.vault.refresh()  # another process has replaced the door's key
         where = place_of(organization_id, version)
         wrapped = await self.vault.wrap(msgspec.json.encode(handed), where)
         values = {"wrapped": wrapped, "door": self.vault.newest, "created_at": clock.now()}

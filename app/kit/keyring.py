@@ -250,16 +250,16 @@ class Keyring:
             if lane is Lane.FACTUAL:
                 await self.hand_over(tx, organization_id, OpenedKeys(organization_id, {1: key}))
 
-    async def hand_over(self, tx: Transaction, organization_id: UUID, keys: OpenedKeys) -> None:
-        """Hand over to the door what it needs of these versions of the factual lane.
+    async def hand_over(self, tx: Transaction, organization_id: UUID, keys: OpenedKeys, *, anew: bool = False) -> None:
+        """Hand over to the door what it needs of these versions of the factual lane; `anew`: whichever key it has.
 
-        Without the door's key that is left to others; raises KeysAway where the door would go on with a version before these.
+        Without that key it is left to others; raises KeysAway where the door would go on with a version before these.
         """
-        if self.door is not None:
+        if self.door is not None and (anew or await self.door.is_the_one(tx)):
             for version, handed in keys.handed().items():
                 await self.door.hand_over(tx, organization_id, version, handed)
         elif await has_handed_over(tx, organization_id):
-            raise KeysAway("the door's key is not at hand: let HARMLINE_DOOR_KEY_FILE name the file that the door has")
+            raise KeysAway("this is not the door's key: let HARMLINE_DOOR_KEY_FILE name the file that the door has")
 
     async def opened(self, tx: Transaction, organization_id: UUID, lane: Lane = Lane.FACTUAL) -> OpenedKeys:
         """An organization's key, as far as this process knows its versions: to open, and for indexes.

@@ -1,7 +1,6 @@
 """What the rooms have to say about being ready, for `/readyz`."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
@@ -9,7 +8,6 @@ from sqlalchemy import select
 from app.kit import clock, metrics
 from app.kit.crypto import KeysAway, Unreadable
 from app.kit.database import Transaction
-from app.kit.door_keys import doors
 from app.kit.health import KEYS, OUTBOX, STUCK_AFTER, Check, Obstacle
 from app.kit.keyring import Keyring, OrganizationKey, place_of
 from app.kit.outbox import Consumer, oldest_waiting
@@ -68,12 +66,7 @@ def checks_of_keys(keyring: Keyring) -> list[tuple[str, Check]]:
         return None
 
     async def door(tx: Transaction) -> Obstacle | None:
-        if keyring.door is None or not (names := await doors(tx)):
-            return None
-        if keyring.door.vault.newest not in names:
-            with suppress(KeysAway):
-                await keyring.door.vault.refresh()
-        if keyring.door.vault.newest in names:
+        if keyring.door is None or await keyring.door.is_the_one(tx):
             return None
         return Obstacle(
             DOOR,

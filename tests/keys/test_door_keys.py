@@ -202,6 +202,26 @@ async def test_who_has_not_the_doors_key_replaces_no_key_behind_its_back(world: 
     assert await taken_by_the_door_alone(world, BODY) == 202
 
 
+async def test_who_has_another_key_than_the_door_hands_over_nothing_unless_told_to(world: World) -> None:
+    """A second machine whose file was made there, and not carried over: what it would hand over the door could not open."""
+    top_key, _ = held(world)
+    stranger = Keyring(top_key, HeldKeys(bytes(range(32))))
+    with pytest.raises(KeysAway, match="HARMLINE_DOOR_KEY_FILE"):
+        await rotation.begin(world.context.database, stranger, world.union.id, Lane.FACTUAL)
+    async with world.context.database.begin() as tx:
+        await stranger.create_organization(tx, SOMEBODY)
+    before = [(row.organization_id, row.door) for row in await rows(world)]
+    assert SOMEBODY not in {organization_id for organization_id, _ in before}
+    assert await hand_over(world.context.database, stranger) == 0
+    assert [(row.organization_id, row.door) for row in await rows(world)] == before
+    assert await hand_over(world.context.database, world.context.keyring) == 1, "who has the door's key does it"
+    assert len({row.door for row in await rows(world)}) == 1
+    assert await hand_over(world.context.database, stranger, anew=True) == 3
+    assert await taken_by_the_door_alone(world, BODY) == 503
+    assert await hand_over(world.context.database, world.context.keyring, anew=True) == 3
+    assert await taken_by_the_door_alone(world, BODY) == 202
+
+
 async def test_a_connection_that_is_gone_holds_up_no_rotation(world: World) -> None:
     """What its secret was is destroyed: there is nothing to be put under the new version."""
     async with world.context.database.begin() as tx:
