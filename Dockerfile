@@ -27,7 +27,8 @@ ENV PATH=/srv/harmline/.venv/bin:$PATH \
     HARMLINE_HOST=0.0.0.0 \
     HARMLINE_PORT=8000 \
     HARMLINE_DATABASE_URL=sqlite:////var/lib/harmline/harmline.db \
-    HARMLINE_KEY_FILE=/var/lib/harmline/keys/top.key
+    HARMLINE_KEY_FILE=/var/lib/harmline/keys/top.key \
+    HARMLINE_DOOR_KEY_FILE=/var/lib/harmline/keys/door.key
 VOLUME /var/lib/harmline
 EXPOSE 8000
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s \

@@ -19,7 +19,7 @@ from app import connection_commands, connector_commands, key_commands, operation
 from app.kit import migrate as schema
 from app.kit.accepting import Server, allow_connections
 from app.kit.config import Settings
-from app.kit.context import open_context
+from app.kit.context import is_door_alone, open_context
 from app.kit.logging import configure
 from app.kit.serving import server_options
 from app.kit.vault import KeyFileError, create_key_file
@@ -27,7 +27,7 @@ from app.main import work_until_stopped
 from app.terminal import OrganizationId, read_settings, run, show
 from app.upkeep.doctor import refusals
 from app.upkeep.facts import keep_to_ourselves
-from app.upkeep.unsafe import is_production
+from app.upkeep.unsafe import DOOR_ALONE, is_production
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False, help="Harmline, from the command line.")
 intake = typer.Typer(no_args_is_help=True, help="What came in: replay, trace, accounts.")
@@ -63,8 +63,9 @@ def _refuse(reasons: Sequence[str]) -> None:
 def _require_safe(config: Settings, role: str) -> None:
     """End with 1 when the service must not run like this; each reason names a setting and how to mend it."""
     found = asyncio.run(refusals(config, role))
-    with suppress(SQLAlchemyError):  # there is no database yet, or it is of an older schema: it is asked once it is migrated
-        found += _untried_keys(config)
+    if role != DOOR_ALONE:
+        with suppress(SQLAlchemyError):  # there is no database yet, or it is of an older schema: asked once it is migrated
+            found += _untried_keys(config)
     _refuse(found)
 
 
@@ -97,22 +98,36 @@ def migrate() -> None:
     _migrate(read_settings())
 
 
+FACTORIES = {"serve": "app.main:create_app", "web": "app.main:create_web", DOOR_ALONE: "app.main:create_door"}
+
+
+def _make_keys(config: Settings) -> None:
+    """In development nobody has to: the top key and the door's."""
+    for path in (config.key_file, config.door_key):
+        if not path.exists():
+            create_key_file(path, config.key_lock)
+
+
 @cli.command()
 def serve(
     no_work: Annotated[bool, typer.Option("--no-work", help="The web alone; `harmline work` does the rest elsewhere.")] = False,
 ) -> None:
-    """Migrate, then serve the web and work behind it."""
+    """Migrate, then serve the web and work behind it. With --no-work and the door's key alone: only deliveries are taken in."""
     config = read_settings()
     configure(logging.getLevelNamesMapping()[config.log_level])
-    if not config.key_file.exists() and not is_production(config):
-        create_key_file(config.key_file, config.key_lock)
-    _require_safe(config, "web" if no_work else "serve")
+    role = DOOR_ALONE if no_work and is_door_alone(config) else "web" if no_work else "serve"
+    if role == DOOR_ALONE:
+        typer.echo(f"{config.key_file} is not here: deliveries are taken in, and what needs it is told to come again.", err=True)
+    elif not is_production(config):
+        _make_keys(config)
+    _require_safe(config, role)
     _migrate(config)
-    _refuse(_untried_keys(config))
+    if role != DOOR_ALONE:
+        _refuse(_untried_keys(config))
     allow_connections(config.most_connections)
     server = Server(
         uvicorn.Config(
-            "app.main:create_web" if no_work else "app.main:create_app",
+            FACTORIES[role],
             factory=True,
             host=config.host,
             port=config.port,

@@ -27,10 +27,12 @@ def _fail(error: Exception) -> typer.Exit:
 
 @commands.command("create")
 def create() -> None:
-    """Make a new top key file, readable by its owner only; encrypted where the settings say what opens it."""
+    """Make a new top key file and one for the door, readable by their owner only; encrypted where the settings say so."""
     config = read_settings()
     try:
         create_key_file(config.key_file, config.key_lock)
+        if not config.door_key.exists():
+            create_key_file(config.door_key, config.key_lock)
     except FileExistsError:
         typer.echo(f"{config.key_file} is there already and stays as it is.", err=True)
         raise typer.Exit(1) from None
@@ -130,6 +132,24 @@ def rotate(
     if left:
         typer.echo("What is left could not be opened or was in work. The key before is still there; run this again.", err=True)
         raise typer.Exit(1)
+
+
+@commands.command("door")
+def door(
+    replace: Annotated[bool, typer.Option("--replace", help="Put another key in the place of the door's.")] = False,
+) -> None:
+    """Make the door's key file, if it is missing, and hand over to it what the door needs of every organization.
+
+    It takes the top key. Whoever is stopped runs it again, and it goes on.
+    """
+    config = read_settings()
+    try:
+        if not config.door_key.exists():
+            create_key_file(config.door_key, config.key_lock)
+            typer.echo(f"{config.door_key} made. Let every machine that serves the web have it, and start those anew.", err=True)
+    except KeyFileError as error:
+        raise _fail(error) from None
+    show(run(lambda context: operations.hand_over_to_door(context, replace=replace)))
 
 
 @commands.command("status")

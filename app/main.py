@@ -22,6 +22,7 @@ from app.breaches import workers as breach_workers
 from app.connections import endpoints as connections
 from app.damages import endpoints as damages
 from app.evidence import endpoints as evidence
+from app.handing_over import hand_over
 from app.incidents import endpoints as incidents
 from app.incidents import matching
 from app.incidents import workers as incident_workers
@@ -35,7 +36,7 @@ from app.intake.refusals import Refusals
 from app.kit import errors, health, metrics, outbox, pulling
 from app.kit.buckets import Buckets
 from app.kit.config import Settings, settings
-from app.kit.context import Context, open_context
+from app.kit.context import Context, open_context, open_door
 from app.kit.edge import Edge
 from app.kit.health import Readiness
 from app.kit.letters import Postman
@@ -48,7 +49,7 @@ from app.notices import writing
 from app.statistics import endpoints as statistics
 from app.timeline import endpoints as timeline
 from app.upkeep import journal, retention
-from app.watch.readiness import checks
+from app.watch.readiness import checks, checks_of_keys
 from app.watch.workers import Watcher
 from app.web import endpoints as web
 from app.web.headers import SECURITY_HEADERS, UnlessSaid, always
@@ -104,7 +105,7 @@ class Workers:
         self.asker = Asker(context)
         self._consumers = consumers(context)
         self._workers = [pulling.Worker(context.database, consumer) for consumer in self._consumers]
-        self.readiness = Readiness(context, checks(self._consumers))
+        self.readiness = Readiness(context, [*checks(self._consumers), *checks_of_keys(context.keyring)])
         self.watcher = Watcher(context, self.readiness, acknowledged or Acknowledged())
         self._postman = Postman(
             context.database, [mailing.sign_in_letter(context), *mailing.notices(context), *writing.kinds(context)]
@@ -219,6 +220,10 @@ class Workers:
         """Write down outside the database what must stay erased when an old backup is restored; how many lines."""
         return await journal.keep(self._context.database, self._journal)
 
+    async def hand_over(self) -> int:
+        """Hand over to the door what it has not: of organizations that were there before it had a key of its own."""
+        return await hand_over(self._context.database, self._context.keyring)
+
     def ticks(self) -> dict[str, Callable[[], Awaitable[object]]]:
         """What is done again and again, by name."""
         return {
@@ -232,6 +237,7 @@ class Workers:
             "volume": self.watcher.count,
             "journal": self.keep_journal,
             "sweep": self.sweep,
+            "door": self.hand_over,
         }
 
 
@@ -252,7 +258,9 @@ def _schedule(context: Context, workers: Workers) -> AsyncIOScheduler:
     options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
     often, each_minute, each_hour = context.settings.worker_interval, 60.0, 3600.0
     every = {"work": often, "asking": often, "letters": often, "measuring": MEASURED_EVERY, "journal": MEASURED_EVERY}
+    every["door"] = each_minute
     every |= {"watching": each_minute, "accounts": each_minute, "canary": each_minute, "volume": each_minute, "sweep": each_hour}
+    scheduler.add_job(again_and_again(workers.hand_over, "door"))  # at once, too
     for name, work in workers.ticks().items():
         scheduler.add_job(again_and_again(work, name), "interval", seconds=every[name], **options)
     return scheduler
@@ -320,12 +328,17 @@ def attach(app: FastAPI, context: Context) -> None:
     app.state.sign_ins = Buckets(context.settings.sign_in_rate, context.settings.sign_in_burst)
 
 
-def create_app(config: Settings | None = None, context: Context | None = None, *, work: bool = True) -> FastAPI:
-    """The service. `context`: one that is open already; `work=False`: routes only, for a process without workers."""
+Opens = Callable[[Settings], Context]
+
+
+def create_app(
+    config: Settings | None = None, context: Context | None = None, *, work: bool = True, opens: Opens = open_context
+) -> FastAPI:
+    """The service. `context`: one that is open already, else one is opened; `work=False`: routes only, without workers."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        opened = context or open_context(config or settings())
+        opened = context or opens(config or settings())
         attach(app, opened)
         async with AsyncExitStack() as doing:
             if work:
@@ -369,3 +382,8 @@ def create_app(config: Settings | None = None, context: Context | None = None, *
 def create_web() -> FastAPI:
     """The service's routes alone: the work behind them is done by `harmline work` in processes of its own."""
     return create_app(work=False)
+
+
+def create_door() -> FastAPI:
+    """The routes alone, without the top key: deliveries are taken in, and what needs that key says 503."""
+    return create_app(work=False, opens=open_door)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from app import rotation
+from app import handing_over, rotation
 from app.access import recovery
 from app.access import service as access
 from app.access.policy import scopes_of
@@ -27,6 +27,7 @@ from app.intake.schemas import HealthView
 from app.kit import escrow
 from app.kit.context import Context
 from app.kit.database import Transaction
+from app.kit.door_keys import doors
 from app.kit.errors import Problem
 from app.kit.escrow import EscrowError
 from app.kit.keyring import Keyring, Lane
@@ -311,9 +312,20 @@ async def replace_top_key(context: Context, *, only_prepare: bool) -> dict[str, 
     return {"top_key": name, "wrapped": await rotation.replace_top(context.database, context.keyring, vault)}
 
 
+async def hand_over_to_door(context: Context, *, replace: bool) -> dict[str, Any]:
+    """Hand over to the door's key what the door needs; `replace`: to another one, which takes the place of the one there is."""
+    vault = handing_over.door_file(context.keyring)
+    if replace:
+        done = await handing_over.replace_door(context.database, context.keyring)
+    else:
+        done = await handing_over.hand_over(context.database, context.keyring, anew=True)
+    return {"door_key": vault.newest, "organizations": done}
+
+
 async def key_status(context: Context) -> dict[str, Any]:
-    """The top keys, whether each was recovered once, and every organization's key versions with what is not under the newest."""
+    """The top keys, whether each was recovered once, the door's key, every organization's key versions, and what is left."""
     async with context.database.begin(read_only=True) as tx:
         file = [fingerprint(key) for key in key_file(context).keys]
         tops = [{"top_key": name, "recovery_confirmed": await escrow.is_confirmed(tx, name)} for name in file]
-        return {"top_keys": tops, "organizations": await rotation.status(tx)}
+        door = {"file": context.keyring.door.vault.newest if context.keyring.door else None, "in_use": sorted(await doors(tx))}
+        return {"top_keys": tops, "door_key": door, "organizations": await rotation.status(tx)}

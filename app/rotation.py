@@ -6,27 +6,25 @@ What a step finds out about the state of things it finds out from the rows thems
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy import ColumnElement, LargeBinary, and_, delete, func, insert, literal, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, delete, func, insert, literal, or_, select, tuple_, update
 
-from app.access.models import Account, IdentityProvider, Password
-from app.breaches.models import Matter
-from app.connections.models import Connection, ConnectionSecret, DisputedRange
-from app.intake.models import Event, Receipt
+from app.connections.models import Connection
 from app.kit import clock, crypto
 from app.kit.crypto import Unreadable
-from app.kit.database import Base, Database, Transaction
+from app.kit.database import Database, Transaction
+from app.kit.door_keys import take_back
 from app.kit.keyring import NOBODY, SYSTEM_LANE, UNCHANGING, Keyring, Lane, OpenedKeys, OrganizationKey, place_of
 from app.kit.keyring import while_nobody_makes_keys as nobody_makes_keys
 from app.kit.rows import on_postgresql, update_rows
 from app.kit.vault import KeyFile
 from app.ledger.service import SYSTEM, Act, Actor, append
-from app.members.models import LegalHold, Member
+from app.sealed_places import PLACES, Place
 
 log = structlog.get_logger(__name__)
 
@@ -41,80 +39,6 @@ Whoever waits for the one writer of SQLite in another process looks for it every
 TURNS = 5
 SOON = 0.5
 """How often what others had in work is looked for once more, and after how many seconds."""
-
-_HEADER_BYTES = len(crypto.header(1))
-
-
-_THROUGH: dict[type[Base], tuple[Any, Any]] = {
-    ConnectionSecret: (ConnectionSecret.connection_id, Connection),
-    Password: (Password.account_id, Account),
-}
-"""Tables that do not say whose their rows are, by what does."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """A column that holds row keys wrapped (or texts sealed) under an organization's key of one lane.
-
-    `words` and `ids`: what each value is bound to, the ids by their columns.
-    """
-
-    table: type[Base]
-    column: str
-    words: tuple[str, ...]
-    ids: tuple[str, ...] = ("id",)
-    lane: Lane = Lane.FACTUAL
-    wrapped: bool = False
-
-    @property
-    def name(self) -> str:
-        """The column with its table."""
-        return f"{self.table.__tablename__}.{self.column}"
-
-    def value(self) -> Any:
-        """The column, to select by."""
-        return getattr(self.table, self.column)
-
-    def key(self) -> list[Any]:
-        """The columns of the primary key."""
-        return list(self.table.__table__.primary_key.columns)  # type: ignore[attr-defined]
-
-    def of(self, organization_id: UUID) -> ColumnElement[bool]:
-        """The rows of one organization."""
-        own = getattr(self.table, "organization_id", None)
-        if own is not None:
-            return and_(own == organization_id)
-        column, parent = _THROUGH[self.table]
-        return and_(column.in_(select(parent.id).where(parent.organization_id == organization_id)))
-
-    def not_under(self, version: int) -> ColumnElement[bool]:
-        """The rows that hold something under another version."""
-        begins = func.substr(self.value(), 1, _HEADER_BYTES)
-        return and_(self.value().is_not(None), begins != literal(crypto.header(version), LargeBinary))
-
-    def again(self, keys: OpenedKeys, row: Mapping[str, Any]) -> bytes:
-        """What the row holds, under the newest version. Raises Unreadable."""
-        where = (*self.words, *(row[name] for name in self.ids))
-        if self.wrapped:
-            return keys.wrap(keys.unwrap(row[self.column], *where), *where)
-        return keys.seal(keys.unseal(row[self.column], *where), *where)
-
-
-PLACES = (
-    Place(Member, "wrapped_key", ("member",), wrapped=True),
-    Place(Receipt, "wrapped_key", ("receipt",), wrapped=True),
-    Place(Event, "wrapped_key", ("event",), wrapped=True),
-    Place(Receipt, "remains_sealed", ("receipt", "remains_sealed")),
-    Place(Account, "email_sealed", ("account", "email_sealed")),
-    Place(Password, "code_secret_sealed", ("password", "code_secret_sealed"), ("account_id",)),
-    Place(IdentityProvider, "secret_sealed", ("identity_provider", "secret_sealed")),
-    Place(Connection, "config_sealed", ("connection", "config_sealed")),
-    Place(ConnectionSecret, "sealed", ("connection_secret",), ("connection_id", "id")),
-    Place(DisputedRange, "reason_sealed", ("disputed_range", "reason_sealed"), ("connection_id", "id")),
-    Place(Matter, "title_sealed", ("matter", "title_sealed"), lane=Lane.COUNSEL),
-    Place(LegalHold, "reason_sealed", ("legal_hold",), lane=Lane.COUNSEL),
-)
-"""Everything that hangs directly on an organization's key. All else hangs on the key of a row, which is wrapped anew."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +64,10 @@ async def begin(
         keys, version = await keyring.refreshed(tx, organization_id, lane), live[-1] + 1
         if not await _has_unchanging(tx, organization_id, lane):
             await keyring.make(tx, organization_id, lane, UNCHANGING, keys.unchanging.dumps())
-        await keyring.make(tx, organization_id, lane, version, crypto.new_key())
+        key = crypto.new_key()
+        await keyring.make(tx, organization_id, lane, version, key)
+        if lane is Lane.FACTUAL:
+            await keyring.hand_over(tx, organization_id, OpenedKeys(organization_id, {version: key}, keys.unchanging))
         ours = update(Connection).where(Connection.organization_id == organization_id)
         await tx.execute(ours.values(revision=Connection.revision))  # any update raises it
         facts = {"change": "new version", "lane": lane, "version": version}
@@ -166,22 +93,27 @@ async def _has_unchanging(tx: Transaction, organization_id: UUID, lane: Lane) ->
 async def move(database: Database, keyring: Keyring, organization_id: UUID, lane: Lane) -> AsyncIterator[Progress]:
     """Put everything under the newest version, batch by batch, until nothing that can be opened is left under another."""
     for place in PLACES:
-        if place.lane is not lane:
-            continue
-        moved, more = 0, 1
-        while more:  # who began before the new version was there may have written behind us
-            more, after = 0, None
-            while True:
-                began = time.monotonic()
-                done, after = await _move_batch(database, keyring, organization_id, place, after)
-                took = time.monotonic() - began
-                more += done
-                if done:
-                    yield Progress(place.name, moved + more)
-                if after is None:
-                    break
-                await asyncio.sleep(max(took, PAUSE_OF_ONE_WRITER if database.is_sqlite else PAUSE))
-            moved += more
+        if place.lane is lane:
+            async for progress in move_place(database, keyring, organization_id, place):
+                yield progress
+
+
+async def move_place(database: Database, keyring: Keyring, organization_id: UUID, place: Place) -> AsyncIterator[Progress]:
+    """`move`, of one place."""
+    moved, more = 0, 1
+    while more:  # who began before the new version was there may have written behind us
+        more, after = 0, None
+        while True:
+            began = time.monotonic()
+            done, after = await _move_batch(database, keyring, organization_id, place, after)
+            took = time.monotonic() - began
+            more += done
+            if done:
+                yield Progress(place.name, moved + more)
+            if after is None:
+                break
+            await asyncio.sleep(max(took, PAUSE_OF_ONE_WRITER if database.is_sqlite else PAUSE))
+        moved += more
 
 
 async def _move_batch(
@@ -263,6 +195,8 @@ async def end(database: Database, keyring: Keyring, organization_id: UUID, lane:
         await tx.execute(delete(OrganizationKey).where(*those))
         ended = {"organization_id": organization_id, "lane": lane, "destroyed_at": clock.now()}
         await tx.execute(insert(OrganizationKey), [{**ended, "version": version} for version in old])
+        if lane is Lane.FACTUAL:
+            await take_back(tx, organization_id, old)
         facts = {"change": "versions destroyed", "lane": lane, "versions": old}
         await append(tx, keyring, organization_id, Act.KEY, facts=facts, actor=actor)
     return {}

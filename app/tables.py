@@ -6,7 +6,7 @@ from app.connections import models as connections
 from app.damages import models as damages
 from app.incidents import models as incidents
 from app.intake import models as intake
-from app.kit import escrow, keyring, letters, outbox
+from app.kit import door_keys, escrow, keyring, letters, outbox
 from app.kit.database import Base
 from app.ledger import models as ledger
 from app.linkage import models as linkage
@@ -16,7 +16,7 @@ from app.statistics import models as statistics
 from app.timeline import models as timeline
 
 ROOMS = (
-    *(keyring, escrow, outbox, letters, ledger, access, members, breaches, connections),
+    *(keyring, door_keys, escrow, outbox, letters, ledger, access, members, breaches, connections),
     *(intake, incidents, linkage, damages, timeline, notices, statistics),
 )
 

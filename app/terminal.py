@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from app.kit.config import Settings, settings
 from app.kit.context import Context, open_context
+from app.kit.crypto import KeysAway
 from app.kit.errors import Problem
 from app.kit.logging import configure
 from app.kit.vault import KeyFileError
@@ -40,13 +41,13 @@ async def _with_context(work: Coroutine[Any, Any, T], context: Context) -> T:
         await context.database.close()
 
 
-def run(make: Operation[T]) -> T:
+def run(make: Operation[T], opens: Callable[[Settings], Context] = open_context) -> T:
     """Run one operation over an open context; a refusal is printed in plain words and ends with 1."""
     configure(logging.WARNING)
     try:
-        context = open_context(read_settings())
+        context = opens(read_settings())
         return asyncio.run(_with_context(make(context), context))
-    except (Problem, KeyFileError) as error:
+    except (Problem, KeyFileError, KeysAway) as error:
         typer.echo(str(error), err=True)
         for field in error.errors if isinstance(error, Problem) else ():
             typer.echo(f"  {field.field.removeprefix('body.')}: {field.message}", err=True)

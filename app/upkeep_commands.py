@@ -9,18 +9,20 @@ from typing import Annotated
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.handing_over import hand_over
 from app.kit import migrate as schema
 from app.kit.acting import ITSELF
-from app.kit.context import Context
+from app.kit.context import Context, is_door_alone, open_context, open_door
 from app.kit.crypto import Unreadable
 from app.kit.database import Database
 from app.kit.errors import Problem
 from app.kit.health import SCHEMA, Readiness
-from app.kit.keyring import Lane
+from app.kit.keyring import Keyring, Lane
 from app.kit.mail import Mailer
+from app.kit.vault import KeyFile, KeyFileError, create_key_file
 from app.main import Workers, consumers
 from app.operations import Operation, unconfirmed_keys
-from app.terminal import run
+from app.terminal import read_settings, run
 from app.upkeep import backups
 from app.upkeep.census import rows_by_table
 from app.upkeep.doctor import Findings, examine, refusals
@@ -99,6 +101,7 @@ async def finish(context: Context, url: str) -> None:
     restored = Context(settings, Database(url), context.keyring, Mailer(None, settings.mail_from))
     workers = Workers(restored)
     try:
+        await hand_over(restored.database, restored.keyring, anew=True)
         await workers.tick()
         await workers.sweep()
         await workers.tick()
@@ -155,10 +158,11 @@ def doctor() -> None:
     async def look(context: Context) -> Findings:
         found = await examine(context, checks(consumers(context)))
         with suppress(SQLAlchemyError):  # a database that does not answer is an obstacle already
-            found.refusals += await untried_keys(context)
+            found.refusals += [] if alone else await untried_keys(context)
         return found
 
-    found = run(look)
+    alone = is_door_alone(read_settings())
+    found = run(look, open_door if alone else open_context)
     for reason in found.refusals:
         typer.echo(f"Would not start: {reason}")
     for obstacle in found.obstacles:
@@ -187,6 +191,14 @@ async def _all_keys_open(context: Context) -> None:
                 await context.keyring.opened(tx, organization_id, lane)
 
 
+async def _let_the_door_have_its_own(context: Context) -> None:
+    """A key, where it has none yet, and what it needs of every organization."""
+    path, lock = context.settings.door_key, context.settings.key_lock
+    if not path.exists():
+        create_key_file(path, lock)
+    await hand_over(context.database, Keyring(context.keyring.vault, KeyFile(path, lock)))
+
+
 async def upgrade_steps(context: Context, begun: Callable[[Step], None]) -> Path:
     """Check, back up, migrate, verify; `begun` is told of each step. The backup made on the way. Raises a Problem."""
     begun(Step.CHECK)
@@ -201,6 +213,7 @@ async def upgrade_steps(context: Context, begun: Callable[[Step], None]) -> Path
     await asyncio.to_thread(schema.upgrade, context.settings.migrating_url)
     begun(Step.VERIFY)
     await _all_keys_open(context)
+    await _let_the_door_have_its_own(context)
     obstacles = [one.says for one in await Readiness(context).obstacles() if one.reason == SCHEMA]
     if amiss := lost(before, await _counted(context)) + obstacles:
         raise Problem(409, f"{'; '.join(amiss)}. The backup is {made}.")
@@ -218,7 +231,7 @@ def upgrade() -> None:
     async def make(context: Context) -> Path:
         try:
             return await upgrade_steps(context, begun)
-        except (Problem, SQLAlchemyError, OSError, Unreadable) as error:
+        except (Problem, SQLAlchemyError, OSError, Unreadable, KeyFileError) as error:
             said = str(error) if isinstance(error, Problem) else type(error).__name__
             raise Problem(409, f"{steps[-1]} failed: {said}\n{WHEN_IT_FAILS[steps[-1]]}") from None
 

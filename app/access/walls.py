@@ -147,6 +147,11 @@ _SHOWN_OF_PROVIDERS = (
     *("created_at", "checked_at", "switched_off_at", "removed_at"),
 )
 """All but the secret, which only whoever sets it and the sign-in itself need."""
+_AT_THE_DOOR = (
+    *("id", "organization_id", "connector", "sender", "token_hash", "previous_token_hash", "previous_token_until"),
+    *("sources_sealed", "closed_at", "revision"),
+)
+"""What the door reads of a connection: whom a delivery is for, never how its provider is asked."""
 
 WALLS: Mapping[str, Wall] = {
     "organization_key": {
@@ -156,6 +161,7 @@ WALLS: Mapping[str, Wall] = {
         **_each(*OF_PEOPLE, may=(May("rl", FACTUAL, held="version"),)),
         COUNSEL: (May("rl", BOTH_LANES, held="version"),),
     },
+    "door_key": {**_ALL, DOOR.role: (May("r", EVERY),)},
     "key_recovery": _WORKERS_ONLY,
     "outbox": {**_ALL, ANYONE.role: (May("a", EVERY),), **_each(*OF_PEOPLE, may=(May("a", ORG),))},
     "outbox_consumer": _WORKERS_ONLY,
@@ -252,11 +258,11 @@ WALLS: Mapping[str, Wall] = {
     "matter_counsel": {**_ALL, COUNSEL: (May("r", OWN_ACCOUNT),)},
     "connection": {
         **_ALL,
-        DOOR.role: (May("r", EVERY, columns=("id", "revision")),),
+        DOOR.role: (May("r", EVERY, columns=_AT_THE_DOOR),),
         **_each(MEMBER, COUNSEL, CASEWORKER, may=(May("r", ORG),)),
         ADMIN: (May("rac", ORG),),
     },
-    "connection_secret": {**_ALL, ADMIN: (May("rac", OF_CONNECTION),)},
+    "connection_secret": {**_ALL, DOOR.role: (May("r", EVERY),), ADMIN: (May("rac", OF_CONNECTION),)},
     "disputed_range": {**_ALL, **_each(MEMBER, COUNSEL, CASEWORKER, may=(May("r", ORG),)), ADMIN: (May("rac", ORG),)},
     "poll": {**_ALL, CASEWORKER: (May("rc", ORG),), ADMIN: (May("rac", ORG),)},
     "poll_subject": {**_ALL, ADMIN: (May("r", OF_CONNECTION),)},

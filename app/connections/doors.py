@@ -6,9 +6,17 @@ it either, unless the database still has the same `connection.revision` in the v
 
 import asyncio
 
+import structlog
+
 from app.connections.service import Door, door_of
+from app.kit.acting import DOOR
+from app.kit.crypto import KeysAway, Unreadable
 from app.kit.database import Database
 from app.kit.keyring import Keyring
+
+log = structlog.get_logger(__name__)
+
+_Asked = tuple[str, asyncio.Future[Door | None]]
 
 AT_ONCE = 50
 MOST_MISSING = 10_000
@@ -59,19 +67,34 @@ class Doors:
                         waiting.set_exception(error)
                         waiting.exception()  # whoever asked may have gone meanwhile: nobody need hear of it
 
-    async def _read(self, now: list[tuple[str, asyncio.Future[Door | None]]]) -> None:
-        async with self._database.begin(read_only=True) as tx:
+    async def _read(self, now: list[_Asked]) -> None:
+        """By the door's own key, as whom the database shows what the door needs; what that does not open, by the top key."""
+        not_handed_over: list[_Asked] = []
+        async with self._database.begin(read_only=True, acting=DOOR) as tx:
             for name, waiting in now:
+                self._known.pop(name, None)
                 try:
                     found = await door_of(tx, self._keyring, name)
-                finally:
-                    self._known.pop(name, None)
-                if found is not None:
-                    self._known[name] = found
-                    self._missing.pop(name, None)
+                except KeysAway:
+                    not_handed_over.append((name, waiting))
+                except Unreadable:
+                    log.error("what was handed over to the door is not what it was", connection=name)
+                    not_handed_over.append((name, waiting))
                 else:
-                    self._remember_missing(name)
-                waiting.set_result(found)
+                    self._tell(name, waiting, found)
+        if not not_handed_over:
+            return
+        async with self._database.begin(read_only=True) as tx:
+            for name, waiting in not_handed_over:
+                self._tell(name, waiting, await door_of(tx, self._keyring, name, by_top_key=True))
+
+    def _tell(self, name: str, waiting: asyncio.Future[Door | None], found: Door | None) -> None:
+        if found is not None:
+            self._known[name] = found
+            self._missing.pop(name, None)
+        else:
+            self._remember_missing(name)
+        waiting.set_result(found)
 
     def _remember_missing(self, name: str) -> None:
         if name not in self._missing and len(self._missing) >= MOST_MISSING:

@@ -95,7 +95,7 @@ async def close(
         raise not_found()
     if row.closed_at is None:
         now = clock.now()
-        row.closed_at, row.config_sealed = now, None
+        row.closed_at, row.config_sealed, row.sources_sealed = now, None, None
         await repository.retire_secrets(tx, row.id, now, now)
         await repository.end_turn(tx, row.id)
         note_deletion(tx, organization_id, Gone.CONNECTION, 1, "closed", {"connection": row.id}, actor)
@@ -210,7 +210,7 @@ async def _change_settings(tx: Transaction, keyring: Keyring, row: Connection, g
     if not names:
         return {}
     await require_address(after)
-    await seal(tx, keyring, row, after)
+    await seal(tx, keyring, row, connector, after)
     elsewhere = before is None or moved(before, after)
     await repository.end_turn(tx, row.id)
     await _due(tx, row, connector, sweep=elsewhere)

@@ -14,8 +14,9 @@ from app.kit.ids import uuid7
 class Connection(Base):
     """One connection. `token_hash` is of the webhook address's own token; `sender` decides, with the proof, the grade.
 
-    `config_sealed` holds the connector's settings as JSON. After a new address was made, the token before it is taken until
-    `previous_token_until`. A paused connection asks nothing and still takes what is sent; a closed one does neither.
+    `config_sealed` holds the connector's settings as JSON; `sources_sealed`, for the door, those networks among them that
+    deliveries may come from, where its connector has such a setting. After a new address was made, the token before it is taken
+    until `previous_token_until`. A paused connection asks nothing and still takes what is sent; a closed one does neither.
     `fresh_hours`: without anything for this long the connection is silent; None leaves it to the connector's plan.
     `revision` rises with every change of the row or of its secrets: the database sees to that, whoever changes them.
     """
@@ -31,6 +32,7 @@ class Connection(Base):
     previous_token_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     previous_token_until: Mapped[datetime | None]
     config_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    sources_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     fresh_hours: Mapped[int | None]
     created_at: Mapped[datetime]
     paused_at: Mapped[datetime | None]
@@ -39,7 +41,7 @@ class Connection(Base):
 
 
 class ConnectionSecret(Base):
-    """One secret of a connection, sealed under the organization's key. Several may be valid while one is replaced.
+    """One secret of a connection, sealed so that the door opens it too. Several may be valid while one is replaced.
 
     `retired_at` may lie ahead: until then it is still taken.
     """

@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, SQLColumnExpression, and_, exists, literal, or_, select, update
+from sqlalchemy.orm import load_only
 
 from app.connections.models import Connection, ConnectionSecret, DisputedRange, Poll
 from app.kit.database import Transaction
@@ -14,6 +15,25 @@ from app.ledger.deletions import Gone, note_deletion
 async def connection(tx: Transaction, connection_id: UUID) -> Connection | None:
     """One connection of any organization: for deliveries, which prove themselves."""
     return await tx.get(Connection, connection_id)
+
+
+_AT_THE_DOOR = load_only(
+    Connection.organization_id,
+    Connection.connector,
+    Connection.sender,
+    Connection.token_hash,
+    Connection.previous_token_hash,
+    Connection.previous_token_until,
+    Connection.sources_sealed,
+    Connection.closed_at,
+    Connection.revision,
+)
+
+
+async def connection_at_the_door(tx: Transaction, connection_id: UUID) -> Connection | None:
+    """One connection of any organization, with what the door may read of it and no more."""
+    query = select(Connection).where(Connection.id == connection_id).options(_AT_THE_DOOR)
+    return (await tx.execute(query)).scalar_one_or_none()
 
 
 async def connection_of(tx: Transaction, organization_id: UUID, connection_id: UUID, *, lock: bool = False) -> Connection | None:

@@ -11,13 +11,14 @@ from uuid import UUID
 
 from app.connections import repository
 from app.connections.models import Connection, ConnectionSecret, Poll, PollState
-from app.connections.settings import checked, open_settings, require_address, seal
+from app.connections.settings import checked, open_settings, open_sources, require_address, seal, sources_setting
 from app.kit import clock
-from app.kit.crypto import token_hash
+from app.kit.crypto import KeysAway, token_hash
 from app.kit.database import Transaction
+from app.kit.door_keys import AtTheDoor
 from app.kit.errors import RETRY_SECONDS, FieldError, Problem
 from app.kit.ids import uuid7
-from app.kit.keyring import Keyring, Lane, OpenedKeys
+from app.kit.keyring import Keyring
 from app.ledger.service import SYSTEM, Act, Actor, append
 from connectors.contract import Connector, Sender, WebhookPlan
 from connectors.registry import registry
@@ -57,7 +58,7 @@ class Addressed:
     is_closed: bool
     plan: WebhookPlan
     secrets: tuple[Secret, ...] = field(repr=False)
-    keys: OpenedKeys = field(repr=False)
+    keys: AtTheDoor = field(repr=False)
     sources: tuple[IPv4Network | IPv6Network, ...] = ()
 
 
@@ -86,7 +87,7 @@ class Door:
     address: Address = field(repr=False)
     is_closed: bool
     connector: Connector
-    keys: OpenedKeys = field(repr=False)
+    keys: AtTheDoor = field(repr=False)
     secrets: tuple[tuple[Secret, datetime | None], ...] = field(default=(), repr=False)
     sources: tuple[IPv4Network | IPv6Network, ...] = ()
 
@@ -137,7 +138,7 @@ async def create_connection(
         created_at=clock.now(),
     )
     tx.add(row)
-    await seal(tx, keyring, row, config)
+    await seal(tx, keyring, row, known, config)
     await tx.flush()
     if value is not None:
         await add_secret(tx, keyring, row, value)
@@ -179,8 +180,8 @@ def _poll(connection: Connection, connector: Connector) -> Poll:
 async def add_secret(tx: Transaction, keyring: Keyring, connection: Connection, value: str) -> UUID:
     """Add a secret beside those that are valid already; returns its id."""
     secret_id = uuid7()
-    where = ("connection_secret", connection.id, secret_id)
-    sealed = await keyring.seal(tx, connection.organization_id, Lane.FACTUAL, value, *where)
+    keys = await keyring.for_writing(tx, connection.organization_id)
+    sealed = keys.seal_for_door(value.encode(), "connection_secret", connection.id, secret_id)
     tx.add(ConnectionSecret(connection_id=connection.id, id=secret_id, sealed=sealed, created_at=clock.now()))
     await tx.flush()
     return secret_id
@@ -189,12 +190,12 @@ async def add_secret(tx: Transaction, keyring: Keyring, connection: Connection, 
 async def open_secrets(tx: Transaction, keyring: Keyring, connection: Connection) -> tuple[Secret, ...]:
     """The secrets that are valid now, newest first, in plain."""
     rows = await repository.secrets_of(tx, connection.id, clock.now())
-    return tuple([await _open_secret(tx, keyring, connection, row) for row in rows])
+    keys = await keyring.refreshed(tx, connection.organization_id)
+    return tuple([_open_secret(keys, row) for row in rows])
 
 
-async def _open_secret(tx: Transaction, keyring: Keyring, connection: Connection, row: ConnectionSecret) -> Secret:
-    where = ("connection_secret", connection.id, row.id)
-    return Secret(str(row.id), await keyring.unseal(tx, connection.organization_id, Lane.FACTUAL, row.sealed, *where))
+def _open_secret(keys: AtTheDoor, row: ConnectionSecret) -> Secret:
+    return Secret(str(row.id), keys.open_for_door(row.sealed, "connection_secret", row.connection_id, row.id).decode())
 
 
 def _canonical_id(text: str) -> UUID:
@@ -215,32 +216,38 @@ def _is_addressed(address: Address, token: str, now: datetime) -> bool:
     return now_good or (once_good and until is not None and until > now)
 
 
-async def door_of(tx: Transaction, keyring: Keyring, connection_id: str) -> Door | None:
+async def door_of(tx: Transaction, keyring: Keyring, connection_id: str, *, by_top_key: bool = False) -> Door | None:
     """The door of a connection, whatever its id is said to be; None when there is no such connection.
 
-    Raises a 503 Problem while its connector is not installed: the sender is to try again.
+    It is opened by the door's key; `by_top_key`: by that one, which opens too what the door was not handed over yet. Raises a 503
+    Problem while its connector is not installed: the sender is to try again. Raises KeysAway, and Unreadable.
     """
-    found = await repository.connection(tx, _canonical_id(connection_id))
+    find = repository.connection if by_top_key else repository.connection_at_the_door
+    found = await find(tx, _canonical_id(connection_id))
     if found is None:
         return None
     connector = registry().get(found.connector)
     if connector is None:
         raise Problem(503, "This cannot be taken in just now. Send it again.", headers={"Retry-After": RETRY_SECONDS})
-    keys = await keyring.refreshed(tx, found.organization_id)
+    keys = await _keys_at_the_door(tx, keyring, found.organization_id, by_top_key=by_top_key)
     closed = found.closed_at is not None
     if closed or connector.webhook is None:
         return Door(Origin.of(found), Address.of(found), closed, connector, keys)
     rows = await repository.secrets_of(tx, found.id, clock.now())
-    opened = [(await _open_secret(tx, keyring, found, row), row.retired_at) for row in rows]
-    sources = await _sources(tx, keyring, found, connector)
-    return Door(Origin.of(found), Address.of(found), closed, connector, keys, tuple(opened), sources)
-
-
-async def _sources(
-    tx: Transaction, keyring: Keyring, connection: Connection, connector: Connector
-) -> tuple[IPv4Network | IPv6Network, ...]:
-    """The networks that deliveries may come from; none: any."""
-    name = connector.webhook.sources if connector.webhook else None
+    opened = tuple([(_open_secret(keys, row), row.retired_at) for row in rows])
+    name = sources_setting(connector)
     if name is None:
-        return ()
-    return tuple(getattr(await open_settings(tx, keyring, connection, connector), name))
+        sources: tuple[IPv4Network | IPv6Network, ...] = ()
+    elif by_top_key:
+        sources = tuple(getattr(await open_settings(tx, keyring, found, connector), name))
+    else:
+        sources = open_sources(keys, found)
+    return Door(Origin.of(found), Address.of(found), closed, connector, keys, opened, sources)
+
+
+async def _keys_at_the_door(tx: Transaction, keyring: Keyring, organization_id: UUID, *, by_top_key: bool) -> AtTheDoor:
+    if by_top_key:
+        return await keyring.refreshed(tx, organization_id)
+    if keyring.door is None:
+        raise KeysAway("the door has no key of its own")
+    return await keyring.door.opened(tx, organization_id)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any, get_args
 
 from pydantic import SecretStr, ValidationError
@@ -10,7 +11,9 @@ from pydantic_core import to_jsonable_python
 
 from app.connections.models import Connection
 from app.kit import clock
+from app.kit.crypto import KeysAway
 from app.kit.database import Transaction
+from app.kit.door_keys import AtTheDoor
 from app.kit.errors import FieldError, Problem, field_errors
 from app.kit.keyring import Keyring, Lane
 from connectors.asking import NotAllowed
@@ -131,10 +134,39 @@ def _where(connection: Connection) -> tuple[object, ...]:
     return ("connection", "config_sealed", connection.id)
 
 
-async def seal(tx: Transaction, keyring: Keyring, connection: Connection, config: ConnectorConfig) -> None:
+async def seal(tx: Transaction, keyring: Keyring, connection: Connection, connector: Connector, config: ConnectorConfig) -> None:
     """Keep settings on a connection."""
     text = json.dumps(plain(config))
     connection.config_sealed = await keyring.seal(tx, connection.organization_id, Lane.FACTUAL, text, *_where(connection))
+    await seal_sources(tx, keyring, connection, connector, config)
+
+
+async def seal_sources(
+    tx: Transaction, keyring: Keyring, connection: Connection, connector: Connector, config: ConnectorConfig
+) -> None:
+    """Keep for the door the networks that deliveries may come from, where there is such a setting."""
+    name = sources_setting(connector)
+    if name is not None:
+        keys = await keyring.for_writing(tx, connection.organization_id)
+        text = json.dumps(plain(config)[name])
+        connection.sources_sealed = keys.seal_for_door(text.encode(), *_sources_at(connection))
+
+
+def sources_setting(connector: Connector) -> str | None:
+    """The name of the setting that says which networks deliveries may come from; None: it has none."""
+    return connector.webhook.sources if connector.webhook else None
+
+
+def open_sources(keys: AtTheDoor, connection: Connection) -> tuple[IPv4Network | IPv6Network, ...]:
+    """The networks that deliveries may come from; none: any. Raises Unreadable, and KeysAway while the door was handed none."""
+    if connection.sources_sealed is None:
+        raise KeysAway("these networks were not handed over to the door yet")
+    found = json.loads(keys.open_for_door(connection.sources_sealed, *_sources_at(connection)))
+    return tuple(ip_network(one) for one in found)
+
+
+def _sources_at(connection: Connection) -> tuple[object, ...]:
+    return ("connection", "sources_sealed", connection.id)
 
 
 async def open_settings(tx: Transaction, keyring: Keyring, connection: Connection, connector: Connector) -> ConnectorConfig:

@@ -14,6 +14,7 @@ from app.connections.settings import open_settings
 from app.intake.polling import LEASE, Asking, write_failure
 from app.kit import clock, metrics
 from app.kit.context import Context
+from app.kit.crypto import KeysAway
 from app.kit.errors import Problem
 from app.kit.ids import uuid7
 from connectors.asking import ProviderError
@@ -101,6 +102,9 @@ class Asker:
                 await write_failure(self._context, turn, poll, told)
             else:
                 await asking.run(poll)
+        except KeysAway:
+            log.warning("a key is away, nobody is asked", connection=str(turn.connection_id))
+            return False  # the lease stays until it is over: so nobody tries again at once
         except Fenced:
             metrics.LEASE_LOSSES.labels("poll").inc()
             log.warning("another process asks now", connection=str(turn.connection_id))

@@ -15,8 +15,9 @@ from app.intake.sealing import seal_receipt
 from app.kit import canonical, clock
 from app.kit.at_once import AtOnce
 from app.kit.database import Transaction
+from app.kit.door_keys import Keeping
 from app.kit.ids import uuid7
-from app.kit.keyring import Keyring, OpenedKeys
+from app.kit.keyring import Keyring
 from app.ledger.service import Act, Entry, entry_row
 from connectors.asking import Asked
 from connectors.contract import grade_of
@@ -86,7 +87,7 @@ class Ready:
         return len(self.row.receipt["sealed"])
 
 
-def make_ready(keys: OpenedKeys, origin: Origin, arrival: Arrival, revision: int | None = None) -> Ready:
+def make_ready(keys: Keeping, origin: Origin, arrival: Arrival, revision: int | None = None) -> Ready:
     """Seal an authentic arrival, and write its ledger entry for the case that it is new. Touches no database.
 
     `revision`: the state of the connection that it was checked against.

@@ -12,7 +12,8 @@ import msgspec
 from app.intake.models import Event, Receipt
 from app.kit import crypto
 from app.kit.database import Transaction
-from app.kit.keyring import Keyring, Lane, OpenedKeys
+from app.kit.door_keys import Keeping
+from app.kit.keyring import Keyring, Lane
 from connectors.asking import Asked
 
 SALT_BYTES = 32
@@ -29,10 +30,10 @@ class SealedReceipt:
     wrapped_key: bytes
 
 
-def seal_receipt(keys: OpenedKeys, receipt_id: UUID, body: bytes, headers: Mapping[str, str], asked: Asked) -> SealedReceipt:
-    """Seal a delivery under a fresh key, wrapped by the organization's."""
-    row = str(receipt_id)
-    key, wrapped = keys.wrap_new("receipt", row)
+def seal_receipt(keys: Keeping, receipt_id: UUID, body: bytes, headers: Mapping[str, str], asked: Asked) -> SealedReceipt:
+    """Seal a delivery under a fresh key. Whoever does need not be able to open it again, and at the door is not."""
+    row, key = str(receipt_id), crypto.new_key()
+    wrapped = keys.put_in_slot(key, "receipt", row)
     salt, sealer = crypto.new_key(), crypto.Sealer(key)
     return SealedReceipt(
         salt=salt,

@@ -55,6 +55,9 @@ class Settings(Limits):
         default=None, description="PostgreSQL: whoever owns the tables, for `harmline migrate` and for nothing else"
     )
     key_file: Path = Path("var/keys/top.key")
+    door_key_file: Path | None = Field(
+        default=None, description="what takes deliveries in while the top key is away; none: door.key beside the key file"
+    )
     key_passphrase_file: Path | None = Field(default=None, description="the passphrase that opens the key file")
     key_identity_file: Path | None = Field(default=None, description="the age identity that opens the key file")
     journal_file: Path | None = Field(
@@ -169,6 +172,11 @@ class Settings(Limits):
     def key_lock(self) -> Lock:
         """What opens the key file."""
         return Lock(self.key_passphrase_file, self.key_identity_file)
+
+    @property
+    def door_key(self) -> Path:
+        """The file of the door's key, which may be missing: then deliveries need the top key."""
+        return self.door_key_file or self.key_file.with_name("door.key")
 
     @property
     def migrating_url(self) -> str:

@@ -26,7 +26,25 @@ class Context:
 
 def open_context(settings: Settings) -> Context:
     """Open everything `settings` names, for the service's own work. Raises KeyFileError when the top key is not there."""
-    keyring = Keyring(KeyFile(settings.key_file, settings.key_lock))
+    door = KeyFile(settings.door_key, settings.key_lock) if settings.door_key.exists() else None
+    return _open(settings, Keyring(KeyFile(settings.key_file, settings.key_lock), door))
+
+
+def open_door(settings: Settings) -> Context:
+    """The same without the top key: deliveries are taken in, and all else says 503, until its file is there.
+
+    Raises KeyFileError when the door's key is not there.
+    """
+    top_key = KeyFile(settings.key_file, settings.key_lock, away=True)
+    return _open(settings, Keyring(top_key, KeyFile(settings.door_key, settings.key_lock)))
+
+
+def is_door_alone(settings: Settings) -> bool:
+    """Whether the door's key is here, and the top key is not."""
+    return settings.door_key.exists() and not settings.key_file.exists()
+
+
+def _open(settings: Settings, keyring: Keyring) -> Context:
     return Context(settings, Database(settings.database_url, WORKER), keyring, Mailer(settings.smtp_url, settings.mail_from))
 
 

@@ -11,9 +11,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 KEY_BYTES = 32
-_NONCE_BYTES = 12
-_PLAIN, _NUMBERED = b"\x01", b"\x02"
-"""How sealed bytes begin: under a key of which there is one only, and under one of several versions, whose number follows."""
+NONCE_BYTES = 12
+PLAIN, NUMBERED, IN_SLOT, FOR_DOOR = b"\x01", b"\x02", b"\x03", b"\x04"
+"""How sealed bytes begin: under a key of which there is one only, or under one of several versions, whose number follows.
+
+IN_SLOT: put into a slot (`kit/slot`) by whoever has its public half. FOR_DOOR: what the door is to open too (`kit/door_keys`).
+"""
 
 _NUMBER_BYTES = 2
 _DRAWN_AT_ONCE = 2048
@@ -56,6 +59,11 @@ def new_key() -> bytes:
     return _drawn.take(KEY_BYTES)
 
 
+def new_nonce() -> bytes:
+    """12 bytes that no other call gives."""
+    return _drawn.take(NONCE_BYTES)
+
+
 def place(*parts: object) -> bytes:
     """Where a sealed value stands (table, column, organization, row …), each part with its length before it."""
     out = b""
@@ -70,23 +78,24 @@ def seal(key: bytes, plaintext: bytes, where: bytes) -> bytes:
     return Sealer(key).seal(plaintext, where)
 
 
-def header(version: int) -> bytes:
-    """How everything begins that is sealed under this version of a key."""
-    return _NUMBERED + version.to_bytes(_NUMBER_BYTES, "big")
+def header(version: int, form: bytes = NUMBERED) -> bytes:
+    """How everything of one form begins that is sealed under this version of a key."""
+    return form + version.to_bytes(_NUMBER_BYTES, "big")
 
 
 def version_of(sealed: bytes) -> int:
     """Which version of its key opens this: 1 for what was sealed before keys had versions. Raises Unreadable."""
-    if sealed[:1] == _PLAIN:
+    if sealed[:1] == PLAIN:
         return 1
-    return int.from_bytes(_header(sealed)[1:], "big")
+    return int.from_bytes(header_of(sealed)[1:], "big")
 
 
-def _header(sealed: bytes) -> bytes:
-    if sealed[:1] == _PLAIN:
-        return _PLAIN
+def header_of(sealed: bytes) -> bytes:
+    """What these sealed bytes begin with: their form, and the number of the version where there is one. Raises Unreadable."""
+    if sealed[:1] == PLAIN:
+        return PLAIN
     found = sealed[: 1 + _NUMBER_BYTES]
-    if found[:1] != _NUMBERED or len(found) != 1 + _NUMBER_BYTES:
+    if found[:1] not in (NUMBERED, IN_SLOT, FOR_DOOR) or len(found) != 1 + _NUMBER_BYTES:
         raise Unreadable
     return found
 
@@ -94,22 +103,22 @@ def _header(sealed: bytes) -> bytes:
 class Sealer:
     """One key, made ready to seal several values. The header is bound to the place: no version passes for another."""
 
-    def __init__(self, key: bytes, version: int | None = None) -> None:
+    def __init__(self, key: bytes, version: int | None = None, form: bytes = NUMBERED) -> None:
         """`key`: 32 bytes; `version`: which one it is, of a key that has several."""
         self._cipher = AESGCMSIV(key)
-        self._header = _PLAIN if version is None else header(version)
+        self._header = PLAIN if version is None else header(version, form)
         self._bound = b"" if version is None else self._header
 
     def seal(self, plaintext: bytes, where: bytes) -> bytes:
         """See `seal`."""
-        nonce = _drawn.take(_NONCE_BYTES)
+        nonce = new_nonce()
         return self._header + nonce + self._cipher.encrypt(nonce, plaintext, self._bound + where)
 
     def unseal(self, sealed: bytes, where: bytes) -> bytes:
         """See `unseal`."""
-        begins = _header(sealed)
-        bound, start = b"" if begins == _PLAIN else begins, len(begins)
-        nonce, body = sealed[start : start + _NONCE_BYTES], sealed[start + _NONCE_BYTES :]
+        begins = header_of(sealed)
+        bound, start = b"" if begins == PLAIN else begins, len(begins)
+        nonce, body = sealed[start : start + NONCE_BYTES], sealed[start + NONCE_BYTES :]
         try:
             return self._cipher.decrypt(nonce, body, bound + where)
         except (InvalidTag, ValueError) as error:

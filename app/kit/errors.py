@@ -14,6 +14,8 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
+from app.kit.crypto import KeysAway
+
 log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = "5"
@@ -140,6 +142,12 @@ async def _on_no_store(request: Request, error: Exception) -> JSONResponse:
     return problem_response(Problem(503, "The database does not answer. Nothing was changed; try again.", headers=headers))
 
 
+async def _on_no_keys(request: Request, error: Exception) -> JSONResponse:
+    log.error("keys away", route=getattr(request.scope.get("route"), "path", None))
+    detail = "The key that this takes is away just now. Nothing was changed, and what is delivered is kept; try again."
+    return problem_response(Problem(503, detail, headers={"Retry-After": RETRY_SECONDS}))
+
+
 async def _on_anything(request: Request, error: Exception) -> JSONResponse:
     log.error("request failed", error=type(error).__name__, route=getattr(request.scope.get("route"), "path", None))
     return problem_response(Problem(500, "Something went wrong on our side. Nothing you sent was lost; try again."))
@@ -163,7 +171,7 @@ RESPONSES = described(
         413: "The body is too large.",
         422: "Some fields are not right; each is named with what it needs.",
         500: "Something went wrong on our side.",
-        503: "The database does not answer. Try again after `Retry-After` seconds.",
+        503: "The database does not answer, or the top key is away. Try again after `Retry-After` seconds.",
     }
 )
 """What every route may answer besides its own; for OpenAPI."""
@@ -176,4 +184,5 @@ def register(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, _on_http)
     for away in STORE_AWAY:
         app.add_exception_handler(away, _on_no_store)
+    app.add_exception_handler(KeysAway, _on_no_keys)
     app.add_exception_handler(Exception, _on_anything)

@@ -35,7 +35,9 @@ LEAST_SHARE = 0.1
 MOST_OFFSET = timedelta(seconds=60)
 """How far a clock may be off: signatures are good for five minutes."""
 
-DATABASE, SCHEMA, PARKED, OUTBOX, DISK, CLOCK = "database", "schema", "parked", "outbox", "disk", "clock"
+DATABASE, SCHEMA, PARKED, OUTBOX, DISK, CLOCK, KEYS = "database", "schema", "parked", "outbox", "disk", "clock", "keys"
+TAKING_IN = "taking in only"
+"""What a process is that takes deliveries in, and cannot read any: whoever spreads requests must not pass it by."""
 
 
 class Health(BaseModel):
@@ -169,9 +171,14 @@ async def livez() -> Health:
 
 @router.get("/readyz", responses=described({503: "Something stands in the way; the body says what."}))
 async def readyz(request: Request, context: Ctx) -> Health:
-    """The database answers, has the schema of this code, nothing is stuck behind the doors, the disk and the clock are well."""
+    """The database answers, has the schema of this code, nothing is stuck behind the doors, the disk and the clock are well.
+
+    With the top key away and all else well the status is "taking in only", and the answer 200: deliveries are kept.
+    """
     readiness: Readiness = getattr(request.app.state, "readiness", None) or Readiness(context)
     found = await readiness.obstacles()
+    if found and all(obstacle.reason == KEYS for obstacle in found):
+        return Health(status=TAKING_IN, problems=[obstacle.says for obstacle in found])
     if found:
         raise Problem(503, " ".join(obstacle.says for obstacle in found), headers={"Retry-After": "5"})
     return Health(status="ready")

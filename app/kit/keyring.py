@@ -1,6 +1,7 @@
 """Keys: the top key outside the database wraps each organization's keys, and those wrap everything else.
 
 Lanes: `factual` (receipts, members) and `counsel` (counsel's own words). Destroying a wrapped key destroys what it sealed.
+What the door has of the factual lane is in `kit/door_keys`, wrapped by a key of the door's own.
 A key of an organization has versions, so that it can be replaced (app/rotation.py): what is sealed says under which. Version 0
 holds what never changes: the keys of blind indexes and of the ledger's salts.
 """
@@ -8,6 +9,7 @@ holds what never changes: the keys of blind indexes and of the ledger's salts.
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
@@ -18,6 +20,8 @@ from sqlalchemy.orm import Mapped, SessionTransaction, mapped_column
 from app.kit import clock, crypto
 from app.kit.crypto import KeysAway, Unreadable
 from app.kit.database import Base, Transaction
+from app.kit.door_keys import INDEXES, DoorRing, Handed, has_handed_over
+from app.kit.slot import Slot, SlotKey
 from app.kit.vault import HeldKeys, Vault
 
 NOBODY = UUID(int=0)
@@ -102,6 +106,9 @@ def place_of(organization_id: UUID, lane: str, version: int) -> bytes:
     return crypto.place("organization_key", "wrapped", organization_id, lane, *number)
 
 
+_S = TypeVar("_S")
+
+
 class OpenedKeys:
     """One organization's key of one lane, opened, in all its versions; in memory only."""
 
@@ -121,6 +128,10 @@ class OpenedKeys:
         self._derived: dict[str, bytes] = {}
         self._wrapping = {number: crypto.Sealer(crypto.derive(key, "wrap"), number) for number, key in versions.items()}
         self._sealing = {number: crypto.Sealer(crypto.derive(key, "seal"), number) for number, key in versions.items()}
+        self._handed = {number: crypto.derive(key, "door") for number, key in versions.items()}
+        self._for_door = {number: crypto.Sealer(key, number, crypto.FOR_DOOR) for number, key in self._handed.items()}
+        self._slots = {number: SlotKey(crypto.derive(key, "slot")) for number, key in versions.items()}
+        self._slot = Slot(self._slots[self.version].public, self.version)
 
     def sub_key(self, purpose: str) -> bytes:
         """The key for one purpose, the same whatever version is the newest."""
@@ -143,8 +154,28 @@ class OpenedKeys:
         return self._wrapping[self.version].seal(key, self._place(where))
 
     def unwrap(self, wrapped: bytes, *where: object) -> bytes:
-        """The key that was wrapped for the same row; raises Unreadable otherwise, and KeysAway."""
+        """The key that was wrapped or put in for the same row; raises Unreadable otherwise, and KeysAway."""
+        if wrapped[:1] == crypto.IN_SLOT:
+            return self._of(self._slots, wrapped).unseal(wrapped, self._place(where))
         return self._of(self._wrapping, wrapped).unseal(wrapped, self._place(where))
+
+    def put_in_slot(self, key: bytes, *where: object) -> bytes:
+        """A row's key, as the door puts it in, which cannot take it out; opened by `unwrap`."""
+        return self._slot.put(key, self._place(where))
+
+    def seal_for_door(self, value: bytes, *where: object) -> bytes:
+        """Seal what the door is to open too, under the newest version."""
+        return self._for_door[self.version].seal(value, self._place(where))
+
+    def open_for_door(self, sealed: bytes, *where: object) -> bytes:
+        """Open what `seal_for_door` made for the same place, or `seal` before there was that; raises Unreadable, and KeysAway."""
+        sealers = self._for_door if sealed[:1] == crypto.FOR_DOOR else self._sealing
+        return self._of(sealers, sealed).unseal(sealed, self._place(where))
+
+    def handed(self) -> dict[int, Handed]:
+        """What each version hands over to the door."""
+        indexes = {field: self.sub_key(f"index:{field}") for field in INDEXES}
+        return {number: Handed(key, self._slots[number].public, indexes) for number, key in self._handed.items()}
 
     def seal(self, value: bytes, *where: object) -> bytes:
         """Seal directly under the newest version."""
@@ -157,7 +188,7 @@ class OpenedKeys:
     def _place(self, where: tuple[object, ...]) -> bytes:
         return crypto.place(self._organization, *where)
 
-    def _of(self, sealers: Mapping[int, crypto.Sealer], sealed: bytes) -> crypto.Sealer:
+    def _of(self, sealers: Mapping[int, _S], sealed: bytes) -> _S:
         number = crypto.version_of(sealed)
         found = sealers.get(number)
         if found is not None:
@@ -171,9 +202,15 @@ class OpenedKeys:
 class Keyring:
     """Opens and makes wrapped keys. Holds the organization keys it has opened in memory only."""
 
-    def __init__(self, top_key: bytes | Vault) -> None:
-        """`top_key`: 32 bytes, or where it is."""
+    def __init__(self, top_key: bytes | Vault, door: Vault | None = None) -> None:
+        """`top_key`: 32 bytes, or where it is. `door`: where the door's key is; beside a key in bytes it is derived from that.
+
+        Without a door's key all goes by the top key, deliveries too.
+        """
+        if isinstance(top_key, bytes) and door is None:
+            door = HeldKeys(crypto.derive(top_key, "door's key"))
         self.vault: Vault = HeldKeys(top_key) if isinstance(top_key, bytes) else top_key
+        self.door = DoorRing(door) if door is not None else None
         self._opened: dict[tuple[UUID, Lane], tuple[_Rows, OpenedKeys]] = {}
         self._system: Unchanging | None = None
 
@@ -208,7 +245,21 @@ class Keyring:
     async def create_organization(self, tx: Transaction, organization_id: UUID) -> None:
         """Make both lanes' keys of a new organization."""
         for lane in Lane:
-            await self.make(tx, organization_id, lane, 1, crypto.new_key())
+            key = crypto.new_key()
+            await self.make(tx, organization_id, lane, 1, key)
+            if lane is Lane.FACTUAL:
+                await self.hand_over(tx, organization_id, OpenedKeys(organization_id, {1: key}))
+
+    async def hand_over(self, tx: Transaction, organization_id: UUID, keys: OpenedKeys, *, anew: bool = False) -> None:
+        """Hand over to the door what it needs of these versions of the factual lane; `anew`: whichever key it has.
+
+        Without that key it is left to others; raises KeysAway where the door would go on with a version before these.
+        """
+        if self.door is not None and (anew or await self.door.is_the_one(tx)):
+            for version, handed in keys.handed().items():
+                await self.door.hand_over(tx, organization_id, version, handed)
+        elif await has_handed_over(tx, organization_id):
+            raise KeysAway("this is not the door's key: let HARMLINE_DOOR_KEY_FILE name the file that the door has")
 
     async def opened(self, tx: Transaction, organization_id: UUID, lane: Lane = Lane.FACTUAL) -> OpenedKeys:
         """An organization's key, as far as this process knows its versions: to open, and for indexes.

@@ -15,6 +15,7 @@ from sqlalchemy.orm import aliased
 from structlog.contextvars import bound_contextvars
 
 from app.kit import clock, metrics
+from app.kit.crypto import KeysAway
 from app.kit.database import Database, Transaction
 from app.kit.ids import uuid7
 from app.kit.outbox import LAST_ATTEMPT, Consumer, ConsumerState, Failure, Message, about, ensure
@@ -46,6 +47,10 @@ def _next_of(topics: frozenset[str]) -> Executable:
     return select(found).order_by(found.position).limit(most)
 
 
+NOBODYS_FAULT = (Fenced, KeysAway)
+"""What says nothing of any message: all wait, and none is counted as failed."""
+
+
 class Worker:
     """One worker's hold on one consumer. `run` handles one batch; call it until it returns 0.
 
@@ -73,6 +78,10 @@ class Worker:
                 await self._retry(failure)
             if again:
                 await self._let_go()
+        except KeysAway as error:
+            log.warning("a key is away, messages wait", consumer=self.consumer.name, reason=str(error))
+            await self._let_go()
+            return 0
         except Fenced:
             self._limit = max(1, self._limit // 4)  # a batch that takes longer than the lease would be fenced for ever
             metrics.LEASE_LOSSES.labels("outbox").inc()
@@ -128,7 +137,7 @@ class Worker:
         """Handle a batch. `last`: the lease ends with it."""
         try:
             done = await self._handle(self._limit, last=last)
-        except Fenced:
+        except NOBODYS_FAULT:
             raise
         except Exception as error:  # any handler's failure: find the one message that fails, spare its neighbours
             log.warning("batch failed, going one by one", consumer=self.consumer.name, error=type(error).__name__)
@@ -162,7 +171,7 @@ class Worker:
             try:
                 if await self._handle(1) == 0:
                     return handled
-            except Fenced:
+            except NOBODYS_FAULT:
                 raise
             except Exception as error:  # set this one aside, whatever it was
                 await self._set_aside(error)
@@ -191,7 +200,7 @@ class Worker:
                 await tx.execute(delete(Failure).where(*this))
                 await self._still_ours(tx)
             self._tell([message])
-        except Fenced:
+        except NOBODYS_FAULT:
             raise
         except Exception as error:  # still failing: wait longer, in the end keep it and alarm
             log.error("message failed again", consumer=failure.consumer, attempts=failure.attempts, error=_what(error))

@@ -180,21 +180,21 @@ class HeldKeys:
     @property
     def newest(self) -> str:
         """See `Vault`."""
-        return fingerprint(self.keys[0])
+        return fingerprint(self._at_hand()[0])
 
     @property
     def oldest(self) -> str:
         """See `Vault`."""
-        return fingerprint(self.keys[-1])
+        return fingerprint(self._at_hand()[-1])
 
     @property
     def first(self) -> bytes | None:
         """See `Vault`."""
-        return self.keys[-1]
+        return self.keys[-1] if self.keys else None
 
     async def wrap(self, key: bytes, where: bytes) -> bytes:
         """See `Vault`."""
-        return crypto.seal(self.keys[0], key, where)
+        return crypto.seal(self._at_hand()[0], key, where)
 
     async def unwrap(self, name: str | None, wrapped: bytes, where: bytes) -> bytes:
         """See `Vault`."""
@@ -203,22 +203,32 @@ class HeldKeys:
             await self.refresh()
             key = self._named(name)
         if key is None:
-            raise KeysAway(f"the top key {name} is not at hand")
+            raise KeysAway(f"the key {name} is not at hand")
         return crypto.unseal(key, wrapped, where)
 
     async def refresh(self) -> None:
         """See `Vault`."""
 
+    def _at_hand(self) -> tuple[bytes, ...]:
+        if not self.keys:
+            raise KeysAway("the key is not at hand")
+        return self.keys
+
     def _named(self, name: str | None) -> bytes | None:
-        return self.keys[-1] if name is None else next((key for key in self.keys if fingerprint(key) == name), None)
+        if name is None:
+            return self.keys[-1] if self.keys else None
+        return next((key for key in self.keys if fingerprint(key) == name), None)
 
 
 class KeyFile(HeldKeys):
     """The vault of a file."""
 
-    def __init__(self, path: Path, lock: Lock = IN_PLAIN) -> None:
-        """Raises KeyFileError when the file is not there, or not as it should be."""
-        super().__init__(*read_key_file(path, lock))
+    def __init__(self, path: Path, lock: Lock = IN_PLAIN, *, away: bool = False) -> None:
+        """Raises KeyFileError when the file is not there, or not as it should be.
+
+        `away`: it is looked for when a key is needed, and not before.
+        """
+        super().__init__(*(() if away else read_key_file(path, lock)))
         self.path, self.lock = path, lock
 
     async def refresh(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.kit import clock
 from app.kit.config import Settings
-from app.kit.context import Context
+from app.kit.context import Context, is_door_alone
 from app.kit.durability import what_is_off
 from app.kit.health import Check as ReadyCheck
 from app.kit.health import Readiness
@@ -16,6 +16,7 @@ from app.upkeep import journal
 from app.upkeep.facts import gather, store_facts
 from app.upkeep.manifest import NAME
 from app.upkeep.safety import ADVICE, REFUSED, judged, told
+from app.upkeep.unsafe import DOOR_ALONE
 
 KEPT_FOR = timedelta(days=35)
 """How long a backup is kept: for as long, whoever has it and the key can read who was erased since."""
@@ -97,8 +98,9 @@ async def _unwritten(context: Context) -> list[str]:
 async def examine(context: Context, checks: Sequence[tuple[str, ReadyCheck]]) -> Findings:
     """Look at everything. `checks`: those of the rooms about being ready."""
     settings = context.settings
-    facts = gather(settings, "doctor", await store_facts(settings.database_url))
-    found = Findings(refusals=await refusals(settings, "doctor"), advice=[told(one, facts) for one in judged(facts, ADVICE)])
+    role = DOOR_ALONE if is_door_alone(settings) else "doctor"
+    facts = gather(settings, role, await store_facts(settings.database_url))
+    found = Findings(refusals=await refusals(settings, role), advice=[told(one, facts) for one in judged(facts, ADVICE)])
     found.obstacles = [one.says for one in await Readiness(context, checks).obstacles()]
     if not found.obstacles:
         found.advice += await _unwritten(context)

@@ -67,6 +67,10 @@ class Facts:
     key_letters: int | None = None
     """How many different bytes the key has; of 32 random ones nearly all are different."""
     key_folder: FileFacts | None = None
+    door_key: FileFacts | None = None
+    door_key_letters: int | None = None
+    door_key_folder: FileFacts | None = None
+    """Of the door's key the same."""
     store_file: FileFacts | None = None
     disk: tuple[int, int] | None = None
     """Bytes free and in all, where SQLite's file is or is to be."""
@@ -94,9 +98,9 @@ def in_container() -> bool:
     return Path("/.dockerenv").exists() or "container" in os.environ
 
 
-def _letters(settings: Settings) -> int | None:
+def _letters(settings: Settings, path: Path) -> int | None:
     try:
-        return min(len(set(key)) for key in read_key_file(settings.key_file, settings.key_lock))
+        return min(len(set(key)) for key in read_key_file(path, settings.key_lock))
     except (KeyFileError, OSError):
         return None
 
@@ -152,7 +156,7 @@ async def _asked(tx: Transaction, *, postgres: bool) -> Store:
 
 
 def gather(settings: Settings, role: str, store: Store | None) -> Facts:
-    """All facts of this moment. `role`: serve, web, work or doctor; `store`: see `store_facts`."""
+    """All facts of this moment. `role`: serve, web, door, work or doctor; `store`: see `store_facts`."""
     sqlite = _sqlite_file(settings)
     return Facts(
         settings=settings,
@@ -165,8 +169,11 @@ def gather(settings: Settings, role: str, store: Store | None) -> Facts:
         telling=tuple(name for name in TELLING if os.environ.get(name)),
         unknown=unknown_settings(os.environ),
         key=file_facts(settings.key_file),
-        key_letters=_letters(settings),
+        key_letters=_letters(settings, settings.key_file),
         key_folder=file_facts(settings.key_file.absolute().parent),
+        door_key=file_facts(settings.door_key),
+        door_key_letters=_letters(settings, settings.door_key),
+        door_key_folder=file_facts(settings.door_key.absolute().parent),
         store_file=file_facts(sqlite) if sqlite else None,
         disk=_disk(settings),
         store=store,

@@ -143,7 +143,7 @@ KEPT: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "breaches and disputed time": (("breach", "disputed_range"), "facts about organizations, not about people"),
     "organizations, their keys and held domains": (
-        ("organization", "organization_key", "held_domain"),
+        ("organization", "organization_key", "door_key", "held_domain"),
         "everything hangs on them",
     ),
 }

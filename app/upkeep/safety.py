@@ -16,6 +16,13 @@ __all__ = ["ADVICE", "REFUSED", "judged", "told"]
 
 ADVICE: tuple[Check, ...] = (
     Check(
+        "a key for the door",
+        "HARMLINE_DOOR_KEY_FILE",
+        lambda f: f.door_key is None,
+        "names no file: while the top key is away, deliveries are told to come again",
+        "`harmline keys door`, then start the service anew",
+    ),
+    Check(
         "mail",
         "HARMLINE_SMTP_URL",
         lambda f: f.settings.smtp_url is None,

@@ -17,6 +17,9 @@ GUESSED = frozenset(
     {"", "postgres", "password", "passwort", "secret", "changeme", "change-me", "harmline", "admin", "root", "test"}
 )
 FLEETING = (Path("/tmp"), Path("/var/tmp"), Path("/dev/shm"), Path("/run"))  # noqa: S108 - named to be refused
+DOOR_ALONE = "door"
+"""The role of a process that has the door's key, and not the top key."""
+
 TLS_MODES = frozenset({"require", "verify-ca", "verify-full"})
 
 
@@ -57,9 +60,9 @@ def lies_open(file: FileFacts | None, bits: int) -> bool:
     return file is not None and bool(file.mode & bits)
 
 
-def somebody_elses(facts: Facts) -> bool:
-    """Whether the key file belongs to another user."""
-    return facts.key is not None and facts.key.uid not in {facts.euid, 0}
+def somebody_elses(facts: Facts, file: FileFacts | None) -> bool:
+    """Whether a file belongs to another user."""
+    return file is not None and file.uid not in {facts.euid, 0}
 
 
 def too_wide(facts: Facts) -> bool:
@@ -143,6 +146,6 @@ def newer(facts: Facts) -> bool:
 
 
 def keys_among_backups(facts: Facts) -> bool:
-    """Whether the key file or the list of erasures is in the folder of the backups."""
-    folder = facts.settings.backup_folder.absolute()
-    return any(path.absolute().is_relative_to(folder) for path in (facts.settings.key_file, facts.settings.journal))
+    """Whether a key file or the list of erasures is in the folder of the backups."""
+    named, folder = facts.settings, facts.settings.backup_folder.absolute()
+    return any(path.absolute().is_relative_to(folder) for path in (named.key_file, named.door_key, named.journal))

@@ -14,6 +14,7 @@ from app.access.gate import ConfirmFirst, require_principal
 from app.access.policy import POLICY
 from app.access.walls import acting_for
 from app.kit.context import Context
+from app.kit.crypto import KeysAway
 from app.kit.errors import STORE_AWAY, Problem, ProblemBody, not_found, problem_response
 from app.web.forms import read_form
 from app.web.templating import page
@@ -88,5 +89,5 @@ def error_page(request: Request, answer: Response) -> Response:
 
 def register_error_pages(app: FastAPI) -> None:
     """Show the errors of pages as pages, on top of the handlers that `app` has already."""
-    for kind in (Problem, RequestValidationError, HTTPException, Exception, *STORE_AWAY):
+    for kind in (Problem, RequestValidationError, HTTPException, Exception, *STORE_AWAY, KeysAway):
         app.add_exception_handler(kind, _wrapped(cast("Handler", app.exception_handlers[kind])))

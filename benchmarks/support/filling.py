@@ -162,6 +162,7 @@ class Cache:
         self._folder.mkdir(parents=True, exist_ok=True)
         if not (self._folder / "top.key").exists():
             create_key_file(self._folder / "top.key")
+            create_key_file(self._folder / "door.key")
 
     def _url(self, name: str) -> str:
         return self._server.url(name) if self._server else f"sqlite+aiosqlite:///{self._folder}/{name}.db"

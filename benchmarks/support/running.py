@@ -81,6 +81,7 @@ def running(database: str, members: int) -> Iterator[Running]:
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         create_key_file(folder / "top.key")
+        create_key_file(folder / "door.key")
         if database == "postgresql":
             server = stack.enter_context(durable_postgres(folder / "postgres"))
             url = asyncio.run(server.create_database("harmline"))

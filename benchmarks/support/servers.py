@@ -117,6 +117,7 @@ async def new_connection(context: Context) -> Created:
 
 async def _prepared(folder: Path, harmline_url: str, naive_url: str) -> Stage:
     create_key_file(folder / "top.key")
+    create_key_file(folder / "door.key")
     context = open_context(Settings(database_url=harmline_url, key_file=folder / "top.key"))
     made = await new_connection(context)
     await context.database.close()

@@ -146,7 +146,7 @@ SEES: dict[str, dict[str, Sees]] = {
         **dict.fromkeys(("identity_provider", "provider_link"), every),
         "organization_key": factual,
     },
-    DOOR.role: dict.fromkeys(("connection", "receipt", "organization_key"), every),
+    DOOR.role: dict.fromkeys(("connection", "connection_secret", "receipt", "organization_key", "door_key"), every),
     ACCOUNT: {**_SIGNED_IN, **_ACCOUNTS},
     MEMBER: {
         **_SIGNED_IN,

@@ -109,7 +109,7 @@ async def test_settings_are_sealed_for_their_own_connection(world: World) -> Non
     row = Connection(id=uuid4(), organization_id=own, connector="hibp")
     other = Connection(id=uuid4(), organization_id=own, connector="hibp")
     async with world.context.database.begin() as tx:
-        await seal(tx, keyring, row, checked(MANY, {"key": "hush"}))
+        await seal(tx, keyring, row, MANY, checked(MANY, {"key": "hush"}))
         assert plain(await open_settings(tx, keyring, row, MANY))["key"] == "hush"
         other.config_sealed = row.config_sealed
         with pytest.raises(Unreadable):

@@ -113,6 +113,7 @@ class System:
     async def set_up(self) -> None:
         """One organization with people, one connection that is sent to and one that is asked."""
         create_key_file(self.folder / "top.key")
+        create_key_file(self.folder / "door.key")
         settings = Settings(database_url=self.database_url, key_file=self.folder / "top.key")
         self.context = context = open_context(settings)
         own = (await operations.create_organization(context, "A union", "admin@example.org", None))["organization"]

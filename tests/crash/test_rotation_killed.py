@@ -22,7 +22,10 @@ from tests.support.world import World, alert
 EVERYTHING = {BEFORE_COMMIT, COMMIT_SENT, AFTER_COMMIT, BEFORE_FILE, AFTER_FILE} | {
     f"{when} {what}"
     for when in ("before", "after")
-    for what in ("INSERT INTO organization_key", "UPDATE receipt", "UPDATE member", "DELETE FROM organization_key")
+    for what in (
+        *("INSERT INTO organization_key", "UPDATE receipt", "UPDATE member", "DELETE FROM organization_key"),
+        *("INSERT INTO door_key", "UPDATE connection_secret", "DELETE FROM door_key"),
+    )
 }
 SELDOM = 11
 """Killed at every so-manieth step: at each takes five minutes. `./run campaign rotation` kills at any moment, fifty times."""

@@ -12,7 +12,7 @@ from app.intake.sealing import open_body
 from app.kit.context import Context
 from app.kit.database import Transaction
 from app.kit.keyring import Keyring
-from app.rotation import PLACES, Place
+from app.sealed_places import PLACES, Place
 from tests.support.world import World
 
 Hanging = dict[tuple[Any, ...], bytes]
@@ -20,7 +20,8 @@ Hanging = dict[tuple[Any, ...], bytes]
 
 def keyring_of(context: Context) -> Keyring:
     """As a process that was just started has it."""
-    return Keyring(context.keyring.vault)
+    door = context.keyring.door
+    return Keyring(context.keyring.vault, door.vault if door else None)
 
 
 async def opened(tx: Transaction, keyring: Keyring, place: Place, organization_id: UUID) -> Hanging:
@@ -29,9 +30,7 @@ async def opened(tx: Transaction, keyring: Keyring, place: Place, organization_i
     keys = await keyring.refreshed(tx, organization_id, place.lane)
     found: Hanging = {}
     for row in (await tx.execute(query)).mappings():
-        where = (*place.words, *(row[name] for name in place.ids))
-        open_it = keys.unwrap if place.wrapped else keys.unseal
-        found[place.name, *(row[one.name] for one in place.key())] = open_it(row[place.column], *where)
+        found[place.name, *(row[one.name] for one in place.key())] = place.open(keys, row)
     return found
 
 

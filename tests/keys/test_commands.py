@@ -125,6 +125,57 @@ def test_from_the_first_key_to_the_next(home: Path, monkeypatch: pytest.MonkeyPa
     assert (foreign.exit_code, "not one of this service" in foreign.output) == (1, True)
 
 
+def test_the_door_is_given_a_key_where_it_has_none_and_another_when_it_is_time(home: Path) -> None:
+    done("keys", "create")
+    assert read_key_file(home / "door.key") != read_key_file(home / "top.key")
+    (home / "door.key").unlink()
+    done("organization", "Union", "--admin", "admin@example.org")
+    assert done("keys", "status")["door_key"] == {"file": None, "in_use": []}
+    made = run("keys", "door")
+    assert (made.exit_code, "door.key made" in made.stderr) == (0, True), made.output
+    first = read_key_file(home / "door.key")
+    assert json.loads(made.stdout) == {"door_key": fingerprint(first[0]), "organizations": 1}
+    assert done("keys", "door") == {"door_key": fingerprint(first[0]), "organizations": 0}
+    assert done("keys", "status")["door_key"] == {"file": fingerprint(first[0]), "in_use": [fingerprint(first[0])]}
+    replaced = done("keys", "door", "--replace")
+    (second,) = read_key_file(home / "door.key")
+    assert second not in first
+    assert replaced == {"door_key": fingerprint(second), "organizations": 1}
+    (home / "door.key").unlink()
+    refused = run("keys", "rotate")
+    assert (refused.exit_code, "HARMLINE_DOOR_KEY_FILE" in refused.output) == (1, True)
+    assert done("keys", "door")["organizations"] == 1, "lost, and made anew"
+    assert "left" in done("keys", "rotate")
+
+
+def test_without_the_top_key_the_web_takes_deliveries_in_and_no_worker_starts(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HARMLINE_BASE_URL", "http://localhost:8000")
+    settings.cache_clear()
+    done("keys", "create")
+    migrate.upgrade(settings().database_url)
+    (home / "top.key").rename(home / "elsewhere")
+    factories: list[str] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(cli.Server, "__init__", lambda self, config: factories.append(config.app))
+        refused, got_to = starts(monkeypatch, "work")
+        assert (refused.exit_code, got_to) == (1, [])
+        alone = run_serve(patched, "serve", "--no-work")
+        assert alone.exit_code == 0, alone.output
+        assert "top.key is not here" in alone.stderr
+        assert not (home / "top.key").exists(), "none is made in its place"
+        (home / "elsewhere").rename(home / "top.key")
+        assert run_serve(patched, "serve", "--no-work").exit_code == 0
+    assert factories == ["app.main:create_door", "app.main:create_web"]
+
+
+def run_serve(patched: pytest.MonkeyPatch, *command: str) -> Result:
+    patched.setattr(cli.Server, "run", lambda self: setattr(self, "started", True))
+    patched.setattr(cli, "configure", lambda _: None)
+    return run(*command)
+
+
 def test_shares_may_be_printed_and_typed_and_are_not_shown_again(home: Path) -> None:
     done("keys", "create")
     printed = run("keys", "escrow", "--shares", "2", "--needed", "2")

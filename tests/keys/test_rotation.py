@@ -26,7 +26,7 @@ from app.kit.vault import KeyFile, create_key_file, fingerprint, read_key_file
 from app.ledger.models import LedgerEntry
 from app.ledger.service import Act, Sight, sight_of
 from app.members.models import Member
-from app.rotation import PLACES
+from app.sealed_places import PLACES
 from app.tables import metadata
 from connectors.verifiers import Grade, Outcome, Verification
 from tests.access.entering import first_password
@@ -56,6 +56,7 @@ EQUAL_FOR_EVER = {
 NOT_BY_OUR_KEYS = {
     *("sign_in_link.token_hash", "session.token_hash", "api_token.token_hash", "connection.token_hash"),
     *("connection.previous_token_hash", "ledger_entry.commitment", "organization_key.wrapped", "link.based_on"),
+    *("door_key.wrapped",),
     *("known_browser.token_hash", "recovery_code.code_hash", "spent_challenge.challenge_hash"),
     *("passkey.credential_id", "passkey.public_key"),
 }
@@ -88,7 +89,7 @@ async def replace_all(world: World, keyring: Keyring | None = None) -> None:
             assert left == {}
 
 
-SELDOM = {"receipt.remains_sealed", "connection.config_sealed"}
+SELDOM = {"receipt.remains_sealed", "connection.config_sealed", "connection.sources_sealed"}
 
 
 async def versions(world: World) -> set[tuple[str, int, bool]]:
@@ -105,11 +106,13 @@ async def acts(world: World, organization_id: UUID) -> int:
 
 
 def with_key_file(world: World, folder: Path) -> KeyFile:
-    """Let the world's top key lie in a file."""
-    held = world.context.keyring.vault
-    create_key_file(folder / "top.key", key=held.keys[0])  # type: ignore[attr-defined]
-    vault = KeyFile(folder / "top.key")
-    world.context.keyring.vault = vault
+    """Let the world's top key lie in a file, and the door's key in another beside it."""
+    keyring = world.context.keyring
+    assert keyring.door is not None
+    for held, name in ((keyring.vault, "top.key"), (keyring.door.vault, "door.key")):
+        create_key_file(folder / name, key=held.keys[0])  # type: ignore[attr-defined]
+    vault = keyring.vault = KeyFile(folder / "top.key")
+    keyring.door.vault = KeyFile(folder / "door.key")
     return vault
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from app.kit import crypto
 from app.kit.crypto import Unreadable
 from app.kit.keyring import OpenedKeys, Unchanging
-from app.rotation import PLACES
+from app.sealed_places import PLACES, How
 from tests.keys.hanging import keyring_of
 from tests.keys.test_rotation import fill, replace_all
 from tests.support.world import World
@@ -28,13 +28,17 @@ class Spot:
 
     keys: OpenedKeys
     where: tuple[object, ...]
-    wrapped: bool
+    how: How
 
     def put(self, key: bytes) -> bytes:
-        return self.keys.wrap(key, *self.where) if self.wrapped else self.keys.seal(key, *self.where)
+        puts = {How.WRAPPED: self.keys.wrap, How.IN_SLOT: self.keys.put_in_slot}
+        puts |= {How.SEALED: self.keys.seal, How.FOR_DOOR: self.keys.seal_for_door}
+        return puts[self.how](key, *self.where)
 
     def take(self, value: bytes) -> bytes:
-        return self.keys.unwrap(value, *self.where) if self.wrapped else self.keys.unseal(value, *self.where)
+        takes = {How.WRAPPED: self.keys.unwrap, How.IN_SLOT: self.keys.unwrap}
+        takes |= {How.SEALED: self.keys.unseal, How.FOR_DOOR: self.keys.open_for_door}
+        return takes[self.how](value, *self.where)
 
 
 def spots() -> Iterator[tuple[Spot, Spot]]:
@@ -47,7 +51,8 @@ def spots() -> Iterator[tuple[Spot, Spot]]:
                 reader = OpenedKeys(organization, keys)
                 for word in WORDS:
                     for row in range(ROWS):
-                        yield Spot(writer, (word, row), row % 2 == 0), Spot(reader, (word, row), row % 2 == 0)
+                        how = list(How)[row % len(How)]
+                        yield Spot(writer, (word, row), how), Spot(reader, (word, row), how)
 
 
 def test_of_a_hundred_thousand_swaps_none_is_taken() -> None:
@@ -92,7 +97,7 @@ async def test_no_value_of_the_database_opens_in_the_place_of_another(world: Wor
                     query = select(*place.key(), place.value()).where(place.of(tenant.id), place.value().is_not(None))
                     for row in (await tx.execute(query)).mappings():
                         where = (*place.words, *(row[name] for name in place.ids))
-                        found.append((Spot(keys, where, place.wrapped), row[place.column]))
+                        found.append((Spot(keys, where, place.how), row[place.column]))
         assert len(found) > 30
         opened = 0
         for spot, _ in found:

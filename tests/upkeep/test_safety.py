@@ -51,6 +51,9 @@ def facts(settings: dict[str, Any] | None = None, **change: Any) -> Facts:
         key=PRIVATE,
         key_letters=30,
         key_folder=FileFacts(0o700, 1000),
+        door_key=PRIVATE,
+        door_key_letters=30,
+        door_key_folder=FileFacts(0o700, 1000),
         disk=(10**11, 10**12),
         store=Store(revision=None, version=17, encoding="UTF8"),
     )
@@ -70,8 +73,19 @@ UNSAFE: dict[str, list[Facts]] = {
     "somebody else's key": [facts(key=FileFacts(0o600, 1001))],
     "a key that can be replaced": [facts(key_folder=FileFacts(0o777, 0)), facts(key_folder=FileFacts(0o770, 1000))],
     "a weak key": [facts(key_letters=1), facts(key_letters=15)],
-    "a key that goes with the next start": [facts({"key_file": "/tmp/top.key"}), facts({"key_file": "/dev/shm/k/top.key"})],
-    "keys among the backups": [facts({"backup_folder": "/etc"}), facts({"journal_file": "/srv/backups/list.jsonl"})],
+    "a key that goes with the next start": [
+        facts({"key_file": path, "door_key_file": "/etc/harmline/door.key"}) for path in ("/tmp/top.key", "/dev/shm/k/top.key")
+    ],
+    "a door's key that others read": [facts(door_key=FileFacts(mode, 1000)) for mode in (0o644, 0o640, 0o620, 0o601)],
+    "somebody else's door's key": [facts(door_key=FileFacts(0o600, 1001))],
+    "a door's key that can be replaced": [facts(door_key_folder=FileFacts(mode, 1000)) for mode in (0o777, 0o770)],
+    "a weak door's key": [facts(door_key_letters=1), facts(door_key_letters=15)],
+    "a door's key that goes with the next start": [facts({"door_key_file": "/tmp/door.key"})],
+    "keys among the backups": [
+        facts({"backup_folder": "/etc"}),
+        facts({"journal_file": "/srv/backups/list.jsonl"}),
+        facts({"door_key_file": "/srv/backups/door.key"}),
+    ],
     "a store that goes with the next start": [facts({"database_url": "sqlite:////tmp/x.db"})],
     "a store in memory": [facts({"database_url": "sqlite://"}), facts({"database_url": "sqlite:///:memory:"})],
     "a store that others read": [facts(SQLITE, store_file=FileFacts(0o644, 1000))],
@@ -105,7 +119,7 @@ UNSAFE: dict[str, list[Facts]] = {
     "a misspelt setting": [facts(unknown=("HARMLINE_SMPT_URL",))],
     "a key log": [facts(telling=("SSLKEYLOGFILE",)), facts(dev_mode=True)],
     "images of memory": [facts(core_limit=-1), facts(core_limit=1)],
-    "root": [facts(euid=0, key=FileFacts(0o600, 0))],
+    "root": [facts(euid=0, key=FileFacts(0o600, 0), door_key=FileFacts(0o600, 0))],
     "a clock out of its mind": [facts(now=datetime(year, 1, 1, tzinfo=UTC)) for year in (1970, 2026, 2100)],
     "no room": [facts(SQLITE, disk=(2**25, 10**12))],
 }
@@ -126,6 +140,22 @@ def test_each_unsafe_setting_is_refused_by_its_name_and_nothing_else_is(name: st
     assert said.startswith(check.setting)
     assert check.mend in said
     assert "iwo84hfwo8hf3" not in said, "no value is repeated"
+
+
+def test_the_door_alone_is_refused_no_missing_top_key_and_nothing_else_is_overlooked() -> None:
+    alone = facts(role="door", key=None, key_letters=None, key_folder=None)
+    assert judged(alone, REFUSED) == []
+    assert [check.name for check in judged(replace(alone, role="web"), REFUSED)] == ["no key"]
+    assert [check.name for check in judged(replace(alone, door_key=FileFacts(0o644, 1000)), REFUSED)] == [
+        "a door's key that others read"
+    ]
+
+
+def test_an_installation_without_a_key_for_the_door_starts_and_is_advised() -> None:
+    without = facts(door_key=None, door_key_letters=None)
+    assert judged(without, REFUSED) == []
+    (check,) = judged(without, ADVICE)
+    assert told(check, without).startswith("HARMLINE_DOOR_KEY_FILE names no file")
 
 
 def test_a_good_installation_is_refused_nothing() -> None:

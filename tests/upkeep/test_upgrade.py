@@ -13,10 +13,12 @@ from app import upkeep_commands
 from app.kit.config import Settings
 from app.kit.context import Context
 from app.kit.database import Database
+from app.kit.door_keys import doors
 from app.kit.errors import Problem
 from app.kit.keyring import Keyring
 from app.kit.mail import Mailer
 from app.kit.migrate import alembic_config, head
+from app.kit.vault import fingerprint, read_key_file
 from app.tables import metadata
 from app.upkeep.census import revision
 from app.upkeep.manifest import read_manifest
@@ -51,6 +53,8 @@ async def test_an_older_installation_comes_to_the_newest_schema_with_a_backup_of
     assert steps == list(Step)
     assert await at(old) == head()
     assert (await read_manifest(made, old.keyring)).schema_revision == REVISIONS[-2]
+    async with old.database.begin(read_only=True) as tx:
+        assert await doors(tx) == {fingerprint(read_key_file(old.settings.door_key)[0])}, "the door was given a key of its own"
     await old.database.close()
 
 
