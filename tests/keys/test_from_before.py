@@ -9,10 +9,14 @@ from tests.keys.test_rotation import fill, replace_all, versions
 from tests.migrations.test_migrations import revise
 from tests.support.world import World
 
+YOUNGER = {"identity_provider.secret_sealed"}
+"""What goes with its table on the way back."""
+
 
 async def test_keys_from_before_there_were_versions_come_through_the_migration(world: World) -> None:
     await fill(world)
-    before = await hanging(world.context, world.union.id)
+    known = await hanging(world.context, world.union.id)
+    before = {place: value for place, value in known.items() if place[0] not in YOUNGER}
     await revise(world, "0013")
     await revise(world, "head")
     assert await hanging(world.context, world.union.id) == before
