@@ -27,6 +27,7 @@ from connectors.verifiers import (
     StaticHeader,
     Verification,
     Verifier,
+    new_secret,
 )
 from tests.connectors.suite import DATED, VERIFIERS, secrets_for, signed, signed_v1a
 
@@ -353,6 +354,18 @@ def test_new_secrets_differ_and_are_usable() -> None:
     made = {StandardWebhooks.new_secret() for _ in range(50)}
     assert len(made) == 50
     assert all(SW.usable(Secret("k", value)) for value in made)
+    assert {len(base64.b64decode(value.removeprefix("whsec_"), validate=True)) for value in made} == {32}
+
+
+def test_a_new_secret_has_the_form_that_its_verifier_takes() -> None:
+    for verifier in (SW, Basic(), BearerList()):
+        made = {new_secret(verifier) for _ in range(50)}
+        assert len(made) == 50
+        assert all(verifier.usable(Secret("k", value)) for value in made), verifier
+    assert all(value.startswith("whsec_") for value in (new_secret(SW), StandardWebhooks.new_secret()))
+    user, _, password = new_secret(Basic()).partition(":")
+    assert (user, len(password)) == ("harmline", 15), "some providers take no more"
+    assert len(new_secret(BearerList())) == 43, "256 bits, as letters"
 
 
 def test_a_secret_is_not_shown_by_accident() -> None:
