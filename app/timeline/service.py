@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -86,8 +88,13 @@ async def _entries(
     entries = []
     for row in rows:
         own = [event for event in events if event.alert_id in held.get(row.id, ())]
-        entries.append(entry(row, own, [_told(key, event)["alert"]["institution"] for event in own], disputed))
+        entries.append(entry(row, own, _names(key, own), disputed))
     return entries
+
+
+def _names(key: bytes, events: Sequence[MemberEvent]) -> list[str | None]:
+    """The institution of each event as the service writes it."""
+    return [_told(key, event)["alert"]["institution"] for event in events]
 
 
 def _told(key: bytes, event: MemberEvent) -> Any:
@@ -164,10 +171,10 @@ async def incident_detail(
     events = await incidents.events_of_alerts(tx, member_id, sorted(held))
     await _seen(tx, context, caller, member_id, Sight.INCIDENT, incident=incident.id)
     losses = await losses_of(tx, context.keyring, caller.organization_id, member_id, [incident.id])
-    (shown,) = await _entries(tx, context, caller.organization_id, member_id, [incident])
+    key, disputed = await _member_key(tx, context, caller.organization_id, member_id), await disputed_events(tx, member_id)
     detail = IncidentDetail(
-        **shown.model_dump(),
-        sources=await _sources(tx, context, caller.organization_id, member_id, events),
+        **entry(incident, events, _names(key, events), disputed).model_dump(),
+        sources=await _sources(tx, context, caller.organization_id, events, key, disputed),
         answers=await _answers(tx, member_id, held),
         links=await present_links(tx, caller.organization_id, member_id, [incident.id]),
         losses=losses,
@@ -209,14 +216,15 @@ async def _member_key(tx: Transaction, context: Context, organization_id: UUID, 
 
 
 async def _sources(
-    tx: Transaction, context: Context, organization_id: UUID, member_id: UUID, events: Sequence[MemberEvent]
+    tx: Transaction,
+    context: Context,
+    organization_id: UUID,
+    events: Sequence[MemberEvent],
+    key: bytes,
+    disputed: Collection[UUID],
 ) -> list[AlertView]:
-    if not events:
-        return []
-    key = await _member_key(tx, context, organization_id, member_id)
     views: dict[UUID, AlertView] = {}
     hashes: dict[UUID, str | None] = {}
-    disputed = await disputed_events(tx, events[0].member_id)
     for event in events:
         if event.alert_id not in views:
             connection = await connections.connection_of(tx, organization_id, event.connection_id)
@@ -288,12 +296,15 @@ async def matter_incidents(
         except ValueError:
             raise bad_cursor() from None
     pairs = await incidents_of_breach(tx, caller.organization_id, matter.breach_id, after, limit + 1)
-    items = []
-    for member_id, incident_id in pairs[:limit]:
-        row = await incidents.find_incident(tx, caller.organization_id, incident_id, member_id)
-        if row is not None and not await _erased(tx, caller.organization_id, member_id):
-            (shown,) = await _entries(tx, context, caller.organization_id, member_id, [row])
-            items.append(MatterIncident(member_id=member_id, incident=shown))
-            await _seen(tx, context, caller, member_id, Sight.MATTER_LIST, incident=incident_id, matter=matter.id)
+    items: list[MatterIncident] = []
+    for member_id, theirs in groupby(pairs[:limit], key=itemgetter(0)):
+        if not await _erased(tx, caller.organization_id, member_id):
+            found = [
+                await incidents.find_incident(tx, caller.organization_id, incident_id, member_id) for _, incident_id in theirs
+            ]
+            rows = [row for row in found if row is not None]
+            for shown in await _entries(tx, context, caller.organization_id, member_id, rows):
+                items.append(MatterIncident(member_id=member_id, incident=shown))
+                await _seen(tx, context, caller, member_id, Sight.MATTER_LIST, incident=shown.id, matter=matter.id)
     last = pairs[limit - 1] if len(pairs) > limit else None
     return Page(items=items, next=encode_cursor(last[0].hex, last[1].hex) if last else None)
