@@ -1,7 +1,10 @@
-"""Every route has a rule and every rule a route; what needs no sign-in is listed here once more, to be read by people."""
+"""Every route has a rule and every rule a route; the rules are listed once more, to be read by people: no change goes unseen."""
 
 from __future__ import annotations
 
+import os
+from dataclasses import fields, replace
+from pathlib import Path
 from uuid import UUID
 
 import httpx
@@ -9,8 +12,8 @@ import pytest
 from fastapi import APIRouter
 from fastapi.routing import iter_route_contexts
 
-from app.access.policy import POLICY, Reach, rule_for, scopes_of
-from app.access.roles import Role
+from app.access.policy import POLICY, Reach, Rule, rule_for, scopes_of
+from app.access.roles import Role, Standing
 from app.main import create_app
 from tests.support.world import ORIGIN, World
 
@@ -35,6 +38,18 @@ PUBLIC = {
 }
 
 
+REVIEWED = Path(__file__).with_name("policy.txt")
+"""Every rule in words. HARMLINE_SHOWN=1 writes it anew; what has changed in it is for a person to read."""
+
+
+def in_words(route: tuple[str, str], rule: Rule) -> str:
+    """One rule as a line: who, how far, with which scope, signed in how, and whether shown anew."""
+    who = " ".join(sorted(rule.roles)) or "everybody"
+    standings = "" if rule.standings == {Standing.FULL} else " · signed in " + " or ".join(sorted(rule.standings))
+    fresh = " · shown anew" if rule.fresh else ""
+    return f"{route[1]} {route[0]}: {who} · {rule.reach} · {rule.scope or 'no program'}{standings}{fresh}"
+
+
 def served(app: object) -> set[tuple[str, str]]:
     """Every method and path template that an application answers, in the policy's spelling."""
     found = set()
@@ -54,6 +69,26 @@ def test_every_route_has_a_rule_and_every_rule_a_route() -> None:
 
 def test_what_needs_no_sign_in_is_reviewed() -> None:
     assert {route for route, rule in POLICY.items() if rule.public} == set(PUBLIC)
+
+
+def test_no_rule_changes_unseen() -> None:
+    told = "".join(f"{line}\n" for line in sorted(in_words(route, rule) for route, rule in POLICY.items()))
+    if os.environ.get("HARMLINE_SHOWN"):
+        REVIEWED.write_text(told)
+    assert told == REVIEWED.read_text(), "a rule has changed: is that meant? HARMLINE_SHOWN=1 writes the list anew"
+
+
+def test_a_rule_in_words_says_all_of_it() -> None:
+    rule = Rule(frozenset({Role.ADMIN}), Reach.ORGANIZATION, "roles:write")
+    others = [
+        replace(rule, roles=frozenset({Role.ADMIN, Role.STAFF})),
+        replace(rule, reach=Reach.SELF),
+        replace(rule, scope=""),
+        replace(rule, standings=frozenset({Standing.SETUP})),
+        replace(rule, fresh=True),
+    ]
+    assert len(others) == len(fields(Rule))
+    assert len({in_words(("GET", "/x"), one) for one in (rule, *others)}) == len(others) + 1
 
 
 @pytest.mark.parametrize(("method", "path"), [route for route, rule in POLICY.items() if not rule.public])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
+import os
 import stat
 import subprocess
 import sys
@@ -12,6 +15,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from sqlalchemy import delete, update
@@ -74,6 +78,38 @@ def test_keys_for_two_purposes_and_hashes_under_two_keys_have_nothing_in_common(
     assert len({crypto.derive(KEY, purpose) for purpose in purposes} | {KEY}) == 6
     assert crypto.keyed_hash(KEY, b"x") != crypto.keyed_hash(OTHER_KEY, b"x")
     assert crypto.keyed_hash(KEY, b"x") == crypto.keyed_hash(KEY, b"x")
+
+
+def test_what_was_stored_by_earlier_code_opens_for_ever() -> None:
+    """Forms and hashes as they lie in databases and backups; each was computed once, by other means where that is possible."""
+    assert crypto.place("a", 12) == b"\0\0\0\x01a\0\0\0\x0212"
+    assert crypto.header(258) == b"\x02\x01\x02"
+    assert crypto.header(1, crypto.FOR_DOOR) == b"\x04\x00\x01"
+    extracted = hmac.digest(bytes(32), KEY, "sha256")  # RFC 5869 without a salt, for one block
+    assert crypto.derive(KEY, "wrap") == hmac.digest(extracted, b"wrap\x01", "sha256")
+    assert crypto.keyed_hash(KEY, b"x") == hmac.new(KEY, b"x", "sha256").digest()
+    assert crypto.token_hash("x") == hashlib.sha256(b"x").digest()
+    nonce, place, plain = bytes(range(12)), crypto.place("member", "sealed", 1), b"words"
+    for begins, bound, version in ((b"\x01", b"", None), (b"\x02\0\x07", b"\x02\0\x07", 7)):
+        stored = begins + nonce + AESGCMSIV(KEY).encrypt(nonce, plain, bound + place)
+        assert crypto.Sealer(KEY, version).unseal(stored, place) == plain
+        assert crypto.version_of(stored) == (version or 1)
+        assert crypto.Sealer(KEY, version).seal(plain, place).startswith(begins)
+    assert crypto.Sealer(KEY, 7, crypto.FOR_DOOR).seal(plain, place).startswith(b"\x04\0\x07")
+
+
+@pytest.mark.parametrize("begins", [b"", b"\x02", b"\x02\0", b"\x05\0\x01", b"\0\0\x01", b"\xff\0\x01"])
+def test_what_begins_like_nothing_of_ours_has_no_version(begins: bytes) -> None:
+    with pytest.raises(Unreadable):
+        crypto.version_of(begins)
+
+
+def test_what_was_drawn_before_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = crypto._Drawn()
+    drawn.take(3)
+    monkeypatch.setattr(os, "urandom", lambda count: b"n" * count)
+    drawn.forget()
+    assert drawn.take(4) == b"nnnn"
 
 
 async def _organization(database: Database, keyring: Keyring) -> UUID:

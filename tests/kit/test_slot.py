@@ -126,6 +126,19 @@ def test_whoever_takes_out_remembers_so_many_and_opens_all(monkeypatch: pytest.M
     assert len(opens._known) == 4
 
 
+def test_what_was_taken_out_last_costs_no_exchange_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slot, "MOST_KEYS", 1)
+    monkeypatch.setattr(slot, "REMEMBERED", 2)
+    opens, puts = drawn()
+    first, second, third = (puts.put(bytes([n]) * 32, WHERE) for n in range(3))
+    exchanged: list[bytes] = []
+    whole = slot._cipher
+    monkeypatch.setattr(slot, "_cipher", lambda dh, enc, public: exchanged.append(enc) or whole(dh, enc, public))
+    for one in (first, first, second, first, third, first, third, second):
+        opens.unseal(one, WHERE)
+    assert exchanged == [one[ENC] for one in (first, second, third, second)], "the one that waited longest is forgotten"
+
+
 def test_a_forked_process_draws_a_pair_of_its_own() -> None:
     opens, puts = drawn()
     before = puts.put(bytes(32), WHERE)
