@@ -62,17 +62,20 @@ class Doors:
             try:
                 await self._read(now)
             except Exception as error:  # whatever it was, it is raised again where the door was asked for
-                for _, waiting in now:
+                for name, waiting in now:
                     if not waiting.done():
+                        self._known.pop(name, None)
                         waiting.set_exception(error)
                         waiting.exception()  # whoever asked may have gone meanwhile: nobody need hear of it
 
     async def _read(self, now: list[_Asked]) -> None:
-        """By the door's own key, as whom the database shows what the door needs; what that does not open, by the top key."""
+        """By the door's own key, as whom the database shows what the door needs; what that does not open, by the top key.
+
+        Until it is told anew, a door is known as it was.
+        """
         not_handed_over: list[_Asked] = []
         async with self._database.begin(read_only=True, acting=DOOR) as tx:
             for name, waiting in now:
-                self._known.pop(name, None)
                 try:
                     found = await door_of(tx, self._keyring, name)
                 except KeysAway:
@@ -93,6 +96,7 @@ class Doors:
             self._known[name] = found
             self._missing.pop(name, None)
         else:
+            self._known.pop(name, None)
             self._remember_missing(name)
         waiting.set_result(found)
 

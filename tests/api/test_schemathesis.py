@@ -37,11 +37,15 @@ NOT_BY_SHAPE = {
     "POST /v1/connections/{connection_id}/disputes": "an end lies after its beginning, and a beginning not ahead",
     "POST /v1/connections/{connection_id}/poll": "some providers are never asked",
     "POST /v1/queues/unmatched/{alert_id}/member": "whether somebody has a number is up to the roster",
+    "POST /v1/identity-provider": "whether there is such a provider, and whom it is for, is not a matter of form",
     "POST /v1/incidents/{incident_id}/losses": "no day lies in the future, and not more is paid back than was lost",
     "POST /v1/enrollments/import": "a file is UTF-8 or it is not",
     "POST /v1/members/import": "a file is UTF-8 or it is not",
 }
 """Where a request of the right form can still be refused with 422, and why. Everywhere else it must be taken."""
+
+NOT_TO_BE_TOLD = ("POST /v1/enrollments/import", "POST /v1/members/import")
+"""Where a request of the wrong form cannot be told from a right one: whatever stands in a part of a form is text."""
 
 
 @asynccontextmanager
@@ -79,6 +83,8 @@ def configuration(spec: dict[str, Any], ids: dict[str, str]) -> str:
             f"include-name = {json.dumps(name)}",
             f"checks.positive_data_acceptance.expected-statuses = {allowed}",
         ]
+        if name in NOT_TO_BE_TOLD:
+            lines.append('checks.negative_data_rejection.expected-statuses = ["2xx", "4xx", "503"]')
     return "\n".join(lines) + "\n"
 
 

@@ -117,6 +117,22 @@ async def test_a_thousand_who_ask_at_once_share_a_few_reads(world: World) -> Non
     assert doors.known(own) is found[0]
 
 
+async def test_while_it_is_read_anew_it_is_known_as_it_was(world: World) -> None:
+    """Or what is refused meanwhile, in a flood of forgeries most of it, would be counted as nobody's."""
+    doors, name = Doors(world.context.database, world.context.keyring), str(world.union.connection.connection.id)
+    assert doors.known(name) is None
+    first = await doors.read(name)
+    assert first is not None
+    reading = asyncio.create_task(doors.read(name))
+    turns = 0
+    while not reading.done():
+        assert doors.known(name) is not None
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns > 1
+    assert await reading is doors.known(name)
+
+
 async def test_a_secret_that_runs_out_is_refused_though_it_is_remembered(world: World) -> None:
     connection = world.union.connection
     async with world.context.database.begin() as tx:
