@@ -1,8 +1,9 @@
 """Mutants by mutmut of the code that must not be wrong: verifiers, policy, sealing, suppression. How many do their tests kill?
 
 `./run campaign mutation [TARGET ...]` changes a copy of the tree (var/mutation/), one small change at a time, runs the target's
-own tests against each and writes the score and every survivor to docs/campaigns/mutation.json. It goes on where it was stopped.
-docs/mutation.md says of each survivor why it may live. mutmut is installed beside the environment on first use.
+own tests against each and writes the score and every survivor to docs/campaigns/mutation.json. It goes on where it was stopped,
+and tries again what lived, in case there are new tests. docs/mutation.md says of each survivor why it may live. mutmut is
+installed beside the environment on first use.
 """
 
 from __future__ import annotations
@@ -86,6 +87,18 @@ def noted(folder: Path, target: Target) -> dict[str, int | None]:
     return found
 
 
+def forget_survivors(folder: Path, target: Target) -> None:
+    """Let mutmut try again what lived, with whatever tests there are now."""
+    (folder / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
+    for file in target.files:
+        meta = folder / "mutants" / f"{file}.meta"
+        if meta.exists():
+            known = json.loads(meta.read_text())
+            codes = known["exit_code_by_key"]
+            known["exit_code_by_key"] = {name: None if code in (SURVIVED, UNTRIED) else code for name, code in codes.items()}
+            meta.write_text(json.dumps(known))
+
+
 def change(folder: Path, mutant: str) -> list[str]:
     """The lines that a mutant takes away and adds."""
     lines = mutmut(folder, "show", mutant).stdout.splitlines()
@@ -97,6 +110,7 @@ def tried(name: str, target: Target, children: int) -> dict[str, Any]:
     folder = PLACE / name
     copy_tree(folder)
     configure(folder, target)
+    forget_survivors(folder, target)
     done = mutmut(folder, "run", "--max-children", str(children))
     (folder / "mutmut.log").write_text(done.stdout.replace("\r", "\n") + done.stderr)
     if done.returncode != 0:
