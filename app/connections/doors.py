@@ -12,6 +12,7 @@ from app.connections.service import Door, door_of
 from app.kit.acting import DOOR
 from app.kit.crypto import KeysAway, Unreadable
 from app.kit.database import Database
+from app.kit.errors import Problem
 from app.kit.keyring import Keyring
 
 log = structlog.get_logger(__name__)
@@ -64,32 +65,38 @@ class Doors:
             except Exception as error:  # whatever it was, it is raised again where the door was asked for
                 for name, waiting in now:
                     if not waiting.done():
-                        self._known.pop(name, None)
-                        waiting.set_exception(error)
-                        waiting.exception()  # whoever asked may have gone meanwhile: nobody need hear of it
+                        self._fail(name, waiting, error)
 
     async def _read(self, now: list[_Asked]) -> None:
         """By the door's own key, as whom the database shows what the door needs; what that does not open, by the top key.
 
-        Until it is told anew, a door is known as it was.
+        Until it is told anew, a door is known as it was. One that cannot be opened leaves the others as they are.
         """
         not_handed_over: list[_Asked] = []
         async with self._database.begin(read_only=True, acting=DOOR) as tx:
             for name, waiting in now:
                 try:
-                    found = await door_of(tx, self._keyring, name)
+                    self._tell(name, waiting, await door_of(tx, self._keyring, name))
                 except KeysAway:
                     not_handed_over.append((name, waiting))
                 except Unreadable:
                     log.error("what was handed over to the door is not what it was", connection=name)
                     not_handed_over.append((name, waiting))
-                else:
-                    self._tell(name, waiting, found)
+                except Problem as problem:
+                    self._fail(name, waiting, problem)
         if not not_handed_over:
             return
         async with self._database.begin(read_only=True) as tx:
             for name, waiting in not_handed_over:
-                self._tell(name, waiting, await door_of(tx, self._keyring, name, by_top_key=True))
+                try:
+                    self._tell(name, waiting, await door_of(tx, self._keyring, name, by_top_key=True))
+                except (KeysAway, Unreadable, Problem) as error:
+                    self._fail(name, waiting, error)
+
+    def _fail(self, name: str, waiting: asyncio.Future[Door | None], error: Exception) -> None:
+        self._known.pop(name, None)
+        waiting.set_exception(error)
+        waiting.exception()  # whoever asked may have gone meanwhile: nobody need hear of it
 
     def _tell(self, name: str, waiting: asyncio.Future[Door | None], found: Door | None) -> None:
         if found is not None:

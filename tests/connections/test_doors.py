@@ -16,6 +16,7 @@ from app.connections.models import Connection, ConnectionSecret
 from app.connections.service import add_secret
 from app.kit import clock
 from app.kit.at_once import AtOnce
+from app.kit.errors import Problem
 from connectors.standard.sandbox import sign
 from connectors.verifiers import StandardWebhooks
 from tests.support.world import World, alert
@@ -131,6 +132,23 @@ async def test_while_it_is_read_anew_it_is_known_as_it_was(world: World) -> None
         turns += 1
     assert turns > 1
     assert await reading is doors.known(name)
+
+
+async def test_one_that_cannot_be_opened_takes_no_neighbour_with_it_and_is_forgotten(world: World) -> None:
+    """They are read together: a connector that is not installed is a reason for its own senders to come again, no others'."""
+    doors = Doors(world.context.database, world.context.keyring)
+    good, bad = (str(tenant.connection.connection.id) for tenant in (world.union, world.other))
+    for name in (good, bad):
+        assert await doors.read(name) is not None
+    gone = update(Connection).where(Connection.id == world.other.connection.connection.id).values(connector="not-installed")
+    async with world.context.database.begin() as tx:
+        await tx.execute(gone)
+    for order in ((bad, good), (good, bad)):
+        found = dict(zip(order, await asyncio.gather(*map(doors.read, order), return_exceptions=True), strict=True))
+        assert found[good] is doors.known(good)
+        assert isinstance(found[bad], Problem)
+        assert found[bad].status == 503
+        assert doors.known(bad) is None
 
 
 async def test_a_secret_that_runs_out_is_refused_though_it_is_remembered(world: World) -> None:
