@@ -1,7 +1,8 @@
 """Many canaries: values put in through every door are found in no log, error, mail, database or other person's answer.
 
 `./run campaign canaries [--people 450]` runs tests/api/test_canaries.py with so many members, once on each database, and
-writes how many values were looked for to docs/campaigns/canaries.json. It ends with 1 when one was found.
+adds how many values were looked for, and on which the test failed, to docs/campaigns/canaries.json. It ends with 1 when one
+did.
 """
 
 from __future__ import annotations
@@ -35,14 +36,11 @@ def looked_for(kind: str, people: int) -> int | None:
 
 def main(people: int, results_file: Path) -> int:
     """Run it on each database; the exit code says whether every value stayed where it belongs."""
-    results = {"command": f"./run campaign canaries --people {people}", "looked_for": {}, "found": 0}
-    for kind in DATABASES:
-        number = looked_for(kind, people)
-        if number is None:
-            return 1
-        results["looked_for"][kind] = number
-        results_file.write_text(json.dumps(results, indent=2) + "\n")
-    return 0
+    looked = {kind: looked_for(kind, people) for kind in DATABASES}
+    failed = [kind for kind, number in looked.items() if number is None]
+    results = {"command": f"./run campaign canaries --people {people}", "looked_for": looked, "failed": failed}
+    results_file.write_text(json.dumps(results, indent=2) + "\n")
+    return int(bool(failed))
 
 
 if __name__ == "__main__":
