@@ -1,9 +1,12 @@
 """What stops the start: one table, a line for each thing that must not be."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from app.upkeep import unsafe
-from app.upkeep.facts import TELLING
+from app.upkeep.facts import TELLING, Facts, FileFacts
 from app.upkeep.unsafe import Check
 
 OTHERS = 0o077
@@ -14,6 +17,61 @@ LEAST_FREE = 64 * 1024**2
 OLDEST_POSTGRES = 15
 EARLIEST, LATEST = datetime(2026, 11, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 """This code was written after the one; a machine that believes the other has lost its clock."""
+
+
+@dataclass(frozen=True)
+class KeyFacts:
+    """Of one of the two key files; see `Facts`. `looked_for`: its place matters, though nothing may lie there yet."""
+
+    file: FileFacts | None
+    letters: int | None
+    folder: FileFacts | None
+    path: Path
+    looked_for: bool
+
+
+def _of_a_key_file(what: str, setting: str, of: Callable[[Facts], KeyFacts], instead: str) -> tuple[Check, ...]:
+    """What must not be of a key file. `instead`: how to come to one that was made at random."""
+    return (
+        Check(
+            f"a {what} that others read",
+            setting,
+            lambda f: unsafe.lies_open(of(f).file, OTHERS),
+            "can be read or written by others",
+            "chmod 600 the file",
+            always=True,
+        ),
+        Check(
+            f"somebody else's {what}",
+            setting,
+            lambda f: unsafe.somebody_elses(f, of(f).file),
+            "belongs to another user, who could replace it",
+            "chown it to the user of the service",
+        ),
+        Check(
+            f"a {what} that can be replaced",
+            setting,
+            lambda f: of(f).looked_for and unsafe.lies_open(of(f).folder, OTHERS_WRITE),
+            "is in a folder where others may write",
+            "chmod 700 the folder",
+        ),
+        Check(
+            f"a weak {what}",
+            setting,
+            lambda f: (letters := of(f).letters) is not None and letters < LEAST_LETTERS,
+            "was not made at random",
+            instead,
+            always=True,
+        ),
+        Check(
+            f"a {what} that goes with the next start",
+            setting,
+            lambda f: of(f).looked_for and unsafe.fleeting(of(f).path),
+            "is in a folder that is emptied",
+            "Move it, for instance to /etc/harmline",
+        ),
+    )
+
 
 REFUSED: tuple[Check, ...] = (
     Check(
@@ -61,79 +119,17 @@ REFUSED: tuple[Check, ...] = (
         "names no file",
         "Make one with `harmline keys create`, or restore your copy",
     ),
-    Check(
-        "a key that others read",
+    *_of_a_key_file(
+        "key",
         "HARMLINE_KEY_FILE",
-        lambda f: unsafe.lies_open(f.key, OTHERS),
-        "can be read or written by others",
-        "chmod 600 the file",
-        always=True,
-    ),
-    Check(
-        "somebody else's key",
-        "HARMLINE_KEY_FILE",
-        lambda f: unsafe.somebody_elses(f, f.key),
-        "belongs to another user, who could replace it",
-        "chown it to the user of the service",
-    ),
-    Check(
-        "a key that can be replaced",
-        "HARMLINE_KEY_FILE",
-        lambda f: unsafe.lies_open(f.key_folder, OTHERS_WRITE),
-        "is in a folder where others may write",
-        "chmod 700 the folder",
-    ),
-    Check(
-        "a weak key",
-        "HARMLINE_KEY_FILE",
-        lambda f: f.key_letters is not None and f.key_letters < LEAST_LETTERS,
-        "was not made at random",
+        lambda f: KeyFacts(f.key, f.key_letters, f.key_folder, f.settings.key_file, looked_for=True),
         "Make one with `harmline keys create`; what the old one sealed must be sealed anew",
-        always=True,
     ),
-    Check(
-        "a key that goes with the next start",
-        "HARMLINE_KEY_FILE",
-        lambda f: unsafe.fleeting(f.settings.key_file),
-        "is in a folder that is emptied",
-        "Move it, for instance to /etc/harmline",
-    ),
-    Check(
-        "a door's key that others read",
+    *_of_a_key_file(
+        "door's key",
         "HARMLINE_DOOR_KEY_FILE",
-        lambda f: unsafe.lies_open(f.door_key, OTHERS),
-        "can be read or written by others",
-        "chmod 600 the file",
-        always=True,
-    ),
-    Check(
-        "somebody else's door's key",
-        "HARMLINE_DOOR_KEY_FILE",
-        lambda f: unsafe.somebody_elses(f, f.door_key),
-        "belongs to another user, who could replace it",
-        "chown it to the user of the service",
-    ),
-    Check(
-        "a door's key that can be replaced",
-        "HARMLINE_DOOR_KEY_FILE",
-        lambda f: f.door_key is not None and unsafe.lies_open(f.door_key_folder, OTHERS_WRITE),
-        "is in a folder where others may write",
-        "chmod 700 the folder",
-    ),
-    Check(
-        "a weak door's key",
-        "HARMLINE_DOOR_KEY_FILE",
-        lambda f: f.door_key_letters is not None and f.door_key_letters < LEAST_LETTERS,
-        "was not made at random",
+        lambda f: KeyFacts(f.door_key, f.door_key_letters, f.door_key_folder, f.settings.door_key, f.door_key is not None),
         "Remove it and run `harmline keys door`",
-        always=True,
-    ),
-    Check(
-        "a door's key that goes with the next start",
-        "HARMLINE_DOOR_KEY_FILE",
-        lambda f: f.door_key is not None and unsafe.fleeting(f.settings.door_key),
-        "is in a folder that is emptied",
-        "Move it, for instance to /etc/harmline",
     ),
     Check(
         "keys among the backups",
