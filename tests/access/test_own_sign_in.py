@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,12 +32,6 @@ from tests.access.scene import Scene
 from tests.support.world import NOW, Filled, World, make_world
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-async def own(world: World) -> AsyncIterator[Connected]:
-    async with serving() as provider:
-        yield await connect(world, provider)
 
 
 async def test_staff_come_in_by_it_and_their_link_holds_nothing_in_plain(own: Connected) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -19,10 +18,8 @@ from app.ledger.service import Act
 from tests.access.entering import first_passkey, make_passkey, session_of, sign
 from tests.access.fake_provider import (
     Connected,
-    connect,
     letters,
     rows,
-    serving,
     signed_in,
     staff_in,
     wanted,
@@ -31,12 +28,6 @@ from tests.access.scene import Scene
 from tests.support.world import NOW, World
 
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-async def own(world: World) -> AsyncIterator[Connected]:
-    async with serving() as provider:
-        yield await connect(world, provider)
 
 
 async def test_each_role_gets_the_same_standing_as_by_a_passkey(own: Connected) -> None:

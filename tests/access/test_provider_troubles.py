@@ -70,11 +70,9 @@ async def trickling(_request: Request) -> Response:
 TROUBLES = (elsewhere, huge, huge_once_unpacked, deep, no_json, broken, a_list, slow, trickling)
 
 
-@pytest.fixture
-async def own(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Connected]:
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provider_client, "PATIENCE", 0.5)
-    async with serving() as provider:
-        yield await connect(world, provider)
 
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda trouble: trouble.__name__)

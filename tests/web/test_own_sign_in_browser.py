@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
 from playwright.async_api import Page, expect
-from pydantic import HttpUrl
 
 from app.access.roles import Role
 from app.kit import clock
 from tests.access.fake_provider import CLIENT, SECRET, serving, wanted
 from tests.access.real_provider import running
-from tests.support.world import World
-from tests.web.browsing import DESK, Site, picture, site
+from tests.web.browsing import DESK, Site, picture
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)]
 
 
 @pytest.fixture
-async def served(world: World, chromium: str) -> AsyncIterator[Site]:
-    """A world that knows under which address the browser finds it, at the time that the provider's clock says."""
-    async with site(world, chromium) as opened:
-        settings = world.context.settings.model_copy(update={"base_url": HttpUrl(opened.address)})
-        world.app.state.context = dataclasses.replace(world.context, settings=settings)
-        clock.set_to(datetime.now(UTC))
-        yield opened
+def served(addressed: Site) -> Site:
+    """At the time that the provider's clock says."""
+    clock.set_to(datetime.now(UTC))
+    return addressed
 
 
 async def fits(page: Page) -> bool:

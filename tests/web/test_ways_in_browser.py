@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 from playwright.async_api import Page, expect
-from pydantic import HttpUrl
 
 from app.access.roles import Role
 from app.kit import clock
 from tests.access.entering import PASSWORD, code_of, link
-from tests.support.world import NOW, World
-from tests.web.browsing import Site, picture, site
+from tests.support.world import NOW
+from tests.web.browsing import Site, picture
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)]
-
-
-@pytest.fixture
-async def served(world: World, chromium: str) -> AsyncIterator[Site]:
-    """A world that knows under which address the browser finds it: passkeys are bound to that."""
-    async with site(world, chromium) as opened:
-        settings = world.context.settings.model_copy(update={"base_url": HttpUrl(opened.address)})
-        world.app.state.context = dataclasses.replace(world.context, settings=settings)
-        yield opened
 
 
 async def with_authenticator(page: Page, transport: str = "internal") -> str:
@@ -58,10 +46,10 @@ async def open_link(site: Site, page: Page, who: str, role: Role) -> None:
     await press(page, "Sign in")
 
 
-async def test_a_member_by_first_link_and_passkey_out_and_in_again(served: Site) -> None:
-    page = await served.opened()
+async def test_a_member_by_first_link_and_passkey_out_and_in_again(addressed: Site) -> None:
+    page = await addressed.opened()
     await with_authenticator(page)
-    await open_link(served, page, "M-1", Role.MEMBER)
+    await open_link(addressed, page, "M-1", Role.MEMBER)
     await expect(page.get_by_role("heading", name="Set up how you sign in")).to_be_visible()
     assert await fits(page)
     await picture(page, "welcome")
@@ -82,13 +70,13 @@ async def test_a_member_by_first_link_and_passkey_out_and_in_again(served: Site)
     await page.get_by_role("link", name="How you sign in").click()
     await expect(page.get_by_text("last used")).to_be_visible()
     await picture(page, "ways-in")
-    assert served.trouble == []
+    assert addressed.trouble == []
 
 
-async def test_an_admin_with_two_keys_confirms_and_loses_nothing_that_was_typed(served: Site) -> None:
-    page = await served.opened()
+async def test_an_admin_with_two_keys_confirms_and_loses_nothing_that_was_typed(addressed: Site) -> None:
+    page = await addressed.opened()
     await with_authenticator(page)
-    await open_link(served, page, Role.ADMIN, Role.ADMIN)
+    await open_link(addressed, page, Role.ADMIN, Role.ADMIN)
     await press(page, "Make a passkey")
     await expect(page.get_by_role("heading", name="One more passkey")).to_be_visible()
     await with_authenticator(page, "usb")
@@ -105,28 +93,28 @@ async def test_an_admin_with_two_keys_confirms_and_loses_nothing_that_was_typed(
     await expect(page.get_by_role("heading", name="Show that it is you")).to_be_visible()
     assert await fits(page)
     await picture(page, "confirm")
-    served.trouble.clear()  # the browser writes down the 403
+    addressed.trouble.clear()  # the browser writes down the 403
     await press(page, "Go on with a passkey")
     await page.wait_for_url("**/admin#people")
     await expect(page.locator("#people tbody tr")).to_have_count(6)
-    assert served.trouble == []
+    assert addressed.trouble == []
 
 
-async def test_staff_sign_in_with_a_passkey(served: Site) -> None:
-    page = await served.opened()
+async def test_staff_sign_in_with_a_passkey(addressed: Site) -> None:
+    page = await addressed.opened()
     await with_authenticator(page)
-    await open_link(served, page, Role.STAFF, Role.STAFF)
+    await open_link(addressed, page, Role.STAFF, Role.STAFF)
     await expect(page.get_by_text("I would rather use a password")).to_have_count(0)
     await press(page, "Make a passkey")
     await expect(page.get_by_role("heading", name="How you sign in", exact=True)).to_be_visible()
     await press(page, "Sign out")
     await press(page, "Sign in with a passkey")
     await page.wait_for_url("**/statistics")
-    assert served.trouble == []
+    assert addressed.trouble == []
 
 
-async def test_a_browser_without_the_passkey_is_told_so(served: Site) -> None:
-    page = await served.opened()
+async def test_a_browser_without_the_passkey_is_told_so(addressed: Site) -> None:
+    page = await addressed.opened()
     await with_authenticator(page)
     await page.goto("/sign-in")
     await press(page, "Sign in with a passkey")
@@ -134,9 +122,9 @@ async def test_a_browser_without_the_passkey_is_told_so(served: Site) -> None:
     await expect(page.get_by_role("button", name="Sign in with a passkey")).to_be_enabled()
 
 
-async def test_a_member_by_password_and_code(served: Site) -> None:
-    page = await served.opened()
-    await open_link(served, page, "M-1", Role.MEMBER)
+async def test_a_member_by_password_and_code(addressed: Site) -> None:
+    page = await addressed.opened()
+    await open_link(addressed, page, "M-1", Role.MEMBER)
     await page.get_by_text("I would rather use a password").click()
     await page.get_by_label("Password", exact=False).first.fill("password1234567")
     await page.get_by_label("The same once more").fill("password1234567")
@@ -162,16 +150,16 @@ async def test_a_member_by_password_and_code(served: Site) -> None:
     await page.wait_for_url("**/timeline")
 
 
-async def test_everything_lost_and_a_day_later_a_new_passkey(served: Site) -> None:
-    page = await served.opened()
+async def test_everything_lost_and_a_day_later_a_new_passkey(addressed: Site) -> None:
+    page = await addressed.opened()
     await with_authenticator(page)
-    await open_link(served, page, "M-1", Role.MEMBER)
+    await open_link(addressed, page, "M-1", Role.MEMBER)
     await press(page, "Make a passkey")
     await press(page, "Make a recovery code")
     code = await page.locator("p.recovery code").text_content() or ""
-    lost = await served.opened()
+    lost = await addressed.opened()
     await with_authenticator(lost)
-    await open_link(served, lost, "M-1", Role.MEMBER)
+    await open_link(addressed, lost, "M-1", Role.MEMBER)
     await expect(lost.get_by_role("heading", name="You have a way to sign in already")).to_be_visible()
     assert await fits(lost)
     await picture(lost, "recovery")
@@ -181,6 +169,6 @@ async def test_everything_lost_and_a_day_later_a_new_passkey(served: Site) -> No
     await page.goto("/ways-in")
     await expect(page.get_by_role("button", name="Stop it")).to_be_visible()
     clock.set_to(NOW + timedelta(hours=24))
-    await open_link(served, lost, "M-1", Role.MEMBER)
+    await open_link(addressed, lost, "M-1", Role.MEMBER)
     await press(lost, "Make a passkey")
     await expect(lost.get_by_role("heading", name="How you sign in", exact=True)).to_be_visible()
