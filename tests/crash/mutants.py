@@ -139,8 +139,8 @@ MUTANTS = (
     Mutant(
         "a key that others read is fine",
         "app/upkeep/refusals.py",
-        "lambda f: unsafe.lies_open(f.key, OTHERS),",
-        "lambda f: unsafe.lies_open(f.key, OTHERS_WRITE),",
+        "lambda f: unsafe.lies_open(of(f).file, OTHERS),",
+        "lambda f: unsafe.lies_open(of(f).file, OTHERS_WRITE),",
         ("tests/upkeep/test_safety.py", "-k", "refused_by_its_name"),
     ),
     Mutant(
@@ -167,8 +167,8 @@ MUTANTS = (
     Mutant(
         "the door asks for the top key",
         "app/connections/doors.py",
-        "found = await door_of(tx, self._keyring, name)\n",
-        "found = await door_of(tx, self._keyring, name, by_top_key=True)\n",
+        "await door_of(tx, self._keyring, name))\n",
+        "await door_of(tx, self._keyring, name, by_top_key=True))\n",
         ("tests/keys/test_top_key_away.py", "-k", "deliveries_are_taken_in and sqlite"),
     ),
     Mutant(

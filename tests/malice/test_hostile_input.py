@@ -113,8 +113,12 @@ PACKED = {
 
 
 async def test_d2_d3_nothing_is_unpacked(online: Online) -> None:
-    """No verifier here declares a packing, so none is taken: there is nothing that could blow up."""
+    """No verifier here declares a packing, so none is taken: there is nothing that could blow up.
+
+    The sender has proved itself before: of strangers only a few are looked at at a time, and the others would be told to wait.
+    """
     world, _, _ = online
+    assert (await post(online, GOOD)).status_code == 202
     before, began = memory(), time.process_time()
     for encoding, body in PACKED.items():
         if encoding:
