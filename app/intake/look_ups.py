@@ -63,16 +63,20 @@ def nobodys() -> ColumnElement[bool]:
 
 async def nobodys_after(tx: Transaction, organization_id: UUID, after: UUID, limit: int) -> Sequence[tuple[LookUp, datetime]]:
     """The next notices about somebody who is not enrolled, by event, each with since when it waits."""
-    since = func.coalesce(LookUp.asked_at, Event.received_at)
-    query = select(LookUp, since).join(Event, _told()).where(LookUp.organization_id == organization_id, nobodys())
-    query = query.where(LookUp.event_id > after).order_by(LookUp.event_id).limit(limit)
+    query = _nobodys_of(organization_id).where(LookUp.event_id > after).order_by(LookUp.event_id).limit(limit)
     return [(row[0], row[1]) for row in (await tx.execute(query)).all()]
 
 
 async def one_of_nobody(tx: Transaction, organization_id: UUID, event_id: UUID) -> tuple[LookUp, datetime] | None:
     """One of these notices."""
-    found = await nobodys_after(tx, organization_id, UUID(int=event_id.int - 1), 1)
-    return found[0] if found and found[0][0].event_id == event_id else None
+    query = _nobodys_of(organization_id).where(LookUp.event_id == event_id).limit(1)
+    found = (await tx.execute(query)).first()
+    return (found[0], found[1]) if found else None
+
+
+def _nobodys_of(organization_id: UUID) -> Select[tuple[LookUp, datetime]]:
+    since = func.coalesce(LookUp.asked_at, Event.received_at)
+    return select(LookUp, since).join(Event, _told()).where(LookUp.organization_id == organization_id, nobodys())
 
 
 def _told() -> ColumnElement[bool]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -113,6 +114,20 @@ async def test_what_is_not_yours_answers_like_what_is_not_there(scene: Scene) ->
                     assert dict(foreign.headers) == dict(missing.headers)
                     assert missing.status_code == 404
         assert await scene.digest() == before
+
+
+@pytest.mark.parametrize("number", [0, 2**128 - 1], ids=["the first of all", "the last of all"])
+async def test_an_id_at_the_edge_of_all_ids_answers_like_any_that_is_not_there(scene: Scene, number: int) -> None:
+    edge = str(UUID(int=number))
+    async with browsers(scene) as signed_in:
+        for role, browser in signed_in.items():
+            own = await ids_for(scene, role, ())
+            for route, rule in PROTECTED:
+                asked = {name: edge for name in own if name.endswith("_id") and "{" + name + "}" in route[1]}
+                if role in rule.roles and asked:
+                    missing = {**own, **{name: str(scene.missing()) for name in asked}}
+                    answer, other = [await send(browser, route, EXAMPLES[route], own | ids) for ids in (asked, missing)]
+                    assert answer.status_code == other.status_code < 500, (route, role)
 
 
 async def test_own_incident_with_an_event_that_is_not_in_it_is_not_there(scene: Scene) -> None:

@@ -256,9 +256,18 @@ async def told(browser: httpx.AsyncClient, call: Call) -> Answer:
     return answer.status_code, answer.content, sorted(answer.headers.items())
 
 
-async def differing(pair: Pair, dice: random.Random, calls: int) -> tuple[list[Call], dict[int, int]]:
-    """The calls that are answered otherwise in the two worlds, and how many calls got which status."""
-    differ, statuses = [], dict[int, int]()
+@dataclass
+class Compared:
+    """The calls that are `differ`ently answered in the two worlds or `failed` in both, and how many got which status."""
+
+    differ: list[Call] = field(default_factory=list)
+    failed: list[Call] = field(default_factory=list)
+    statuses: dict[int, int] = field(default_factory=dict)
+
+
+async def compare(pair: Pair, dice: random.Random, calls: int) -> Compared:
+    """Send both worlds the same calls."""
+    found = Compared()
     async with AsyncExitStack() as stack:
         worlds = [await stack.enter_async_context(make_world(url, pair.known)) for url in pair.urls]
         name = cookie_name(worlds[0].context.settings)
@@ -270,10 +279,12 @@ async def differing(pair: Pair, dice: random.Random, calls: int) -> tuple[list[C
         for _ in range(calls):
             call = generate(pair, dice)
             first, second = [await told(browsers[call.who, number], call) for number in (0, 1)]
-            statuses[first[0]] = statuses.get(first[0], 0) + 1
+            found.statuses[first[0]] = found.statuses.get(first[0], 0) + 1
             if first != second:
-                differ.append(call)
-    return differ, statuses
+                found.differ.append(call)
+            if first[0] >= 500:
+                found.failed.append(call)
+    return found
 
 
 def described(call: Call) -> str:
