@@ -43,7 +43,7 @@ TARGETS = {
     "policy": Target(("app/access/policy.py",), ("tests/access/test_policy.py",)),
     "sealing": Target(("app/kit/crypto.py", "app/kit/slot.py"), ("tests/kit/test_crypto_and_keys.py", "tests/kit/test_slot.py")),
     "suppression": Target(
-        ("app/statistics/suppression.py",), ("tests/statistics/test_release_rules.py", "tests/statistics/test_release_attacks.py")
+        ("app/statistics/suppression.py",), ("tests/statistics/test_suppression.py", "tests/statistics/test_rules_version.py")
     ),
 }
 

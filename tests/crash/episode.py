@@ -202,13 +202,17 @@ ahead when it died leaves leases that last longer by as much as it was ahead."""
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to happen: so many connections send, and these acts are done in an order that the seed decides."""
+    """What is to happen: so many connections send, and these acts are done in an order that the seed decides.
+
+    `pause`: seconds that each of them rests between two deliveries, so that the rest of the machine gets on.
+    """
 
     seed: int
     acts: tuple[Act, ...]
     script: Script
     connections: int = 16
     enough: int = 0
+    pause: float = 0.0
 
 
 async def play(plan: Plan, zygote: Zygote, folder: Path, database_url: str, cluster: Cluster | None) -> Outcome:
@@ -228,7 +232,8 @@ async def _played(plan: Plan, system: System, provider: PagedSandbox, cluster: C
     async with _lines(system, cluster) as proxies:
         nemesis = Nemesis(system, dice, cluster, proxies)
         await system.until_ready()
-        system.send(plan.connections, ports=[proxies["sender"].port, *(part.port for part in system.webs[1:])])
+        ports = [proxies["sender"].port, *(part.port for part in system.webs[1:])]
+        system.send(plan.connections, pause=plan.pause, ports=ports)
         feeding = asyncio.create_task(_feed(provider, random.Random(plan.seed)))
         try:
             for act in dice.sample(plan.acts, len(plan.acts)):

@@ -25,7 +25,7 @@ from tests.crash.deliveries import Script
 ANSWER_SECONDS = 8.0
 PAUSE_SECONDS = 0.05
 AGAIN = 0.1
-ON_ONE_LINE = 20
+ON_ONE_LINE = 5
 
 
 class Ledger:
@@ -58,20 +58,23 @@ class Ledger:
 
 @dataclass
 class Sender:
-    """Sends the deliveries of one script from `first` on, over so many connections at once, to any of several ports."""
+    """Sends the deliveries of one script over so many connections at once, to any of several ports.
+
+    `pause`: seconds that a connection rests between two.
+    """
 
     script: Script
     ports: list[int]
     path: str
     secret: str
     ledger: Ledger
-    first: int = 0
+    pause: float = 0.0
     stopped: bool = False
     statuses: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._key = base64.b64decode(self.secret.removeprefix("whsec_"))
-        self._numbers = itertools.count(self.first)
+        self._numbers = itertools.count()
         self._dice = random.Random(self.script.seed)
 
     def request(self, body: bytes) -> bytes:
@@ -101,6 +104,8 @@ class Sender:
                     times -= 1
                 else:
                     await asyncio.sleep(PAUSE_SECONDS)
+            if self.pause:
+                await asyncio.sleep(self.pause)
         line.close()
 
 
@@ -148,7 +153,7 @@ class _Line:
 
 async def main(told: dict[str, Any]) -> None:
     """Send until the input ends; then say what the answers were."""
-    sender = Sender(Script(**told["script"]), told["ports"], told["path"], told["secret"], Ledger(told["ledger"]), told["first"])
+    sender = Sender(Script(**told["script"]), told["ports"], told["path"], told["secret"], Ledger(told["ledger"]), told["pause"])
     clients = [asyncio.create_task(sender.client(place)) for place in range(told["connections"])]
     await asyncio.to_thread(sys.stdin.read)
     sender.stopped = True

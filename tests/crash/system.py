@@ -170,8 +170,8 @@ class System:
         """The last lines that each part wrote."""
         return "\n".join(f"{path.name}: {path.read_text(errors='replace')[-2000:]}" for path in self.folder.glob("*.log"))
 
-    def send(self, connections: int, *, first: int = 0, ports: list[int] | None = None) -> None:
-        """Let the sender begin, in a process of its own."""
+    def send(self, connections: int, *, pause: float = 0.0, ports: list[int] | None = None) -> None:
+        """Let the sender begin, in a process of its own; each of its connections rests so many seconds between two deliveries."""
         told = {
             "script": self.script.__dict__,
             "ports": ports or [part.port for part in self.webs],
@@ -179,7 +179,7 @@ class System:
             "secret": self.secret,
             "ledger": str(self.ledger),
             "connections": connections,
-            "first": first,
+            "pause": pause,
         }
         command = [sys.executable, "-m", "tests.crash.sender"]
         self.sending = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -18,13 +18,14 @@ from tests.crash.system import Zygote
 
 pytestmark = pytest.mark.slow
 Store = tuple[str, Cluster | None]
-SENDERS = 8
+SENDERS, PAUSE = 8, 0.1
+"""Some eighty deliveries a second at most: enough for some to be under way at any moment."""
 
 
 def plan(acts: tuple[object, ...]) -> Plan:
     seed = int(os.environ.get("HARMLINE_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
     print(f"seed {seed}")
-    return Plan(seed, acts, Script(seed), SENDERS)  # type: ignore[arg-type]
+    return Plan(seed, acts, Script(seed), SENDERS, pause=PAUSE)  # type: ignore[arg-type]
 
 
 async def test_every_point_and_every_moment(store: Store, zygote: Zygote, tmp_path: Path) -> None:

@@ -152,3 +152,14 @@ def test_a_forked_process_draws_a_pair_of_its_own() -> None:
     assert opens.unseal(put, WHERE) == b"c" * 32
     assert put[ENC] != before[ENC]
     assert puts.put(bytes(32), WHERE)[ENC] == before[ENC], "the parent goes on with its own"
+
+
+def test_the_child_of_a_child_draws_a_pair_of_its_own_too() -> None:
+    opens, puts = drawn()
+    used = []
+    for name in (b"p", b"c", b"g"):
+        put = puts.put(name * 32, WHERE)
+        assert opens.unseal(put, WHERE) == name * 32
+        used.append(put[ENC])
+        slot._forked()  # what each fork runs
+    assert len(set(used)) == 3
