@@ -74,7 +74,7 @@ async def one_of_nobody(tx: Transaction, organization_id: UUID, event_id: UUID) 
     return (found[0], found[1]) if found else None
 
 
-def _nobodys_of(organization_id: UUID) -> Select[tuple[LookUp, datetime]]:
+def _nobodys_of(organization_id: UUID) -> Select[LookUp, datetime]:
     since = func.coalesce(LookUp.asked_at, Event.received_at)
     return select(LookUp, since).join(Event, _told()).where(LookUp.organization_id == organization_id, nobodys())
 
