@@ -22,14 +22,20 @@ class ChildFailed(RuntimeError):
 
 
 class Child:
-    """`python -m MODULE ARGUMENTS`, from the folder of the project. What it writes to standard error goes to `log`."""
+    """`python -m MODULE ARGUMENTS`, or `python FILE ARGUMENTS`, from the folder of the project or from another.
 
-    def __init__(self, module: str, *arguments: str, log: Path, environment: Mapping[str, str] | None = None) -> None:
+    What it writes to standard error goes to `log`.
+    """
+
+    def __init__(
+        self, module: str | Path, *arguments: str, log: Path, environment: Mapping[str, str] | None = None, folder: Path = ROOT
+    ) -> None:
         self._log = log
+        program = [str(module)] if isinstance(module, Path) else ["-m", module]
         with log.open("ab") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", module, *arguments],
-                cwd=ROOT,
+                [sys.executable, *program, *arguments],
+                cwd=folder,
                 env={**os.environ, **(environment or {})},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -178,6 +178,19 @@ def test_the_bench_of_intake_counts_what_it_measured() -> None:
 
 
 @pytest.mark.slow
+def test_two_versions_are_compared_act_by_act() -> None:
+    found = last_line(run("benchmarks.before", "--base", "HEAD", "--turns", "1", "--database", "sqlite"))
+    assert found["sqlite"].keys() == {"incident", "intake_64_at_once", "intake_alone", "timeline", "timeline_page"}
+    assert all(each["ratio"] > 0 for each in found["sqlite"].values())
+
+
+def test_a_version_that_is_not_there_is_named() -> None:
+    done = run("benchmarks.before", "--base", "0" * 40, "--database", "sqlite")
+    assert done.returncode == 1
+    assert "does not have the commit 0000" in done.stderr
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("database", ["postgresql", "sqlite"])
 def test_a_few_seconds_of_soak(tmp_path: Path, database: str) -> None:
     results = tmp_path / "soak.json"
