@@ -8,7 +8,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
+
+import asyncpg
 
 from tests.support import postgres
 from tests.support.postgres import PostgresServer, PostgresUnavailable, free_port
@@ -18,14 +22,18 @@ DURABLE["shared_buffers"] = "64MB"
 
 
 class Cluster:
-    """One server on a fixed port. `stop` and the kills leave the data; `start` recovers it."""
+    """One server on a fixed port. `stop` and the kills leave the data; `start` recovers it.
 
-    def __init__(self) -> None:
+    `settings`: more than what is durable; in a value "{home}" is its folder.
+    """
+
+    def __init__(self, settings: Mapping[str, str] = DURABLE) -> None:
         self._home = Path(tempfile.mkdtemp(prefix="harmline-crash-", dir="/var/tmp"))
         if os.geteuid() == 0:
             shutil.chown(self._home, user=postgres.UNPRIVILEGED)
         self._binaries = postgres.usable_binaries(self._home)
         postgres.initialise(self._binaries, self._home)
+        self._settings = {name: value.replace("{home}", str(self._home)) for name, value in settings.items()}
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -46,7 +54,7 @@ class Cluster:
                 return
 
     def _launched(self) -> subprocess.Popen[bytes]:
-        return postgres.launch(self._binaries, self._home, self.port, DURABLE)
+        return postgres.launch(self._binaries, self._home, self.port, self._settings)
 
     def kill_postmaster(self) -> None:
         """kill -9 of the postmaster alone: its children find out by themselves."""
@@ -77,6 +85,39 @@ class Cluster:
         assert self._process is not None
         self._process.send_signal(number)
         self._process.wait()
+
+    def copy_base(self) -> None:
+        """`pg_basebackup` while it runs, and `pg_verifybackup` of what that made."""
+        base, where = str(self._home / "base"), ("--host=127.0.0.1", f"--port={self.port}", "--username=postgres")
+        self._run("pg_basebackup", *where, "--no-password", f"--pgdata={base}", "--wal-method=stream", "--checkpoint=fast")
+        self._run("pg_verifybackup", "--quiet", base)
+
+    async def come_back(self, moment: datetime) -> None:
+        """On another machine, as it were: the copy, and what was archived until `moment`."""
+        shutil.rmtree(self._home / "data")
+        (self._home / "base").rename(self._home / "data")
+        (self._home / "data" / "recovery.signal").touch()
+        self._settings |= {
+            "archive_mode": "off",
+            "restore_command": f"cp {self._home}/archive/%f %p",
+            "recovery_target_time": moment.isoformat(),
+            "recovery_target_action": "promote",
+        }
+        await self.start()
+        connection = await asyncpg.connect(self.server.dsn("postgres"))
+        while await connection.fetchval("SELECT pg_is_in_recovery()"):  # noqa: ASYNC110 - it tells nobody
+            await asyncio.sleep(0.05)
+        await connection.close()
+
+    def make_archive(self) -> None:
+        """The folder that `archive_command` copies to."""
+        (self._home / "archive").mkdir()
+        if os.geteuid() == 0:
+            shutil.chown(self._home / "archive", user=postgres.UNPRIVILEGED)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(self._binaries / program), *arguments]
+        subprocess.run(command, cwd=self._home, check=True, capture_output=True, **postgres.as_whom())
 
     def remove(self) -> None:
         """End it and throw everything away."""

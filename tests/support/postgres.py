@@ -144,7 +144,7 @@ def usable_binaries(home: Path) -> Path:
     return home / "install" / binaries.relative_to(site)
 
 
-def _as_whom() -> dict[str, Any]:
+def as_whom() -> dict[str, Any]:
     """Arguments for subprocess: PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return {}
@@ -160,7 +160,7 @@ def initialise(binaries: Path, home: Path) -> None:
     """Make the data folder `home`/data: UTF-8, C collation, superuser postgres, trusting local connections."""
     command = [str(binaries / "initdb"), "--pgdata", str(home / "data"), "--username=postgres", "--auth=trust"]
     command += ["--encoding=UTF8", "--locale=C", "--no-sync"]
-    done = subprocess.run(command, cwd=home, env=_environment(), capture_output=True, text=True, check=False, **_as_whom())
+    done = subprocess.run(command, cwd=home, env=_environment(), capture_output=True, text=True, check=False, **as_whom())
     if done.returncode != 0:
         raise PostgresUnavailable(f"initdb failed: {done.stderr.strip()}")
 
@@ -177,7 +177,7 @@ def launch(binaries: Path, home: Path, port: int, settings: Mapping[str, str] = 
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     command = [str(binaries / "postgres"), "-D", str(home / "data"), "-p", str(port), *options]
     with (home / "log").open("ab") as log:
-        process = subprocess.Popen(command, cwd=home, env=_environment(), stdout=log, stderr=log, **_as_whom())
+        process = subprocess.Popen(command, cwd=home, env=_environment(), stdout=log, stderr=log, **as_whom())
     try:
         _wait_until_ready([str(binaries / "pg_isready"), "--quiet", "--host=127.0.0.1", f"--port={port}"], process)
     except BaseException as error:  # whatever ends the wait, a signal too, must not leave the server behind
