@@ -15,6 +15,7 @@ from typing import Any
 from connectors.array.vocabulary import event_type
 from connectors.claimed import bureau_interval
 from connectors.contract import Interval, Malformed, storable
+from connectors.fields import last_digits
 from connectors.vocabulary import AlertKind, Bureau
 
 LONGEST_TEXT = 2000
@@ -195,9 +196,7 @@ def dollars(fields: Fields, names: tuple[str, ...]) -> Decimal | None:
 
 def last_four(fields: Fields, names: tuple[str, ...]) -> str | None:
     """The last two to four digits of an account number; None when it does not end in any."""
-    told = re.sub(r"[ -]", "", text(fields, names) or "")
-    found = re.search(r"[0-9]{2,4}\Z", told)
-    return found[0] if found else None
+    return last_digits(text(fields, names))
 
 
 def _word(body: Fields, name: str) -> str | None:

@@ -23,17 +23,15 @@ from connectors.contract import (
     Notice,
     RawEvent,
     WebhookPlan,
-    storable,
 )
 from connectors.crs.alert_types import BUREAUS, TYPES, WORDS
 from connectors.crs.signing_in import token
 from connectors.crs.times import moment, reported
+from connectors.fields import LONGEST_ID, identifier, text
 from connectors.verifiers import Basic
 from connectors.vocabulary import AlertKind
 
 NOTICE = "ALERT"
-LONGEST_ID = 200
-LONGEST_TEXT = 2000
 
 
 class CrsConfig(ConnectorConfig):
@@ -96,14 +94,14 @@ class Crs(Connector):
         if not isinstance(kind, AlertKind):
             return NotAnAlert("a score, a balance, a note or a freeze")
         body = event.body
-        bureau = _text(body, "dataSource")
+        bureau = text(body, "dataSource")
         return Alert(
             kind=kind,
-            member_ref=_required(event.asked, "user_id"),
-            identity=("alert", _required(event.asked, "alert_id")),
-            summary=_text(body, "endUserText") or WORDS[event.event_type],
+            member_ref=identifier(event.asked, "user_id"),
+            identity=("alert", identifier(event.asked, "alert_id")),
+            summary=text(body, "endUserText") or WORDS[event.event_type],
             bureau=BUREAUS.get(bureau) if bureau else None,
-            institution=_text(body, "institutionName"),
+            institution=text(body, "institutionName"),
             reported=_reported(body),
         )
 
@@ -125,7 +123,7 @@ def _cut(item: Any, path: str, field: str, external_id: str, asked: Asked) -> Ra
 
 
 def _notice(body: Mapping[str, Any]) -> GoAndLook:
-    user, alert = _required(body, "user_id"), _required(body, "alert_id")
+    user, alert = identifier(body, "user_id"), identifier(body, "alert_id")
     asked = {"user_id": user, "alert_id": alert}
     if body.get("time") is not None:
         asked["time"] = _time(body["time"])
@@ -144,20 +142,3 @@ def _reported(body: Mapping[str, Any]) -> Any:
         return reported([body[name] for name in ("dateReported", "creationDate") if body.get(name) is not None])
     except ValueError:
         raise Malformed("dateReported, creationDate") from None
-
-
-def _text(body: Mapping[str, Any], name: str) -> str | None:
-    """A text that may be left out; a blank one is none, a longer one than can be kept is cut."""
-    value = body.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, str) or not storable(value):
-        raise Malformed(name)
-    return value.strip()[:LONGEST_TEXT] or None
-
-
-def _required(body: Mapping[str, Any], name: str) -> str:
-    value = _text(body, name)
-    if value is None or len(value) > LONGEST_ID:
-        raise Malformed(name)
-    return value

@@ -1,0 +1,36 @@
+"""Fields of a payload that may be left out, read the same way by every connector. What is wrong is Malformed with its name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from connectors.contract import Malformed, storable
+
+LONGEST_ID = 200
+LONGEST_TEXT = 2000
+
+
+def text(body: Mapping[str, Any], name: str) -> str | None:
+    """A text that may be left out; a blank one is none, a longer one than can be kept is cut."""
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not storable(value):
+        raise Malformed(name)
+    return value.strip()[:LONGEST_TEXT] or None
+
+
+def identifier(body: Mapping[str, Any], name: str) -> str:
+    """A text that must be there, and must not be longer than an id can be."""
+    value = text(body, name)
+    if value is None or len(value) > LONGEST_ID:
+        raise Malformed(name)
+    return value
+
+
+def last_digits(number: str | None) -> str | None:
+    """The last two to four digits of an account's number, masked or not; None when it does not end in any."""
+    found = re.search(r"[0-9]{2,4}\Z", re.sub(r"[ -]", "", number or ""))
+    return found[0] if found else None
