@@ -153,14 +153,16 @@ class StandardWebhooks:
 class HmacSha256:
     """`prefix + hex or base64 (hmac(secret, body))` in one header, as GitHub does.
 
-    With `timestamp_header` the signed bytes are `<timestamp>.<body>` and the tolerance holds; without it nothing ages.
+    With `timestamp_header` the signed bytes are `<timestamp><separator><body>` and the tolerance holds; without it nothing ages.
+    `encoding` "either": for a provider that does not say which it writes.
     """
 
     signature_header: str
     timestamp_header: str | None = None
     prefix: str = ""
-    encoding: Literal["hex", "base64"] = "hex"
+    encoding: Literal["hex", "base64", "either"] = "hex"
     tolerance: timedelta = TOLERANCE
+    separator: str = "."
     scheme: ClassVar[str] = "hmac-sha256"
     grade: ClassVar[Grade] = Grade.SHARED_SECRET
 
@@ -181,16 +183,17 @@ class HmacSha256:
         stamp = header(headers, self.timestamp_header) if self.timestamp_header else ""
         if self.timestamp_header and TEN_DIGITS.fullmatch(stamp) is None:
             return _refused(self.scheme, "the timestamp is not ten digits")
-        signed = stamp.encode("ascii") + b"." + body if self.timestamp_header else body
-        candidates = [(secret, wire(self.prefix) + self._text(secret, signed)) for secret in ready]
+        signed = stamp.encode("ascii") + self.separator.encode("ascii") + body if self.timestamp_header else body
+        candidates = [(secret, wire(self.prefix) + text) for secret in ready for text in self._texts(secret, signed)]
         match = _first_match(candidates, [wire(header(headers, self.signature_header))])
         if match is None:
             return _refused(self.scheme, "no signature matches")
         return _timed(self.scheme, match, self.grade, stamp, now, self.tolerance)
 
-    def _text(self, secret: Secret, signed: bytes) -> bytes:
+    def _texts(self, secret: Secret, signed: bytes) -> list[bytes]:
         mac = hmac.digest(utf8(secret.value), signed, hashlib.sha256)
-        return mac.hex().encode("ascii") if self.encoding == "hex" else base64.b64encode(mac)
+        spelled = {"hex": mac.hex().encode("ascii"), "base64": base64.b64encode(mac)}
+        return list(spelled.values()) if self.encoding == "either" else [spelled[self.encoding]]
 
 
 @dataclass(frozen=True, slots=True)

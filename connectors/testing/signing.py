@@ -43,8 +43,9 @@ def signed(verifier: Verifier, secret: Secret, body: bytes, at: datetime) -> dic
         case StandardWebhooks():
             return _standard(secret.value, body, at.astimezone(UTC))
         case HmacSha256():
-            mac = hmac.digest(key, dated if verifier.timestamp_header else body, "sha256")
-            text = mac.hex() if verifier.encoding == "hex" else base64.b64encode(mac).decode()
+            over = f"{stamp}{verifier.separator}".encode() + body if verifier.timestamp_header else body
+            mac = hmac.digest(key, over, "sha256")
+            text = base64.b64encode(mac).decode() if verifier.encoding == "base64" else mac.hex()
             stamps = {verifier.timestamp_header: stamp} if verifier.timestamp_header else {}
             return {verifier.signature_header: verifier.prefix + text, **stamps}
         case StampedHmacSha256():

@@ -53,6 +53,7 @@ VERIFIERS: list[Verifier] = [
     HmacSha256("x-signature", "x-timestamp"),
     HmacSha256("x-hub-signature-256", prefix="sha256="),
     HmacSha256("x-signature", "x-timestamp", encoding="base64"),
+    HmacSha256("x-signature", "x-timestamp", separator=":", encoding="either"),
     StampedHmacSha256("provider-signature"),
     Basic(),
     BearerList(),

@@ -8,6 +8,7 @@ import hmac
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import pytest
 from standardwebhooks import Webhook
@@ -155,12 +156,13 @@ def signed_over(verifier: Verifier, secret: Secret, stamp: str) -> dict[str, str
     if isinstance(verifier, StandardWebhooks):
         mac = hmac.digest(base64.b64decode(secret.value[6:]), b"msg_1." + stamp.encode() + b"." + BODY, "sha256")
         return sw("msg_1", wire, "v1," + base64.b64encode(mac).decode())
-    mac = hmac.digest(secret.value.encode(), stamp.encode() + b"." + BODY, "sha256")
+    separator = getattr(verifier, "separator", ".")
+    mac = hmac.digest(secret.value.encode(), f"{stamp}{separator}".encode() + BODY, "sha256")
     if isinstance(verifier, StampedHmacSha256):
         return {verifier.signature_header: f"t={wire},v1={mac.hex()}"}
     assert isinstance(verifier, HmacSha256)
     assert verifier.timestamp_header
-    text = mac.hex() if verifier.encoding == "hex" else base64.b64encode(mac).decode()
+    text = base64.b64encode(mac).decode() if verifier.encoding == "base64" else mac.hex()
     return {verifier.signature_header: text, verifier.timestamp_header: wire}
 
 
@@ -312,6 +314,16 @@ def test_stripe_style_headers(form: str, outcome: str) -> None:
     header = {"Stripe-Signature": form.format(t=stamp, v=mac)}
     assert STRIPE.check(BODY, header, [STRIPE_KEY], NOW).outcome == outcome
     assert STRIPE.check(BODY + b"\n", header, [STRIPE_KEY], NOW).outcome is Outcome.REFUSED
+
+
+@pytest.mark.parametrize(("encoding", "taken"), [("hex", "h"), ("base64", "b"), ("either", "hb")])
+def test_a_mac_counts_in_the_spellings_that_were_agreed(encoding: Literal["hex", "base64", "either"], taken: str) -> None:
+    verifier = HmacSha256("x-signature", "x-timestamp", separator=":", encoding=encoding)
+    stamp = str(int(NOW.timestamp()))
+    mac = hmac.digest(b"a-secret", f"{stamp}:".encode() + BODY, "sha256")
+    for name, text in (("h", mac.hex()), ("b", base64.b64encode(mac).decode()), ("-", mac.hex().upper())):
+        found = verifier.check(BODY, {"x-signature": text, "x-timestamp": stamp}, [Secret("k", "a-secret")], NOW)
+        assert found.outcome is (Outcome.AUTHENTIC if name in taken else Outcome.REFUSED), name
 
 
 def test_an_undated_hmac_never_grows_stale() -> None:
