@@ -22,6 +22,7 @@ from tests.support.world import World
 
 on_postgresql = pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
 AT_ONCE = 30
+GIVEN_UP = 4
 SEEN = "SELECT array_agg(id) FROM member"
 TOLD = "SELECT current_user || ':' || current_setting('harmline.member', true)"
 
@@ -49,10 +50,11 @@ async def badly(world: World, me: Acting, how: int) -> None:
         if how == 1:
             await tx.execute(text("SELECT 1 / 0"))
         if how == 2:
-            await tx.execute(text("SELECT 1 FROM letter"))
+            await tx.execute(text("SELECT 1 FROM alarm"))
         if how == 3:
             async with tx.begin_nested():
                 await tx.execute(text("SELECT 1 / 0"))
+        assert how == GIVEN_UP, "it ended well"
         await asyncio.sleep(30)
 
 
@@ -62,7 +64,7 @@ async def one(world: World, dice: random.Random) -> None:
     if how < 4:
         with suppress(ZeroDivisionError, DBAPIError):
             await badly(world, me, how)
-    elif how == 4:
+    elif how == GIVEN_UP:
         cancelled = asyncio.create_task(badly(world, me, how))
         await asyncio.sleep(dice.random() * 0.02)
         cancelled.cancel()
