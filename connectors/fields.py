@@ -1,4 +1,4 @@
-"""Fields of a payload that may be left out, read the same way by every connector. What is wrong is Malformed with its name."""
+"""Fields of a payload that may be left out, read in one way. What is wrong is Malformed with its name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from connectors.contract import Malformed, storable
+from connectors.claimed import interval
+from connectors.contract import Interval, Malformed, storable
 
 LONGEST_ID = 200
 LONGEST_TEXT = 2000
@@ -34,3 +35,12 @@ def last_digits(number: str | None) -> str | None:
     """The last two to four digits of an account's number, masked or not; None when it does not end in any."""
     found = re.search(r"[0-9]{2,4}\Z", re.sub(r"[ -]", "", number or ""))
     return found[0] if found else None
+
+
+def moment(body: Mapping[str, Any], name: str) -> Interval | None:
+    """The provider's claim of when, if it makes one: see `claimed.interval`."""
+    claim = text(body, name)
+    try:
+        return None if claim is None else interval(claim)
+    except ValueError:
+        raise Malformed(name) from None

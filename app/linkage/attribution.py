@@ -226,7 +226,8 @@ def _basis_words(breach: BreachSpec, basis: ExposureBasis, known: Sequence[Expos
         ExposureBasis.NOTICE_LETTER: (Direction.FOR, f"A notice letter says that your data was there: {what}."),
         ExposureBasis.HIBP: (
             Direction.FOR,
-            f"A listing service names you in this breach, which is said to have held {what}. It does not say which was yours.",
+            f"A listing service names you in this breach, which is said to have held {what}. "
+            "Not every such service says which of it was yours.",
         ),
         ExposureBasis.REPORTED_POPULATION: (
             Direction.FOR,

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 from connectors import strict_json
 from connectors.asking import NOTHING_ASKED, Asked
-from connectors.claimed import interval
 from connectors.contract import (
     BreachRecord,
     BrokenEvent,
@@ -22,14 +21,14 @@ from connectors.contract import (
     WebhookPlan,
     pick,
 )
-from connectors.fields import LONGEST_ID, identifier, text
+from connectors.fields import LONGEST_ID, identifier, moment
 from connectors.verifiers import Basic
 from connectors.vocabulary import AlertKind, DataElement
 
 IDENTITY, USER = "piiAlert", "user"
 ELEMENTS: Mapping[str, DataElement] = {
-    **dict.fromkeys(("firstName", "lastName", "middleName"), DataElement.NAME),
-    **dict.fromkeys(("address1", "address2", "city", "province", "postalCode"), DataElement.ADDR),
+    **dict.fromkeys(("firstName", "lastName"), DataElement.NAME),
+    **dict.fromkeys(("address1", "address2"), DataElement.ADDR),
     "governmentID": DataElement.SSN,
     "emails": DataElement.EMAIL,
     "phoneNumbers": DataElement.PHONE,
@@ -39,7 +38,9 @@ ELEMENTS: Mapping[str, DataElement] = {
     "driversLicense": DataElement.DL,
     "passport": DataElement.PASSPORT,
 }
-"""What a monitored item is. The last four names are supposed: the list in the documents is cut off. Other names say nothing."""
+"""What a monitored item is. The last four names are supposed: the list in the documents is cut off. Other names say nothing,
+nor does a town alone.
+"""
 
 _PASSWORD = ("password", "passwordHash")
 
@@ -69,30 +70,21 @@ class Enzoic(Connector):
         if event.event_type not in self.events:
             raise Malformed("type")
         whose = identifier(event.body, "tag" if event.event_type == IDENTITY else "customData")
-        exposure = identifier(event.body, "exposureID")
+        exposure, found = identifier(event.body, "exposureID"), moment(event.body, "date")
         return BreachRecord(
             member_ref=whose,
             identity=(event.event_type, whose, exposure),
             breach_name=exposure,
             elements=_monitored(event.body) if event.event_type == IDENTITY else _of_user(event.body),
-            published=_told(event.body),
+            published=Interval(latest=found.latest) if found else None,
         )
 
 
-def _monitored(body: Mapping[str, Any]) -> frozenset[DataElement]:
-    return frozenset(ELEMENTS[name] for name in pick(body, "matchedMonitoredItems", dict) if name in ELEMENTS)
+def _monitored(body: Mapping[str, Any]) -> frozenset[DataElement] | None:
+    return frozenset(ELEMENTS[name] for name in pick(body, "matchedMonitoredItems", dict) if name in ELEMENTS) or None
 
 
 def _of_user(body: Mapping[str, Any]) -> frozenset[DataElement]:
     """An address was found; a password beside it, if there is one in whatever form."""
     with_password = any(body.get(name) for name in _PASSWORD)
     return frozenset({DataElement.EMAIL, DataElement.PASSWORD} if with_password else {DataElement.EMAIL})
-
-
-def _told(body: Mapping[str, Any]) -> Interval | None:
-    """The find was known by then; when the data got out is not said."""
-    claim = text(body, "date")
-    try:
-        return None if claim is None else Interval(latest=interval(claim).latest)
-    except ValueError:
-        raise Malformed("date") from None

@@ -8,9 +8,9 @@ from typing import Any
 from connectors import strict_json
 from connectors.asking import Asked
 from connectors.claimed import interval
-from connectors.contract import Alert, BrokenEvent, Interval, Malformed, RawEvent, pick
-from connectors.fields import LONGEST_ID, identifier, last_digits, text
-from connectors.method.vocabulary import ACCOUNT, LIABILITY
+from connectors.contract import Alert, BrokenEvent, Malformed, RawEvent, pick
+from connectors.fields import LONGEST_ID, LONGEST_TEXT, identifier, last_digits, moment, text
+from connectors.method.vocabulary import ACCOUNT, AUTHORIZED, CARD, LIABILITY, OPENED_AS, UNSPECIFIED
 from connectors.vocabulary import AlertKind
 
 
@@ -30,10 +30,23 @@ def account_of(tree: Any, asked: Asked) -> RawEvent | BrokenEvent:
     if not isinstance(found, dict) or found.get("id") != asked.get("account"):
         return BrokenEvent("data.id")
     kind, debt = found.get("type"), found.get(LIABILITY)
+    if kind is None:
+        return RawEvent(f"{ACCOUNT}.{UNSPECIFIED}", found["id"], found, asked)
     word = debt.get("type") if kind == LIABILITY and isinstance(debt, dict) else kind
     if not isinstance(word, str) or not word.strip() or len(word) > LONGEST_ID:
         return BrokenEvent("data.type", tree)
+    if word == CARD and isinstance(debt, dict) and debt.get("ownership") == "authorized":
+        return RawEvent(f"{ACCOUNT}.{AUTHORIZED}", found["id"], found, asked)
     return RawEvent(f"{LIABILITY if kind == LIABILITY else ACCOUNT}.{word}", found["id"], found, asked)
+
+
+def is_dated(body: Mapping[str, Any]) -> bool:
+    """Whether an event says when it was written down, as a day and a time."""
+    claim = body.get("created_at")
+    try:
+        return isinstance(claim, str) and bool(interval(claim))
+    except ValueError:
+        return False
 
 
 def entity(body: Mapping[str, Any]) -> str:
@@ -60,23 +73,14 @@ def opened(kind: AlertKind, event: RawEvent) -> Alert:
     """One debt, of whom it was looked up for. An account that says it is somebody else's is Malformed."""
     if event.body.get("holder_id") != event.asked.get("entity"):
         raise Malformed("holder_id")
-    debt = pick(event.body, LIABILITY, dict)
-    name = text(debt, "name")
+    debt = event.body.get(LIABILITY)
+    debt = debt if isinstance(debt, dict) else {}
+    name, said = text(debt, "name"), OPENED_AS.get(kind, "A new debt was reported for this person")
     return Alert(
         kind=kind,
         member_ref=identifier(event.asked, "entity"),
         identity=("account", identifier(event.asked, "account")),
-        summary="A debt was opened in this person's name.",
-        institution=name,
+        summary=(said if name is None else f"{said}: {name}")[:LONGEST_TEXT],
         last_four=last_digits(text(debt, "mask")),
         reported=moment(event.body, "created_at"),
     )
-
-
-def moment(body: Mapping[str, Any], name: str) -> Interval | None:
-    """The provider's own word of when it knew, if it gives one."""
-    claim = text(body, name)
-    try:
-        return None if claim is None else interval(claim)
-    except ValueError:
-        raise Malformed(name) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import ClassVar
 from urllib.parse import quote
 
@@ -25,8 +25,9 @@ from connectors.contract import (
     WebhookPlan,
     pick,
 )
-from connectors.method.answers import account_of, entity, event_of, moment, opened, opened_account
-from connectors.method.vocabulary import ACCOUNT, EVENTS, KINDS_OF_ACCOUNT, LIABILITIES, LIABILITY, OPENED, SUMMARIES
+from connectors.fields import moment
+from connectors.method.answers import account_of, entity, event_of, is_dated, opened, opened_account
+from connectors.method.vocabulary import ACCOUNT, ACCOUNTS, EVENTS, KINDS_OF_ACCOUNT, OPENED, SUMMARIES
 from connectors.verifiers import HmacSha256
 from connectors.vocabulary import AlertKind
 
@@ -58,29 +59,41 @@ class Method(Connector):
     events: ClassVar[Mapping[str, Meaning]] = {
         OPENED: Notice.GO_AND_LOOK,
         **EVENTS,
-        **{f"{LIABILITY}.{word}": kind for word, kind in LIABILITIES.items()},
+        **ACCOUNTS,
         **{f"{ACCOUNT}.{word}": None for word in KINDS_OF_ACCOUNT},
     }
 
     async def pages(
         self, http: Http, config: MethodConfig, cursor: str | None, subjects: Sequence[Subject]
     ) -> AsyncIterator[Page]:
-        """All events behind the cursor, oldest first. The cursor is the id of the last one that was seen."""
+        """Everything that means something, type by type, from the day before the cursor on. The cursor is a day."""
         http.pace(config.requests_per_minute)
-        while True:
-            params = {"page_limit": str(PAGE_LIMIT)} | ({"page_cursor": cursor} if cursor else {})
-            answer = await http.get("/events", params=params, headers=_headers(config))
-            try:
-                events = list(self.split(answer.body, {"list": LIST}))
-            except Malformed:
-                raise UnexpectedAnswer("the list of events is not as documented") from None
-            last = next((event.external_id for event in reversed(events) if isinstance(event, RawEvent)), None)
-            if last == cursor and events:
-                raise UnexpectedAnswer("the list of events does not go on")
-            yield Page(answer.body if events else None, last, {"list": LIST})
-            if last is None or len(events) < PAGE_LIMIT:
-                return
-            cursor = last
+        since = {"from_date": (date.fromisoformat(cursor) - self.poll.overlap).isoformat()} if cursor else {}
+        newest = cursor or ""
+        for word in (OPENED, *(word for word, meaning in EVENTS.items() if meaning is not None)):
+            onward: str | None = None
+            while True:
+                params = {"type": word, "page_limit": str(PAGE_LIMIT), **since} | ({"page_cursor": onward} if onward else {})
+                answer = await http.get("/events", params=params, headers=_headers(config))
+                events, newest = self._read(answer.body, newest)
+                if events:
+                    yield Page(answer.body, asked={"list": LIST})
+                following = answer.headers.get("pagination-page-cursor-next", "").strip()
+                if not following or not events:
+                    break
+                if following == onward:
+                    raise UnexpectedAnswer("the list of events does not go on")
+                onward = following
+        yield Page(None, newest or None)
+
+    def _read(self, body: bytes, newest: str) -> tuple[int, str]:
+        """How many events a page has, and the newest day that it or one before it names."""
+        try:
+            events = list(self.split(body, {"list": LIST}))
+        except Malformed:
+            raise UnexpectedAnswer("the list of events is not as documented") from None
+        days = [event.body["created_at"][:10] for event in events if isinstance(event, RawEvent) and is_dated(event.body)]
+        return len(events), max([newest, *days])
 
     async def follow_up(self, http: Http, config: MethodConfig, asked: Asked) -> Page | None:
         """The account that was opened; None where the provider does not know it."""
@@ -109,7 +122,7 @@ class Method(Connector):
         kind = self.events[event.event_type]
         if not isinstance(kind, AlertKind):
             return NotAnAlert("nothing that was done to anybody")
-        if event.event_type.startswith(f"{LIABILITY}."):
+        if event.event_type in ACCOUNTS:
             return opened(kind, event)
         return Alert(
             kind=kind,

@@ -132,12 +132,13 @@ class MethodSandbox(Sandbox):
         }
 
     async def _events(self, request: Request) -> Response:
-        cursor, limit = request.query_params.get("page_cursor"), int(request.query_params.get("page_limit", "100"))
-        ids = [event["id"] for event in self.listed]
-        if cursor is not None and cursor not in ids:
-            return _refusal(request) or JSONResponse(_envelope(None, "no such cursor"), status_code=400)
-        begin = ids.index(cursor) + 1 if cursor else 0
-        return _refusal(request) or JSONResponse(_envelope(self.listed[begin : begin + limit]))
+        """Oldest first. The cursor is a word that only the answer's header tells."""
+        asked = request.query_params
+        fitting = [event for event in self.listed if asked.get("type", event["type"]) == event["type"]]
+        fitting = [event for event in fitting if event["created_at"] >= asked.get("from_date", "")]
+        begin, limit = int(asked.get("page_cursor", "at-0").removeprefix("at-")), int(asked.get("page_limit", "100"))
+        more = {"pagination-page-cursor-next": f"at-{begin + limit}"} if begin + limit < len(fitting) else {}
+        return _refusal(request) or JSONResponse(_envelope(fitting[begin : begin + limit]), headers=more)
 
     async def _account(self, request: Request) -> Response:
         found = self.accounts.get(request.path_params["account_id"])

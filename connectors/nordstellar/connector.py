@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 from connectors import strict_json
 from connectors.asking import NOTHING_ASKED, Asked
-from connectors.claimed import interval
 from connectors.contract import (
     Alert,
     BreachRecord,
@@ -23,7 +22,7 @@ from connectors.contract import (
     WebhookPlan,
     pick,
 )
-from connectors.fields import LONGEST_ID, identifier, text
+from connectors.fields import LONGEST_ID, identifier, moment
 from connectors.verifiers import Basic
 from connectors.vocabulary import AlertKind, DataElement
 
@@ -40,7 +39,7 @@ FOUND: Mapping[str, DataElement] = {
 
 KEYS: Mapping[str, DataElement] = {
     **dict.fromkeys(("name", "first_name", "last_name", "surname", "full_name"), DataElement.NAME),
-    **dict.fromkeys(("address", "city", "zip", "postal_code"), DataElement.ADDR),
+    "address": DataElement.ADDR,
     **dict.fromkeys(("dob", "date_of_birth", "birth_date"), DataElement.DOB),
     **dict.fromkeys(("phone", "phone_number"), DataElement.PHONE),
     "email": DataElement.EMAIL,
@@ -49,7 +48,9 @@ KEYS: Mapping[str, DataElement] = {
     "ssn": DataElement.SSN,
     "credit_card": DataElement.CARD,
 }
-"""What stands beside it. Three of these names are documented, the others supposed; a name that is not here says nothing."""
+"""What stands beside it. Documented are `password`, `nin`, `surname`, `email` and `name`; the others are supposed. A name that is
+not here says nothing.
+"""
 
 
 class NordStellar(Connector):
@@ -85,50 +86,58 @@ class NordStellar(Connector):
         item = pick(event.body, "item", dict)
         identity = (event.event_type, whose, identifier(item, "id"))
         identifier(item, "published_date")  # every sort of find is documented to have it
-        published = _moment(item, "published_date")
+        published = moment(item, "published_date")
         if event.event_type == LOG:
-            incident = pick(item, "data.metadata", dict) if "data" in item else {}
             return Alert(
                 kind=AlertKind.EXPOSURE_INFOSTEALER,
                 member_ref=whose,
                 identity=identity,
                 summary="What malware took from a device holds data of this person.",
-                occurred=_moment(incident, "incident_date"),
+                occurred=_incident(item),
                 reported=published,
             )
-        named = identifier(item, "identifier") if event.event_type == DATABASE else None
+        named = identifier(item, "identifier") if event.event_type == DATABASE else f"{event.event_type}:{identity[2]}"
         return BreachRecord(
             member_ref=whose,
             identity=identity,
-            breach_name=named or f"{event.event_type}:{identity[2]}",
-            elements=frozenset({FOUND[sort], *_beside(event.event_type, item)}),
-            published=None if published is None else Interval(latest=published.latest),
+            breach_name=named,
+            elements=frozenset({FOUND[sort], *(KEYS[key] for key in pick(item, "keys", list) if key in KEYS)}),
+            published=Interval(latest=published.latest) if published else None,
         )
 
 
 def _items(name: str, items: Any, about: Mapping[str, Any]) -> Iterator[RawEvent | BrokenEvent]:
-    """What is no list holds nothing; an item without an id is broken."""
-    for at, item in enumerate(items if isinstance(items, list) else []):
-        found = item.get("id") if isinstance(item, dict) and not strict_json.flawed(item, above=2) else None
-        if not isinstance(found, str) or not found.strip() or len(found) > LONGEST_ID:
-            yield BrokenEvent(f"{name}[{at}].id")
-        else:
-            yield RawEvent(name, found, {**about, "item": item})
-
-
-def _beside(sort: str, item: Mapping[str, Any]) -> Iterator[DataElement]:
-    if sort == LIST:
-        yield DataElement.PASSWORD
+    """Of each item what is read of it; the rest can be very long. What is no list is broken, and so is an item without an id."""
+    if items is None:
         return
-    for entry in item["data"] if isinstance(item.get("data"), list) else []:
-        key = entry.get("key") if isinstance(entry, dict) else None
-        if isinstance(key, str) and key in KEYS:
-            yield KEYS[key]
+    if not isinstance(items, list):
+        yield BrokenEvent(name)
+        return
+    for at, item in enumerate(items):
+        kept = _read(name, item) if isinstance(item, dict) else {}
+        found = kept.get("id")
+        if not isinstance(found, str) or not found.strip() or len(found) > LONGEST_ID or strict_json.flawed(kept, above=2):
+            yield BrokenEvent(f"{name}[{at}]")
+        else:
+            yield RawEvent(name, found, {**about, "item": kept})
 
 
-def _moment(body: Mapping[str, Any], name: str) -> Interval | None:
-    claim = text(body, name)
+def _read(sort: str, item: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: item.get(name) for name in ("id", "identifier", "published_date")}
+    data = item.get("data")
+    if sort == LIST:
+        return {**kept, "keys": ["password"] if item.get("passwords") or item.get("combos") else []}
+    if sort == LOG:
+        metadata = data.get("metadata") if isinstance(data, dict) else None
+        return {**kept, "incident_date": metadata.get("incident_date") if isinstance(metadata, dict) else None}
+    entries = [entry for entry in data if isinstance(entry, dict) and entry.get("value")] if isinstance(data, list) else []
+    named = {key for entry in entries if isinstance(key := entry.get("key"), str) and key in KEYS}
+    return {**kept, "keys": sorted(named)}
+
+
+def _incident(item: Mapping[str, Any]) -> Interval | None:
+    """When the device was infected, where that can be read: how it is written is not documented."""
     try:
-        return None if claim is None else interval(claim)
-    except ValueError:
-        raise Malformed(name) from None
+        return moment(item, "incident_date")
+    except Malformed:
+        return None

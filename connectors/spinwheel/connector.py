@@ -25,7 +25,7 @@ from connectors.contract import (
     WebhookPlan,
     pick,
 )
-from connectors.fields import LONGEST_ID, identifier, last_digits, text
+from connectors.fields import LONGEST_ID, LONGEST_TEXT, identifier, last_digits, text
 from connectors.verifiers import StaticHeader
 from connectors.vocabulary import AlertKind, Bureau
 
@@ -98,35 +98,46 @@ class Spinwheel(Connector):
         kind = self.events[event.event_type]
         if not isinstance(kind, AlertKind):
             return NotAnAlert("nothing new in the file")
-        debt = pick(event.body, "debt", dict)
-        _, what = LISTS.get(pick(event.body, "list", str), LISTS["miscellaneousLiabilities"])
-        profile = debt.get("cardProfile")
+        debt, name = pick(event.body, "debt", dict), pick(event.body, "list", str)
+        whose, debt_id = identifier(event.body, "userId"), _id(name, debt)
+        if debt_id is None:
+            raise Malformed("data")
+        _, what = LISTS.get(name, LISTS["miscellaneousLiabilities"])
+        shown, profile = text(debt, "displayName"), debt.get("cardProfile")
         return Alert(
             kind=kind,
-            member_ref=identifier(event.body, "userId"),
-            identity=("debt", _id(debt) or event.external_id),
-            summary=f"{what} is new in the credit file.",
+            member_ref=whose,
+            identity=("debt", whose, name, debt_id),
+            summary=f"{what} is new in the credit file{'' if shown is None else f': {shown}'}"[:LONGEST_TEXT],
             bureau=Bureau.EQUIFAX,
-            institution=text(debt, "displayName"),
             last_four=last_digits(text(profile, "creditCardNumberMasked")) if isinstance(profile, Mapping) else None,
         )
 
 
 def _debts(tree: Mapping[str, Any], lists: Mapping[str, Any]) -> Iterator[RawEvent | BrokenEvent]:
-    """Each item with whose it is. What is no list holds no debt; an item of a list that names no debt is broken."""
+    """Each item with whose it is. What may hold debts and is no list of them is broken, and so is a delivery without any."""
+    found = 0
     for name, items in lists.items():
         path = f"data.{name}" if name in LISTS else "data.*"
-        for at, item in enumerate(items if isinstance(items, list) else []):
-            debt_id = _id(item) if isinstance(item, dict) and not strict_json.flawed(item, above=3) else None
+        if not isinstance(items, list):
+            if items is not None and (name in LISTS or isinstance(items, dict) or strict_json.flawed(items, above=2)):
+                found += 1
+                yield BrokenEvent(path)
+            continue
+        for at, item in enumerate(items):
+            found += 1
+            debt_id = _id(name, item) if isinstance(item, dict) and not strict_json.flawed(item, above=3) else None
             if debt_id is None:
                 yield BrokenEvent(f"{path}[{at}]")
                 continue
             word = f"{REPORTED}.{name}" if name in LISTS else UNKNOWN
             yield RawEvent(word, debt_id, {"userId": tree.get("userId"), "list": name, "debt": item})
+    if not found:
+        yield BrokenEvent("data")
 
 
-def _id(debt: Mapping[str, Any]) -> str | None:
-    """The debt's own id: `creditCardId` of a card; of others the one field whose name ends so, if there is just one."""
-    named = [value for key, value in debt.items() if key.endswith("Id")]
-    found = debt.get("creditCardId", named[0] if len(named) == 1 else None)
+def _id(name: str, debt: Mapping[str, Any]) -> str | None:
+    """The debt's own id: `creditCardId` of a card, and of others the field that is called after their list in the same way."""
+    one = f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")
+    found = debt.get(f"{one}Id")
     return found.strip() if isinstance(found, str) and 0 < len(found.strip()) <= LONGEST_ID else None
