@@ -9,9 +9,10 @@ from app import handing_over, rotation
 from app.access import recovery
 from app.access import service as access
 from app.access.policy import scopes_of
-from app.access.repository import account_by_email, account_of_member
+from app.access.repository import account_by_email, account_of_member, live_grant
 from app.access.roles import Principal, Role
-from app.breaches.service import breach_summary, load_catalogue
+from app.breaches import repository as breach_rows
+from app.breaches import service as breaches
 from app.connections import managing
 from app.connections import repository as connection_rows
 from app.connections import service as connections
@@ -77,6 +78,54 @@ async def create_organization(context: Context, name: str, admin: str, counsel: 
             setup = await access.first_counsel(tx, context.keyring, row.id, counsel)
             made["counsel_link"] = f"{context.settings.origin}/sign-in/{setup}"
         return made
+
+
+async def _counsel(tx: Transaction, context: Context, organization_id: UUID, email: str) -> UUID:
+    """The account of somebody who has the role counsel. Raises a 404 Problem."""
+    await _known(tx, organization_id)
+    account = await account_by_email(tx, organization_id, await access.email_index(tx, context.keyring, email))
+    if account is None or account.disabled_at is not None or await live_grant(tx, account.id, Role.COUNSEL) is None:
+        raise Problem(404, "Nobody with this address has the role counsel here. Counsel is given it by counsel.")
+    return account.id
+
+
+async def list_matters(context: Context, organization_id: UUID) -> list[dict[str, Any]]:
+    """Every matter of an organization: its id, its breach, since when, and how many counsel work on it."""
+    async with context.database.begin(read_only=True) as tx:
+        await _known(tx, organization_id)
+        return [
+            {
+                "matter": matter.id,
+                "breach": breach.key,
+                "opened_at": matter.opened_at,
+                "counsel": len(await breach_rows.counsel_of(tx, matter.id)),
+            }
+            for matter, breach in await breach_rows.of_organization(tx, organization_id)
+        ]
+
+
+async def open_matter(context: Context, organization_id: UUID, breach: str, title: str, counsel: str) -> dict[str, Any]:
+    """A new matter over a breach of the catalogue, with its first counsel."""
+    if not title.strip():
+        raise Problem(422, "title: say what counsel call this matter.")
+    async with context.database.begin() as tx:
+        account_id = await _counsel(tx, context, organization_id, counsel)
+        if await breach_rows.breach_by_key(tx, organization_id, breach) is None:
+            raise Problem(404, f"There is no breach {breach} in this organization's catalogue.")
+        made = await breaches.open_matter(tx, context.keyring, organization_id, breach, title.strip(), account_id)
+        await breaches.tell_counsel(tx, organization_id, made.id, account_id)
+        return {"matter": made.id}
+
+
+async def assign_counsel(context: Context, organization_id: UUID, matter_id: UUID, counsel: str) -> dict[str, Any]:
+    """One more counsel of a matter."""
+    async with context.database.begin() as tx:
+        account_id = await _counsel(tx, context, organization_id, counsel)
+        if await breach_rows.matter(tx, organization_id, matter_id) is None:
+            raise Problem(404, "There is no matter with this id. To see them: harmline matters list")
+        await breaches.assign_counsel(tx, context.keyring, organization_id, matter_id, account_id)
+        await breaches.tell_counsel(tx, organization_id, matter_id, account_id)
+        return {"matter": matter_id, "counsel": len(await breach_rows.counsel_of(tx, matter_id))}
 
 
 async def let_back_in(context: Context, organization_id: UUID, email: str) -> dict[str, Any]:
@@ -188,10 +237,10 @@ async def load_breaches(context: Context, organization_id: UUID, catalogue: str)
     async with context.database.begin() as tx:
         await _known(tx, organization_id)
         try:
-            await load_catalogue(tx, context.keyring, organization_id, catalogue, SYSTEM)
+            await breaches.load_catalogue(tx, context.keyring, organization_id, catalogue, SYSTEM)
         except FileNotFoundError:
             raise Problem(404, "There is no such catalogue: oakland is the one that comes with Harmline.") from None
-        return [summary.model_dump(mode="json") for summary in await breach_summary(tx, organization_id)]
+        return [summary.model_dump(mode="json") for summary in await breaches.breach_summary(tx, organization_id)]
 
 
 async def member_token(context: Context, organization_id: UUID, external_id: str, days: int) -> dict[str, Any]:

@@ -74,6 +74,16 @@ To see who has which role, sign in:
 {link}
 """
 
+_MATTER = """\
+Counsel was assigned to a matter on Harmline that you work on, or you were assigned to one yourself.
+
+To see your matters, sign in:
+
+{link}
+
+If you did not expect this, speak with the other counsel and with whoever runs Harmline for you.
+"""
+
 _PROVIDER = """\
 The sign-in of your organization's own on Harmline was connected, changed, switched on or off, or removed.
 
@@ -87,6 +97,7 @@ If you did not expect this, speak with the other admins now.
 _NOTICES = {
     PROVIDER_LETTER: ("How your organization's people sign in was changed", _PROVIDER, "/"),
     service.ROLE_LETTER: ("Who may do what was changed", _ROLE, "/"),
+    service.MATTER_LETTER: ("Counsel was assigned to a matter", _MATTER, "/"),
     BREAK_GLASS_LETTER: ("Somebody may see your timeline for an hour", _BREAK_GLASS, "/visits"),
     CHANGED_LETTER: ("How you sign in was changed", _CHANGED, "/ways-in"),
     RECOVERY_LETTER: ("Somebody asked to begin anew", _RECOVERY, "/ways-in"),

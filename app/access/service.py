@@ -23,6 +23,7 @@ LINK_LIFETIME = timedelta(minutes=15)
 TOKEN_PREFIX = "hl_"  # noqa: S105 - a prefix by which scanners know a leaked token, not a token
 SIGN_IN_REQUESTED = "access.sign_in_requested"
 ROLE_LETTER = "access.role"
+MATTER_LETTER = "access.matter"
 _EMAIL_FIELD = "account.email"
 
 

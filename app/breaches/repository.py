@@ -147,6 +147,19 @@ async def matters_of(tx: Transaction, organization_id: UUID, account_id: UUID) -
     return [(row[0], row[1]) for row in (await tx.execute(query)).all()]
 
 
+async def counsel_of(tx: Transaction, matter_id: UUID) -> Sequence[UUID]:
+    """The accounts of all counsel who are assigned to a matter."""
+    query = select(MatterCounsel.account_id).where(MatterCounsel.matter_id == matter_id).order_by(MatterCounsel.account_id)
+    return (await tx.execute(query)).scalars().all()
+
+
+async def of_organization(tx: Transaction, organization_id: UUID) -> Sequence[tuple[Matter, Breach]]:
+    """Every matter of an organization with its breach, oldest first."""
+    query = select(Matter, Breach).join(Breach, Breach.id == Matter.breach_id)
+    found = (await tx.execute(query.where(Matter.organization_id == organization_id).order_by(Matter.id))).all()
+    return [(row[0], row[1]) for row in found]
+
+
 async def in_a_matter(tx: Transaction, organization_id: UUID, account_id: UUID, member_id: UUID) -> bool:
     """Whether a matter of this counsel is over a breach that has an exposure row of this member."""
     query = (

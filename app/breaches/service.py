@@ -12,7 +12,7 @@ import rfc8785
 
 from app.access.repository import account_of, live_grant
 from app.access.roles import Principal, Role
-from app.access.service import hold_domain
+from app.access.service import MATTER_LETTER, hold_domain
 from app.breaches import repository
 from app.breaches.catalogue import BreachSpec, load_breaches, spec_of
 from app.breaches.exposure import (
@@ -26,7 +26,7 @@ from app.breaches.exposure import (
 from app.breaches.models import Breach, ExposureRow, Matter, MatterCounsel, MemberEvidence
 from app.breaches.schemas import BreachSummary, CatalogueReport, MatterView
 from app.breaches.sources import Mark
-from app.kit import clock
+from app.kit import clock, letters
 from app.kit.database import Transaction
 from app.kit.errors import Problem, not_found
 from app.kit.ids import uuid7
@@ -332,6 +332,12 @@ async def assign_counsel(
     tx.add(MatterCounsel(matter_id=matter_id, account_id=account_id, assigned_at=clock.now()))
     facts = {"change": "assigned to a matter", "breach": str(matter.breach_id)}
     await append(tx, keyring, organization_id, Act.ROLE, facts=facts, actor=actor, account=account_id, matter=matter_id)
+
+
+async def tell_counsel(tx: Transaction, organization_id: UUID, matter_id: UUID, account_id: UUID) -> None:
+    """Write to all counsel of a matter, the one who was just assigned too; once for each assignment."""
+    for one in await repository.counsel_of(tx, matter_id):
+        await letters.post(tx, MATTER_LETTER, organization_id, one, f"{matter_id} {account_id}", {"role": Role.COUNSEL})
 
 
 async def matters_of(tx: Transaction, keyring: Keyring, principal: Principal) -> list[MatterView]:
