@@ -74,7 +74,7 @@ def _hit(found: str, happening: Happening) -> bytes:
     sort, where = SORTS[happening.kind]
     stamp = happening.at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     contents: dict[str, dict[str, Any]] = {
-        "databases": {"identifier": "invented_example", "data": [{"key": "password", "value": ["invented"]}]},
+        "databases": {"identifier": f"invented_{found}", "data": [{"key": "password", "value": ["invented"]}]},
         "credential_lists": {"passwords": ["invented"], "combos": []},
         "malware_logs": {"identifier": "invented", "type": "invented", "data": {"metadata": {"incident_date": stamp}}},
     }
