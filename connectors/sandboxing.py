@@ -7,6 +7,7 @@ something to happen to somebody says so as a `Happening`, the same for all provi
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import socket
 from abc import ABC, abstractmethod
@@ -208,24 +209,25 @@ class Sandbox(ABC):
         self.now = now
         self.seed = seed
         self.faults = Faults(now)
+        self.people: set[str] = set()
         self.unsent: list[bytes] = []
 
-    @abstractmethod
     def routes(self) -> Sequence[BaseRoute]:
-        """The provider's own routes."""
+        """The provider's own routes. None: it only sends, and answers nothing."""
+        return []
 
-    @abstractmethod
     def settings(self, base_url: str) -> dict[str, Any]:
-        """What an admin types in to connect to this provider: the connector's settings, secrets in plain."""
+        """What an admin types in to connect to this provider: the connector's settings, secrets in plain; if it asks for any."""
+        return {}
 
     @property
     def webhook_secret(self) -> str | None:
         """The secret by which its pushes prove themselves, in the form the connector's verifier takes; None: it has none."""
         return None
 
-    @abstractmethod
     def enrol(self, reference: str) -> None:
         """Know this person from now on."""
+        self.people.add(reference)
 
     @abstractmethod
     def tell(self, happening: Happening) -> str | None:
@@ -337,6 +339,16 @@ async def serving_app(app: ASGIApp, port: int = 0) -> AsyncIterator[str]:
     finally:
         server.over.set()
         await running
+
+
+def basic(pair: str) -> str:
+    """The header `authorization` of HTTP Basic, of `user:password`."""
+    return "Basic " + base64.b64encode(pair.encode()).decode()
+
+
+def zulu(at: datetime, timespec: str = "seconds") -> str:
+    """A moment in UTC as most providers write it, with a Z."""
+    return at.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 async def body_of(request: Request) -> Any:

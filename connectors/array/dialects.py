@@ -14,11 +14,11 @@ from typing import Any
 
 from connectors.array.vocabulary import event_type
 from connectors.claimed import bureau_interval
-from connectors.contract import Interval, Malformed, storable
+from connectors.contract import Interval, Malformed
 from connectors.fields import last_digits
+from connectors.fields import text as text_of
 from connectors.vocabulary import AlertKind, Bureau
 
-LONGEST_TEXT = 2000
 AMOUNT = r"\$?(?P<dollars>[0-9]{1,3}(,[0-9]{3}){1,3}|[0-9]{1,12})(?P<cents>\.[0-9]{1,2})?"
 
 Fields = Mapping[str, Any]
@@ -151,13 +151,9 @@ def text(fields: Fields, names: tuple[str, ...]) -> str | None:
     """The text of the first of these fields that is there; a blank one is not. Malformed with its name."""
     for name in names:
         found = [key for key in fields if key.startswith(name[:-1])] if name.endswith("*") else [name]
-        value = fields.get(found[0]) if len(found) == 1 else None
-        if value is None:
-            continue
-        if not isinstance(value, str) or not storable(value):
-            raise Malformed(name)
-        if value.strip():
-            return value.strip()[:LONGEST_TEXT]
+        told = text_of({name: fields.get(found[0])}, name) if len(found) == 1 else None
+        if told is not None:
+            return told
     return None
 
 

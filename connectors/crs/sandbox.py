@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -14,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from connectors.http import client
-from connectors.sandboxing import Happening, Manner, Sandbox, body_of
+from connectors.sandboxing import Happening, Manner, Sandbox, basic, body_of
 from connectors.vocabulary import AlertKind, Bureau
 
 KEY, SECRET = "sandbox-key", "sandbox-secret"
@@ -46,7 +45,6 @@ class CrsSandbox(Sandbox):
     def __init__(self, now: Any, seed: int = 0) -> None:
         """See `Sandbox`."""
         super().__init__(now, seed)
-        self.people: set[str] = set()
         self.details: dict[str, dict[str, Any]] = {}
         self.waiting: list[dict[str, Any]] = []
         self.tokens: dict[str, datetime] = {}
@@ -67,10 +65,6 @@ class CrsSandbox(Sandbox):
     def webhook_secret(self) -> str:
         """`user:password` of HTTP Basic."""
         return BASIC
-
-    def enrol(self, reference: str) -> None:
-        """Register somebody under the provider's own user id."""
-        self.people.add(reference)
 
     def tell(self, happening: Happening) -> str | None:
         """Learn of something: the alert's id. Nothing about strangers, and of new accounts only that there is one."""
@@ -115,7 +109,7 @@ class CrsSandbox(Sandbox):
             Manner.FORGED: [[self._item(f"made-up-{n}", f"nobody-{n}", self.now())] for n in range(count)],
         }
         secret = "harmline:guessed" if manner is Manner.FORGED else BASIC
-        headers = {"authorization": "Basic " + base64.b64encode(secret.encode()).decode(), "content-type": "application/json"}
+        headers = {"authorization": basic(secret), "content-type": "application/json"}
         async with client() as http:
             answers = [await http.post(url, content=json.dumps(batch), headers=headers) for batch in batches[manner] if batch]
         if manner is not Manner.FORGED and all(answer.is_success for answer in answers):

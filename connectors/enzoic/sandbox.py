@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import Mapping, Sequence
-from datetime import UTC
+from collections.abc import Mapping
 from typing import Any
 
-from starlette.routing import BaseRoute
-
-from connectors.sandboxing import Happening, Sandbox
+from connectors.sandboxing import Happening, Sandbox, basic, zulu
 from connectors.vocabulary import AlertKind
 
 BASIC = "invented-key:invented-pw"
@@ -29,25 +25,12 @@ class EnzoicSandbox(Sandbox):
     def __init__(self, now: Any, seed: int = 0) -> None:
         """See `Sandbox`."""
         super().__init__(now, seed)
-        self.people: set[str] = set()
         self._found = 0
-
-    def routes(self) -> Sequence[BaseRoute]:
-        """It only sends, and answers nothing."""
-        return []
-
-    def settings(self, base_url: str) -> dict[str, Any]:
-        """The connector asks for none."""
-        return {}
 
     @property
     def webhook_secret(self) -> str:
         """`webhook key:webhook secret`."""
         return BASIC
-
-    def enrol(self, reference: str) -> None:
-        """Monitor an identity under this tag."""
-        self.people.add(reference)
 
     def tell(self, happening: Happening) -> str | None:
         """Find something of somebody's: the exposure's id. What is no exposure is not told here."""
@@ -66,12 +49,11 @@ class EnzoicSandbox(Sandbox):
 
     def headers(self, body: bytes, *, forged: bool = False) -> Mapping[str, str]:
         """By HTTP Basic."""
-        proof = base64.b64encode(b"invented-key:guessed" if forged else BASIC.encode()).decode()
-        return {"content-type": "application/json", "authorization": f"Basic {proof}"}
+        return {"content-type": "application/json", "authorization": basic("invented-key:guessed" if forged else BASIC)}
 
 
 def _body(exposure: str, happening: Happening) -> bytes:
-    stamp = happening.at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    stamp = zulu(happening.at)
     if happening.kind is AlertKind.EXPOSURE_CREDENTIALS:
         found: dict[str, Any] = {"username": "invented@example.org", "passwordHash": "$2a$invented", "passwordType": "BCrypt"}
         return json.dumps({"date": stamp, "exposureID": exposure, **found, "customData": happening.reference}).encode()

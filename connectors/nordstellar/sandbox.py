@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import json
-from collections.abc import Mapping, Sequence
-from datetime import UTC
+from collections.abc import Mapping
 from typing import Any
 
-from starlette.routing import BaseRoute
-
-from connectors.sandboxing import Happening, Sandbox
+from connectors.sandboxing import Happening, Sandbox, basic, zulu
 from connectors.vocabulary import AlertKind
 
 BASIC = "harmline:invented-pw"
@@ -31,25 +27,12 @@ class NordStellarSandbox(Sandbox):
     def __init__(self, now: Any, seed: int = 0) -> None:
         """See `Sandbox`."""
         super().__init__(now, seed)
-        self.people: set[str] = set()
         self._hits = 0
-
-    def routes(self) -> Sequence[BaseRoute]:
-        """It only sends, and answers nothing."""
-        return []
-
-    def settings(self, base_url: str) -> dict[str, Any]:
-        """The connector asks for none."""
-        return {}
 
     @property
     def webhook_secret(self) -> str:
         """`user:password` of the subscription endpoint."""
         return BASIC
-
-    def enrol(self, reference: str) -> None:
-        """Monitor this hash."""
-        self.people.add(reference)
 
     def tell(self, happening: Happening) -> str | None:
         """Find a hash somewhere: the find's id. What is no exposure is not told here."""
@@ -66,13 +49,12 @@ class NordStellarSandbox(Sandbox):
 
     def headers(self, body: bytes, *, forged: bool = False) -> Mapping[str, str]:
         """By HTTP Basic."""
-        proof = base64.b64encode(b"harmline:guessed" if forged else BASIC.encode()).decode()
-        return {"content-type": "application/json", "authorization": f"Basic {proof}"}
+        return {"content-type": "application/json", "authorization": basic("harmline:guessed" if forged else BASIC)}
 
 
 def _hit(found: str, happening: Happening) -> bytes:
     sort, where = SORTS[happening.kind]
-    stamp = happening.at.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    stamp = zulu(happening.at)
     contents: dict[str, dict[str, Any]] = {
         "databases": {"identifier": f"invented_{found}", "data": [{"key": "password", "value": ["invented"]}]},
         "credential_lists": {"passwords": ["invented"], "combos": []},

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
-
-from starlette.routing import BaseRoute
 
 from connectors.sandboxing import Happening, Sandbox
 from connectors.vocabulary import AlertKind
@@ -30,25 +28,12 @@ class SpinwheelSandbox(Sandbox):
     def __init__(self, now: Any, seed: int = 0) -> None:
         """See `Sandbox`."""
         super().__init__(now, seed)
-        self.people: set[str] = set()
         self._told = 0
-
-    def routes(self) -> Sequence[BaseRoute]:
-        """It only sends, and answers nothing."""
-        return []
-
-    def settings(self, base_url: str) -> dict[str, Any]:
-        """From any address."""
-        return {}
 
     @property
     def webhook_secret(self) -> str:
         """What the header holds."""
         return SECRET
-
-    def enrol(self, reference: str) -> None:
-        """Subscribe to this user's file."""
-        self.people.add(reference)
 
     def tell(self, happening: Happening) -> str | None:
         """Find a new debt in somebody's file: its id. Nothing else than debts is told."""

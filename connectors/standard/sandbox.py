@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any
 
 from standardwebhooks import Webhook
-from starlette.routing import BaseRoute
 
 from connectors.contract import Malformed
 from connectors.http import Client, client
@@ -88,25 +87,12 @@ class StandardSandbox(Sandbox):
     def __init__(self, now: Any, seed: int = 0) -> None:
         """See `Sandbox`. The secret depends on the seed alone."""
         super().__init__(now, seed)
-        self.people: set[str] = set()
         self._told = 0
-
-    def routes(self) -> Sequence[BaseRoute]:
-        """It only sends, and answers nothing."""
-        return []
-
-    def settings(self, base_url: str) -> dict[str, Any]:
-        """The connector asks for none."""
-        return {}
 
     @property
     def webhook_secret(self) -> str:
         """`whsec_<base64>`."""
         return "whsec_" + base64.b64encode(hashlib.sha256(f"standard sandbox {self.seed}".encode()).digest()).decode()
-
-    def enrol(self, reference: str) -> None:
-        """Know this person from now on."""
-        self.people.add(reference)
 
     def tell(self, happening: Happening) -> str | None:
         """Learn of something of any kind: the alert's id."""
