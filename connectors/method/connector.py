@@ -33,6 +33,8 @@ from connectors.vocabulary import AlertKind
 
 LIST = "events"
 PAGE_LIMIT = 100
+EARLIEST = date(2000, 1, 1)
+"""A day before this is no day of an event; and there is one before it to begin from."""
 
 
 class MethodConfig(ConnectorConfig):
@@ -68,7 +70,7 @@ class Method(Connector):
     ) -> AsyncIterator[Page]:
         """Everything that means something, type by type, from the day before the cursor on. The cursor is a day."""
         http.pace(config.requests_per_minute)
-        since = {"from_date": (date.fromisoformat(cursor) - self.poll.overlap).isoformat()} if cursor else {}
+        since = {"from_date": (max(date.fromisoformat(cursor), EARLIEST) - self.poll.overlap).isoformat()} if cursor else {}
         newest = cursor or ""
         for word in (OPENED, *(word for word, meaning in EVENTS.items() if meaning is not None)):
             onward: str | None = None

@@ -5,17 +5,17 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from connectors.sandboxing import Happening, Sandbox
+from connectors.sandboxing import Happening, Sandbox, zulu
 from connectors.vocabulary import AlertKind
 
 KEY = "sk_invented"
+A_PAGE = 3
 SECRET = "invented-secret-of-the-sandbox"  # noqa: S105 - not a secret: the fake provider's own
 LIABILITIES: Mapping[AlertKind, str] = {
     AlertKind.NEW_ACCOUNT_CREDIT_CARD: "credit_card",
@@ -43,7 +43,6 @@ class MethodSandbox(Sandbox):
     def __init__(self, now: Any, seed: int = 0) -> None:
         """See `Sandbox`."""
         super().__init__(now, seed)
-        self.people: set[str] = set()
         self.accounts: dict[str, dict[str, Any]] = {}
         self.listed: list[dict[str, Any]] = []
 
@@ -59,10 +58,6 @@ class MethodSandbox(Sandbox):
     def webhook_secret(self) -> str:
         """What the notices are signed with."""
         return SECRET
-
-    def enrol(self, reference: str) -> None:
-        """Know this entity, `ent_...`."""
-        self.people.add(reference)
 
     def tell(self, happening: Happening) -> str | None:
         """Learn of a debt, or that a number in somebody's file has grown: the event's id."""
@@ -91,7 +86,7 @@ class MethodSandbox(Sandbox):
         }
 
     def _happened(self, event: str, word: str, resource: str, happening: Happening) -> str:
-        stamp = happening.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        stamp = zulu(happening.at, "milliseconds")
         self.listed.append(
             {
                 "id": event,
@@ -109,7 +104,7 @@ class MethodSandbox(Sandbox):
         return event
 
     def _opened(self, account: str, happening: Happening) -> dict[str, Any]:
-        stamp = happening.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        stamp = zulu(happening.at, "milliseconds")
         return {
             "id": account,
             "holder_id": happening.reference,
@@ -132,11 +127,11 @@ class MethodSandbox(Sandbox):
         }
 
     async def _events(self, request: Request) -> Response:
-        """Oldest first. The cursor is a word that only the answer's header tells."""
+        """Oldest first, fewer a page than are asked for. The cursor is a word that only the answer's header tells."""
         asked = request.query_params
         fitting = [event for event in self.listed if asked.get("type", event["type"]) == event["type"]]
         fitting = [event for event in fitting if event["created_at"] >= asked.get("from_date", "")]
-        begin, limit = int(asked.get("page_cursor", "at-0").removeprefix("at-")), int(asked.get("page_limit", "100"))
+        begin, limit = int(asked.get("page_cursor", "at-0").removeprefix("at-")), min(int(asked.get("page_limit", "100")), A_PAGE)
         more = {"pagination-page-cursor-next": f"at-{begin + limit}"} if begin + limit < len(fitting) else {}
         return _refusal(request) or JSONResponse(_envelope(fitting[begin : begin + limit]), headers=more)
 

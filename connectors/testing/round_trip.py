@@ -101,7 +101,16 @@ class _Inbox:
 
 
 async def require_round_trip(connector: Connector, now: datetime) -> None:
-    """Tell the connector's fake provider one thing of each kind, bring it in every way there is, and compare. AssertionError."""
+    """Tell the connector's fake provider one thing of each kind, bring it in every way there is, and compare. AssertionError.
+
+    A provider that is polled tells everything also to whom it pushes nothing.
+    """
+    await _brought(connector, now, pushed=connector.webhook is not None)
+    if connector.webhook is not None and connector.poll is not None:
+        await _brought(connector, now, pushed=False)
+
+
+async def _brought(connector: Connector, now: datetime, *, pushed: bool) -> None:
     sandbox = sandbox_of(connector)(lambda: now)
     assert sandbox.name == connector.name
     told, came_in = Told(sandbox), _CameIn(connector)
@@ -109,9 +118,9 @@ async def require_round_trip(connector: Connector, now: datetime) -> None:
         sandbox.enrol(reference)
     async with serving(sandbox) as base_url:
         config = connector.config.model_validate(sandbox.settings(base_url))
-        for manner in PUSHES if connector.webhook else PUSHES[:1]:
+        for manner in PUSHES if pushed else PUSHES[:1]:
             assert told.tell(PEOPLE, now), "the fake provider tells nothing"
-            if connector.webhook is not None:
+            if pushed:
                 await _pushed(connector, sandbox, manner, came_in, now)
             if connector.poll is not None or connector.looks_up:
                 async with ProviderClient(base_url, requests_per_minute=UNPACED, now=lambda: now) as client:
