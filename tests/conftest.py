@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import importlib
 import inspect
+import logging
 import os
 import shutil
 import signal
@@ -18,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from hypothesis import settings
 
+from app.kit.config import settings as service_settings
 from tests.support.compiled_once import share_compiled_statements
 from tests.support.one_database import superfluous
 from tests.support.postgres import PostgresServer, fast_folder, named_server, running_server, start_supervised
@@ -223,3 +226,28 @@ async def world(filled_database: tuple[str, Filled]) -> AsyncIterator[World]:
     url, known = filled_database
     async with make_world(url, known) as made:
         yield made
+
+
+@pytest.fixture
+def logs_as_before() -> Iterator[None]:
+    """A command sends the logs of the whole process to its own standard error, which ends with it."""
+    before = (logging.root.handlers[:], logging.root.level)
+    yield
+    structlog.reset_defaults()
+    logging.root.handlers[:], logging.root.level = before
+
+
+@pytest.fixture
+def home(tmp_path: Path, database_url: str, logs_as_before: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where a service of its own, to be run by commands, has its key, under a name of production."""
+    for name, value in (
+        ("DATABASE_URL", database_url),
+        ("KEY_FILE", tmp_path / "top.key"),
+        ("UNSAFE_STORE", "yes"),
+    ):  # of the tests' own PostgreSQL
+        monkeypatch.setenv(f"HARMLINE_{name}", str(value))
+    monkeypatch.setenv("HARMLINE_BASE_URL", "https://h.example")
+    monkeypatch.setenv("HARMLINE_UNSAFE_LOGIN", "yes")
+    service_settings.cache_clear()
+    yield tmp_path
+    service_settings.cache_clear()

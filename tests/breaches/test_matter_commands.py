@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -14,6 +16,7 @@ from app.breaches.models import Matter
 from app.kit.errors import Problem
 from app.kit.ids import uuid7
 from app.kit.letters import Letter
+from tests.support.commands import done, run
 from tests.support.world import World
 
 BREACH, TITLE = "oakland-2023", "Invented against a city"
@@ -75,3 +78,18 @@ async def test_a_matter_of_somebody_else_is_not_there(world: World) -> None:
     for matter_id in filter(None, (theirs, uuid7())):
         with pytest.raises(Problem, match="harmline matters list"):
             await operations.assign_counsel(world.context, world.union.id, matter_id, COUNSEL)
+
+
+def test_by_the_command_line(home: Path) -> None:
+    done("keys", "create")
+    done("migrate")
+    union = done("organization", "Union", "--admin", "admin@example.org", "--counsel", "counsel@example.org")["organization"]
+    done("breaches", "oakland", "--organization", union)
+    here = ("--organization", union)
+    opened = done("matters", "open", BREACH, *here, "--title", TITLE, "--counsel", "counsel@example.org")
+    assert done("matters", "assign", opened["matter"], *here, "--counsel", "counsel@example.org") == {**opened, "counsel": 1}
+    (listed,) = json.loads(done("matters", "list", *here))
+    assert (listed["matter"], listed["breach"], listed["counsel"]) == (opened["matter"], BREACH, 1)
+    refused = run("matters", "open", BREACH, *here, "--title", TITLE, "--counsel", "admin@example.org")
+    assert (refused.exit_code, "the role counsel" in refused.output) == (1, True)
+    assert TITLE not in str(listed)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -13,7 +12,6 @@ from shutil import copytree, ignore_patterns
 from typing import Any
 
 import pytest
-import structlog
 from typer.testing import CliRunner
 
 from app import operations
@@ -35,13 +33,7 @@ from tests.support.world import World, alert
 RUNNER = CliRunner()
 
 
-@pytest.fixture(autouse=True)
-def logs_as_before() -> Iterator[None]:
-    """A command sends the logs of the whole process to its own standard error, which ends with it."""
-    before = (logging.root.handlers[:], logging.root.level)
-    yield
-    structlog.reset_defaults()
-    logging.root.handlers[:], logging.root.level = before
+pytestmark = pytest.mark.usefixtures("logs_as_before")
 
 
 @pytest.fixture

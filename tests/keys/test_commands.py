@@ -3,58 +3,17 @@
 from __future__ import annotations
 
 import json
-import logging
 import stat
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-import structlog
 from click.testing import Result
-from typer.testing import CliRunner
 
 from app import cli
 from app.kit import migrate
 from app.kit.config import settings
 from app.kit.vault import fingerprint, read_key_file
-
-RUNNER = CliRunner()
-
-
-@pytest.fixture(autouse=True)
-def logs_as_before() -> Iterator[None]:
-    """A command sends the logs of the whole process to its own standard error, which ends with it."""
-    before = (logging.root.handlers[:], logging.root.level)
-    yield
-    structlog.reset_defaults()
-    logging.root.handlers[:], logging.root.level = before
-
-
-@pytest.fixture
-def home(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where a service of its own has its key, under a name of production."""
-    for name, value in (
-        ("DATABASE_URL", database_url),
-        ("KEY_FILE", tmp_path / "top.key"),
-        ("UNSAFE_STORE", "yes"),
-    ):  # of the tests' own PostgreSQL
-        monkeypatch.setenv(f"HARMLINE_{name}", str(value))
-    monkeypatch.setenv("HARMLINE_BASE_URL", "https://h.example")
-    monkeypatch.setenv("HARMLINE_UNSAFE_LOGIN", "yes")
-    settings.cache_clear()
-    yield tmp_path
-    settings.cache_clear()
-
-
-def run(*arguments: str, **more: Any) -> Result:
-    return RUNNER.invoke(cli.cli, list(arguments), **more)
-
-
-def done(*arguments: str, **more: Any) -> Any:
-    result = run(*arguments, **more)
-    assert result.exit_code == 0, result.output
-    return json.loads(result.stdout) if result.stdout.startswith("{") else result.stdout
+from tests.support.commands import done, run
 
 
 def share_files(folder: Path, *numbers: int) -> list[str]:
