@@ -16,7 +16,7 @@ from app.kit.migrate import upgrade
 from app.upkeep import journal
 from tests.conftest import run_apart
 from tests.crash.cluster import DURABLE, Cluster
-from tests.members.test_erasure import BOTH, erase
+from tests.members.test_erasure import BOTH, erase, everything_that_opens
 from tests.support.world import World, alert, fill, make_world
 from tests.upkeep.places import Places
 from tests.upkeep.test_stays_erased import restored_world
@@ -65,6 +65,7 @@ async def test_a_lost_machine_comes_back_to_the_second_before_and_who_was_erased
         cluster.stop()  # in good order, so that everything is archived; then the disk is gone
     await cluster.come_back(moment)
     async with make_world(url, known) as recovered:
+        assert "Canary words" in await everything_that_opens(recovered, known.top_key), "without the list they would be back"
         places = Places(recovered, tmp_path, await cluster.server.create_database("empty"))
         done = await places.restore(await places.back_up())
         assert done.applied.members == 1
