@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import shutil
 import statistics
 import subprocess
@@ -89,12 +88,7 @@ def main(given: argparse.Namespace) -> int:
     """Measure once and say what was found."""
     folder = bench_folder() / "before"
     shutil.rmtree(folder, ignore_errors=True)
-    found: dict[str, Any] = {
-        "machine": facts(folder.parent),
-        "base": given.base,
-        "turns": given.turns,
-        "load_before": os.getloadavg()[0],
-    }
+    found: dict[str, Any] = {"machine": facts(folder.parent), "base": given.base, "turns": given.turns}
     for kind in given.database or ("postgresql", "sqlite"):
         folder.mkdir()
         found[kind] = measured(kind, given.base, given.turns, folder)
