@@ -8,7 +8,7 @@ from app.connections.settings import Setting
 from app.intake.health import HealthState
 from app.kit.errors import FieldError
 from app.web.forms import Draft, Posted
-from connectors.verifiers import Basic, NotSigned, Verifier
+from connectors.verifiers import Basic, NotSigned, StaticHeader, Verifier
 
 PREFIX = "setting."
 YES_NO = ("true", "false")
@@ -136,4 +136,6 @@ def shown_once(url: str, secret: str, verifier: Verifier | NotSigned | None) -> 
     if secret and isinstance(verifier, Basic):
         user, _, password = secret.partition(":")
         return [*address, ("User name", user), ("Password", password)]
+    if secret and isinstance(verifier, StaticHeader):
+        return [*address, ("Name of the header", verifier.header), ("What it holds", secret)]
     return [*address, ("Secret", secret)] if secret else address

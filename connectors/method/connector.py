@@ -41,7 +41,7 @@ class MethodConfig(ConnectorConfig):
     """How the provider is asked."""
 
     base_url: str = Field(default="https://production.methodfi.com", description="Address of the provider's API")
-    api_key: SecretStr = Field(description="The API key from the provider, sk_...")
+    api_key: SecretStr = Field(description="The API key from the provider; it begins with sk_")
     version: str = Field(default="2026-03-30", pattern=r"^\d{4}-\d{2}-\d{2}$", description="The version of the API that is asked")
     requests_per_minute: float = Field(
         default=600, ge=1, le=60_000, description="How often the provider may be asked in a minute: it allows 6,000"

@@ -121,6 +121,14 @@ async def test_a_user_name_and_a_password_are_shown_as_such(world: World) -> Non
     assert "<dt>User name</dt>" in made.text
 
 
+async def test_a_secret_that_is_shown_in_a_header_is_told_with_the_headers_name(world: World) -> None:
+    made = await post(world, "/admin/connections", connector="spinwheel", title="Debts", sender="provider")
+    _, header, secret = once(made)
+    assert header == "x-harmline-secret"
+    assert len(secret) > 40
+    assert "<dt>Name of the header</dt>" in made.text
+
+
 async def test_the_list_says_how_each_is_doing_in_words(polled: Polled) -> None:
     world = polled.world
     assert "Nothing came yet" in text_of((await get(world, "/admin")).text)
