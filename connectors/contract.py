@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -107,7 +107,11 @@ class BrokenEvent:
 
 
 class Alert(BaseModel):
-    """One event understood. `identity` names what makes this alert the same alert; the core makes the key."""
+    """One event understood. `identity` names what makes this alert the same alert; the core makes the key.
+
+    `details_requested`: it says only that there is something ("log in to see"), so its member is asked for the rest.
+    `completes`: the id of one of our own alerts of the same member, where a person says that both tell of the same act.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -124,6 +128,8 @@ class Alert(BaseModel):
     occurred: Interval | None = None
     opened: Interval | None = None
     reported: Interval | None = None
+    details_requested: Literal[True] | None = None
+    completes: Text | None = None
 
     @model_validator(mode="after")
     def _money_has_a_currency(self) -> Alert:
@@ -174,13 +180,39 @@ class GoAndLook:
     asked: Asked
 
 
-Normalised = Alert | BreachRecord | NotAnAlert | GoAndLook
+@dataclass(frozen=True, slots=True)
+class HandOn:
+    """Something inside a delivery that is a message of its own: it becomes a receipt of the organization's connection of `to`.
+
+    `body`: its exact bytes; `asked`: what of the delivery belongs to it (to whom it was sent), as beside a fetched body.
+    A mail that came in by a service is handed on to `mail`, and so is a mail that is attached to another.
+    """
+
+    to: str
+    body: bytes = field(repr=False)
+    asked: Asked = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ForAPerson:
+    """It may be an alert, and only a person can tell: it waits in the queue. `reason`: why, in plain words that quote nothing."""
+
+    reason: str
+
+
+Normalised = Alert | BreachRecord | NotAnAlert | GoAndLook | HandOn | ForAPerson
 
 
 class Notice(StrEnum):
-    """What an event type can be besides a kind of alert: a notice that something is there to be looked up."""
+    """What an event type can be besides a kind of alert.
+
+    GO_AND_LOOK: a notice that something is there to be looked up. HAND_ON: it holds a message of its own.
+    AS_IT_SAYS: only what it says tells what it is, so that it may become anything.
+    """
 
     GO_AND_LOOK = "go_and_look"
+    HAND_ON = "hand_on"
+    AS_IT_SAYS = "as_it_says"
 
 
 Meaning = AlertKind | Notice | None
@@ -228,8 +260,9 @@ class WebhookPlan:
 class Connector(ABC):
     """Base of every connector. `events` is the provider's whole vocabulary, each with what it stands for.
 
-    `one_shape` says that all types of one dialect (what stands before the dot in their names, if one does) look alike, so that
-    one fixture a family stands for them in the suite.
+    `hands_on_to`: the connector whose connection takes what this one hands on. `by_hand`: people hand in what it takes,
+    besides or instead of deliveries and polls. `one_shape` says that all types of one dialect (what stands before the dot in
+    their names, if one does) look alike, so that one fixture a family stands for them in the suite.
     """
 
     name: ClassVar[str]
@@ -241,6 +274,8 @@ class Connector(ABC):
     looks_up: ClassVar[bool] = False
     retention: ClassVar[Retention | None] = None
     one_shape: ClassVar[bool] = False
+    hands_on_to: ClassVar[str | None] = None
+    by_hand: ClassVar[bool] = False
 
     @abstractmethod
     def split(self, body: bytes, asked: Asked = NOTHING_ASKED) -> Iterable[RawEvent | BrokenEvent]:
@@ -249,6 +284,16 @@ class Connector(ABC):
     @abstractmethod
     def normalise(self, event: RawEvent) -> Normalised:
         """Say what one event means. Pure; raises Malformed with a field path."""
+
+    def reading_by(self, documents: Mapping[str, str]) -> Connector:
+        """This connector as it reads for one connection: by the documents that its admin wrote for it, by name.
+
+        Rules about senders, the meaning of a file's columns: whatever is neither code nor a setting. What this refuses is not
+        kept. Raises ValueError with a message for whoever wrote them.
+        """
+        if documents:
+            raise ValueError(f"{self.title} is not read by documents of its own")
+        return self
 
     def pages(self, http: Http, config: Any, cursor: str | None, subjects: Sequence[Subject]) -> AsyncIterator[Page]:
         """Ask for what is new, page by page, for a connector with a `poll` plan. `cursor` None: from the beginning.

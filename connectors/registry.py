@@ -89,6 +89,8 @@ def _asking_complaint(connector: Connector) -> str | None:
         return "it knows notices to be looked up, and does not look them up"
     if asks and "base_url" not in connector.config.model_fields:
         return "it asks its provider, and has no setting `base_url` that says where"
+    if Notice.HAND_ON in connector.events.values() and connector.hands_on_to is None:
+        return "it hands something on, and does not say to which connector"
     undescribed = [name for name, field in connector.config.model_fields.items() if not field.description]
     return f"its setting {undescribed[0]!r} has no description" if undescribed else None
 
@@ -96,7 +98,7 @@ def _asking_complaint(connector: Connector) -> str | None:
 def _webhook_complaint(connector: Connector) -> str | None:
     plan = connector.webhook
     if plan is None:
-        return None if connector.poll else "nothing can come in: it declares no webhook and no poll plan"
+        return None if connector.poll or connector.by_hand else "nothing can come in: it declares no webhook and no poll plan"
     if plan.sources is not None and plan.sources not in connector.config.model_fields:
         return f"its webhook reads the setting {plan.sources!r}, which it has not"
     if isinstance(plan.verifier, NotSigned) and not plan.verifier.stand_in.strip():

@@ -52,6 +52,7 @@ class Grade(StrEnum):
     FETCHED = "fetched"
     UNVERIFIABLE = "unverifiable"
     ORGANIZATION = "organization"
+    MEMBER = "member"
 
 
 @dataclass(frozen=True, slots=True)

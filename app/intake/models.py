@@ -30,13 +30,14 @@ class Channel(StrEnum):
 
 
 class EventOutcome(StrEnum):
-    """What became of one event. Each event has exactly one."""
+    """What became of one event. Each event has exactly one. HANDED_ON: it held a message, which is a receipt of its own now."""
 
     NEW = "new"
     SIGHTING = "sighting"
     REVISION = "revision"
     NON_ALERT = "non_alert"
     BREACH_RECORD = "breach_record"
+    HANDED_ON = "handed_on"
     QUARANTINED = "quarantined"
 
 

@@ -13,7 +13,9 @@ from connectors.contract import (
     BreachRecord,
     BrokenEvent,
     Connector,
+    ForAPerson,
     GoAndLook,
+    HandOn,
     Malformed,
     Normalised,
     NotAnAlert,
@@ -24,19 +26,22 @@ from connectors.contract import (
 KEY_VERSION = 1
 LONGEST_PATH = 200
 LOOK_UP = "a notice: what it speaks of is looked up"
+FOR_A_PERSON = "for a person"
+"""In the place of a path: nothing is wrong with any field, only a person can tell what this is."""
 
 
 @dataclass(frozen=True)
 class Understood:
     """What one event is: an alert, a breach record, known and no alert, or to be quarantined with a reason and a path.
 
-    `look`: it is a notice of something to be looked up, and no alert itself.
+    `look`: it is a notice of something to be looked up, and no alert itself; `handed`: it holds a message of its own.
     """
 
     outcome: EventOutcome | None
     alert: Alert | None = None
     record: BreachRecord | None = None
     look: GoAndLook | None = None
+    handed: HandOn | None = None
     content: bytes = b""
     reason: str | None = None
     path: str | None = None
@@ -86,6 +91,10 @@ def _as_said(meaning: Normalised, content: bytes) -> Understood:
             return Understood(EventOutcome.NON_ALERT, look=meaning, content=content, reason=LOOK_UP)
         case NotAnAlert():
             return Understood(EventOutcome.NON_ALERT, reason=_written(meaning.reason[:80]))
+        case HandOn():
+            return Understood(EventOutcome.HANDED_ON, handed=meaning, reason=f"a message for {meaning.to}"[:80])
+        case ForAPerson():
+            return _quarantined(_written(meaning.reason), FOR_A_PERSON)
 
 
 def _quarantined(reason: str, path: str) -> Understood:

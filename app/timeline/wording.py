@@ -68,6 +68,7 @@ GRADES: dict[Grade, str] = {
     Grade.FETCHED: "We fetched it from the monitoring service ourselves over a secure connection.",
     Grade.UNVERIFIABLE: "Nothing proves who sent it.",
     Grade.ORGANIZATION: "Your organization entered it.",
+    Grade.MEMBER: "You entered it yourself.",
 }
 
 DISPUTED = (

@@ -6,6 +6,7 @@ has `….expected.json`: one entry an event, in order. NAME is the event type; b
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.asking import NOTHING_ASKED, Asked
-from connectors.contract import Alert, BreachRecord, BrokenEvent, Connector, GoAndLook, NotAnAlert, RawEvent
+from connectors.contract import Alert, BreachRecord, BrokenEvent, Connector, ForAPerson, GoAndLook, HandOn, NotAnAlert, RawEvent
 
 PUSHED, FETCHED = "webhook", "fetched"
 FIXTURES = "fixtures"
@@ -81,7 +82,11 @@ def cases_of(connector: Connector, folder: Path) -> list[Case]:
 
 
 def outcome(connector: Connector, event: RawEvent) -> dict[str, Any]:
-    """One event normalised: {"alert"}, {"breach_record"}, {"not_an_alert": reason} or {"go_and_look"}. Raises Malformed."""
+    """One event normalised, as one entry: its key says what it became. Raises Malformed.
+
+    {"alert"}, {"breach_record"}, {"not_an_alert": reason}, {"go_and_look"}, {"hand_on"} with the hash of what is handed on, or
+    {"for_a_person": reason}.
+    """
     match connector.normalise(event):
         case Alert() as alert:
             return {"alert": alert.model_dump(mode="json", exclude_none=True)}
@@ -91,6 +96,10 @@ def outcome(connector: Connector, event: RawEvent) -> dict[str, Any]:
             return {"not_an_alert": reason}
         case GoAndLook(member_ref, identity, asked):
             return {"go_and_look": {"member_ref": member_ref, "identity": list(identity), "asked": dict(asked)}}
+        case HandOn(to, body, asked):
+            return {"hand_on": {"to": to, "sha256": hashlib.sha256(body).hexdigest(), "asked": dict(asked)}}
+        case ForAPerson(reason):
+            return {"for_a_person": reason}
 
 
 def described(connector: Connector, body: bytes, asked: Asked = NOTHING_ASKED) -> list[dict[str, Any]]:

@@ -6,7 +6,19 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from connectors.contract import Alert, BreachRecord, BrokenEvent, Connector, GoAndLook, Malformed, NotAnAlert, RawEvent, storable
+from connectors.contract import (
+    Alert,
+    BreachRecord,
+    BrokenEvent,
+    Connector,
+    ForAPerson,
+    GoAndLook,
+    HandOn,
+    Malformed,
+    NotAnAlert,
+    RawEvent,
+    storable,
+)
 from connectors.testing.cases import Case, outcome
 from connectors.testing.drifting import MARK
 
@@ -50,8 +62,10 @@ def _accounted(connector: Connector, event: RawEvent | BrokenEvent) -> dict[str,
 
 def _sound(connector: Connector, event: RawEvent) -> dict[str, Any]:
     said = connector.normalise(event)
-    assert isinstance(said, Alert | BreachRecord | NotAnAlert | GoAndLook), f"normalise gave a {type(said).__name__}"
-    if isinstance(said, NotAnAlert):
+    assert isinstance(said, Alert | BreachRecord | NotAnAlert | GoAndLook | HandOn | ForAPerson), (
+        f"normalise gave a {type(said).__name__}"
+    )
+    if isinstance(said, NotAnAlert | ForAPerson):
         _quoting_nothing(said.reason)
     if isinstance(said, GoAndLook):
         parts: Iterable[str] = (said.member_ref, *said.identity, *said.asked, *said.asked.values())

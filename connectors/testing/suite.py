@@ -264,8 +264,10 @@ def require_meaning(entry: dict[str, Any], meaning: Meaning) -> None:
     A breach record is an exposure; what is declared as no alert is none; a notice is to be looked up.
     """
     (word,) = entry
-    if not isinstance(meaning, AlertKind):
-        assert word == ("not_an_alert" if meaning is None else "go_and_look")
+    if meaning is Notice.AS_IT_SAYS:
+        assert word in {"alert", "breach_record", "not_an_alert", "hand_on", "for_a_person"}
+    elif not isinstance(meaning, AlertKind):
+        assert word == ("not_an_alert" if meaning is None else meaning.value)
     elif word == "breach_record":
         BreachRecord.model_validate(entry[word])
         assert meaning.family == "exposure"
