@@ -29,8 +29,8 @@ class Letter:
     """What the sender wrote, as far as it survives.
 
     `sender`: the address in (the inner) From, lower case, "" when there is none. `text`: what a person would read, plain
-    (from text/plain, else the visible text of the HTML), whitespace normalised per line. `date`: as the sender claims it, aware, or
-    None. `message_id`: of the sender's own message, without angle brackets; None where it did not survive.
+    (from text/plain, else the visible text of the HTML), whitespace normalised per line. `date`: as the sender claims it, aware,
+    or None. `message_id`: of the sender's own message, without angle brackets; None where it did not survive.
     """
 
     sender: str
