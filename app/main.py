@@ -27,13 +27,13 @@ from app.incidents import endpoints as incidents
 from app.incidents import matching
 from app.incidents import workers as incident_workers
 from app.intake import endpoints as intake
-from app.intake import looking_up
+from app.intake import handing_on, looking_up
 from app.intake import workers as intake_workers
 from app.intake.asker import Asker
 from app.intake.first_byte import Acknowledged, FirstByte
 from app.intake.gateway import Gateway
 from app.intake.refusals import Refusals
-from app.kit import errors, health, metrics, outbox, pulling
+from app.kit import dns, errors, health, metrics, outbox, pulling
 from app.kit.buckets import Buckets
 from app.kit.config import Settings, settings
 from app.kit.context import Context, open_context, open_door
@@ -112,13 +112,14 @@ class Workers:
         )
         self._journal = journal.Journal(context.settings.journal)
         self._running = asyncio.Lock()
+        self._resolver = dns.resolver(context.settings.dns_servers)
         self._renewed = False
         """Whether what earlier rules found was looked for; a process keeps its rules for as long as it lives."""
 
     async def drain(self) -> int:
         """Work until nothing waits, letters too; returns how many things were done. Safe to call at any time, from anywhere."""
         total = 0
-        while done := await self._work() + await self.send_letters():
+        while done := await self._work() + await self.hand_on() + await self.send_letters():
             total += done
         await intake_workers.write_refusals(self._context.database, self._refusals)
         return total
@@ -129,6 +130,13 @@ class Workers:
             while done := await self._round():
                 total += done
             return total
+
+    async def hand_on(self) -> int:
+        """Hand on every message that is due; how many were looked at. The DNS may be slow, so it has a tick of its own."""
+        total = 0
+        while done := await handing_on.hand_on(self._context, self._resolver):
+            total += done
+        return total
 
     async def send_letters(self) -> int:
         """Send every letter that is due; how many were looked at. A slow mail server holds up no other work."""
@@ -229,6 +237,7 @@ class Workers:
         return {
             "work": self.tick,
             "asking": self.asker.tick,
+            "handing on": self.hand_on,
             "letters": self.send_letters,
             "watching": self.watch,
             "accounts": self.watcher.check_accounts,
@@ -257,7 +266,8 @@ def _schedule(context: Context, workers: Workers) -> AsyncIOScheduler:
     scheduler = AsyncIOScheduler()
     options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
     often, each_minute, each_hour = context.settings.worker_interval, 60.0, 3600.0
-    every = {"work": often, "asking": often, "letters": often, "measuring": MEASURED_EVERY, "journal": MEASURED_EVERY}
+    every = {"work": often, "asking": often, "handing on": often, "letters": often}
+    every |= {"measuring": MEASURED_EVERY, "journal": MEASURED_EVERY}
     every["door"] = each_minute
     every |= {"watching": each_minute, "accounts": each_minute, "canary": each_minute, "volume": each_minute, "sweep": each_hour}
     scheduler.add_job(again_and_again(workers.hand_over, "door"))  # at once, too

@@ -27,7 +27,7 @@ from pydantic import (
 )
 
 from connectors.asking import NOTHING_ASKED, Asked, Http, Page, PollPlan, Retention, Subject
-from connectors.verifiers import Grade, NotSigned, Verification, Verifier
+from connectors.verifiers import Grade, NotSigned, Outcome, Verification, Verifier
 from connectors.vocabulary import AlertKind, Bureau, DataElement
 
 T = TypeVar("T")
@@ -195,9 +195,13 @@ class HandOn:
 
 @dataclass(frozen=True, slots=True)
 class ForAPerson:
-    """It may be an alert, and only a person can tell: it waits in the queue. `reason`: why, in plain words that quote nothing."""
+    """It may be an alert, and only a person can tell: it waits in the queue. `reason`: why, in plain words that quote nothing.
+
+    `member_ref`: about whom it is, where that is known. What the person says comes back as `asked["answer"]`.
+    """
 
     reason: str
+    member_ref: str | None = field(default=None, repr=False)
 
 
 Normalised = Alert | BreachRecord | NotAnAlert | GoAndLook | HandOn | ForAPerson
@@ -294,6 +298,23 @@ class Connector(ABC):
         if documents:
             raise ValueError(f"{self.title} is not read by documents of its own")
         return self
+
+    def names_to_ask(self, body: bytes) -> Sequence[str]:
+        """Names in the DNS whose TXT records belong beside a body that is handed on to this connector, for they prove it.
+
+        The core asks for them once, and keeps them in `asked["keys"]`, as a JSON object of name -> record. Pure; never raises.
+        """
+        return ()
+
+    def proof_of(self, body: bytes, asked: Asked) -> Verification:
+        """What a body that is handed on proves by itself. Pure; never raises."""
+        return Verification(
+            Outcome.AUTHENTIC, "handed on", None, "nothing in it proves where it is from", None, Grade.UNVERIFIABLE
+        )
+
+    def shown(self, event: RawEvent) -> Mapping[str, str]:
+        """What a person must see of an event that is left to them, by name; the core masks numbers in it. Raises Malformed."""
+        return {}
 
     def pages(self, http: Http, config: Any, cursor: str | None, subjects: Sequence[Subject]) -> AsyncIterator[Page]:
         """Ask for what is new, page by page, for a connector with a `poll` plan. `cursor` None: from the beginning.

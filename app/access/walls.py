@@ -263,6 +263,7 @@ WALLS: Mapping[str, Wall] = {
         ADMIN: (May("rac", ORG),),
     },
     "connection_secret": {**_ALL, DOOR.role: (May("r", EVERY),), ADMIN: (May("rac", OF_CONNECTION),)},
+    "reading_document": {**_ALL, **_each(CASEWORKER, ADMIN, may=(May("ra", ORG),))},
     "disputed_range": {**_ALL, **_each(MEMBER, COUNSEL, CASEWORKER, may=(May("r", ORG),)), ADMIN: (May("rac", ORG),)},
     "poll": {**_ALL, CASEWORKER: (May("rc", ORG),), ADMIN: (May("rac", ORG),)},
     "poll_subject": {**_ALL, ADMIN: (May("r", OF_CONNECTION),)},
@@ -283,6 +284,7 @@ WALLS: Mapping[str, Wall] = {
     "alert": {**_ALL, CASEWORKER: (May("ral", ORG),)},
     "event": {**_ALL, CASEWORKER: (May("rac", ORG),), ADMIN: (May("r", ORG),)},
     "refusal": {**_ALL, ADMIN: (May("r", ORG),)},
+    "handed_on": {**_ALL, CASEWORKER: (May("ra", ORG),), ADMIN: (May("r", ORG),)},
     "look_up": {
         **_ALL,
         MEMBER: (May("r", _BEHIND_ENROLLMENT),),

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, LargeBinary, String
+from sqlalchemy import BigInteger, ForeignKey, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.database import Base
@@ -143,3 +143,17 @@ class PollSubject(Base):
     asked_at: Mapped[datetime]
     round: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     failures: Mapped[int] = mapped_column(default=0, server_default="0")
+
+
+class ReadingDocument(Base):
+    """One version of a document by which a connection's connector reads; never changed. `text` None: withdrawn from here on."""
+
+    __tablename__ = "reading_document"
+
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(60), primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    organization_id: Mapped[UUID] = mapped_column(index=True)
+    text: Mapped[str | None] = mapped_column(Text)
+    written_by: Mapped[UUID | None]
+    written_at: Mapped[datetime]

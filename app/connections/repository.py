@@ -137,3 +137,11 @@ async def same_dispute(
         DisputedRange.received_until.is_not_distinct_from(received_until),
     )
     return (await tx.execute(query)).scalar_one_or_none()
+
+
+async def open_one(tx: Transaction, organization_id: UUID, connector: str) -> Connection | None:
+    """An organization's open connection of a connector: the newest, if there are several."""
+    query = select(Connection).where(
+        Connection.organization_id == organization_id, Connection.connector == connector, Connection.closed_at.is_(None)
+    )
+    return (await tx.execute(query.order_by(Connection.id.desc()).limit(1))).scalars().first()

@@ -38,7 +38,7 @@ def closes(accounts: Accounts) -> bool:
     events = accounts.new + accounts.sightings + accounts.revisions + accounts.non_alerts
     return (
         accounts.deliveries == accounts.receipts + accounts.repeats + sum(accounts.refused.values())
-        and accounts.events == events + accounts.breach_records + accounts.quarantined
+        and accounts.events == events + accounts.breach_records + accounts.handed_on + accounts.quarantined
         and accounts.alerts == accounts.new
         and accounts.waiting == 0
     )

@@ -53,6 +53,7 @@ class Counted:
             unsplittable=self.unsplittable,
             events=sum(self.events.values()),
             breach_records=self.events["breach_record"],
+            handed_on=self.events["handed_on"],
             quarantined=self.events["quarantined"],
             alerts=self.events["new"],
             unmatched=unmatched or {},

@@ -18,6 +18,7 @@ _EVENTS = {
     "+ changed": "revisions",
     "+ no alert": "non_alerts",
     "+ breaches": "breach_records",
+    "+ handed on": "handed_on",
     "+ set aside": "quarantined",
 }
 

@@ -13,9 +13,10 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm.attributes import set_committed_value
 
 from app.connections.models import Connection
-from app.intake import looking_up, repository
+from app.intake import handing_on, looking_up, repository
 from app.intake.models import Event, EventOutcome, Receipt, ReceiptState
 from app.intake.parts import Cut, Part, cut
+from app.intake.readers import readers_of
 from app.intake.sealing import seal_event
 from app.intake.understanding import KEY_VERSION, to_keep
 from app.kit import clock
@@ -25,7 +26,6 @@ from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
 from app.kit.outbox import RECEIPTS, publish_many
 from app.ledger.service import Act, Entry, append_many
-from connectors.registry import registry
 
 log = structlog.get_logger(__name__)
 
@@ -80,8 +80,8 @@ async def _handle_all(tx: Transaction, keyring: Keyring, taken: Sequence[tuple[R
     known: defaultdict[UUID, dict[int, Event]] = defaultdict(dict)
     for event in await repository.events_of_receipts(tx, [receipt for receipt, _ in taken]):
         known[event.receipt_id][event.position] = event
-    connectors = registry()
-    cuts = [await cut(tx, keyring, receipt, connectors[connection.connector], known[receipt.id]) for receipt, connection in taken]
+    readers = await readers_of(tx, [connection for _, connection in taken])
+    cuts = [await cut(tx, keyring, receipt, readers[connection.id], known[receipt.id]) for receipt, connection in taken]
     parts = [part for found in cuts for part in found.parts]
     await _file(tx, [part for part in parts if part.dedupe_key is not None])
     await _write_events(tx, keyring, cuts)
@@ -164,7 +164,8 @@ def _said(part: Part, normaliser: str) -> dict[str, Any]:
 async def _sealed(tx: Transaction, keyring: Keyring, part: Part) -> dict[str, bytes]:
     """The part's own copy under a key of its own; nothing of what says nothing, and what is still aside keeps what it has."""
     still_aside = part.known is not None and part.known.sealed is not None and part.outcome is EventOutcome.QUARANTINED
-    says_nothing = part.understood.outcome is EventOutcome.NON_ALERT and part.understood.look is None
+    is_kept_elsewhere = part.understood.handed is not None
+    says_nothing = is_kept_elsewhere or (part.understood.outcome is EventOutcome.NON_ALERT and part.understood.look is None)
     if says_nothing or still_aside:
         return {}
     copy = to_keep(part.item, part.understood)
@@ -173,7 +174,7 @@ async def _sealed(tx: Transaction, keyring: Keyring, part: Part) -> dict[str, by
 
 
 async def _pass_on(tx: Transaction, keyring: Keyring, parts: Sequence[Part]) -> None:
-    """Tell the rooms that care: an alert, a breach record, something to look up."""
+    """Tell the rooms that care: an alert, a breach record, something to look up, a message to be handed on."""
     seen: list[tuple[UUID, dict[str, UUID]]] = []
     listed: list[tuple[UUID, dict[str, UUID]]] = []
     for part in parts:
@@ -186,6 +187,7 @@ async def _pass_on(tx: Transaction, keyring: Keyring, parts: Sequence[Part]) -> 
             log.warning("event quarantined", receipt=str(part.receipt.id), position=part.position, reason=part.reason)
     await publish_many(tx, ALERT_SEEN, seen)
     await publish_many(tx, BREACH_RECORD_SEEN, listed)
+    await handing_on.note(tx, [part for part in parts if part.understood.handed is not None])
     for part in parts:
         if part.understood.look is not None:
             await looking_up.note(tx, keyring, part.receipt, part.id, part.reference_index, part.understood.look)

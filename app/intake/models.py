@@ -22,11 +22,13 @@ class ReceiptState(StrEnum):
 
 
 class Channel(StrEnum):
-    """How a receipt came in."""
+    """How a receipt came in. HANDED_ON: inside another one; HANDED_IN: by a person."""
 
     WEBHOOK = "webhook"
     POLL = "poll"
     FOLLOW_UP = "follow_up"
+    HANDED_ON = "handed_on"
+    HANDED_IN = "handed_in"
 
 
 class EventOutcome(StrEnum):
@@ -121,7 +123,7 @@ class Event(Base):
     `sealed` holds the provider's own item and, where it was understood, the normalised alert, under the event's own key: a
     receipt's key can then be destroyed for one person without losing the others'. `content_hash` is keyed,
     `reference_index` says about whom it is. `raw_erased_at`: when the provider's own item was taken out, by its contract's
-    term; the normalised alert stays.
+    term; the normalised alert stays. `answered_at`: when a person last said what it is; their answer is in `sealed`.
     """
 
     __tablename__ = "event"
@@ -156,6 +158,7 @@ class Event(Base):
     normaliser: Mapped[str] = mapped_column(String(80))
     received_at: Mapped[datetime]
     raw_erased_at: Mapped[datetime | None]
+    answered_at: Mapped[datetime | None]
 
 
 class Refusal(Base):
@@ -222,4 +225,30 @@ class LookUp(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     failures: Mapped[int] = mapped_column(default=0, server_default="0")
     asked_at: Mapped[datetime | None]
+    receipt_id: Mapped[UUID | None]
+
+
+class HandedOn(Base):
+    """A message inside a delivery, on its way to be a receipt of its own: event `event_id` of `connection_id` holds it.
+
+    `due_at`: when it is tried next; None: it is done, as `receipt_id`, or it cannot be had any more. `reason`: what it waits
+    for, or why it ended without a receipt.
+    """
+
+    __tablename__ = "handed_on"
+    __table_args__ = (
+        Index(
+            "ix_handed_on_due",
+            "due_at",
+            sqlite_where=text("due_at IS NOT NULL"),
+            postgresql_where=text("due_at IS NOT NULL"),
+        ),
+    )
+
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id"), primary_key=True)
+    event_id: Mapped[UUID] = mapped_column(primary_key=True)
+    organization_id: Mapped[UUID] = mapped_column(index=True)
+    due_at: Mapped[datetime | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    reason: Mapped[str | None] = mapped_column(String(80))
     receipt_id: Mapped[UUID | None]

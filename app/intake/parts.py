@@ -1,11 +1,12 @@
 """A receipt cut into parts, and what each part says: everything that can be known of a batch before anything is written."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from uuid import UUID
 
 from app.intake.models import Event, EventOutcome, Receipt
+from app.intake.readers import Reader
 from app.intake.sealing import open_asked, open_body, open_event
 from app.intake.understanding import Understood, Unsplittable, as_raw, identity_bytes, split, understand
 from app.kit.database import Transaction
@@ -13,6 +14,9 @@ from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
 from app.members.service import reference_index
 from connectors.contract import BrokenEvent, Connector, RawEvent
+
+ANSWER = "answer"
+"""Under which a connector finds, in `RawEvent.asked`, what a person said of it."""
 
 _NORMALISER = f"harmline {version('harmline')}"
 
@@ -55,9 +59,10 @@ class Cut:
     reason: str | None = None
 
 
-async def cut(tx: Transaction, keyring: Keyring, receipt: Receipt, connector: Connector, known: Mapping[int, Event]) -> Cut:
+async def cut(tx: Transaction, keyring: Keyring, receipt: Receipt, reader: Reader, known: Mapping[int, Event]) -> Cut:
     """Open a receipt, cut it and understand what is new in it. Of what is not understood again only the reason changes."""
-    found = Cut(receipt, f"{connector.name}, {_NORMALISER}", bool(known))
+    connector = reader.connector
+    found = Cut(receipt, f"{connector.name}{reader.edition}, {_NORMALISER}", bool(known))
     try:
         items = await _items(tx, keyring, receipt, connector, known)
     except Unsplittable as error:
@@ -67,6 +72,7 @@ async def cut(tx: Transaction, keyring: Keyring, receipt: Receipt, connector: Co
         before = known.get(position)
         if before is not None and before.outcome != EventOutcome.QUARANTINED:
             continue
+        item = await _answered(tx, keyring, item, before)
         understood = understand(connector, item)
         if before is not None and understood.outcome is EventOutcome.QUARANTINED:
             before.reason, before.path, before.normaliser = understood.reason, understood.path, found.normaliser
@@ -89,6 +95,17 @@ async def _items(
         if item is not None:
             items[position] = item
     return items
+
+
+async def _answered(
+    tx: Transaction, keyring: Keyring, item: RawEvent | BrokenEvent, known: Event | None
+) -> RawEvent | BrokenEvent:
+    """The item with what a person said it is, where one has."""
+    if known is None or known.answered_at is None or not isinstance(item, RawEvent):
+        return item
+    copy = await open_event(tx, keyring, known)
+    said = (copy.get("asked") or {}).get(ANSWER) if copy else None
+    return replace(item, asked={**item.asked, ANSWER: said}) if said else item
 
 
 async def _part(
@@ -115,9 +132,8 @@ async def _part(
     if understood.content:
         bound = connection_id.bytes + understood.content
         part.content_hash = await keyring.index(tx, organization_id, "event.content", bound)
-    said = understood.alert or understood.record or understood.look
-    if said is not None and said.member_ref is not None:
-        part.reference_index = await reference_index(tx, keyring, organization_id, connection_id, said.member_ref)
+    if understood.member_ref is not None:
+        part.reference_index = await reference_index(tx, keyring, organization_id, connection_id, understood.member_ref)
     if understood.alert is not None:
         identity = identity_bytes(connection_id.bytes, understood.alert.identity)
         part.dedupe_key = await keyring.index(tx, organization_id, "alert.identity", identity)

@@ -13,6 +13,7 @@ from app.intake.models import (
     AlertRow,
     Event,
     EventOutcome,
+    HandedOn,
     LookUp,
     LookUpState,
     Receipt,
@@ -218,12 +219,29 @@ async def contents_of(
 async def destroy_keys(
     tx: Transaction, organization_id: UUID, connection_id: UUID, receipt_ids: set[UUID], event_ids: set[UUID], reason: str
 ) -> None:
-    """Destroy the keys of receipts and of single events: what they sealed can never be read again."""
+    """Destroy the keys of receipts and of single events: what they sealed can never be read again.
+
+    And those of the receipts that handed them on, which hold the same bytes.
+    """
+    for source_id, receipts in (await _handed_on_by(tx, receipt_ids)).items():
+        await destroy_keys(tx, organization_id, source_id, receipts, set(), reason)
     if receipt_ids or event_ids:
         count = len(receipt_ids | event_ids)
         ids: dict[str, UUID | Collection[UUID]] = {"connection": connection_id, "receipts": receipt_ids, "events": event_ids}
         note_deletion(tx, organization_id, Gone.KEYS, count, reason, ids)
         await destroy_keys_again(tx, connection_id, receipt_ids, event_ids)
+
+
+async def _handed_on_by(tx: Transaction, receipt_ids: Collection[UUID]) -> dict[UUID, set[UUID]]:
+    """The receipts out of which these were handed on, by connection."""
+    if not receipt_ids:
+        return {}
+    out_of = (Event.connection_id == HandedOn.connection_id) & (Event.id == HandedOn.event_id)
+    query = select(Event.connection_id, Event.receipt_id).join(HandedOn, out_of).where(HandedOn.receipt_id.in_(receipt_ids))
+    found: dict[UUID, set[UUID]] = {}
+    for connection_id, receipt_id in await tx.execute(query):
+        found.setdefault(connection_id, set()).add(receipt_id)
+    return found
 
 
 async def destroy_keys_again(
@@ -252,12 +270,14 @@ async def kept_about(tx: Transaction, connection_id: UUID, reference_index: byte
 async def raw_older_than(tx: Transaction, connector: str, before: datetime, after: UUID, limit: int) -> Sequence[Receipt]:
     """Receipts of one connector from before a moment that still hold their bodies, by id, held for this transaction.
 
-    Left out: those with something that is not understood or looked up yet.
+    Left out: those with something that is not understood, looked up or handed on yet.
     """
     unfinished = select(Event.receipt_id).where(
         Event.connection_id == Receipt.connection_id,
         Event.receipt_id == Receipt.id,
-        (Event.outcome == EventOutcome.QUARANTINED) | Event.id.in_(select(LookUp.event_id).where(_TO_BE_ASKED)),
+        (Event.outcome == EventOutcome.QUARANTINED)
+        | Event.id.in_(select(LookUp.event_id).where(_TO_BE_ASKED))
+        | Event.id.in_(select(HandedOn.event_id).where(HandedOn.due_at.is_not(None))),
     )
     query = (
         select(Receipt)

@@ -104,6 +104,7 @@ class Accounts(BaseModel):
     revisions: int
     non_alerts: int
     breach_records: int
+    handed_on: int
     quarantined: int
     alerts: int
     unmatched: dict[str, int] = {}

@@ -99,6 +99,7 @@ async def accounts(tx: Transaction, organization_id: UUID, connection_id: UUID |
         revisions=events.get(EventOutcome.REVISION, 0),
         non_alerts=events.get(EventOutcome.NON_ALERT, 0),
         breach_records=events.get(EventOutcome.BREACH_RECORD, 0),
+        handed_on=events.get(EventOutcome.HANDED_ON, 0),
         quarantined=events.get(EventOutcome.QUARANTINED, 0),
         alerts=await repository.alert_count(tx, organization_id, connection_id),
         look_ups=await look_ups.counts(tx, organization_id, connection_id),

@@ -35,6 +35,7 @@ class Understood:
     """What one event is: an alert, a breach record, known and no alert, or to be quarantined with a reason and a path.
 
     `look`: it is a notice of something to be looked up, and no alert itself; `handed`: it holds a message of its own.
+    `member_ref`: about whom it is, as far as it says.
     """
 
     outcome: EventOutcome | None
@@ -42,6 +43,7 @@ class Understood:
     record: BreachRecord | None = None
     look: GoAndLook | None = None
     handed: HandOn | None = None
+    member_ref: str | None = None
     content: bytes = b""
     reason: str | None = None
     path: str | None = None
@@ -84,21 +86,22 @@ def understand(connector: Connector, event: RawEvent | BrokenEvent) -> Understoo
 def _as_said(meaning: Normalised, content: bytes) -> Understood:
     match meaning:
         case Alert():
-            return Understood(None, alert=meaning, content=content)
+            return Understood(None, alert=meaning, member_ref=meaning.member_ref, content=content)
         case BreachRecord():
-            return Understood(EventOutcome.BREACH_RECORD, record=meaning, content=content)
+            return Understood(EventOutcome.BREACH_RECORD, record=meaning, member_ref=meaning.member_ref, content=content)
         case GoAndLook():
-            return Understood(EventOutcome.NON_ALERT, look=meaning, content=content, reason=LOOK_UP)
+            who = meaning.member_ref
+            return Understood(EventOutcome.NON_ALERT, look=meaning, member_ref=who, content=content, reason=LOOK_UP)
         case NotAnAlert():
             return Understood(EventOutcome.NON_ALERT, reason=_written(meaning.reason[:80]))
         case HandOn():
             return Understood(EventOutcome.HANDED_ON, handed=meaning, reason=f"a message for {meaning.to}"[:80])
         case ForAPerson():
-            return _quarantined(_written(meaning.reason), FOR_A_PERSON)
+            return _quarantined(_written(meaning.reason), FOR_A_PERSON, meaning.member_ref)
 
 
-def _quarantined(reason: str, path: str) -> Understood:
-    return Understood(EventOutcome.QUARANTINED, reason=reason[:80], path=_written(path))
+def _quarantined(reason: str, path: str, member_ref: str | None = None) -> Understood:
+    return Understood(EventOutcome.QUARANTINED, member_ref=member_ref, reason=reason[:80], path=_written(path))
 
 
 def _written(path: str) -> str:

@@ -102,6 +102,10 @@ class Settings(Limits):
         default=False,
         description="start with a PostgreSQL login that row-level security does not bind: for tests and demonstrations only",
     )
+    dns_servers: str = Field(
+        default="",
+        description="addresses of DNS servers with commas, such as 9.9.9.9 or 127.0.0.1:5353; empty: those of the machine",
+    )
     worker_interval: Annotated[float, Field(gt=0, le=60)] = 0.25
 
     @field_validator("trusted_proxies")

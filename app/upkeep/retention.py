@@ -107,7 +107,7 @@ WITH_SOMETHING_ELSE: dict[str, tuple[tuple[str, ...], str]] = {
         f"keys destroyed {LONGEST_WAIT.days} days after the member was asked, or at their no; hash and reason stay",
     ),
     "raw data of deliveries": (
-        ("receipt", "event", "alert"),
+        ("receipt", "event", "alert", "handed_on"),
         "by the provider's contract, see below; all with the erasure of a member they hold. Hash and outcome stay",
     ),
     "ways to sign in": (
@@ -142,6 +142,7 @@ KEPT: dict[str, tuple[tuple[str, ...], str]] = {
         "who vouched, who looked in an emergency and why, who tried to recover the keys",
     ),
     "breaches and disputed time": (("breach", "disputed_range"), "facts about organizations, not about people"),
+    "rules that connections are read by": (("reading_document",), "they say by what any alert was read"),
     "organizations, their keys and held domains": (
         ("organization", "organization_key", "door_key", "held_domain"),
         "everything hangs on them",

@@ -79,7 +79,7 @@ def broken(found: dict[str, Any], seconds: float) -> list[str]:
     return [rule for rule, kept in rules.items() if not kept]
 
 
-EVENTS = ("new", "sightings", "revisions", "non_alerts", "breach_records", "quarantined")
+EVENTS = ("new", "sightings", "revisions", "non_alerts", "breach_records", "handed_on", "quarantined")
 
 
 def main(given: argparse.Namespace) -> int:

@@ -172,6 +172,7 @@ SEES: dict[str, dict[str, Sees]] = {
         "organization": itself("organization_id"),
         **dict.fromkeys(("member", "enrollment", "consent", "connection", "poll"), organizations),
         **dict.fromkeys(("receipt", "event", "alert", "look_up", "unmatched", "disputed_range"), organizations),
+        **dict.fromkeys(("handed_on", "reading_document"), organizations),
         **dict.fromkeys(("member_event", "incident", "incident_alert"), opened),
         "break_glass": asked,
     },
@@ -183,6 +184,7 @@ SEES: dict[str, dict[str, Sees]] = {
         "organization": itself("organization_id"),
         **dict.fromkeys(("member", "enrollment", "consent", "legal_hold", "connection", "disputed_range", "poll"), organizations),
         **dict.fromkeys(("receipt", "event", "refusal", "look_up", "alarm", "break_glass"), organizations),
+        **dict.fromkeys(("handed_on", "reading_document"), organizations),
         **dict.fromkeys(("connection_secret", "poll_subject"), of_connections),
         "employment": of_members,
     },
@@ -204,11 +206,13 @@ WRITES: dict[str, frozenset[str]] = {
     | _MADE
     | {"password", "known_browser", "provider_link", "consent", "incident", "incident_alert", "verdict", "loss", "reimbursement"},
     COUNSEL: _TOLD | _BY_HAND | {"account", "role_grant", "legal_hold", "recovery"},
-    CASEWORKER: _TOLD | {"enrollment", "poll", "receipt", "event", "alert", "look_up", "break_glass"},
+    CASEWORKER: _TOLD
+    | {"enrollment", "poll", "receipt", "event", "alert", "look_up", "break_glass"}
+    | {"handed_on", "reading_document"},
     ADMIN: _TOLD
     | _BY_HAND
     | {"account", "role_grant", "member", "employment", "enrollment", "consent", "recovery", "break_glass"}
-    | {"connection", "connection_secret", "disputed_range", "poll", "look_up"}
+    | {"connection", "connection_secret", "disputed_range", "poll", "look_up", "reading_document"}
     | {"passkey", "password", "known_browser", "recovery_code", "identity_provider", "provider_link"},
     AUDITOR: _TOLD,
     STATISTICS: _TOLD,

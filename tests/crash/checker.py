@@ -182,8 +182,10 @@ async def _accounts_close(system: System, stored: set[int], receipts: int, rows:
     expected = system.script.expected(stored)
     assert found["deliveries"] == found["receipts"] + found["repeats"] + sum(found["refused"].values()), found
     assert (found["receipts"], found["stale"], found["unsplittable"], found["refused"]) == (receipts, 0, 0, {}), found
-    outcomes = tuple(found[name] for name in ("new", "revisions", "sightings", "non_alerts", "breach_records", "quarantined"))
-    wanted = (expected.new, expected.revisions, expected.sightings, expected.non_alerts, 0, 0)
+    outcomes = tuple(
+        found[name] for name in ("new", "revisions", "sightings", "non_alerts", "breach_records", "handed_on", "quarantined")
+    )
+    wanted = (expected.new, expected.revisions, expected.sightings, expected.non_alerts, 0, 0, 0)
     assert outcomes == wanted, f"{outcomes} is not {wanted}"
     assert found["events"] == sum(outcomes), found
     assert asked["new"] == asked["alerts"] == rows, asked

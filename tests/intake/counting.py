@@ -17,7 +17,7 @@ async def books(world: World, tenant: Tenant | None = None) -> dict[str, Any]:
     await write_refusals(world.context.database, world.app.state.intake.refusals)
     found: dict[str, Any] = await accounts(world.context, (tenant or world.union).id)
     assert found["deliveries"] == found["receipts"] + found["repeats"] + sum(found["refused"].values()), found
-    outcomes = ("new", "sightings", "revisions", "non_alerts", "breach_records", "quarantined")
+    outcomes = ("new", "sightings", "revisions", "non_alerts", "breach_records", "handed_on", "quarantined")
     assert found["events"] == sum(found[name] for name in outcomes), found
     assert found["alerts"] == found["new"], found
     return found

@@ -1,0 +1,153 @@
+"""A message inside a delivery becomes a receipt of its own: a mail that a service brought, or that is attached to another.
+
+What proves it may stand in the DNS, and is asked for before it changes there; so this is no part of handling, which waits for
+nobody.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+from dns.asyncresolver import Resolver
+
+from app.connections import repository as connections
+from app.intake import hand_ons, receive, repository
+from app.intake import understanding as reading
+from app.intake.models import Channel, HandedOn
+from app.intake.parts import Part
+from app.intake.readers import readers_of
+from app.intake.receive import Arrival
+from app.intake.sealing import open_asked, open_body
+from app.kit import clock, dns
+from app.kit.context import Context
+from app.kit.database import Transaction
+from app.kit.rows import insert_rows
+from connectors.contract import Connector, HandOn, RawEvent
+from connectors.registry import registry
+from connectors.verifiers import Verification
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE = 20
+AGAIN_AFTER = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60))
+"""How long the DNS is waited for, again and again; then the message is taken in without its keys, and graded as it is."""
+
+WITHOUT_CONNECTION = timedelta(hours=1)
+KEYS, KEYS_MISSING = "keys", "keys_missing"
+GONE = "its bytes are gone"
+
+
+@dataclass(frozen=True, slots=True)
+class _Message:
+    """What is handed on, ready to be kept. `why_not`: why nothing can be."""
+
+    to: str = ""
+    body: bytes = field(default=b"", repr=False)
+    asked: dict[str, str] = field(default_factory=dict, repr=False)
+    proof: Verification | None = None
+    why_not: str | None = None
+
+
+async def note(tx: Transaction, parts: Sequence[Part]) -> None:
+    """Write down what is to be handed on, in the transaction in which it was found."""
+    now = clock.now()
+    rows = [
+        {
+            "connection_id": part.receipt.connection_id,
+            "event_id": part.id,
+            "organization_id": part.receipt.organization_id,
+            "due_at": now,
+            "attempts": 0,
+        }
+        for part in parts
+    ]
+    await insert_rows(tx, HandedOn, rows)
+
+
+async def hand_on(context: Context, asked: Resolver) -> int:
+    """Hand on what is due, each message in a transaction of its own; how many were looked at."""
+    async with context.database.begin(read_only=True) as tx:
+        due = await hand_ons.due(tx, clock.now(), AT_ONCE)
+    await asyncio.gather(*(_one(context, asked, connection_id, event_id, attempts) for connection_id, event_id, attempts in due))
+    return len(due)
+
+
+async def _one(context: Context, asked: Resolver, connection_id: UUID, event_id: UUID, attempts: int) -> None:
+    try:
+        message = await _message(context, asked, connection_id, event_id, patient=attempts < len(AGAIN_AFTER))
+    except dns.NoAnswer:
+        async with context.database.begin() as tx:
+            row = await hand_ons.row(tx, connection_id, event_id)
+            if row.due_at is not None and row.attempts == attempts:
+                row.due_at = clock.now() + AGAIN_AFTER[attempts]
+                row.attempts, row.reason = attempts + 1, "the DNS does not answer"
+        return
+    async with context.database.begin() as tx:
+        await _settle(tx, context, await hand_ons.row(tx, connection_id, event_id), message)
+
+
+async def _message(context: Context, asked: Resolver, connection_id: UUID, event_id: UUID, *, patient: bool) -> _Message:
+    """The message, with what proves it. Raises NoAnswer while it is worth waiting for the DNS."""
+    async with context.database.begin(read_only=True) as tx:
+        found = await _found(tx, context, connection_id, event_id)
+    if not isinstance(found, HandOn):
+        return _Message(why_not=found)
+    target = registry().get(found.to)
+    if target is None:
+        return _Message(why_not="no connector takes it")
+    beside = dict(found.asked)
+    names = await asyncio.to_thread(target.names_to_ask, found.body)
+    if names:
+        try:
+            beside[KEYS] = json.dumps(await dns.txt(asked, names), sort_keys=True)
+        except dns.NoAnswer:
+            if patient:
+                raise
+            beside[KEYS_MISSING] = "the DNS did not answer"
+    return _Message(found.to, found.body, beside, await asyncio.to_thread(target.proof_of, found.body, beside))
+
+
+async def _found(tx: Transaction, context: Context, connection_id: UUID, event_id: UUID) -> HandOn | str:
+    """What an event hands on, cut anew out of its receipt; else why it cannot be had."""
+    event = await repository.event(tx, connection_id, event_id)
+    found = await repository.receipt(tx, event.receipt_id) if event is not None else None
+    if event is None or found is None:
+        return GONE
+    receipt, connection = found
+    body = await open_body(tx, context.keyring, receipt)
+    if body is None:
+        return GONE
+    beside = await open_asked(tx, context.keyring, receipt)
+    reader = (await readers_of(tx, [connection]))[connection.id]
+    return await asyncio.to_thread(_cut_out, reader.connector, body, beside, event.position)
+
+
+def _cut_out(connector: Connector, body: bytes, beside: dict[str, str], position: int) -> HandOn | str:
+    try:
+        item = reading.split(connector, body, beside)[position]
+    except (reading.Unsplittable, IndexError):
+        return "it is cut in another way now"
+    understood = reading.understand(connector, item) if isinstance(item, RawEvent) else None
+    handed = understood.handed if understood is not None else None
+    return handed if handed is not None else "it is no message any more"
+
+
+async def _settle(tx: Transaction, context: Context, row: HandedOn, message: _Message) -> None:
+    """Keep it, once, and say so on the row, in one transaction."""
+    if row.due_at is None:
+        return
+    if message.proof is None:
+        row.due_at, row.reason = None, message.why_not
+        log.warning("nothing handed on", connection=str(row.connection_id), reason=message.why_not)
+        return
+    target = await connections.open_one(tx, row.organization_id, message.to)
+    if target is None:
+        row.due_at, row.reason = clock.now() + WITHOUT_CONNECTION, f"no connection of {message.to}"[:80]
+        return
+    arrival = Arrival(message.body, message.proof, Channel.HANDED_ON, asked=message.asked, answers_event=row.event_id)
+    kept = await receive.keep(tx, context.keyring, target, arrival)
+    row.due_at, row.reason, row.receipt_id = None, None, kept.receipt_id
