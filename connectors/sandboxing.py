@@ -19,7 +19,7 @@ from decimal import Decimal
 from email.utils import format_datetime
 from enum import StrEnum
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import uvicorn
 from starlette.applications import Starlette
@@ -28,8 +28,11 @@ from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from connectors.asking import Asked
 from connectors.http import client, sandbox_allowed
 from connectors.vocabulary import AlertKind, Bureau
+
+T = TypeVar("T")
 
 
 @cache
@@ -73,7 +76,7 @@ class Manner(StrEnum):
     BACKWARDS = "the last one first"
     FORGED = "made up, and not provable"
 
-    def arranged(self, bodies: Sequence[bytes]) -> list[bytes]:
+    def arranged(self, bodies: Sequence[T]) -> list[T]:
         """The same bodies as they are sent in this manner."""
         match self:
             case Manner.TWICE:
@@ -211,6 +214,7 @@ class Sandbox(ABC):
         self.faults = Faults(now)
         self.people: set[str] = set()
         self.unsent: list[bytes] = []
+        self.unhanded: list[tuple[bytes, Asked]] = []
 
     def routes(self) -> Sequence[BaseRoute]:
         """The provider's own routes. None: it only sends, and answers nothing."""
@@ -233,12 +237,18 @@ class Sandbox(ABC):
     def tell(self, happening: Happening) -> str | None:
         """Learn of something: the provider's own id of it. None: this provider does not tell of such things.
 
-        What a provider pushes waits in `unsent` until `push`; one that pushes many in one body has a `push` of its own.
+        What a provider pushes waits in `unsent` until `push`; one that pushes many in one body has a `push` of its own. What
+        people hand in waits in `unhanded`, with what is told beside it, until `hand_over`.
         """
 
     def to_send(self) -> int:
         """How many notifications wait to be sent."""
         return len(self.unsent)
+
+    def hand_over(self) -> list[tuple[bytes, Asked]]:
+        """What a person has to hand in, each with what is told beside it; it waits no longer."""
+        files, self.unhanded = self.unhanded, []
+        return files
 
     def made_up(self, number: int) -> bytes:
         """A body that somebody invented, as this provider would write it; about nobody whom it knows."""

@@ -1,4 +1,7 @@
-"""Fixtures broken on purpose: every field six ways, bad neighbours in a batch, types that nobody declared."""
+"""Fixtures broken on purpose: every field six ways, bad neighbours in a batch, types that nobody declared.
+
+A body that is no JSON has no fields that are known here: it is broken by its lines and bytes (`raw`), and has no batch.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from connectors.asking import Asked
+from connectors.testing import raw
 from connectors.testing.cases import Case
 
 GONE = object()
@@ -61,6 +65,9 @@ def altered(tree: Any, place: Place, value: Any) -> Any:
 
 def breakages(case: Case) -> Iterator[tuple[Place, Any, bytes]]:
     """The fixture with every field broken six ways: the place, what stands there now, and the body."""
+    if not case.is_json:
+        yield from (((place,), wrong, body) for place, wrong, body in raw.broken(case))
+        return
     tree = json.loads(case.body)
     for place in places(tree):
         for wrong in WRONG:
@@ -68,7 +75,9 @@ def breakages(case: Case) -> Iterator[tuple[Place, Any, bytes]]:
 
 
 def batch_place(case: Case) -> Place | None:
-    """Where the fixture lists its events (empty: it is the list); None when it is one event alone."""
+    """Where the fixture lists its events (empty: it is the list); None when it is one event alone, or no JSON."""
+    if not case.is_json:
+        return None
     tree, events = json.loads(case.body), len(case.events())
     for place in ((), *places(tree)):
         here = at(tree, place)
@@ -77,21 +86,32 @@ def batch_place(case: Case) -> Place | None:
     return None
 
 
+def is_batch(case: Case) -> bool:
+    """Whether a bad item can be put beside its events: in a list, or on a line of its own."""
+    return batch_place(case) is not None or case.path.suffix in raw.ROWS
+
+
 def with_neighbours(case: Case, junk: Any) -> Iterator[bytes]:
     """The fixture's batch with a bad item before, between and behind its good ones; nothing when it has no batch."""
-    place, tree = batch_place(case), json.loads(case.body)
+    if case.path.suffix in raw.ROWS:
+        yield from raw.with_rows(case, junk)
+        return
+    place = batch_place(case)
     if place is None:
         return
+    tree = json.loads(case.body)
     items = at(tree, place)
     for here in range(len(items) + 1):
         yield json.dumps(altered(tree, place, [*items[:here], junk, *items[here:]])).encode()
 
 
 def retyped(case: Case, event_type: str) -> Retyped | None:
-    """The fixture as one of another type, where the provider's own body names the type; None where it does not.
+    """The fixture as one of another type, where the provider's own body names the type; None where it does not, or is no JSON.
 
     A type may be written `dialect.word`, with the dialect known from elsewhere: then the word alone is replaced.
     """
+    if not case.is_json:
+        return None
     dialect, dot, word = case.event.partition(".")
     if _names(case, case.event):
         return _replaced(case, case.event, event_type, event_type)

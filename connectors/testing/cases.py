@@ -1,7 +1,8 @@
-"""A connector's fixtures: what its provider sends or answers, beside what that is to become.
+"""A connector's fixtures: what its provider sends or answers, or a person hands in, beside what that is to become.
 
-`webhook__NAME.json` is a delivery, `fetched__NAME.json` an answer and `fetched__NAME.asked.json` what was asked to get it. Each
-has `….expected.json`: one entry an event, in order. NAME is the event type; behind a `~` stands what tells two of one type apart.
+`webhook__NAME.json` is a delivery, `fetched__NAME.json` an answer, `handed__NAME.json` what is handed in by hand; with the
+latter two stands `….asked.json`, what was asked or told with it. Each has `….expected.json`: one entry an event, in order. NAME is the
+event type; behind a `~` stands what tells two of one type apart. What is no JSON ends in what it is: `.eml`, `.form`, see `ENDINGS`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,19 @@ from typing import Any
 from connectors.asking import NOTHING_ASKED, Asked
 from connectors.contract import Alert, BreachRecord, BrokenEvent, Connector, ForAPerson, GoAndLook, HandOn, NotAnAlert, RawEvent
 
-PUSHED, FETCHED = "webhook", "fetched"
+PUSHED, FETCHED, HANDED = WAYS = ("webhook", "fetched", "handed")
+JSON = ".json"
+ENDINGS = {
+    JSON: "application/json",
+    ".eml": "message/rfc822",
+    ".mbox": "application/mbox",
+    ".form": "application/x-www-form-urlencoded",
+    ".multipart": "multipart/form-data",
+    ".csv": "text/csv",
+    ".ndjson": "application/x-ndjson",
+}
+"""How a fixture's name ends -> the media type of its body."""
+
 FIXTURES = "fixtures"
 _BESIDE = (".expected.json", ".asked.json")
 
@@ -31,13 +44,28 @@ class Case:
 
     @property
     def way(self) -> str:
-        """PUSHED or FETCHED."""
+        """PUSHED, FETCHED or HANDED."""
         return self.path.name.partition("__")[0]
+
+    @property
+    def is_json(self) -> bool:
+        """Whether its body is a tree, so that fields of it can be changed; else it is lines and bytes."""
+        return self.path.suffix == JSON
+
+    @property
+    def media_type(self) -> str:
+        """What a sender says that its body is, where the connector takes that; else what the connector takes."""
+        takes = self.connector.webhook.media_types if self.connector.webhook else frozenset()
+        said = ENDINGS[self.path.suffix]
+        if said == "multipart/form-data":
+            boundary = self.body.partition(b"\r\n")[0].removeprefix(b"--").decode("latin-1")
+            said = f"{said}; boundary={boundary}"
+        return said if said.partition(";")[0] in takes else min(takes)
 
     @property
     def event(self) -> str:
         """The event type that it shows."""
-        return self.path.name.removesuffix(".json").partition("__")[2].partition("~")[0]
+        return self.path.stem.partition("__")[2].partition("~")[0]
 
     @cached_property
     def body(self) -> bytes:
@@ -70,15 +98,13 @@ class Case:
         return list(self.connector.split(self.body if body is None else body, self.asked))
 
     def __str__(self) -> str:
-        return f"{self.connector.name}:{self.path.name.removesuffix('.json')}"
+        return f"{self.connector.name}:{self.path.name.removesuffix(JSON)}"
 
 
 def cases_of(connector: Connector, folder: Path) -> list[Case]:
     """Every fixture of a connector's folder, by name."""
-    paths = sorted((folder / FIXTURES).glob("*__*.json"))
-    return [
-        Case(connector, path) for path in paths if not path.name.endswith(_BESIDE) and path.name.startswith((PUSHED, FETCHED))
-    ]
+    paths = [path for path in sorted((folder / FIXTURES).glob("*__*")) if path.suffix in ENDINGS]
+    return [Case(connector, path) for path in paths if not path.name.endswith(_BESIDE) and path.name.startswith(WAYS)]
 
 
 def outcome(connector: Connector, event: RawEvent) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Schema drift: fixtures as a provider might send them after a change that it told nobody of. Seeded, so repeatable.
 
-Whatever is made up holds MARK, so that a message that quotes a value or an unknown name can be told.
+Whatever is made up holds MARK, so that a message that quotes a value or an unknown name can be told. What is no JSON drifts by
+its lines and bytes.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from connectors.testing import raw
 from connectors.testing.breaking import GONE, Place, altered, at, places
 from connectors.testing.cases import Case
+from connectors.testing.raw import MARK
 
-MARK = "QzJx7"
 _TWICE = f"\x01{MARK}"
 """Behind a key that is to be given twice; taken out once the JSON is written."""
 
@@ -50,6 +52,8 @@ _NUMBERS = (0, -1, 1, 3.5, -0.0, 2**31, 2**53, 2**63, 10**30, 1e308, 1_700_000_0
 
 def drifted(case: Case, dice: random.Random) -> bytes:
     """The fixture after one to three changes of its fields, and now and then one of its bytes."""
+    if not case.is_json:
+        return raw.drifted(case, dice)
     tree = json.loads(case.body)
     for _ in range(dice.choice((1, 1, 1, 2, 3))):
         tree = changed(tree, dice)

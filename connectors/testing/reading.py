@@ -20,7 +20,7 @@ from connectors.contract import (
     storable,
 )
 from connectors.testing.cases import Case, outcome
-from connectors.testing.drifting import MARK
+from connectors.testing.raw import MARK
 
 LONGEST_PATH = 300
 UNSPLITTABLE = "unsplittable"
@@ -67,6 +67,12 @@ def _sound(connector: Connector, event: RawEvent) -> dict[str, Any]:
     )
     if isinstance(said, NotAnAlert | ForAPerson):
         _quoting_nothing(said.reason)
+    if isinstance(said, HandOn):
+        assert said.to == connector.hands_on_to, "it is handed on to whom the declaration names"
+        told = (*said.asked, *said.asked.values())
+        assert all(isinstance(word, str) and storable(word) for word in told), "what goes with a message cannot be kept"
+        assert isinstance(said.body, bytes)
+        assert said.body
     if isinstance(said, GoAndLook):
         parts: Iterable[str] = (said.member_ref, *said.identity, *said.asked, *said.asked.values())
         assert said.identity

@@ -18,9 +18,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from connectors.asking import NOTHING_ASKED, Asked, Subject
-from connectors.contract import Alert, BreachRecord, Connector, GoAndLook, RawEvent
+from connectors.contract import Alert, BreachRecord, Connector, GoAndLook
 from connectors.http import ProviderClient
 from connectors.sandboxing import Happening, Manner, Sandbox, serving, serving_app
+from connectors.testing.following import followed
 from connectors.verifiers import NotSigned, Outcome, Secret
 from connectors.vocabulary import AlertKind
 
@@ -67,20 +68,20 @@ class Told:
 
 @dataclass
 class _CameIn:
-    """A core in small: alerts and listings by identity, look-ups once each."""
+    """A core in small: alerts and listings by identity, look-ups once each; what is handed on is taken by whom it is for."""
 
     connector: Connector
     alerts: dict[tuple[str, ...], tuple[str, str]] = field(default_factory=dict)
     looks: dict[tuple[str, ...], Asked] = field(default_factory=dict)
 
     def take(self, body: bytes, asked: Asked = NOTHING_ASKED) -> None:
-        for event in self.connector.split(body, asked):
-            assert isinstance(event, RawEvent), event
-            match self.connector.normalise(event):
+        for connector, said in followed(self.connector, body, asked):
+            match said:
                 case Alert(kind=kind, member_ref=reference, identity=identity):
-                    assert self.alerts.setdefault(identity, (reference, kind.family)) == (reference, kind.family)
+                    whose = (reference, kind.family)
+                    assert self.alerts.setdefault((connector.name, *identity), whose) == whose
                 case BreachRecord(member_ref=str(reference), identity=identity):
-                    self.alerts[identity] = (reference, AlertKind.EXPOSURE_BREACH_LISTING.family)
+                    self.alerts[(connector.name, *identity)] = (reference, AlertKind.EXPOSURE_BREACH_LISTING.family)
                 case GoAndLook(identity=identity, asked=to_ask):
                     self.looks.setdefault(identity, to_ask)
 
@@ -118,10 +119,12 @@ async def _brought(connector: Connector, now: datetime, *, pushed: bool) -> None
         sandbox.enrol(reference)
     async with serving(sandbox) as base_url:
         config = connector.config.model_validate(sandbox.settings(base_url))
-        for manner in PUSHES if pushed else PUSHES[:1]:
+        for manner in PUSHES if pushed or connector.by_hand else PUSHES[:1]:
             assert told.tell(PEOPLE, now), "the fake provider tells nothing"
             if pushed:
                 await _pushed(connector, sandbox, manner, came_in, now)
+            if connector.by_hand:
+                _handed(sandbox, manner, came_in)
             if connector.poll is not None or connector.looks_up:
                 async with ProviderClient(base_url, requests_per_minute=UNPACED, now=lambda: now) as client:
                     await _asked(connector, client, config, came_in)
@@ -142,6 +145,13 @@ async def _pushed(connector: Connector, sandbox: Sandbox, manner: Manner, came_i
             assert verifier.check(body, headers, [secret], now).outcome is Outcome.AUTHENTIC
         assert headers["content-type"].partition(";")[0] in connector.webhook.media_types
         came_in.take(body)
+
+
+def _handed(sandbox: Sandbox, manner: Manner, came_in: _CameIn) -> None:
+    files = sandbox.hand_over()
+    assert files, "there is something to be handed in where people hand in"
+    for body, asked in manner.arranged(files):
+        came_in.take(body, asked)
 
 
 async def _asked(connector: Connector, client: ProviderClient, config: Any, came_in: _CameIn) -> None:
