@@ -1,8 +1,8 @@
 """A connector's fixtures: what its provider sends or answers, or a person hands in, beside what that is to become.
 
-`webhook__NAME.json` is a delivery, `fetched__NAME.json` an answer, `handed__NAME.json` what is handed in by hand; with the
-latter two stands `….asked.json`, what was asked or told with it. Each has `….expected.json`: one entry an event, in order. NAME is the
-event type; behind a `~` stands what tells two of one type apart. What is no JSON ends in what it is: `.eml`, `.form`, see `ENDINGS`.
+`webhook__NAME.json` is a delivery, `fetched__NAME.json` an answer, `handed__NAME.json` what is handed in; with the latter two
+stands `….asked.json`, what was asked or told with it. Each has `….expected.json`: one entry an event, in order. NAME is the
+event type; behind a `~` stands what tells two of one type apart. What is no JSON ends in what it is: see `ENDINGS`.
 """
 
 from __future__ import annotations
