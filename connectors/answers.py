@@ -30,6 +30,12 @@ FORBIDDEN = 403
 NOT_DONE = frozenset({408, 425, 429, 503})
 """Statuses that mean: come again, and nothing was done with the request."""
 
+TOO_MANY = 429
+USED_UP = "LimitExceededException"
+"""What Amazon's gateway, behind which some providers stand, writes beside a 429 (`x-amzn-errortype`) when a key's quota is used up;
+where only the pace is too high it is another word.
+"""
+
 _INFLATE_STEP = 256 * 1024
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _FEW_DIGITS = 12
@@ -51,6 +57,11 @@ def patience(retry_after: Sequence[str], date: str | None, now: datetime) -> flo
     """
     asked = [seconds for value in retry_after if (seconds := _asked(value.strip(), date, now)) is not None]
     return min(max(0.0, *asked), LONGEST_PATIENCE) if asked else None
+
+
+def out_of_quota(status: int, error_type: str) -> bool:
+    """Whether an answer says that a quota is used up, so that asking slower is no help. `error_type`: its `x-amzn-errortype`."""
+    return status == TOO_MANY and error_type.partition(":")[0].strip() == USED_UP
 
 
 def refusal(status: int, seconds: float | None, *, may_miss: bool) -> ProviderError | None:

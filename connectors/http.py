@@ -26,7 +26,17 @@ import httpx
 import stamina
 import stamina.instrumentation
 
-from connectors.answers import MOST_HEADERS, Body, PerhapsDone, TokenRefused, patience, refusal, require_meaning
+from connectors.answers import (
+    LONGEST_PATIENCE,
+    MOST_HEADERS,
+    Body,
+    PerhapsDone,
+    TokenRefused,
+    out_of_quota,
+    patience,
+    refusal,
+    require_meaning,
+)
 from connectors.asking import Answer, Login, NotAllowed, ProviderError, TryLater, UnexpectedAnswer
 from connectors.egress import Base, Resolver, allowed_addresses, base_of, look_up
 from connectors.pace import Pace
@@ -314,6 +324,8 @@ class ProviderClient:
     async def _read(self, response: httpx.Response, request: _Request) -> Answer:
         if sum(len(name) + len(value) + len(": \r\n") for name, value in response.headers.raw) > MOST_HEADERS:
             raise UnexpectedAnswer(_TOO_LARGE_HEADERS)
+        if out_of_quota(response.status_code, response.headers.get("x-amzn-errortype", "")):
+            raise TryLater("The provider says that the quota of our key is used up (status 429)", LONGEST_PATIENCE)
         seconds = patience(response.headers.get_list("retry-after"), response.headers.get("date"), self._now())
         refused = refusal(response.status_code, seconds, may_miss=request.may_miss)
         if refused is not None:

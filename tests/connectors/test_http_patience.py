@@ -116,6 +116,25 @@ async def test_a_refusal_without_a_moment_is_tried_again_and_then_the_callers() 
     assert len(server.asked) == 4
 
 
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("LimitExceededException", LONGEST_PATIENCE),
+        ("LimitExceededException:http://internal.amazon.com/", LONGEST_PATIENCE),
+        ("TooManyRequestsException", None),
+        ("NoLimitExceededException", None),
+    ],
+)
+async def test_a_quota_that_is_used_up_is_left_alone_for_a_day_and_a_pace_that_is_too_high_is_not(
+    said: str, seconds: float | None
+) -> None:
+    async with saying(answer(b"{}", "429 Slow", x_amzn_ErrorType=said)) as server, asking(server.url, attempts=3) as http:
+        with pytest.raises(TryLater) as caught:
+            await http.get("/")
+    assert caught.value.seconds == seconds
+    assert len(server.asked) == (1 if seconds else 3)
+
+
 async def test_the_time_between_attempts_is_drawn_from_nothing_to_a_bound_that_doubles(monkeypatch: pytest.MonkeyPatch) -> None:
     bounds = []
 
