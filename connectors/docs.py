@@ -53,6 +53,7 @@ def comes_in(connector: Connector) -> str:
         ["pushed" if Notice.GO_AND_LOOK not in connector.events.values() else "a notice is pushed"] if connector.webhook else []
     )
     ways += ["looked up one by one"] if connector.looks_up else []
+    ways += ["handed in by people"] if connector.by_hand else []
     ways += [f"asked for every {_span(plan.every)}, and all anew every {_span(plan.sweep_every)}"] if plan else []
     return "; ".join(ways)
 
@@ -76,10 +77,11 @@ def kept_raw(connector: Connector) -> str:
 
 
 def grades(connector: Connector) -> list[Grade]:
-    """How well a connector's alerts are proven, by each way that they come in; a notice is no alert."""
+    """How well a connector's alerts are proven, by each way that they come in, at the least; a notice is no alert."""
     told = [connector.webhook.verifier.grade] if connector.webhook and not _only_notices(connector) else []
     fetched = [Grade.FETCHED] if connector.poll or connector.looks_up else []
-    return [*told, *fetched]
+    handed = [connector.proof_of(b"", {}).grade] if connector.by_hand else []
+    return [*told, *fetched, *handed]
 
 
 def proves(connector: Connector) -> str:
@@ -91,6 +93,8 @@ def proves(connector: Connector) -> str:
         said.append(f"{what} {_SHOWS[verifier.grade]}" + (" It is only a reason to look." if _only_notices(connector) else ""))
     if connector.poll or connector.looks_up:
         said.append("What we fetched came from the provider's own address over TLS: we know it, an outsider has our word for it.")
+    if connector.by_hand:
+        said.append(_HANDED[connector.proof_of(b"", {}).grade])
     return " ".join(said)
 
 
@@ -202,6 +206,12 @@ _SHOWS = {
     Grade.THIRD_PARTY: "is signed with a key that the provider alone holds: an outsider can check it.",
     Grade.SHARED_SECRET: "shows us that its sender knows the secret; we know it too, so an outsider has our word for it.",
     Grade.UNVERIFIABLE: "proves nothing: anybody who knows the address can send one.",
+}
+
+
+_HANDED = {
+    Grade.UNVERIFIABLE: "What is handed in proves what is in it to prove; else we have the word of whoever handed it in.",
+    Grade.MEMBER: "What a member entered shows that they say so, and which bytes they handed in, when.",
 }
 
 

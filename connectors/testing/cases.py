@@ -28,6 +28,8 @@ ENDINGS = {
     ".multipart": "multipart/form-data",
     ".csv": "text/csv",
     ".ndjson": "application/x-ndjson",
+    ".pdf": "application/pdf",
+    ".txt": "text/plain",
 }
 """How a fixture's name ends -> the media type of its body."""
 
