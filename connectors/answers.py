@@ -32,7 +32,7 @@ NOT_DONE = frozenset({408, 425, 429, 503})
 
 TOO_MANY = 429
 USED_UP = "LimitExceededException"
-"""What Amazon's gateway, behind which some providers stand, writes beside a 429 (`x-amzn-errortype`) when a key's quota is used up;
+"""What Amazon's gateway, behind which some providers stand, writes beside a 429 (`x-amzn-errortype`) when a quota is used up;
 where only the pace is too high it is another word.
 """
 
@@ -100,6 +100,12 @@ def require_meaning(status: int, media_type: str, body: bytes) -> None:
         raise UnexpectedAnswer("The provider's answer holds too many values")
     if not _is_json(body):
         raise UnexpectedAnswer(f"The provider answered with status {status}, but its JSON cannot be read")
+
+
+def require_file(media_type: str, wanted: str, body: bytes) -> None:
+    """UnexpectedAnswer unless an answer is what was asked for, by its media type, and not empty."""
+    if media_type.partition(";")[0].strip().lower() not in {wanted, "application/octet-stream"} or not body:
+        raise UnexpectedAnswer("The provider's answer is not the file that was asked for")
 
 
 class Body:
