@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from connectors.asking import NOTHING_ASKED, Asked
-from connectors.contract import BrokenEvent, Connector, HandOn, Normalised
+from connectors.contract import BrokenEvent, Connector, HandOn, Malformed, Normalised, RawEvent
 from connectors.registry import registry
 
 DEEPEST = 10
 """So often is a message that is inside another handed on again; deeper, the test that asks is wrong."""
+
+
+def handed_on(connector: Connector, body: bytes, asked: Asked = NOTHING_ASKED) -> Iterator[HandOn]:
+    """What of a body is handed on, whatever else it is; nothing of one that cannot be read."""
+    with suppress(Malformed):
+        for event in connector.split(body, asked):
+            with suppress(Malformed):
+                if isinstance(event, RawEvent) and isinstance(said := connector.normalise(event), HandOn):
+                    yield said
 
 
 def followed(

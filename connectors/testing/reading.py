@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from connectors.asking import Asked
 from connectors.contract import (
     Alert,
     BreachRecord,
@@ -37,11 +38,16 @@ def accounted(case: Case, body: bytes) -> list[dict[str, Any]]:
 
     Fails when the core could not keep what the connector says, or when a message quotes what came in.
     """
+    return read_by(case.connector, body, case.asked)
+
+
+def read_by(connector: Connector, body: bytes, asked: Asked) -> list[dict[str, Any]]:
+    """The same, of any body that a connector reads."""
     try:
-        events = case.events(body)
+        events = list(connector.split(body, asked))
     except Malformed as error:
         return [{UNSPLITTABLE: _quoting_nothing(str(error))}]
-    return [_accounted(case.connector, event) for event in events]
+    return [_accounted(connector, event) for event in events]
 
 
 def _accounted(connector: Connector, event: RawEvent | BrokenEvent) -> dict[str, Any]:

@@ -34,6 +34,14 @@ def secrets_for(verifier: Verifier) -> tuple[Secret, Secret, Secret]:
     return new, old, foreign
 
 
+def proven(verifier: Verifier, secret: Secret, body: bytes, at: datetime) -> tuple[bytes, dict[str, str]] | None:
+    """A body with its headers as an honest sender would send them at this time; None for one that no honest sender could.
+
+    For a signature that stands in the body itself, the body is another one afterwards.
+    """
+    return body, signed(verifier, secret, body, at)
+
+
 def signed(verifier: Verifier, secret: Secret, body: bytes, at: datetime) -> dict[str, str]:
     """The headers an honest sender would send with this body at this time. TypeError for a verifier unknown here."""
     stamp = str(int(at.timestamp()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -17,13 +17,15 @@ from app.intake.models import Channel, Event
 from app.intake.receive import FETCHED, Arrival
 from app.intake.sealing import open_event
 from app.kit import clock
+from app.kit.database import Transaction
 from app.members import service as members
 from app.members.roster import EnrollmentEntry
 from connectors.asking import Asked
-from connectors.contract import Connector, Sender, WebhookPlan
-from connectors.testing.cases import PUSHED, Case
+from connectors.contract import Connector, Normalised, Sender, WebhookPlan
+from connectors.testing.cases import HANDED, PUSHED, Case
+from connectors.testing.following import followed
 from connectors.testing.round_trip import sandbox_of
-from connectors.testing.signing import secrets_for, signed
+from connectors.testing.signing import proven, secrets_for
 from connectors.verifiers import NotSigned, Secret
 from tests.connectors.suite import cases
 from tests.support.world import World
@@ -41,22 +43,41 @@ class Desk:
     connection: connections.Created
     secret: Secret | None
     foreign: Secret | None
+    sent: dict[bytes, tuple[bytes, dict[str, str]]] = field(default_factory=dict)
 
     @property
     def plan(self) -> WebhookPlan:
         assert self.connector.webhook is not None
         return self.connector.webhook
 
-    async def post(self, body: bytes, secret: Secret | None = None) -> httpx.Response:
+    async def post(self, case: Case, body: bytes, secret: Secret | None = None) -> httpx.Response:
         """A delivery, proven where the provider proves it; `secret`: by another one than the right."""
-        proof = self.signed(body, secret or self.secret) if self.secret else {}
-        sent = {"content-type": min(self.plan.media_types), **proof}
-        return await self.world.client.post(self.connection.path, content=body, headers=sent)
+        proof = (body, {}) if self.secret is None else self.proven(body) if secret is None else self._proven(body, secret)
+        assert proof is not None, "no honest sender could send this"
+        sent = {"content-type": case.media_type, **proof[1]}
+        return await self.world.client.post(self.connection.path, content=proof[0], headers=sent)
 
-    def signed(self, body: bytes, secret: Secret | None) -> dict[str, str]:
+    def proven(self, body: bytes) -> tuple[bytes, dict[str, str]] | None:
+        """A body as its honest sender sends it, the same whenever it is sent again; None for one that none could."""
+        assert self.secret is not None
+        if body not in self.sent:
+            proof = self._proven(body, self.secret)
+            if proof is None:
+                return None
+            # What was proven in itself already is not to be proven once more.
+            self.sent[body] = self.sent[proof[0]] = proof
+        return self.sent[body]
+
+    def _proven(self, body: bytes, secret: Secret) -> tuple[bytes, dict[str, str]] | None:
         assert not isinstance(self.plan.verifier, NotSigned)
-        assert secret is not None
-        return signed(self.plan.verifier, secret, body, clock.now())
+        return proven(self.plan.verifier, secret, body, clock.now())
+
+    def as_kept(self, case: Case, body: bytes) -> bytes | None:
+        """What stands in the receipt when this comes in; None: it is refused, since no honest sender could have sent it."""
+        if case.way != PUSHED or self.secret is None:
+            return body
+        proof = self.proven(body)
+        return None if proof is None else proof[0]
 
     async def bring(self, case: Case, body: bytes | None = None, asked: Asked | None = None) -> bool:
         """A fixture, or a changed copy of it, by the way that it comes; whether it was there already."""
@@ -68,18 +89,22 @@ class Desk:
         pairs, found = list(brought), []
         for at in range(0, len(pairs), AT_ONCE):
             part = pairs[at : at + AT_ONCE]
-            posted = await asyncio.gather(*(self.post(body) for case, body in part if case.way == PUSHED))
+            posted = await asyncio.gather(*(self.post(case, body) for case, body in part if case.way == PUSHED))
             assert {answer.status_code for answer in posted} <= {202}
             found += [answer.json()["repeat"] for answer in posted]
             found += await self._fetched([(case, body) for case, body in part if case.way != PUSHED], asked)
         return found
 
     async def _fetched(self, pairs: list[tuple[Case, bytes]], asked: Asked | None) -> list[bool]:
-        found, channel = [], Channel.FOLLOW_UP if self.connector.looks_up else Channel.POLL
+        found, asking = [], Channel.FOLLOW_UP if self.connector.looks_up else Channel.POLL
         async with self.world.context.database.begin() as tx:
             row = await tx.get_one(Connection, self.connection.connection.id)
             for case, body in pairs:
-                arrival = Arrival(body, FETCHED, channel, asked=case.asked if asked is None else asked)
+                beside = case.asked if asked is None else asked
+                if case.way == HANDED:
+                    arrival = Arrival(body, self.connector.proof_of(body, beside), Channel.HANDED_IN, asked=beside)
+                else:
+                    arrival = Arrival(body, FETCHED, asking, asked=beside)
                 found.append((await receive.keep(tx, self.world.context.keyring, row, arrival)).repeat)
         return found
 
@@ -103,18 +128,38 @@ def _without_nothing(value: Any) -> Any:
 
 
 def references(connector: Connector) -> list[str]:
-    """Everybody whom a connector's fixtures speak of."""
+    """Everybody whom a connector's fixtures speak of, in what they hand on too."""
     told = [entry for case in cases(connector.name) for entry in case.expected]
     named = {value.get("member_ref") for entry in told for value in entry.values() if isinstance(value, dict)}
+    named |= {getattr(said, "member_ref", None) for said in in_the_end(connector)}
     return sorted(reference for reference in named if reference)
 
 
+def in_the_end(connector: Connector) -> list[Normalised]:
+    """What becomes of everything in a connector's fixtures, also of what is handed on to another."""
+    return [said for case in cases(connector.name) for _, said in followed(connector, case.body, case.asked)]
+
+
+async def create_receiver(tx: Transaction, world: World, connector: Connector) -> Connection | None:
+    """The connection of what a connector hands on to; None where that is no other one."""
+    to = connector.hands_on_to
+    if to is None or to == connector.name:
+        return None
+    keyring, union = world.context.keyring, world.union.id
+    made = await connections.create_connection(tx, keyring, union, connector=to, title="Mail", sender=Sender.PROVIDER)
+    return made.connection
+
+
 async def open_desk(world: World, connector: Connector) -> Desk:
-    """Set up a connection and enroll M-1 under every reference that the connector's fixtures name."""
+    """Set up a connection and enroll M-1 under every reference that the connector's fixtures name.
+
+    They are enrolled on the connection that what is handed on comes to, if there is one: it is there that alerts are told.
+    """
     verifier = connector.webhook.verifier if connector.webhook else None
     proves = None if verifier is None or isinstance(verifier, NotSigned) else secrets_for(verifier)
     nowhere = "https://provider.example"
     async with world.context.database.begin() as tx:
+        receiver = await create_receiver(tx, world, connector)
         made = await connections.create_connection(
             tx,
             world.context.keyring,
@@ -126,5 +171,6 @@ async def open_desk(world: World, connector: Connector) -> Desk:
             settings=sandbox_of(connector)(clock.now).settings(nowhere) if connector.config.model_fields else None,
         )
         entries = [EnrollmentEntry(n, "M-1", reference, True, None, None) for n, reference in enumerate(references(connector))]
-        await members.import_enrollments(tx, world.context.keyring, world.union.id, made.connection.id, entries, ())
+        whose = (receiver or made.connection).id
+        await members.import_enrollments(tx, world.context.keyring, world.union.id, whose, entries, ())
     return Desk(world, connector, made, proves[0] if proves else None, proves[2] if proves else None)

@@ -17,10 +17,11 @@ from sqlalchemy import func, select, update
 
 from app.breaches.models import Breach, MemberEvidence
 from app.connections import service as connections
-from app.connections.models import Poll, PollSubject, RoundKind
+from app.connections.models import Connection, Poll, PollSubject, RoundKind
 from app.incidents.models import MemberAlert, MemberEvent
-from app.intake import asker
-from app.intake.models import AlertRow, Event, LookUp, LookUpState, Receipt
+from app.intake import asker, receive
+from app.intake.models import AlertRow, Channel, Event, LookUp, LookUpState, Receipt
+from app.intake.receive import Arrival
 from app.kit import clock
 from app.members import service as members
 from app.members.roster import EnrollmentEntry
@@ -29,6 +30,7 @@ from connectors.http import ProviderClient
 from connectors.sandboxing import Fault, Manner, Sandbox, serving, serving_app
 from connectors.testing.round_trip import PEOPLE, UNPACED, Told, sandbox_of
 from connectors.vocabulary import AlertKind
+from tests.connectors.desk import create_receiver
 from tests.intake.counting import books
 from tests.support.world import World
 
@@ -39,7 +41,10 @@ AWAITED = timedelta(days=1, minutes=1)
 
 @dataclass
 class Stage:
-    """The world, a fake provider and one connection between them. M-1 and M-2 are enrolled and agreed."""
+    """The world, a fake provider and one connection between them. M-1 and M-2 are enrolled and agreed.
+
+    `told_at`: the connections that alerts are told on: this one, or the one that it hands on to.
+    """
 
     world: World
     connector: Connector
@@ -47,6 +52,7 @@ class Stage:
     connection_id: UUID
     url: str
     told: Told
+    told_at: frozenset[UUID]
 
     @property
     def pushes(self) -> bool:
@@ -63,9 +69,18 @@ class Stage:
         return self.told.tell(PEOPLE, clock.now(), kinds or tuple(AlertKind))
 
     async def push(self, manner: Manner = Manner.HONEST) -> None:
-        """Push what waits, where the provider pushes; all of it is taken."""
+        """Push what waits, where the provider pushes, and hand in what is handed in by hand; all of it is taken."""
         if self.pushes:
             assert set(await self.sandbox.push(self.url, manner)) <= {202}
+        if self.connector.by_hand:
+            await self._hand_in(manner)
+
+    async def _hand_in(self, manner: Manner) -> None:
+        async with self.world.context.database.begin() as tx:
+            row = await tx.get_one(Connection, self.connection_id)
+            for body, asked in manner.arranged(self.sandbox.hand_over()):
+                arrival = Arrival(body, self.connector.proof_of(body, asked), Channel.HANDED_IN, asked=asked)
+                await receive.keep(tx, self.world.context.keyring, row, arrival)
 
     async def ask(self, *, after: timedelta = timedelta(0)) -> None:
         """Ask what is due, a while later, and do all the work behind it."""
@@ -119,7 +134,7 @@ class Stage:
         """How many things of which family stand with which reference's member: alerts, and breaches that list them."""
         reference = {self.world.union.members[who]: name for name, who in WHO.items()}
         async with self.world.context.database.begin(read_only=True) as tx:
-            ours = MemberEvent.connection_id == self.connection_id
+            ours = MemberEvent.connection_id.in_(self.told_at)
             rows = select(MemberEvent.member_id, MemberEvent.alert_id, MemberEvent.kind).where(ours).distinct()
             found = Counter((reference[row[0]], AlertKind(row[2]).family) for row in (await tx.execute(rows)).all())
             listed = select(MemberEvidence.member_id).join(Breach, Breach.id == MemberEvidence.breach_id)
@@ -150,6 +165,7 @@ async def staged(world: World, connector: Connector) -> AsyncIterator[Stage]:
         sandbox.enrol(reference)
     async with serving(sandbox) as base_url, serving_app(world.app) as origin:
         async with world.context.database.begin() as tx:
+            receiver = await create_receiver(tx, world, connector)
             made = await connections.create_connection(
                 tx,
                 world.context.keyring,
@@ -160,8 +176,9 @@ async def staged(world: World, connector: Connector) -> AsyncIterator[Stage]:
                 secret=sandbox.webhook_secret,
                 settings=sandbox.settings(base_url),
             )
-            await enroll(tx, world, made.connection.id, WHO)
-        yield Stage(world, connector, sandbox, made.connection.id, origin + made.path, Told(sandbox))
+            told_at = frozenset({made.connection.id, *([receiver.id] if receiver else [])})
+            await enroll(tx, world, (receiver or made.connection).id, WHO)
+        yield Stage(world, connector, sandbox, made.connection.id, origin + made.path, Told(sandbox), told_at)
         await world.workers.asker.close()
 
 

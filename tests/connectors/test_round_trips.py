@@ -90,7 +90,7 @@ def tellable(stage: Stage) -> list[AlertKind]:
 async def test_what_a_provider_tells_stands_once_with_whom_it_is_about(stage: Stage) -> None:
     """One thing of each kind; then, where it pushes, some of them twice and backwards; then all of it asked for anew."""
     assert stage.tell()
-    for manner in PUSHES if stage.pushes else PUSHES[:1]:
+    for manner in PUSHES if stage.pushes or stage.connector.by_hand else PUSHES[:1]:
         if manner is not Manner.HONEST:
             stage.tell(*tellable(stage)[:FEW])
         await stage.push(manner)
@@ -113,7 +113,7 @@ async def test_what_a_provider_tells_stands_once_with_whom_it_is_about(stage: St
 
 
 def ways(connector: Connector) -> set[tuple[str, str]]:
-    """By which channels and with which grade a connector's receipts come, by its declaration."""
+    """By which channels a connector's receipts come, and with which grade at least, by its declaration."""
     found: set[tuple[str, str]] = set()
     if connector.webhook is not None:
         found.add((Channel.WEBHOOK, connector.webhook.verifier.grade))
@@ -121,6 +121,8 @@ def ways(connector: Connector) -> set[tuple[str, str]]:
         found.add((Channel.POLL, Grade.FETCHED))
     if connector.looks_up:
         found.add((Channel.FOLLOW_UP, Grade.FETCHED))
+    if connector.by_hand:
+        found.add((Channel.HANDED_IN, connector.proof_of(b"", {}).grade))
     return found
 
 
