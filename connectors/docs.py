@@ -55,13 +55,18 @@ def comes_in(connector: Connector) -> str:
     ways += ["looked up one by one"] if connector.looks_up else []
     ways += ["handed in by people"] if connector.by_hand else []
     ways += [f"asked for every {_span(plan.every)}, and all anew every {_span(plan.sweep_every)}"] if plan else []
-    return "; ".join(ways)
+    if connector.hands_on_to == connector.name:
+        ways += ["handed on by other connectors"]
+    receiver = _receiver(connector)
+    return "; ".join(ways) + (f", and each message in it is handed on to `{receiver}`" if receiver else "")
 
 
 def found_later(connector: Connector) -> str:
     """Whether what was missed while nobody could be reached is found later."""
     if connector.poll is not None:
         return "yes, by asking"
+    if connector.webhook is None:
+        return "only what is handed in again"
     return "only what is sent again" + ("; what a notice named is looked up a few times" if connector.looks_up else "")
 
 
@@ -77,11 +82,18 @@ def kept_raw(connector: Connector) -> str:
 
 
 def grades(connector: Connector) -> list[Grade]:
-    """How well a connector's alerts are proven, by each way that they come in, at the least; a notice is no alert."""
+    """How well a connector's alerts are proven, by each way that they come in, at the least; a notice is no alert.
+
+    A message inside a delivery is graded by what it proves itself, whoever brings it.
+    """
+    receiver = _receiver(connector)
+    if receiver is not None:
+        return grades(registry()[receiver])
     told = [connector.webhook.verifier.grade] if connector.webhook and not _only_notices(connector) else []
     fetched = [Grade.FETCHED] if connector.poll or connector.looks_up else []
     handed = [connector.proof_of(b"", {}).grade] if connector.by_hand else []
-    return [*told, *fetched, *handed]
+    inside = [Grade.THIRD_PARTY] if _proves_itself(connector) else []
+    return [*inside, *told, *fetched, *handed]
 
 
 def proves(connector: Connector) -> str:
@@ -91,6 +103,11 @@ def proves(connector: Connector) -> str:
         verifier = connector.webhook.verifier
         what = "A notice" if _only_notices(connector) else "A delivery"
         said.append(f"{what} {_SHOWS[verifier.grade]}" + (" It is only a reason to look." if _only_notices(connector) else ""))
+    if _receiver(connector):
+        said.append("That says nothing about a message in it, which is graded by what it proves itself.")
+        return " ".join(said)
+    if _proves_itself(connector):
+        said.append("A message that its sender signed, and that came unchanged, an outsider can check.")
     if connector.poll or connector.looks_up:
         said.append("What we fetched came from the provider's own address over TLS: we know it, an outsider has our word for it.")
     if connector.by_hand:
@@ -213,6 +230,16 @@ _HANDED = {
     Grade.UNVERIFIABLE: "What is handed in proves what is in it to prove; else we have the word of whoever handed it in.",
     Grade.MEMBER: "What a member entered shows that they say so, and which bytes they handed in, when.",
 }
+
+
+def _receiver(connector: Connector) -> str | None:
+    """The other connector that takes what this one hands on."""
+    return connector.hands_on_to if connector.hands_on_to != connector.name else None
+
+
+def _proves_itself(connector: Connector) -> bool:
+    """Whether a message may carry its own proof."""
+    return connector.hands_on_to == connector.name and type(connector).proof_of is not Connector.proof_of
 
 
 def _only_notices(connector: Connector) -> bool:
