@@ -79,5 +79,5 @@ def _read(body: bytes) -> dict[str, Any]:
     try:
         tree = strict_json.parse(body)
     except Malformed:
-        return {}
+        raise UnexpectedAnswer("the answer cannot be read") from None
     return tree if isinstance(tree, dict) else {}

@@ -29,7 +29,8 @@ FIELDS: Mapping[str, DataElement] = {
 }
 """`username` and `zip` are documented, too: no element of ours says the same."""
 
-IN_A_ROW = 2
+READ = ("email", "source", "fields")
+IN_A_LIST = 2
 _HASH = re.compile(r"[0-9a-f]{24}|[0-9a-f]{64}")
 _PERIOD = re.compile(r"([0-9]{4})(?:-([0-9]{2}))?")
 
@@ -75,7 +76,8 @@ def leaks_in(rows: Iterable[object], account: str) -> list[Leak | BrokenEvent]:
 
 def _leak_of(row: object, account: str) -> Leak:
     """Of which leak a row is. A row about somebody else than `account` is Malformed."""
-    if not isinstance(row, dict) or strict_json.flawed(row, above=IN_A_ROW):
+    # Of a row only what is read: leaked passwords hold whatever somebody once typed.
+    if not isinstance(row, dict) or strict_json.flawed({name: row.get(name) for name in READ}, above=IN_A_LIST):
         raise Malformed("$")
     found, asked = text(row, "email"), digest_of(account)
     if found is not None and (asked is None or not (digest_of(found) or "").startswith(asked)):
