@@ -5,9 +5,10 @@ The client itself is `connectors/http.py`; a connector is handed one that reache
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -112,8 +113,43 @@ class Http(Protocol):
     async def post(self, path: str, *, json: Any, headers: Mapping[str, str] | None = None, login: Login | None = None) -> Answer:
         """POST of JSON."""
 
+    async def download(self, path: str, *, media_type: str, most: int, headers: Mapping[str, str] | None = None) -> Answer:
+        """GET of a file of this media type (`a/b`), not empty, at most `most` bytes of it."""
+
     def pace(self, requests_per_minute: float) -> None:
         """Go no faster than this from now on; evenly spaced, no bursts."""
+
+
+class Speaks(StrEnum):
+    """Over what a provider is asked, and so what `pages` is handed: HTTP an `Http`, IMAP a `Mailbox`."""
+
+    HTTP = "http"
+    IMAP = "imap"
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A mail that is left in its mailbox. `why`: a word or two; `size` in bytes, if known; `head`: its header, as far as had."""
+
+    why: str
+    size: int | None
+    head: bytes = field(repr=False)
+
+
+class Mailbox(Protocol):
+    """A mailbox as a connector sees it: it is read, and nothing in it is changed. All but `leave` raise ProviderError."""
+
+    async def open(self, user: str, password: str, folder: str) -> int:
+        """Sign in and look into a folder: its UIDVALIDITY, which tells whether ids are still those of before."""
+
+    async def uids(self, after: int) -> Sequence[int]:
+        """The ids of the mails behind this one, upwards; 0: of all."""
+
+    async def mail(self, uid: int) -> bytes | Left | None:
+        """One mail, byte for byte; None: it is not there any more."""
+
+    def leave(self) -> None:
+        """End the session, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +161,7 @@ class PollPlan:
 
     every: timedelta
     requests_per_minute: float = 60
+    speaks: Speaks = Speaks.HTTP
     overlap: timedelta = timedelta(days=1)
     sweep_every: timedelta = timedelta(days=7)
     fresh_within: timedelta | None = None
@@ -162,7 +199,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """How long the provider's contract lets its raw data be kept; `source` says where that is written.
+    """How long the provider's contract, or a promise of our own, lets its raw data be kept; `source` says which.
 
     After `raw`, bodies are erased and their hash, verification and the normalised alert stay.
     """

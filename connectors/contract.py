@@ -266,7 +266,8 @@ class Connector(ABC):
 
     `hands_on_to`: the connector whose connection takes what this one hands on. `by_hand`: people hand in what it takes,
     besides or instead of deliveries and polls. `one_shape` says that all types of one dialect (what stands before the dot in
-    their names, if one does) look alike, so that one fixture a family stands for them in the suite.
+    their names, if one does) look alike, so that one fixture a family stands for them in the suite. `names_strangers`: its
+    deliveries name people whom nobody watches for us: of whoever is not enrolled nothing is kept, but that there was somebody.
     """
 
     name: ClassVar[str]
@@ -280,6 +281,7 @@ class Connector(ABC):
     one_shape: ClassVar[bool] = False
     hands_on_to: ClassVar[str | None] = None
     by_hand: ClassVar[bool] = False
+    names_strangers: ClassVar[bool] = False
 
     @abstractmethod
     def split(self, body: bytes, asked: Asked = NOTHING_ASKED) -> Iterable[RawEvent | BrokenEvent]:
@@ -316,9 +318,10 @@ class Connector(ABC):
         """What a person must see of an event that is left to them, by name; the core masks numbers in it. Raises Malformed."""
         return {}
 
-    def pages(self, http: Http, config: Any, cursor: str | None, subjects: Sequence[Subject]) -> AsyncIterator[Page]:
+    def pages(self, http: Any, config: Any, cursor: str | None, subjects: Sequence[Subject]) -> AsyncIterator[Page]:
         """Ask for what is new, page by page, for a connector with a `poll` plan. `cursor` None: from the beginning.
 
+        `http`: what the plan `speaks`, an `asking.Http` or an `asking.Mailbox`; with the latter, `base_url` is `imaps://…`.
         Raises ProviderError; the pages before it are kept. Where the question about one subject fails, hand it on as a
         `Page.error` and go on, if `asking.may_be_one_questions` says so.
         """

@@ -29,6 +29,9 @@ _TOP = r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])"
 _PATH = r"(?P<path>(?:/[A-Za-z0-9._~-]+)*)/?"
 _PROVIDER = re.compile(rf"https://(?P<host>(?:{_LABEL}\.)+{_TOP})(?P<port>:443)?{_PATH}")
 _SANDBOX = re.compile(rf"(?P<origin>http://(?P<host>127\.0\.0\.1):(?P<port>[1-9][0-9]{{0,4}})){_PATH}")
+_MAIL = re.compile(rf"(?P<scheme>imaps?)://(?P<host>(?:{_LABEL}\.)+{_TOP})(?::(?P<port>[0-9]+))?/?")
+_MAIL_SANDBOX = re.compile(r"(?P<origin>imap://(?P<host>127\.0\.0\.1):(?P<port>[1-9][0-9]{0,4}))/?")
+_MAIL_PORTS = {"imaps": 993, "imap": 143}
 _ORIGIN = re.compile(r"(?<![A-Za-z])[A-Za-z]+://[^/]*")
 _TARGET = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 _CONTROL = frozenset(range(0x20)) | {0x7F}
@@ -123,6 +126,24 @@ def base_of(base_url: str, sandboxes: Container[str] = ()) -> Base:
     if found["host"].rpartition(".")[2] in NAMES_OF_THE_HOUSE:
         raise NotAllowed("The address is one inside a private network")
     return Base(f"https://{found['host']}", found["host"], HTTPS_PORT, _plain(found["path"]), sandbox=False)
+
+
+def mail_base_of(address: str, sandboxes: Container[str] = ()) -> Base:
+    """A mail server's address: imaps:// (TLS at once, 993) or imap:// (STARTTLS, 143), and a plain host name. NotAllowed.
+
+    `sandboxes`: the origins of this machine that are open just now; they are talked to in plain.
+    """
+    spelled = address.lower()
+    found = _MAIL_SANDBOX.fullmatch(spelled)
+    if found is not None and found["origin"] in sandboxes:
+        return Base(found["origin"], found["host"], int(found["port"]), "", sandbox=True)
+    found = _MAIL.fullmatch(spelled)
+    port = _MAIL_PORTS[found["scheme"]] if found else 0
+    if found is None or len(found["host"]) > LONGEST_NAME or found["port"] not in {None, str(port)}:
+        raise NotAllowed("The address must be imaps:// or imap:// and a host's name, without a user or a port of its own")
+    if found["host"].rpartition(".")[2] in NAMES_OF_THE_HOUSE:
+        raise NotAllowed("The address is one inside a private network")
+    return Base(f"{found['scheme']}://{found['host']}", found["host"], port, "", sandbox=False)
 
 
 def is_public(address: str) -> bool:

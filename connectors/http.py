@@ -12,9 +12,8 @@ import logging
 import random
 import re
 import ssl
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
@@ -35,11 +34,15 @@ from connectors.answers import (
     out_of_quota,
     patience,
     refusal,
+    require_file,
     require_meaning,
 )
 from connectors.asking import Answer, Login, NotAllowed, ProviderError, TryLater, UnexpectedAnswer
-from connectors.egress import Base, Resolver, allowed_addresses, base_of, look_up
-from connectors.pace import Pace
+from connectors.egress import Resolver, allowed_addresses, look_up
+from connectors.here import base_here as base_here
+from connectors.here import require_base as require_base
+from connectors.here import sandbox_allowed as sandbox_allowed
+from connectors.pace import Pace, Paced
 from connectors.sign_in import Tokens, signing_in
 
 Client = httpx.AsyncClient
@@ -48,6 +51,7 @@ HttpError = httpx.HTTPError
 
 _USER_AGENT = "harmline"
 _LIMITS = httpx.Limits(max_connections=8, max_keepalive_connections=2, keepalive_expiry=30.0)
+_FILES_TAKE = 3  # times as long as any other answer
 _HEADERS_TOO_LARGE = 431  # h11's hint when a head does not end
 _TOO_LARGE_HEADERS = "The provider's answer has too large headers"
 _HEADER_NAME = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
@@ -100,36 +104,6 @@ def client(
     )
 
 
-_sandboxes: Counter[str] = Counter()
-
-
-@contextmanager
-def sandbox_allowed(origin: str) -> Iterator[None]:
-    """Let the provider client reach one plain-http origin of this machine, in this process only; no setting can do that.
-
-    `origin` is http://127.0.0.1 with a port; ValueError otherwise.
-    """
-    if not re.fullmatch(r"http://127\.0\.0\.1:[1-9][0-9]{0,4}", origin):
-        raise ValueError("a sandbox is http://127.0.0.1 with a port")
-    _sandboxes[origin] += 1
-    try:
-        yield
-    finally:
-        _sandboxes[origin] -= 1
-        if not _sandboxes[origin]:
-            del _sandboxes[origin]
-
-
-def base_here(url: str) -> Base:
-    """An address taken apart, as far as this process may connect to it; NotAllowed otherwise."""
-    return base_of(url, _sandboxes)
-
-
-def require_base(url: str) -> None:
-    """NotAllowed for an address that the provider client of this process would never connect to."""
-    base_here(url)
-
-
 @dataclass(frozen=True, slots=True, repr=False)
 class _Request:
     """One request, ready to be sent; holds secrets, so it is shown nowhere."""
@@ -141,9 +115,11 @@ class _Request:
     may_miss: bool
     repeatable: bool
     told_only: bool = False
+    file: tuple[str, int] | None = None
+    """The media type and the most bytes of what is no JSON."""
 
 
-class ProviderClient:
+class ProviderClient(Paced):
     """Asks one provider, below one base address, and nobody else: `connectors.asking.Http`. Raises only ProviderError.
 
     - Every request resolves the name anew, refuses it if even one address is not public, and connects to the address that
@@ -180,7 +156,7 @@ class ProviderClient:
         self._connect, self._total = connect, total
         self._attempts, self._backoff, self._longest_wait = attempts, backoff, longest_wait
         self._resolver = resolver
-        self._pace = Pace(requests_per_minute, longest_hold=longest_wait)
+        super().__init__(Pace(requests_per_minute, longest_hold=longest_wait))
         self._tokens = Tokens()
         self._timeout = httpx.Timeout(read, connect=connect, pool=total).as_dict()
         self._transport = httpx.AsyncHTTPTransport(verify=tls or usual_authorities(), trust_env=False, limits=_LIMITS)
@@ -195,19 +171,6 @@ class ProviderClient:
     async def aclose(self) -> None:
         """Close all connections."""
         await self._transport.aclose()
-
-    def pace(self, requests_per_minute: float) -> None:
-        """Go no faster than this from now on; counts from the last request."""
-        self._pace.change(requests_per_minute)
-
-    @property
-    def rest(self) -> float:
-        """Seconds until the next request may leave; for whoever asks next from another process."""
-        return self._pace.rest()
-
-    def follow(self, rest: float | None) -> None:
-        """Send nothing for `rest` seconds: another process has just asked. None: nobody knows when; a whole turn's time."""
-        self._pace.begin_after(self._pace.period if rest is None else rest)
 
     async def get(
         self,
@@ -229,6 +192,12 @@ class ProviderClient:
         head = {**_checked(headers), "content-type": "application/json"}
         request = _Request("POST", self._base.target(path), head, content, False, repeatable=signing_in())
         return await self._ask(request, login)
+
+    async def download(self, path: str, *, media_type: str, most: int, headers: Mapping[str, str] | None = None) -> Answer:
+        """See `Http.download`."""
+        head = {**_checked(headers), "accept": media_type}
+        request = _Request("GET", self._base.target(path), head, None, False, repeatable=True, file=(media_type, most))
+        return await self._ask(request, None)
 
     async def notify(self, body: bytes, *, headers: Mapping[str, str]) -> None:
         """POST these exact bytes to the base address itself; any 2xx will do, and what it says is not read.
@@ -267,7 +236,7 @@ class ProviderClient:
     async def _attempt(self, request: _Request) -> Answer:
         await self._pace.turn()
         try:
-            async with asyncio.timeout(self._total):
+            async with asyncio.timeout(_FILES_TAKE * self._total if request.file else self._total):
                 return await self._send(request)
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
             failure = in_our_words(error)
@@ -286,8 +255,7 @@ class ProviderClient:
             found = await allowed_addresses(self._base.host, self._resolver, self._connect)
             # The one that answered last time first, if it is still one of them.
             return sorted(found, key=lambda address: address != self._reached)
-        if self._base.origin not in _sandboxes:
-            raise NotAllowed("The sandbox is closed")
+        base_here(self._base.origin)  # it may be closed by now
         return [self._base.host]
 
     async def _connected(self, request: _Request, addresses: Sequence[str]) -> httpx.Response:
@@ -334,19 +302,29 @@ class ProviderClient:
             raise refused
         if request.told_only:
             return Answer(response.status_code, MappingProxyType({}), b"")
-        body = Body(response.headers.get_list("content-encoding"))
+        most = {"wire": request.file[1], "inflated": request.file[1]} if request.file else {}
+        body = Body(response.headers.get_list("content-encoding"), **most)
         async for chunk in response.aiter_raw():
             body.feed(chunk)
         whole = body.whole()
-        require_meaning(response.status_code, response.headers.get("content-type", ""), whole)
+        said = response.headers.get("content-type", "")
+        if request.file:
+            require_file(said, request.file[0], whole)
+        else:
+            require_meaning(response.status_code, said, whole)
         return Answer(response.status_code, MappingProxyType(dict(response.headers)), whole)
+
+
+def authorities() -> ssl.SSLContext:
+    """The certificate authorities that this machine's software trusts."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 @cache
 def usual_authorities() -> ssl.SSLContext:
-    """The certificate authorities that this machine's software trusts, read once."""
+    """The same, read once."""
     # Reading them takes tens of milliseconds, and a poll may make a client for a single request.
-    return httpx.create_ssl_context(trust_env=False)
+    return authorities()
 
 
 def _with_token(request: _Request, token: str) -> _Request:

@@ -69,3 +69,24 @@ class Pace:
     def _waits(self) -> tuple[float, float]:
         now = self._clock()
         return self._held_until - now, max(self._last + self._period, self._begins) - now
+
+
+class Paced:
+    """What every outgoing client has: turns, which outlast the client's use by one process."""
+
+    def __init__(self, pace: Pace) -> None:
+        """`pace`: who gives the turns."""
+        self._pace = pace
+
+    def pace(self, requests_per_minute: float) -> None:
+        """Go no faster than this from now on; counts from the last request."""
+        self._pace.change(requests_per_minute)
+
+    @property
+    def rest(self) -> float:
+        """Seconds until the next request may leave; for whoever asks next from another process."""
+        return self._pace.rest()
+
+    def follow(self, rest: float | None) -> None:
+        """Send nothing for `rest` seconds: another process has just asked. None: nobody knows when; a whole turn's time."""
+        self._pace.begin_after(self._pace.period if rest is None else rest)

@@ -209,7 +209,7 @@ async def _change_settings(tx: Transaction, keyring: Keyring, row: Connection, g
     names = sorted(name for name, value in plain(after).items() if name not in was or was[name] != value)
     if not names:
         return {}
-    await require_address(after)
+    require_address(connector, after)
     await seal(tx, keyring, row, connector, after)
     elsewhere = before is None or moved(before, after)
     await repository.end_turn(tx, row.id)

@@ -126,7 +126,7 @@ async def create_connection(
         raise refused("connector", f"There is no such connector. Choose from: {', '.join(registry())}.")
     value = webhook_secret(known, secret)
     config = checked(known, settings or {})
-    await require_address(config)
+    require_address(known, config)
     token = secrets.token_urlsafe(24)
     row = Connection(
         id=uuid7(),

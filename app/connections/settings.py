@@ -10,15 +10,14 @@ from pydantic import SecretStr, ValidationError
 from pydantic_core import to_jsonable_python
 
 from app.connections.models import Connection
-from app.kit import clock
 from app.kit.crypto import KeysAway
 from app.kit.database import Transaction
 from app.kit.door_keys import AtTheDoor
 from app.kit.errors import FieldError, Problem, field_errors
 from app.kit.keyring import Keyring, Lane
-from connectors.asking import NotAllowed
+from connectors.asking import NotAllowed, Speaks
 from connectors.contract import Connector, ConnectorConfig
-from connectors.http import ProviderClient
+from connectors.here import base_here, mail_base_here
 
 ADDRESS = "base_url"
 PLACE = ("body", "settings")
@@ -47,14 +46,15 @@ def checked(connector: Connector, given: Mapping[str, Any]) -> ConnectorConfig:
     raise Problem(422, _WRONG, errors=field_errors([{**e, "loc": (*PLACE, *e["loc"])} for e in found]))
 
 
-async def require_address(config: ConnectorConfig) -> None:
+def require_address(connector: Connector, config: ConnectorConfig) -> None:
     """Refuse an address that would never be asked, while somebody is there to mend it. Raises a 422 Problem."""
     address = getattr(config, ADDRESS, None)
     if address is None:
         return
+    by_mail = connector.poll is not None and connector.poll.speaks is Speaks.IMAP
     try:
-        async with ProviderClient(str(address), requests_per_minute=1, now=clock.now):
-            return
+        (mail_base_here if by_mail else base_here)(str(address))
+        return
     except NotAllowed as error:
         message = f"{error}."
     raise Problem(422, _WRONG, errors=[FieldError(field=".".join((*PLACE, ADDRESS)), message=message)])

@@ -11,15 +11,16 @@ from app.connections import repository as connections
 from app.connections.models import Connection
 from app.connections.polls import Fenced, Turn
 from app.connections.settings import open_settings
-from app.intake.polling import LEASE, Asking, write_failure
+from app.intake.polling import LEASE, Asking, Client, write_failure
 from app.kit import clock, metrics
 from app.kit.context import Context
 from app.kit.crypto import KeysAway
 from app.kit.errors import Problem
 from app.kit.ids import uuid7
-from connectors.asking import ProviderError
+from connectors.asking import ProviderError, Speaks
 from connectors.contract import Connector, ConnectorConfig
 from connectors.http import ProviderClient
+from connectors.mailbox import MailboxClient
 from connectors.registry import registry
 
 log = structlog.get_logger(__name__)
@@ -39,7 +40,7 @@ class Asker:
         """Nothing is asked before `tick` or `run_due`."""
         self._context = context
         self._owner = uuid7()
-        self._clients: dict[UUID, tuple[bytes | None, ProviderClient]] = {}
+        self._clients: dict[UUID, tuple[bytes | None, Client]] = {}
         self._running: set[asyncio.Task[bool]] = set()
 
     async def tick(self) -> None:
@@ -127,7 +128,7 @@ class Asker:
         client = await self._client(connection, connector, config)
         return Asking(self._context, connection, connector, config, client, turn)
 
-    async def _client(self, connection: Connection, connector: Connector, config: ConnectorConfig) -> ProviderClient:
+    async def _client(self, connection: Connection, connector: Connector, config: ConnectorConfig) -> Client:
         """The connection's client; a new one when its settings are others."""
         known = self._clients.get(connection.id)
         if known is not None and known[0] == connection.config_sealed:
@@ -138,6 +139,12 @@ class Asker:
         pace = getattr(config, "requests_per_minute", usual)
         if pace < SLOWEST:
             raise ProviderError("the settings ask for less than one question a minute, which no turn could wait for")
-        client = ProviderClient(str(getattr(config, "base_url", "")), requests_per_minute=pace, now=clock.now)
+        client = _opened(connector, str(getattr(config, "base_url", "")), pace)
         self._clients[connection.id] = (connection.config_sealed, client)
         return client
+
+
+def _opened(connector: Connector, address: str, pace: float) -> Client:
+    if connector.poll is not None and connector.poll.speaks is Speaks.IMAP:
+        return MailboxClient(address, requests_per_minute=pace)
+    return ProviderClient(address, requests_per_minute=pace, now=clock.now)

@@ -27,8 +27,11 @@ from app.kit.database import Transaction
 from connectors.asking import Answer, Http, Login, ProviderError, TryLater
 from connectors.contract import Connector, ConnectorConfig
 from connectors.http import ProviderClient
+from connectors.mailbox import MailboxClient
 
 log = structlog.get_logger(__name__)
+
+Client = ProviderClient | MailboxClient
 
 LEASE = timedelta(minutes=4)
 LONGEST_REQUEST = timedelta(seconds=100)
@@ -48,8 +51,8 @@ async def _in_time() -> AsyncIterator[None]:
 class _Held:
     """The client, as long as the turn is held: before each request the lease is looked at, and made longer in good time."""
 
-    def __init__(self, asking: "Asking") -> None:
-        self._asking = asking
+    def __init__(self, asking: "Asking", http: ProviderClient) -> None:
+        self._asking, self._http = asking, http
 
     async def get(
         self,
@@ -62,15 +65,20 @@ class _Held:
     ) -> Answer:
         await self._asking.hold()
         async with _in_time():
-            return await self._asking.http.get(path, params=params, headers=headers, login=login, may_miss=may_miss)
+            return await self._http.get(path, params=params, headers=headers, login=login, may_miss=may_miss)
 
     async def post(self, path: str, *, json: Any, headers: Mapping[str, str] | None = None, login: Login | None = None) -> Answer:
         await self._asking.hold()
         async with _in_time():
-            return await self._asking.http.post(path, json=json, headers=headers, login=login)
+            return await self._http.post(path, json=json, headers=headers, login=login)
+
+    async def download(self, path: str, *, media_type: str, most: int, headers: Mapping[str, str] | None = None) -> Answer:
+        await self._asking.hold()
+        async with _in_time():
+            return await self._http.download(path, media_type=media_type, most=most, headers=headers)
 
     def pace(self, requests_per_minute: float) -> None:
-        self._asking.http.pace(requests_per_minute)
+        self._http.pace(requests_per_minute)
 
 
 @dataclass
@@ -81,7 +89,7 @@ class Asking:
     connection: Connection
     connector: Connector
     config: ConnectorConfig
-    http: ProviderClient
+    http: Client
     turn: Turn
     kept: int = 0
 
@@ -113,9 +121,12 @@ class Asking:
             await look_ups.ask_for_unknown(tx, self.connection.id, clock.now())
 
     @property
-    def held(self) -> Http:
-        """The client, as long as the turn is ours."""
-        return _Held(self)
+    def held(self) -> Any:
+        """The client, as long as the turn is ours: an `Http`, or a `Mailbox` where the plan says so."""
+        if isinstance(self.http, MailboxClient):
+            return self.http.held(self.hold)
+        http: Http = _Held(self, self.http)
+        return http
 
     def follow(self, poll: Poll) -> None:
         """Go on at the pace of whoever asked last, which may have been another process."""

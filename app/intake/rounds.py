@@ -6,7 +6,7 @@ few times, alone, and then with everybody.
 
 import hashlib
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -99,8 +99,12 @@ class Round:
             cursor = None if self._is_new and self._kind is RoundKind.SWEEP else self.poll.cursor
             asked = self.asking.connector.pages(self.asking.held, self.asking.config, cursor, subjects)
             self._began_at = cursor
-            if not await self._through(asked):
-                return True  # it goes on in its next turn: others are due too
+            try:
+                if not await self._through(asked):
+                    return True  # it goes on in its next turn: others are due too
+            finally:
+                if isinstance(asked, AsyncGenerator):  # so that what it holds open is closed now, and not some time
+                    await asked.aclose()
         await self._close(plan, started)
         self.closed = True
         return True
