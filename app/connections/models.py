@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, LargeBinary, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.database import Base
@@ -22,6 +22,15 @@ class Connection(Base):
     """
 
     __tablename__ = "connection"
+    __table_args__ = (
+        Index(
+            "uq_connection_own",
+            "organization_id",
+            unique=True,
+            sqlite_where=text("connector = 'own' AND closed_at IS NULL"),
+            postgresql_where=text("connector = 'own' AND closed_at IS NULL"),
+        ),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid7)
     organization_id: Mapped[UUID] = mapped_column(ForeignKey("organization.id"), index=True)

@@ -3,7 +3,8 @@
 Source: design section 5 "Incidents, exactly" (connected components of a pairwise rule); the provider research, de-duplication
 hints (45 days: a new account takes up to that long to reach a bureau).
 
-The rule: same kind family, same institution, dates not more than 45 days apart, last four equal where both are known.
+The rule: same kind family, same institution, dates not more than 45 days apart, last four equal where both are known. Or: one
+tells more of the other (`completes`), because the member says so; then nothing else matters.
 - Family only: an inquiry does not join the account of its product. That is a later, wider rule.
 - An unknown institution joins nothing, not even on equal last four: four digits agree by chance once in 10,000 pairs, and two
   frauds wrongly made one would lose the member a loss. Two incidents too many can still be seen side by side.
@@ -16,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import product
+from itertools import chain, product
 from typing import NamedTuple
 from uuid import UUID
 
@@ -28,7 +29,10 @@ WINDOW = timedelta(days=45)
 
 @dataclass(frozen=True, slots=True)
 class AlertFacts:
-    """What one version of an alert says. `institution` is canonical (or its keyed token); intervals are aware UTC."""
+    """What one version of an alert says. `institution` is canonical (or its keyed token); intervals are aware UTC.
+
+    `completes`: the alert of the same member that it tells more of.
+    """
 
     kind: AlertKind
     received_at: datetime
@@ -37,6 +41,7 @@ class AlertFacts:
     occurred: Interval | None = None
     opened: Interval | None = None
     reported: Interval | None = None
+    completes: UUID | None = None
 
     @property
     def spans(self) -> tuple[tuple[datetime, datetime], ...]:
@@ -84,8 +89,13 @@ def _same_last_four(a: str | None, b: str | None) -> bool:
     return not a or not b or a.endswith(b) or b.endswith(a)
 
 
+def completed(a: AlertNode, b: AlertNode) -> bool:
+    """Whether any version of one of two alerts of the same member says that it tells more of the other. Symmetric."""
+    return any(told.completes == b.alert_id for told in a.versions) or any(told.completes == a.alert_id for told in b.versions)
+
+
 def same_incident(a: AlertFacts, b: AlertFacts) -> bool:
-    """The pairwise rule on two versions of two alerts of the same member. Symmetric."""
+    """The pairwise rule on two versions of two alerts of the same member, where neither completes the other. Symmetric."""
     return (
         a.kind.family == b.kind.family
         and a.institution is not None
@@ -99,20 +109,23 @@ def components(nodes: Iterable[AlertNode]) -> tuple[Component, ...]:
     """The incidents of one member: connected components under "any version of one pairs with any version of the other".
 
     The same alert given twice counts once, with all versions. Sorted by earliest commit. Alerts of other families or
-    institutions, or outside the window, are never compared.
+    institutions, or outside the window, are never compared. What an alert completes need not be there.
     """
     order: dict[UUID, int] = {}
+    said: list[tuple[UUID, UUID]] = []
     buckets: defaultdict[tuple[str, str], list[_Row]] = defaultdict(list)
     for node in nodes:
         order[node.alert_id] = min(node.committed_order, order.get(node.alert_id, node.committed_order))
         for version in node.versions:
+            if version.completes is not None:
+                said.append((node.alert_id, version.completes))
             if version.institution is not None:
                 rows = [_Row(first, last, node.alert_id, version.last_four) for first, last in version.spans]
                 buckets[version.kind.family, version.institution].extend(rows)
     parent = {alert_id: alert_id for alert_id in order}
-    for bucket in buckets.values():
-        for a, b in _pairs(bucket):
-            parent[_root(parent, a)] = _root(parent, b)
+    found = chain((pair for pair in said if pair[1] in parent), *map(_pairs, buckets.values()))
+    for a, b in found:
+        parent[_root(parent, a)] = _root(parent, b)
     groups: defaultdict[UUID, list[tuple[int, UUID]]] = defaultdict(list)
     for alert_id, place in order.items():
         groups[_root(parent, alert_id)].append((place, alert_id))

@@ -312,8 +312,18 @@ def _member_event(
         "amount": told.amount,
         "currency": told.currency,
         "received_at": event.received_at,
+        "details_requested": bool(told.details_requested),
+        "completes": _id_of(told.completes),
         "sealed": sealed,
         **_ends("occurred", told.occurred),
         **_ends("opened", told.opened),
         **_ends("reported", told.reported),
     }
+
+
+def _id_of(text: str | None) -> UUID | None:
+    """An id as a person named it; None for what is none of ours anyway."""
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        return None

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, String
+from sqlalchemy import ForeignKey, Index, LargeBinary, String, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.database import Base, PortableJson
@@ -60,12 +60,20 @@ class MemberEvent(Base):
     """One event of a matched alert: the facts that correlation and counting need in plain, the rest sealed for the member.
 
     Each interval is a pair of columns, either end open. `sealed` holds the normalised alert and the provider's own item.
+    `details_requested`: it says only that there is something. `completes`: the alert of the same member that it tells more of.
     """
 
     __tablename__ = "member_event"
     __table_args__ = (
         Index("ix_member_event_member_id_alert_id", "member_id", "alert_id"),
         Index("ix_member_event_member_id_institution_index", "member_id", "institution_index"),
+        Index(
+            "ix_member_event_member_id_completes",
+            "member_id",
+            "completes",
+            sqlite_where=text("completes IS NOT NULL"),
+            postgresql_where=text("completes IS NOT NULL"),
+        ),
     )
 
     member_id: Mapped[UUID] = mapped_column(ForeignKey("member.id"), primary_key=True)
@@ -90,6 +98,8 @@ class MemberEvent(Base):
     reported_earliest: Mapped[datetime | None]
     reported_latest: Mapped[datetime | None]
     received_at: Mapped[datetime]
+    details_requested: Mapped[bool] = mapped_column(default=False, server_default=false())
+    completes: Mapped[UUID | None]
     sealed: Mapped[bytes] = mapped_column(LargeBinary)
 
 

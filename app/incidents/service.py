@@ -47,6 +47,7 @@ def facts_of(event: EventFacts) -> AlertFacts:
         occurred=_interval(event.occurred_earliest, event.occurred_latest),
         opened=_interval(event.opened_earliest, event.opened_latest),
         reported=_interval(event.reported_earliest, event.reported_latest),
+        completes=event.completes,
     )
 
 
@@ -59,12 +60,13 @@ def nodes_of(events: Sequence[EventFacts]) -> list[AlertNode]:
 
 
 def kind_of(events: Sequence[EventFacts]) -> str:
-    """What an incident is called: the kind that most alerts name, one that says more before "unknown".
+    """What an incident is called: the kind that most alerts name; "unknown" comes after what says more, "unclassified" last.
 
     An alert names a kind once, however often it was told: repeating it must not change what an incident is called.
     """
     named = Counter(kind for _, kind in {(event.alert_id, event.kind) for event in events})
-    return min(named, key=lambda kind: (kind.endswith(".unknown"), -named[kind], kind))
+    unclassified = AlertKind.OTHER_UNCLASSIFIED
+    return min(named, key=lambda kind: (kind == unclassified, kind.endswith(".unknown"), -named[kind], kind))
 
 
 async def recompute(tx: Transaction, keyring: Keyring, organization_id: UUID, member_id: UUID) -> bool:
@@ -96,8 +98,8 @@ async def _locked(tx: Transaction, owners: Mapping[UUID, UUID]) -> dict[UUID, UU
 async def neighbourhood(tx: Transaction, alerts: Set[MembersOwn]) -> tuple[dict[UUID, list[EventFacts]], Held]:
     """The events of these alerts and of all that can be in one incident with them, and which incidents these are in now.
 
-    Only alerts that name the same institution are ever one incident (`correlation`). So whatever shares one with an alert
-    in here, or is in one incident with it now, is in here too; no rule then reaches out of it.
+    Only alerts that name the same institution, or of which one completes the other, are ever one incident (`correlation`). So
+    whatever is tied to an alert in here, or is in one incident with it now, is in here too; no rule then reaches out of it.
     """
     events: dict[UUID, list[EventFacts]] = {}
     known: set[MembersOwn] = set()
@@ -112,7 +114,8 @@ async def neighbourhood(tx: Transaction, alerts: Set[MembersOwn]) -> tuple[dict[
         homes |= now_in
         beside = await repository.alerts_held_by(tx, now_in)
         alerts = {(one, alert_id) for one, by in beside.items() for alert_ids in by.values() for alert_id in alert_ids}
-        alerts |= await repository.alerts_at(tx, named)
+        alerts |= await repository.alerts_at(tx, named) | await repository.alerts_completing(tx, fresh)
+        alerts |= {(one, event.completes) for one, found in new.items() for event in found if event.completes}
     for found in events.values():
         found.sort(key=lambda event: (event.received_at, event.event_id))
     return events, await repository.alerts_held_by(tx, homes)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.incidents.correlation import WINDOW, AlertFacts, AlertNode, claimed_occurrence, components, same_incident
+from app.incidents.correlation import WINDOW, AlertFacts, AlertNode, claimed_occurrence, completed, components, same_incident
 from connectors.contract import Interval
 from connectors.vocabulary import AlertKind as K
 
@@ -104,6 +104,7 @@ FACTS = st.builds(
     occurred=st.none() | STRETCHES,
     opened=st.none() | DAYS.map(on),
     reported=st.none() | DAYS.map(lambda d: Interval(latest=on(d).latest)),
+    completes=st.none() | st.none() | st.integers(1, 13).map(lambda number: UUID(int=number)),
 )
 NODES = st.lists(
     st.tuples(st.integers(1, 12), st.frozensets(FACTS, min_size=1, max_size=2)), max_size=12, unique_by=lambda t: t[0]
@@ -113,7 +114,7 @@ NODES = st.lists(
 def brute_force(nodes: list[AlertNode]) -> set[frozenset[UUID]]:
     found = [{n.alert_id} for n in nodes]
     for a, b in combinations(nodes, 2):
-        if any(same_incident(v, w) for v in a.versions for w in b.versions):
+        if completed(a, b) or any(same_incident(v, w) for v in a.versions for w in b.versions):
             left = next(g for g in found if a.alert_id in g)
             right = next(g for g in found if b.alert_id in g)
             if left is not right:
@@ -138,6 +139,37 @@ def test_order_and_repetition_do_not_matter(nodes: list[AlertNode], data: st.Dat
 def test_the_versions_of_an_alert_may_come_one_by_one(nodes: list[AlertNode]) -> None:
     single = [AlertNode(n.alert_id, n.committed_order, frozenset({v})) for n in nodes for v in n.versions]
     assert components(reversed(single)) == components(nodes)
+
+
+def told_more(of: int, **changes: object) -> AlertFacts:
+    return card(kind=K.TAX_FRAUD, institution=None, last_four=None, opened=None, completes=UUID(int=of), **changes)
+
+
+def test_what_tells_more_of_an_alert_is_one_incident_with_it_whatever_else_it_says() -> None:
+    hint, other = card(kind=K.OTHER_UNCLASSIFIED, institution=None), card(institution="CITIBANK")
+    nodes = [node(1, hint), node(2, other), node(3, told_more(1)), node(4, told_more(3), told_more(9))]
+    assert groups(nodes) == groups(nodes[::-1]) == {frozenset({1, 3, 4}), frozenset({2})}
+    assert completed(nodes[0], nodes[2])
+    assert completed(nodes[2], nodes[0])
+    assert not completed(nodes[0], nodes[3])
+    assert groups([node(1, hint), node(2, told_more(1), card()), node(5, card())]) == {frozenset({1, 2, 5})}
+
+
+def test_what_completes_nothing_that_is_there_or_itself_stands_alone() -> None:
+    assert groups([node(1, told_more(7)), node(2, told_more(2)), node(3, told_more(7))]) == {
+        frozenset({1}),
+        frozenset({2}),
+        frozenset({3}),
+    }
+
+
+@given(nodes=NODES)
+def test_whoever_tells_more_of_an_alert_is_in_its_incident(nodes: list[AlertNode]) -> None:
+    home = {alert_id: group for group in components(nodes) for alert_id in group.alert_ids}
+    for one in nodes:
+        for version in one.versions:
+            if version.completes in home:
+                assert home[version.completes] is home[one.alert_id]
 
 
 @given(nodes=NODES, versions=st.frozensets(FACTS, min_size=1, max_size=2))

@@ -50,7 +50,8 @@ async def a_story(org: Rooms, members: list[UUID], chance: random.Random) -> Non
             continue
         alert_id = chance.choice(again)[1] if again and chance.random() < 0.3 else None
         place = chance.choice(INSTITUTIONS)
-        known = await org.alert(member_id, chance.choice(KINDS), happened, institution=place, alert_id=alert_id)
+        more = chance.choice(again)[1] if again and chance.random() < 0.15 else None
+        known = await org.alert(member_id, chance.choice(KINDS), happened, institution=place, alert_id=alert_id, completes=more)
         told.append((member_id, known))
         if chance.random() < 0.3:
             await settle(org)
@@ -93,3 +94,33 @@ async def test_the_neighbourhood_of_an_alert_is_all_that_can_be_one_incident_wit
     assert len(events[member_id]) == 5
     assert {event.alert_id for event in alone[member_id]} == {nowhere}
     assert held == {member_id: {i: alerts for i, alerts in stored.items() if alerts & {near, far, both, elsewhere}}}
+
+
+async def test_what_tells_more_of_an_alert_is_reached_from_both_sides_and_joins_whatever_it_says(org: Rooms) -> None:
+    member_id, other = await org.member(), await org.member()
+    hint = await org.alert(member_id, K.OTHER_UNCLASSIFIED, None, received=at(2023, 5, 1), details_requested=True)
+    first_home = await org.incident_of(member_id, hint)
+    card = await org.alert(member_id, K.NEW_ACCOUNT_CREDIT_CARD, at(2023, 1, 1), institution="A")
+    told = await org.alert(member_id, K.TAX_FRAUD, at(2024, 1, 1), completes=hint)
+    more = await org.alert(member_id, K.NEW_ACCOUNT_CREDIT_CARD, at(2023, 1, 3), institution="A", completes=told)
+    foreign = await org.alert(other, K.TAX_FRAUD, at(2023, 1, 1), completes=hint)
+    assert {await org.incident_of(member_id, one) for one in (hint, card, told, more)} == {first_home}
+    assert await org.incident_of(other, foreign) != first_home
+    async with org.database.begin() as tx:
+        for one in (hint, told, card):
+            events, _ = await service.neighbourhood(tx, {(member_id, one)})
+            assert {event.alert_id for event in events[member_id]} == {hint, card, told, more}
+        row = await repository.find_incident(tx, org.organization_id, first_home, member_id)
+        assert row is not None
+        assert row.kind == K.NEW_ACCOUNT_CREDIT_CARD, "whatever says what it is comes before what does not"
+        alone, _ = await service.neighbourhood(tx, {(other, foreign)})
+        assert {event.alert_id for event in alone[other]} == {foreign}
+
+
+async def test_an_alert_may_be_told_more_of_before_it_comes(org: Rooms) -> None:
+    member_id, hint = await org.member(), UUID(int=7)
+    told = await org.alert(member_id, K.TAX_FRAUD, at(2023, 1, 1), completes=hint)
+    async with org.database.begin() as tx:
+        tx.add(org._match(member_id, hint, at(2023, 2, 1)))
+    await org.alert(member_id, K.OTHER_UNCLASSIFIED, None, received=at(2023, 2, 1), alert_id=hint, details_requested=True)
+    assert await org.incident_of(member_id, told) == await org.incident_of(member_id, hint)

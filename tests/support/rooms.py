@@ -104,6 +104,8 @@ class Rooms:
         institution: str | None = None,
         alert_id: UUID | None = None,
         product: AlertKind | None = None,
+        completes: UUID | None = None,
+        details_requested: bool = False,
     ) -> UUID:
         """A matched alert, or with `alert_id` a revision of one, and the member's incidents recomputed."""
         moment = received or (happened or at(2024, 1, 1)) + timedelta(days=20)
@@ -111,7 +113,9 @@ class Rooms:
             if alert_id is None:
                 alert_id = uuid7()
                 tx.add(self._match(member_id, alert_id, moment))
-            tx.add(_event(member_id, alert_id, kind, happened, moment, institution, product))
+            event = _event(member_id, alert_id, kind, happened, moment, institution, product)
+            event.completes, event.details_requested = completes, details_requested
+            tx.add(event)
             await tx.flush()
             await recompute_around(tx, self.keyring, {member_id: [alert_id]}, {member_id: self.organization_id})
         return alert_id
