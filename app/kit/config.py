@@ -2,7 +2,7 @@
 
 from base64 import b64decode
 from functools import lru_cache
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -116,6 +116,20 @@ class Settings(Limits):
                 ip_network(part.strip())
         except ValueError:
             raise ValueError("HARMLINE_TRUSTED_PROXIES must be addresses or networks with commas, such as 10.0.0.0/8") from None
+        return value
+
+    @field_validator("dns_servers")
+    @classmethod
+    def _dns_servers_are_addresses(cls, value: str) -> str:
+        for part in filter(None, (one.strip() for one in value.split(","))):
+            address, _, port = part.rpartition(":") if part.count(":") == 1 else (part, "", "53")
+            try:
+                ip_address(address)
+                right = 0 < int(port) < 2**16
+            except ValueError:
+                right = False
+            if not right:
+                raise ValueError("HARMLINE_DNS_SERVERS must be addresses with commas, such as 9.9.9.9 or 127.0.0.1:5353")
         return value
 
     @field_validator("security_contact")

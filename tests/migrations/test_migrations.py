@@ -12,9 +12,9 @@ from sqlalchemy import insert, select, text
 from app.access.models import IdentityProvider, ProviderLink
 from app.access.roles import Role
 from app.breaches.models import Breach, MemberEvidence
-from app.connections.models import DisputedRange, Poll, PollSubject
+from app.connections.models import DisputedRange, Poll, PollSubject, ReadingDocument
 from app.intake.gateway import NOBODY
-from app.intake.models import LookUp
+from app.intake.models import HandedOn, LookUp
 from app.kit.database import Database
 from app.kit.escrow import KeyRecovery
 from app.kit.migrate import alembic_config, head, upgrade
@@ -67,6 +67,10 @@ async def fill(world: World) -> None:
         await tx.execute(insert(PollSubject).values(**index, asked_at=NOW))
         look = {"reference_index": b"x", "key": b"x", "event_id": NOBODY, "state": "due", "trusted": True, "attempts": 0}
         await tx.execute(insert(LookUp).values(**own, **look))
+        handed = {"event_id": NOBODY, "due_at": None, "attempts": 0}
+        await tx.execute(insert(HandedOn).values(**own, **handed))
+        document = {"name": "x", "version": 1, "text": "x", "written_at": NOW}
+        await tx.execute(insert(ReadingDocument).values(**own, **document))
         await tx.execute(insert(KeyRecovery).values(top=world.union.id.hex[-16:], confirmed_at=NOW, shares=2))
         own_sign_in = {"organization_id": world.union.id, "issuer": "https://login.example.org", "client_id": "harmline"}
         since_now = {"domains": [], "accounts": [], "created_at": NOW, "checked_at": NOW}
