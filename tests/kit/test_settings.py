@@ -48,6 +48,8 @@ def test_a_database_address_may_be_written_as_people_write_it(monkeypatch: pytes
         ("mail_from", ""),
         ("trusted_proxies", "*"),
         ("trusted_proxies", ""),
+        ("dns_servers", f"127.0.0.1,{CANARY}"),
+        ("dns_servers", "127.0.0.1:99999"),
         ("trusted_proxies", f"10.0.0.1,{CANARY}"),
     ],
 )

@@ -28,6 +28,7 @@ TRANSACTIONS_AT = (
     "app/intake/polling.py",
     "app/intake/rounds.py",
     "app/intake/following.py",
+    "app/intake/handing_on.py",
     "app/intake/asker.py",
     "app/web/errors.py",
     "app/web/provider_pages.py",
