@@ -94,7 +94,9 @@ def address(value: str) -> tuple[str, str]:
         return "", ""
     who = found[2 if named else 1].lower()
     unquoted = re.sub(r"\\(.)", r"\1", name[1:-1]) if name.startswith('"') else name
-    return (who if len(who) <= LONGEST_ADDRESS else ""), plain.line(plain.words(unquoted), LONGEST_NAME)
+    if len(who) > LONGEST_ADDRESS or plain.line(who, LONGEST_ADDRESS) != who:
+        return "", ""
+    return who, plain.line(plain.words(unquoted), LONGEST_NAME)
 
 
 def moment(text: str) -> datetime | None:

@@ -73,7 +73,7 @@ WORDS: Mapping[AlertKind, str] = MappingProxyType(
         AlertKind.OTHER_UNCLASSIFIED: "something to review",
     }
 )
-"""What the invented service calls each kind. The kinds that are missing are not told by mail: banks and payroll offices tell them."""
+"""What the invented service calls each kind. Those that are missing are not told by mail: banks and payroll offices tell them."""
 
 SEE_FOR_YOURSELF = "For your protection this message holds no details. Please log in to see what we have found."
 
@@ -83,8 +83,8 @@ def alert_mail(
 ) -> bytes | None:
     """One mail about `kind`, raw (RFC 5322, lines end in CR LF), text and HTML; None for kinds that mails do not tell.
 
-    `to`: the address it is written to; `at`: aware. Without `institution` and `last_four` it asks to log in. The same arguments make
-    the same bytes; the Message-ID differs for each (number, to).
+    `to`: the address it is written to; `at`: aware. Without `institution` and `last_four` it asks to log in. The same
+    arguments make the same bytes; the Message-ID differs for each (number, to).
     """
     if kind not in WORDS:
         return None

@@ -40,6 +40,7 @@ ONCE = ("from", "subject", "date", "message-id", "content-type", "content-transf
 """Headers that are read. Two of one kind, and it is open which of them the reader sees and which one was signed."""
 
 NO_SIGNATURE = "no signature"
+NO_KEY = "no key in DNS"
 BY_HAND = "forwarded by hand: what the sender signed is not preserved"
 CHANGED = "the text was changed after it was signed"
 _BLANKS = re.compile(r"[ \t\r\n]{60}")
@@ -97,7 +98,8 @@ def keys_needed(raw: bytes) -> tuple[str, ...]:
 def proof_of(raw: bytes, keys: Mapping[str, str], at: datetime | None = None) -> Proof:
     """What the mail proves with these keys (name -> TXT record). Never raises.
 
-    `at`: when it reached us, aware; a signature that had expired by then is not accepted. None: expiry is not looked at.
+    `at`: when it reached us, aware; a signature that had expired by then is not accepted. None: when its topmost Received header
+    says, written by whoever handed it over last; without one, expiry is not looked at.
     """
     if raw.startswith(MAILBOX_FILE):
         return Proof(Grade.UNVERIFIABLE, "a file of mails: each of them is looked at by itself")
@@ -110,7 +112,11 @@ def proof_of(raw: bytes, keys: Mapping[str, str], at: datetime | None = None) ->
     values = _signatures(mail.whole.headers)
     if not values:
         return Proof(Grade.UNVERIFIABLE, NO_SIGNATURE)
-    return _best(raw, mail, values, keys, at)
+    return _best(raw, mail, values, keys, at or _reached(mail))
+
+
+def _reached(mail: Mail) -> datetime | None:
+    return message.moment(next(iter(mail.whole.values("received")), "").rpartition(";")[2].strip())
 
 
 def _best(raw: bytes, mail: Mail, values: list[str], keys: Mapping[str, str], at: datetime | None) -> Proof:
@@ -193,7 +199,7 @@ def _require_in_time(signature: _Signature, at: datetime | None) -> None:
 def _key(signature: _Signature, keys: Mapping[str, str]) -> PublicKey:
     record = keys.get(signature.key_id)
     if record is None:
-        raise _Refused("no key in DNS", 3, signature.key_id)
+        raise _Refused(NO_KEY, 3, signature.key_id)
     try:
         key = dkim_keys.key_of(record)
     except KeyRefused as refused:

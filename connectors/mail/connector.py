@@ -1,0 +1,167 @@
+"""E-mail: whatever way a mail came by, here it is split, proven and read, by rules about its sender."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, Field
+
+from connectors import strict_json
+from connectors.asking import NOTHING_ASKED, Asked
+from connectors.contract import (
+    Alert,
+    BrokenEvent,
+    Connector,
+    ConnectorConfig,
+    ForAPerson,
+    Malformed,
+    Meaning,
+    Normalised,
+    NotAnAlert,
+    Notice,
+    RawEvent,
+)
+from connectors.mail import domains, rules, signed
+from connectors.mail.claims import Answer, answer_in, reported
+from connectors.mail.events import ATTACHED, MAIL, Written, events_of, handed_on, recipient, written_in
+from connectors.mail.phrases import summary
+from connectors.mail.rules import Found, Rules, Undecided
+from connectors.verifiers import Outcome, Verification
+from connectors.vocabulary import AlertKind
+
+ANSWER, KEYS, KEYS_MISSING = "answer", "keys", "keys_missing"
+WHOSE_IS_UNKNOWN = "it is not known to whose address it came"
+TOO_DEEP = "it lies inside too many other mails"
+COVER = "a covering note: the mail that is attached to it is read by itself"
+LONGEST_COVER = 600
+"""Characters. A longer text above an attached mail may tell something itself."""
+
+
+@cache
+def _shipped() -> Rules:
+    return rules.read_rules({})
+
+
+def _domain(text: str) -> str:
+    if not domains.is_name(text.strip().lower()):
+        raise ValueError("not a domain, such as alerts.example.org")
+    return text.strip().lower()
+
+
+class MailConfig(ConnectorConfig):
+    """Where mails come to."""
+
+    domain: Annotated[str, AfterValidator(_domain)] = Field(
+        description="The domain of the members' forwarding addresses, such as alerts.example.org"
+    )
+
+
+class Mail(Connector):
+    """Takes raw mails that others hand on, and files of mails that people hand in. It asks nobody and nobody pushes to it."""
+
+    name = "mail"
+    title = "E-mail"
+    config = MailConfig
+    hands_on_to = "mail"
+    by_hand = True
+    events: ClassVar[Mapping[str, Meaning]] = {MAIL: Notice.AS_IT_SAYS, ATTACHED: Notice.HAND_ON}
+
+    def __init__(self, bound: Rules | None = None) -> None:
+        """`bound`: the rules to read by; those that are shipped when None."""
+        self._bound = bound
+
+    @property
+    def _rules(self) -> Rules:
+        return _shipped() if self._bound is None else self._bound
+
+    def reading_by(self, documents: Mapping[str, str]) -> Mail:
+        """Documents are rules about senders, by name, beside the shipped ones or in their place: see `rules.read_rules`."""
+        return Mail(rules.read_rules(documents))
+
+    def names_to_ask(self, body: bytes) -> Sequence[str]:
+        """The names of the keys that its DKIM signatures were made with."""
+        return signed.keys_needed(body)
+
+    def proof_of(self, body: bytes, asked: Asked) -> Verification:
+        """What its DKIM signatures prove, with the keys that are kept beside it."""
+        proof = signed.proof_of(body, _keys(asked.get(KEYS, "")))
+        reason = proof.reason
+        if reason == signed.NO_KEY and asked.get(KEYS_MISSING):
+            reason = "the DNS did not answer when its key was asked for"
+        return Verification(Outcome.AUTHENTIC, proof.scheme, proof.key_id, reason, proof.signed_at, proof.grade)
+
+    def split(self, body: bytes, asked: Asked = NOTHING_ASKED) -> Iterable[RawEvent | BrokenEvent]:
+        """What its sender wrote, and each mail that is attached; of a file of mails, each of them."""
+        return list(events_of(body, asked))
+
+    def normalise(self, event: RawEvent) -> Normalised:
+        """An alert as a rule or a person reads it, known mail that is none, a mail to be handed on, or a question to a person."""
+        if event.event_type == ATTACHED:
+            return handed_on(event) or _question(TOO_DEEP, recipient(event))
+        if event.event_type != MAIL:
+            raise Malformed("type")
+        written, to = written_in(event), recipient(event)
+        found = rules.decide(self._rules, written.letter)
+        said = answer_in(event.asked[ANSWER]) if ANSWER in event.asked else None
+        if said is not None and said.not_an_alert:
+            return NotAnAlert("no alert, by a person's word")
+        if said is None and isinstance(found, Undecided):
+            return NotAnAlert(COVER) if _is_cover(written) else _question(found.reason, to)
+        if said is None and isinstance(found, Found) and found.ignored:
+            return NotAnAlert(found.ignored)
+        return _alert(written, to, found, said) if to else _question("", to)
+
+    def shown(self, event: RawEvent) -> Mapping[str, str]:
+        """The letter as it can be read, what is attached to it by name, and how it came."""
+        if event.event_type != MAIL:
+            return {"To": recipient(event)}
+        letter = written_in(event)
+        lines = {
+            "From": f"{letter.sender_name} <{letter.sender}>".strip(),
+            "To": recipient(event),
+            "Date": letter.dated,
+            "Subject": letter.subject,
+            "How it came": letter.how.value.replace("_", " "),
+            "Attached": ", ".join(letter.files),
+            "Text": letter.text,
+        }
+        return {name: text for name, text in lines.items() if text}
+
+
+def _is_cover(written: Written) -> bool:
+    return written.carries > 0 and not written.files and len(written.text) <= LONGEST_COVER
+
+
+def _question(reason: str, to: str) -> ForAPerson:
+    return ForAPerson(reason, to) if to else ForAPerson(WHOSE_IS_UNKNOWN)
+
+
+def _keys(text: str) -> dict[str, str]:
+    try:
+        found = strict_json.parse(text.encode("utf-8", "replace")) if text else {}
+    except Malformed:
+        return {}
+    return {name: key for name, key in found.items() if isinstance(key, str)} if isinstance(found, dict) else {}
+
+
+def _alert(written: Written, to: str, found: Found | Undecided, said: Answer | None) -> Alert:
+    """What a person says goes before what the rules say, field by field, where they speak of the same kind."""
+    ruled = found if isinstance(found, Found) and (said is None or said.kind is found.kind) else None
+    kind = (said.kind if said else ruled.kind if ruled else None) or AlertKind.OTHER_UNCLASSIFIED
+    money = said if said is not None and said.amount is not None else ruled
+    provider = found.provider if isinstance(found, Found) else written.letter.domain
+    return Alert(
+        kind=kind,
+        member_ref=to,
+        identity=(to, *written.identity),
+        summary=summary(provider, kind, by_hand=written.how.by_hand, by_a_person=said is not None),
+        bureau=(said and said.bureau) or (ruled and ruled.bureau),
+        institution=(said and said.institution) or (ruled and ruled.institution),
+        last_four=(said and said.last_four) or (ruled and ruled.last_four),
+        amount=money.amount if money else None,
+        currency=money.currency if money else None,
+        reported=reported(written.date, written.dated),
+        details_requested=True if ruled is not None and said is None and ruled.details_requested else None,
+    )
