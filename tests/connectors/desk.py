@@ -22,6 +22,7 @@ from app.members import service as members
 from app.members.roster import EnrollmentEntry
 from connectors.asking import Asked
 from connectors.contract import Connector, Normalised, Sender, WebhookPlan
+from connectors.registry import registry
 from connectors.testing.cases import HANDED, PUSHED, Case
 from connectors.testing.following import followed
 from connectors.testing.round_trip import sandbox_of
@@ -146,7 +147,10 @@ async def create_receiver(tx: Transaction, world: World, connector: Connector) -
     if to is None or to == connector.name:
         return None
     keyring, union = world.context.keyring, world.union.id
-    made = await connections.create_connection(tx, keyring, union, connector=to, title="Mail", sender=Sender.PROVIDER)
+    settings = sandbox_of(registry()[to])(clock.now).settings("https://provider.example")
+    made = await connections.create_connection(
+        tx, keyring, union, connector=to, title="Mail", sender=Sender.PROVIDER, settings=settings or None
+    )
     return made.connection
 
 
