@@ -152,7 +152,7 @@ def serve_sandbox(name: str, port: int) -> None:
 
 async def _serve(sandbox: Sandbox, port: int) -> None:
     playground = Playground(sandbox)
-    async with serving_app(playground.app, port) as base_url:
+    async with sandbox.running(), serving_app(playground.app, port) as base_url:
         typer.echo(f"{sandbox.name}, imitated, at {base_url}. Everything about it is invented. Stop it with Ctrl-C.")
         typer.echo(f"Play with it at {base_url}{PAGE}: enrol people, let things happen to them, send, let it misbehave.")
         typer.echo(f"It knows {' and '.join(playground.people)}, and answers here:")

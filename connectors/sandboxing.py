@@ -233,6 +233,10 @@ class Sandbox(ABC):
         """Know this person from now on."""
         self.people.add(reference)
 
+    def known_as(self, person: str) -> str:
+        """The reference under which somebody whom it knows is to be enrolled, where that is another word than it was told."""
+        return person
+
     @abstractmethod
     def tell(self, happening: Happening) -> str | None:
         """Learn of something: the provider's own id of it. None: this provider does not tell of such things.
@@ -283,6 +287,11 @@ class Sandbox(ABC):
         """Forget every fault that still waits."""
         self.faults.waiting.clear()
 
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """What it serves besides HTTP, as long as it is served at all."""
+        yield
+
     @property
     def app(self) -> ASGIApp:
         """The whole provider as an ASGI application."""
@@ -330,7 +339,7 @@ def _listening(port: int) -> socket.socket:
 @asynccontextmanager
 async def serving(sandbox: Sandbox, port: int = 0) -> AsyncIterator[str]:
     """Serve a sandbox on 127.0.0.1; yields its base address, which the outgoing client may reach meanwhile."""
-    async with serving_app(sandbox.app, port) as base_url:
+    async with sandbox.running(), serving_app(sandbox.app, port) as base_url:
         with sandbox_allowed(base_url):
             yield base_url
 

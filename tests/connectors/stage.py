@@ -27,6 +27,7 @@ from app.members import service as members
 from app.members.roster import EnrollmentEntry
 from connectors.contract import Connector, GoAndLook, RawEvent, Sender, WebhookPlan
 from connectors.http import ProviderClient
+from connectors.mailbox import MailboxClient
 from connectors.sandboxing import Fault, Manner, Sandbox, serving, serving_app
 from connectors.testing.round_trip import PEOPLE, UNPACED, Told, sandbox_of
 from connectors.vocabulary import AlertKind
@@ -177,7 +178,8 @@ async def staged(world: World, connector: Connector) -> AsyncIterator[Stage]:
                 settings=sandbox.settings(base_url),
             )
             told_at = frozenset({made.connection.id, *([receiver.id] if receiver else [])})
-            await enroll(tx, world, (receiver or made.connection).id, WHO)
+            who = {sandbox.known_as(person): member for person, member in WHO.items()}
+            await enroll(tx, world, (receiver or made.connection).id, who)
         yield Stage(world, connector, sandbox, made.connection.id, origin + made.path, Told(sandbox), told_at)
         await world.workers.asker.close()
 
@@ -210,7 +212,12 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch, **seconds: float) -> None:
         assert requests_per_minute > 0
         return ProviderClient(base_url, requests_per_minute=UNPACED, now=now, backoff=0.001, longest_wait=0.0, **seconds)
 
+    def mailbox(base_url: str, *, requests_per_minute: float) -> MailboxClient:
+        assert requests_per_minute > 0
+        return MailboxClient(base_url, requests_per_minute=UNPACED, longest_wait=0.0, **seconds)
+
     monkeypatch.setattr(asker, "ProviderClient", client)
+    monkeypatch.setattr(asker, "MailboxClient", mailbox)
 
 
 def counted(sandbox: Sandbox) -> Callable[[], int]:

@@ -13,11 +13,12 @@ import httpx
 import pytest
 
 from connectors.asking import Subject
-from connectors.contract import BrokenEvent, Connector, RawEvent
-from connectors.http import ProviderClient, sandbox_allowed
+from connectors.http import sandbox_allowed
 from connectors.playing import PAGE, PEOPLE, Playground
 from connectors.registry import folders, registry
 from connectors.sandboxing import Fault, Happening, Manner, serving, serving_app
+from connectors.testing.clients import client_for
+from connectors.testing.following import followed
 from connectors.vocabulary import AlertKind
 from tests.connectors.test_sandboxing import Inbox
 from tests.repo.tree import ROOT
@@ -32,7 +33,11 @@ AN_EXPOSURE, A_FRAUD = AlertKind.EXPOSURE_CREDENTIALS, AlertKind.INQUIRY_HARD
 async def playing(name: str) -> AsyncIterator[tuple[Playground, httpx.AsyncClient]]:
     """The provider, served with its page, and a browser that follows where it is led."""
     playground = Playground(import_module(f"connectors.{name}.sandbox").sandbox(lambda: NOW))
-    async with serving_app(playground.app) as base_url, httpx.AsyncClient(base_url=base_url, follow_redirects=True) as browser:
+    async with (
+        playground.sandbox.running(),
+        serving_app(playground.app) as base_url,
+        httpx.AsyncClient(base_url=base_url, follow_redirects=True) as browser,
+    ):
         with sandbox_allowed(base_url):
             yield playground, browser
 
@@ -44,22 +49,15 @@ def tellable(name: str) -> AlertKind:
     return next(kind for kind in (A_FRAUD, AN_EXPOSURE, *AlertKind) if probe.tell(Happening(PEOPLE[0], kind, NOW)) is not None)
 
 
-def is_about(connector: Connector, event: RawEvent | BrokenEvent, who: str) -> bool:
-    assert isinstance(event, RawEvent)
-    return getattr(connector.normalise(event), "member_ref", None) == who
-
-
 async def found(name: str, playground: Playground, base_url: str, who: str) -> int:
     """How many things the connector is told about somebody when it asks this provider."""
-    connector = registry()[name]
+    connector, reference = registry()[name], playground.sandbox.known_as(who)
     config = connector.config.model_validate(playground.sandbox.settings(base_url))
-    http = ProviderClient(base_url, requests_per_minute=600_000, now=lambda: NOW, attempts=1)
-    try:
-        pages = [page async for page in connector.pages(http, config, None, [Subject(who, None)])]
-    finally:
-        await http.aclose()
-    events = [event for page in pages if page.body is not None for event in connector.split(page.body, page.asked)]
-    return sum(is_about(connector, event, who) for event in events)
+    async with client_for(connector, base_url, config, lambda: NOW, attempts=1) as http:
+        pages = [page async for page in connector.pages(http, config, None, [Subject(reference, None)])]
+    bodies = [(page.body, page.asked) for page in pages if page.body is not None]
+    understood = [said for body, asked in bodies for _, said in followed(connector, body, asked)]
+    return sum(getattr(said, "member_ref", None) == reference for said in understood)
 
 
 @pytest.mark.parametrize("name", POLLED)

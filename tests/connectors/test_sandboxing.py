@@ -19,10 +19,12 @@ from starlette.routing import BaseRoute, Route
 
 from connectors.asking import CredentialsRefused, Page, ProviderError, Subject, TryLater, UnexpectedAnswer
 from connectors.contract import Alert, BreachRecord, Connector, GoAndLook, RawEvent
-from connectors.http import HttpError, ProviderClient
+from connectors.http import HttpError
 from connectors.registry import folders, registry
 from connectors.sandboxing import Fault, Happening, Manner, Sandbox, serving
 from connectors.standard.sandbox import StandardSandbox
+from connectors.testing.clients import client_for
+from connectors.testing.following import followed
 from connectors.verifiers import NotSigned, Outcome, Secret, StandardWebhooks
 from connectors.vocabulary import AlertKind, Bureau
 
@@ -169,14 +171,13 @@ def test_its_settings_are_what_the_connector_takes(connector: Connector) -> None
 
 def told_by(connector: Connector, pages: Sequence[Page]) -> set[tuple[str, ...]]:
     """The identities of all that these pages say of somebody; what they say of nobody in particular may come later."""
-    events = [event for page in pages if page.body is not None for event in connector.split(page.body, page.asked)]
-    found = set()
-    for event in events:
-        assert isinstance(event, RawEvent)
-        said = connector.normalise(event)
-        if isinstance(said, GoAndLook) or (isinstance(said, Alert | BreachRecord) and said.member_ref is not None):
-            found.add(said.identity)
-    return found
+    bodies = [(page.body, page.asked) for page in pages if page.body is not None]
+    understood = [said for body, asked in bodies for _, said in followed(connector, body, asked)]
+    return {
+        said.identity
+        for said in understood
+        if isinstance(said, GoAndLook) or (isinstance(said, Alert | BreachRecord) and said.member_ref is not None)
+    }
 
 
 class Asked:
@@ -189,8 +190,8 @@ class Asked:
         self.cursor: str | None = None
         self.cursors: dict[str, str] = {}
 
-    def client(self) -> ProviderClient:
-        return ProviderClient(self.base_url, requests_per_minute=600_000, now=lambda: NOW, attempts=1, read=1, total=2)
+    def client(self) -> Any:
+        return client_for(self.connector, self.base_url, self.config, lambda: NOW, attempts=1, read=1, total=2)
 
     async def poll(self, *, sweep: bool = False, pages: list[Page] | None = None) -> set[tuple[str, ...]]:
         kept = [] if pages is None else pages
