@@ -132,22 +132,22 @@ class StandardWebhooks:
         """See `Verifier.check`. Any one valid signature of the first 16 will do; v1a is named before v1."""
         ready = [secret for secret in secrets if self.usable(secret)]
         if not ready:
-            return _refused(self.scheme, "no usable secret")
+            return refused(self.scheme, "no usable secret")
         shown = shown_in(headers, self.headers)
         message_id, stamp = shown.get("webhook-id", ""), shown.get("webhook-timestamp", "")
         if MESSAGE_ID.fullmatch(message_id) is None:
-            return _refused(self.scheme, "webhook-id is missing or not allowed")
+            return refused(self.scheme, "webhook-id is missing or not allowed")
         if TEN_DIGITS.fullmatch(stamp) is None:
-            return _refused(self.scheme, "webhook-timestamp is not ten digits")
+            return refused(self.scheme, "webhook-timestamp is not ten digits")
         given = shown.get("webhook-signature", "").split(" ", MOST_SIGNATURES)[:MOST_SIGNATURES]
         signed = f"{message_id}.{stamp}.".encode("ascii") + body
         by_key = _ed25519_match(ready, given, signed)
-        by_secret = _first_match(_standard_candidates(ready, signed), [wire(text) for text in given])
+        by_secret = first_match(_standard_candidates(ready, signed), [wire(text) for text in given])
         if by_key is not None:
-            return _timed(f"{self.scheme}/v1a", by_key, Grade.THIRD_PARTY, stamp, now, self.tolerance)
+            return timed(f"{self.scheme}/v1a", by_key, Grade.THIRD_PARTY, stamp, now, self.tolerance)
         if by_secret is not None:
-            return _timed(f"{self.scheme}/v1", by_secret, Grade.SHARED_SECRET, stamp, now, self.tolerance)
-        return _refused(self.scheme, "no signature matches")
+            return timed(f"{self.scheme}/v1", by_secret, Grade.SHARED_SECRET, stamp, now, self.tolerance)
+        return refused(self.scheme, "no signature matches")
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,16 +180,16 @@ class HmacSha256:
         """See `Verifier.check`. The text of the signature is compared whole, so no second spelling of it passes."""
         ready = [secret for secret in secrets if self.usable(secret)]
         if not ready:
-            return _refused(self.scheme, "no usable secret")
+            return refused(self.scheme, "no usable secret")
         stamp = header(headers, self.timestamp_header) if self.timestamp_header else ""
         if self.timestamp_header and TEN_DIGITS.fullmatch(stamp) is None:
-            return _refused(self.scheme, "the timestamp is not ten digits")
+            return refused(self.scheme, "the timestamp is not ten digits")
         signed = stamp.encode("ascii") + self.separator.encode("ascii") + body if self.timestamp_header else body
         candidates = [(secret, wire(self.prefix) + text) for secret in ready for text in self._texts(secret, signed)]
-        match = _first_match(candidates, [wire(header(headers, self.signature_header))])
+        match = first_match(candidates, [wire(header(headers, self.signature_header))])
         if match is None:
-            return _refused(self.scheme, "no signature matches")
-        return _timed(self.scheme, match, self.grade, stamp, now, self.tolerance)
+            return refused(self.scheme, "no signature matches")
+        return timed(self.scheme, match, self.grade, stamp, now, self.tolerance)
 
     def _texts(self, secret: Secret, signed: bytes) -> list[bytes]:
         mac = hmac.digest(utf8(secret.value), signed, hashlib.sha256)
@@ -219,17 +219,17 @@ class StampedHmacSha256:
         """See `Verifier.check`. Exactly one `t`; at most 16 signatures are looked at."""
         ready = [secret for secret in secrets if self.usable(secret)]
         if not ready:
-            return _refused(self.scheme, "no usable secret")
+            return refused(self.scheme, "no usable secret")
         parts = header(headers, self.signature_header).split(",", MOST_SIGNATURES + 1)[: MOST_SIGNATURES + 1]
         stamps = [part[2:] for part in parts if part.startswith("t=")]
         if len(stamps) != 1 or TEN_DIGITS.fullmatch(stamps[0]) is None:
-            return _refused(self.scheme, "the timestamp is not ten digits")
+            return refused(self.scheme, "the timestamp is not ten digits")
         signed = stamps[0].encode("ascii") + b"." + body
         candidates = [(s, hmac.new(utf8(s.value), signed, hashlib.sha256).hexdigest().encode("ascii")) for s in ready]
-        match = _first_match(candidates, [wire(part[3:]) for part in parts if part.startswith("v1=")])
+        match = first_match(candidates, [wire(part[3:]) for part in parts if part.startswith("v1=")])
         if match is None:
-            return _refused(self.scheme, "no signature matches")
-        return _timed(self.scheme, match, self.grade, stamps[0], now, self.tolerance)
+            return refused(self.scheme, "no signature matches")
+        return timed(self.scheme, match, self.grade, stamps[0], now, self.tolerance)
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,18 +293,30 @@ class StaticHeader:
         return _shown(self.scheme, wanted, header(headers, self.header))
 
 
-def new_secret(verifier: Verifier) -> str:
-    """A fresh random secret in the form that a verifier takes. A Basic password has 15 characters: some take no more."""
-    if isinstance(verifier, StandardWebhooks):
-        return StandardWebhooks.new_secret()
+def new_secret(verifier: Verifier) -> str | None:
+    """A fresh random secret in the form that a verifier takes; None where only the sender has one, see `asked_for`.
+
+    A Basic password has 15 characters: some take no more.
+    """
+    own = getattr(verifier, "new_secret", None)
+    if own is not None:
+        made: str | None = own()
+        return made
     return f"harmline:{token_urlsafe(12)[:15]}" if isinstance(verifier, Basic) else token_urlsafe(32)
 
 
-def _refused(scheme: str, reason: str) -> Verification:
+def asked_for(verifier: Verifier) -> str | None:
+    """What of its sender's own an admin has to give as the secret, in words; None where one can be made here."""
+    said: str | None = getattr(verifier, "secret_is", None)
+    return said
+
+
+def refused(scheme: str, reason: str) -> Verification:
+    """The verdict on what proves nothing; `reason` holds no value."""
     return Verification(Outcome.REFUSED, scheme, None, reason, None, Grade.UNVERIFIABLE)
 
 
-def _timed(scheme: str, key: Secret, grade: Grade, stamp: str, now: datetime, tolerance: timedelta) -> Verification:
+def timed(scheme: str, key: Secret, grade: Grade, stamp: str, now: datetime, tolerance: timedelta) -> Verification:
     """The verdict on a matching signature, in whole seconds; `stamp` is ten digits, or empty where nothing is dated."""
     if not stamp:
         return Verification(Outcome.AUTHENTIC, scheme, key.key_id, "signature matches", None, grade)
@@ -319,14 +331,14 @@ def _timed(scheme: str, key: Secret, grade: Grade, stamp: str, now: datetime, to
 def _shown(scheme: str, wanted: Sequence[tuple[Secret, bytes]], given: str) -> Verification:
     """The verdict where the secret itself is shown in a header."""
     if not wanted:
-        return _refused(scheme, "no usable secret")
-    match = _first_match(wanted, [wire(given)])
+        return refused(scheme, "no usable secret")
+    match = first_match(wanted, [wire(given)])
     if match is None:
-        return _refused(scheme, "the header does not match")
+        return refused(scheme, "the header does not match")
     return Verification(Outcome.AUTHENTIC, scheme, match.key_id, "header matches", None, Grade.SHARED_SECRET)
 
 
-def _first_match(wanted: Sequence[tuple[Secret, bytes]], given: Sequence[bytes]) -> Secret | None:
+def first_match(wanted: Sequence[tuple[Secret, bytes]], given: Sequence[bytes]) -> Secret | None:
     """Every pair is compared, also after a hit, so that the time taken does not tell which secret matched."""
     hits = [secret for secret, text in wanted for shown in given if hmac.compare_digest(text, shown)]
     return hits[0] if hits else None

@@ -22,7 +22,7 @@ from app.kit.keyring import Keyring
 from app.ledger.service import SYSTEM, Act, Actor, append
 from connectors.contract import Connector, Sender, WebhookPlan
 from connectors.registry import registry
-from connectors.verifiers import NotSigned, Secret, new_secret
+from connectors.verifiers import NotSigned, Secret, asked_for, new_secret
 
 
 @dataclass(frozen=True)
@@ -160,8 +160,12 @@ def webhook_secret(connector: Connector, given: str | None) -> str | None:
             raise refused("secret", "This provider signs nothing: leave the secret out.")
         return None
     value = given or new_secret(verifier)
+    if value is None:
+        raise refused("secret", f"This sender proves its deliveries by what only it can make. Give {asked_for(verifier)}.")
     if not verifier.usable(Secret("new", value)):
-        raise refused("secret", "This secret proves nothing. Copy it again from the sender, or leave it out.")
+        wanted = asked_for(verifier)
+        instead = f"Give {wanted}." if wanted else "Copy it again from the sender, or leave it out."
+        raise refused("secret", f"This secret proves nothing. {instead}")
     return value
 
 

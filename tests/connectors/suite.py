@@ -23,6 +23,7 @@ from connectors.verifiers import (
     StaticHeader,
     Verifier,
 )
+from connectors.verifiers_mail import EitherOf, SignedP256
 
 __all__ = ["DATED", "VERIFIERS", "Case", "cases", "described", "secrets_for", "signed", "signed_v1a"]
 
@@ -58,5 +59,7 @@ VERIFIERS: list[Verifier] = [
     Basic(),
     BearerList(),
     StaticHeader("X-Api-Key"),
+    SignedP256("x-signature", "x-timestamp", "the public key"),
+    EitherOf(SignedP256("x-signature", "x-timestamp", "the public key"), Basic()),
 ]
 DATED = [v for v in VERIFIERS if isinstance(v, StandardWebhooks | StampedHmacSha256) or getattr(v, "timestamp_header", None)]

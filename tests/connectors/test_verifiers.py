@@ -11,10 +11,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from standardwebhooks import Webhook
 
 from connectors.contract import Sender, grade_of
 from connectors.standard.sandbox import sign
+from connectors.testing.signing import p256_key
 from connectors.verifiers import (
     Basic,
     BearerList,
@@ -30,6 +33,7 @@ from connectors.verifiers import (
     Verifier,
     new_secret,
 )
+from connectors.verifiers_mail import SignedP256
 from tests.connectors.suite import DATED, VERIFIERS, secrets_for, signed, signed_v1a
 
 NOW = datetime(2026, 3, 2, 16, tzinfo=UTC)
@@ -156,6 +160,9 @@ def signed_over(verifier: Verifier, secret: Secret, stamp: str) -> dict[str, str
     if isinstance(verifier, StandardWebhooks):
         mac = hmac.digest(base64.b64decode(secret.value[6:]), b"msg_1." + stamp.encode() + b"." + BODY, "sha256")
         return sw("msg_1", wire, "v1," + base64.b64encode(mac).decode())
+    if isinstance(verifier, SignedP256):
+        signature = p256_key(secret.key_id).sign(stamp.encode() + BODY, ec.ECDSA(hashes.SHA256()))
+        return {verifier.signature_header: base64.b64encode(signature).decode(), verifier.timestamp_header: wire}
     separator = getattr(verifier, "separator", ".")
     mac = hmac.digest(secret.value.encode(), f"{stamp}{separator}".encode() + BODY, "sha256")
     if isinstance(verifier, StampedHmacSha256):
