@@ -279,11 +279,12 @@ WALLS: Mapping[str, Wall] = {
         MEMBER: (May("r", "harmline_holds_own(connection_id, id)"),),
         COUNSEL: (May("r", "harmline_holds_clients(connection_id, id)"),),
         CASEWORKER: (May("rc", ORG),),
-        ADMIN: (May("r", ORG),),
+        ADMIN: (May("rac", ORG),),
     },
     "alert": {**_ALL, CASEWORKER: (May("ral", ORG),)},
     "event": {**_ALL, CASEWORKER: (May("rac", ORG),), ADMIN: (May("r", ORG),)},
     "refusal": {**_ALL, ADMIN: (May("r", ORG),)},
+    "handed_in": {**_ALL, ADMIN: (May("rac", ORG),)},
     "handed_on": {**_ALL, CASEWORKER: (May("ra", ORG),), ADMIN: (May("r", ORG),)},
     "look_up": {
         **_ALL,
