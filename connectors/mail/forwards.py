@@ -43,6 +43,7 @@ _ORIGINAL = frozenset({"original message", "mensaje original", "original appoint
 _APPLE = frozenset({"begin forwarded message:", "inicio del mensaje reenviado:", "comienzo del mensaje reenviado:"})
 _GMAIL_DASHES = 10
 _PREFIX = re.compile(r"(?:(?:fwd?|rv|reenv|wg)\s*:\s*)+", re.IGNORECASE)
+_ANY_PREFIX = re.compile(r"(?:(?:fwd?|rv|reenv|wg|re)\s*:\s*)+", re.IGNORECASE)
 _QUOTES = re.compile(r"(?:On|El) .{5,300} (?:wrote|escribió):")
 MOST_QUOTED = 2
 """Lines that begin with a quotation mark which a service's own mail may have."""
@@ -118,8 +119,18 @@ def _sender(value: str) -> tuple[str, str]:
 
 
 def _is_chain(bare: Sequence[str], blocks: Sequence[_Block]) -> bool:
-    """Whether each mail is inside the one before: between them stands no more than somebody's note."""
-    return all(len("\n".join(bare[outer.text : inner.mark]).strip()) <= LONGEST_NOTE for outer, inner in pairwise(blocks))
+    """Whether each mail is inside the one before: so its subject says, and above the inner stands only a short note."""
+    return all(
+        _forwards(outer.fields.get("subject", ""), inner.fields.get("subject", ""))
+        and len("\n".join(bare[outer.text : inner.mark]).strip()) <= LONGEST_NOTE
+        for outer, inner in pairwise(blocks)
+    )
+
+
+def _forwards(subject: str, inner: str) -> bool:
+    """Whether it is the inner subject behind `Fwd:` or the like. Two alerts side by side may have one subject, but not that."""
+    bare = _ANY_PREFIX.sub("", subject, count=1).strip()
+    return bare != subject.strip() and bare == _ANY_PREFIX.sub("", inner, count=1).strip()
 
 
 def _blocks(bare: Sequence[str]) -> list[_Block]:
