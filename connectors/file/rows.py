@@ -48,10 +48,8 @@ class _Cutter:
         """The next row with its line end, or a part of one that is too long; nothing at the end of the file."""
         while True:
             end = self.ends(self.buffer)
-            if not end and self.is_over:
-                end = len(self.buffer)
-            if not end and len(self.buffer) > LONGEST_ROW:
-                end = self.buffer.find(b"\n") + 1 or len(self.buffer)
+            if not end and (self.is_over or len(self.buffer) > LONGEST_ROW):
+                end = self.buffer.find(b"\n") + 1 or len(self.buffer)  # it has no end: its first line is all that it costs
             if end or self.is_over:
                 found, self.buffer = self.buffer[:end], self.buffer[end:]
                 self.place += len(found)
