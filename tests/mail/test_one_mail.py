@@ -111,7 +111,8 @@ def test_the_summary_quotes_nothing_and_says_who_says_so() -> None:
     assert one_alert(marked).summary == "Example Monitor wrote: a credit card was opened in your name."
     forwarded = (
         b"From: a@b.example\n\n---------- Forwarded message ---------\nFrom: Example Monitor <notices@alerts.monitor.example>\n"
-        b"Date: x\nSubject: Example Monitor alert: new credit card\n\nWhat we found: new credit card.\n\nCompany: Lakeside Card Bank\n"
+        b"Date: x\nSubject: Example Monitor alert: new credit card\n\n"
+        b"What we found: new credit card.\n\nCompany: Lakeside Card Bank\n"
     )
     assert one_alert(forwarded).summary == (
         "A mail that was forwarded by hand says that Example Monitor wrote: a credit card was opened in your name."
