@@ -157,6 +157,7 @@ def table(connector: Connector) -> str:
         "found again after a gap": found_later(connector),
         "called silent": called_silent(connector),
         "raw data kept": kept_raw(connector),
+        **({"of people who are not enrolled": "only that there was somebody"} if connector.names_strangers else {}),
     }
     parts = [
         ["| way | |", "|---|---|", *(f"| {word} | {value} |" for word, value in asked.items())],
