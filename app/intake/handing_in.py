@@ -5,7 +5,6 @@ So a million rows take no more memory than a thousand, and whoever is killed in 
 
 import hashlib
 import itertools
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -47,7 +46,7 @@ class Tried:
     """What a file would become. `wrong`: row by row, as many as are named; `wrong_rows`: all of them; `first`: some alerts."""
 
     rows: int = 0
-    alerts: Counter[str] = field(default_factory=Counter)
+    alerts: dict[str, int] = field(default_factory=dict)
     ignored: int = 0
     for_a_person: int = 0
     wrong_rows: int = 0
@@ -88,7 +87,8 @@ def tried(connector: Connector, file: BinaryIO, told: Mapping[str, str]) -> Trie
         for event in events:
             understood = reading.understand(connector, event)
             if understood.alert is not None:
-                found.alerts[understood.alert.kind] += 1
+                kind = understood.alert.kind.value
+                found.alerts[kind] = found.alerts.get(kind, 0) + 1
                 if len(found.first) < MOST_SHOWN:
                     found.first.append(understood.alert.model_dump(mode="json", exclude_none=True, exclude={"identity"}))
             elif understood.outcome is not EventOutcome.QUARANTINED:
