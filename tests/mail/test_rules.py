@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -7,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,7 +18,7 @@ from connectors.mail.rules import Found, Undecided, decide, read_rules, shipped
 from connectors.mail.samples import WORDS, alert_mail
 from connectors.mail.telling import suggested
 from connectors.vocabulary import AlertKind, Bureau
-from tests.mail.rule_samples import called, expected, letter, rules, sample
+from tests.mail.rule_samples import called, expected, letter, rules, sample, with_domain
 
 KNOWN = expected("known")
 EXPERIAN = "support@s.usa.experian.com"
@@ -153,6 +155,8 @@ def test_an_address_for_advertising_never_tells_of_an_alert() -> None:
         "A new credit card account was opened in your name at One Bank.\n\nCreditor: Another Bank",
         "A new credit card account was opened in your name.\n\nA hard inquiry was made by Copper Kite Bank.",
         "A new credit card account was opened in your name.\n\nInquiries: 2",
+        "A new credit card account was opened in your name.\n\nNo new credit card account was opened in your name.",
+        "A new credit card account was opened in your name\nnone",
     ],
 )
 def test_what_is_denied_supposed_or_doubtful_is_for_a_person(text: str) -> None:
@@ -168,10 +172,51 @@ def test_a_subject_that_denies_or_explains_is_for_a_person(subject: str) -> None
 
 @pytest.mark.parametrize(
     "text",
-    ["A new account was reported.", "1 new account", "New accounts: 1", CARD, "A hard inquiry was made by Harbor Lantern Bank."],
+    [
+        "A new account was reported.",
+        "Account type: Credit card",
+        "1 new account",
+        "New accounts: 1",
+        CARD,
+        "A hard inquiry was made by Harbor Lantern Bank.",
+    ],
 )
 def test_what_may_tell_of_an_alert_is_not_put_away(text: str) -> None:
     assert isinstance(decide(rules(), letter(EXPERIAN, "Your credit score changed", text)), Undecided)
+
+
+@pytest.mark.parametrize(
+    ("subject", "text", "kind"),
+    [
+        ("New account opened", "A new account was opened in your name.\n\nAccount type: Auto loan", AlertKind.NEW_ACCOUNT_AUTO),
+        ("You have a new alert: new credit card", f"{CARD}\n\nLog in for more.", AlertKind.NEW_ACCOUNT_CREDIT_CARD),
+        ("Dark web alert", "Your email address, password and SSN were found on the dark web.", AlertKind.EXPOSURE_SSN),
+        ("Dark web alert", "Your information was exposed. Your password was found in a breach.", AlertKind.EXPOSURE_CREDENTIALS),
+        ("New collection", "A new collection account was added to your credit report.", AlertKind.CONSEQUENCE_COLLECTION),
+        ("Bank account alert", "The address on your bank account was changed.", AlertKind.TAKEOVER_BANK),
+    ],
+)
+def test_what_says_more_is_what_a_mail_tells_of(subject: str, text: str, kind: AlertKind) -> None:
+    decided = decide(rules(), letter(EXPERIAN, subject, text))
+    assert isinstance(decided, Found)
+    assert decided.kind is kind
+
+
+def test_the_nearest_domain_says_what_an_address_is_for() -> None:
+    document = with_domain("experian", "experian.com")
+    assert document.index("e.usa.experian.com") < document.index("domain: experian.com")
+    flipped = yaml.safe_load(document)
+    flipped["domains"].reverse()
+    for text in (document, yaml.safe_dump(flipped)):
+        read = read_rules({"experian": text})
+        assert isinstance(decide(read, letter("a@b.experian.com", "New credit card opened", CARD)), Found)
+        assert isinstance(decide(read, letter("a@e.usa.experian.com", "New credit card opened", CARD)), Undecided)
+
+
+def test_a_heap_of_marks_takes_no_time() -> None:
+    began = time.monotonic()
+    decide(rules(), letter(EXPERIAN, "New credit card opened", "a" + "\u0316\u0300" * 49_000))
+    assert time.monotonic() - began < 5
 
 
 def test_a_line_that_a_program_broke_is_still_read() -> None:
