@@ -82,6 +82,10 @@ BOTH_LANES = f"organization_id IN ({_told('organization')}, {_NIL})"
 ASKED = f"{ORG} AND asked_by = {_told('account')}"
 OPENED = "harmline_is_opened(member_id)"
 CLIENT = "harmline_is_client(member_id)"
+ITS_OWN = f"{ORG} AND connector = 'own'"
+"""The connection over which members report something themselves: it is made at the first report."""
+
+ENROLLS_SELF = f"{OWN} AND EXISTS (SELECT 1 FROM connection WHERE connection.id = connection_id AND connection.connector = 'own')"
 OF_ACCOUNT = "EXISTS (SELECT 1 FROM account WHERE account.id = account_id)"
 OF_CONNECTION = "EXISTS (SELECT 1 FROM connection WHERE connection.id = connection_id)"
 OF_MEMBER = "EXISTS (SELECT 1 FROM member WHERE member.id = member_id)"
@@ -248,7 +252,12 @@ WALLS: Mapping[str, Wall] = {
         ADMIN: (May("rac", ORG),),
     },
     "employment": {**_ALL, ADMIN: (May("rad", OF_MEMBER),)},
-    "enrollment": {**_ALL, MEMBER: (May("r", OWN),), CASEWORKER: (May("ra", ORG),), ADMIN: (May("racd", ORG),)},
+    "enrollment": {
+        **_ALL,
+        MEMBER: (May("r", OWN), May("a", ENROLLS_SELF)),
+        CASEWORKER: (May("ra", ORG),),
+        ADMIN: (May("racd", ORG),),
+    },
     "consent": {**_ALL, MEMBER: (May("ra", OWN),), CASEWORKER: (May("r", ORG),), ADMIN: (May("ra", ORG),)},
     "legal_hold": {**_ALL, COUNSEL: (May("rac", ORG),), ADMIN: (May("r", ORG),)},
     "breach": {**_ALL, **_each(MEMBER, COUNSEL, may=(May("r", ORG),))},
@@ -259,7 +268,8 @@ WALLS: Mapping[str, Wall] = {
     "connection": {
         **_ALL,
         DOOR.role: (May("r", EVERY, columns=_AT_THE_DOOR),),
-        **_each(MEMBER, COUNSEL, CASEWORKER, may=(May("r", ORG),)),
+        MEMBER: (May("r", ORG), May("a", ITS_OWN)),
+        **_each(COUNSEL, CASEWORKER, may=(May("r", ORG),)),
         ADMIN: (May("rac", ORG),),
     },
     "connection_secret": {**_ALL, DOOR.role: (May("r", EVERY),), ADMIN: (May("rac", OF_CONNECTION),)},

@@ -22,13 +22,14 @@ class ReceiptState(StrEnum):
 
 
 class Channel(StrEnum):
-    """How a receipt came in. HANDED_ON: inside another one; HANDED_IN: by a person."""
+    """How a receipt came in. HANDED_ON: inside another one; HANDED_IN: by a person. ENTERED: by a member, about themselves."""
 
     WEBHOOK = "webhook"
     POLL = "poll"
     FOLLOW_UP = "follow_up"
     HANDED_ON = "handed_on"
     HANDED_IN = "handed_in"
+    ENTERED = "entered"
 
 
 class EventOutcome(StrEnum):

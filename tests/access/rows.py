@@ -204,6 +204,7 @@ WRITES: dict[str, frozenset[str]] = {
     MEMBER: _TOLD
     | _BY_HAND
     | _MADE
+    | {"connection", "enrollment"}
     | {"password", "known_browser", "provider_link", "consent", "incident", "incident_alert", "verdict", "loss", "reimbursement"},
     COUNSEL: _TOLD | _BY_HAND | {"account", "role_grant", "legal_hold", "recovery"},
     CASEWORKER: _TOLD
