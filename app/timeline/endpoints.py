@@ -1,16 +1,21 @@
 """Routes of the timeline: the member's own, and what counsel sees of a matter."""
 
+from dataclasses import replace
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from app.access.gate import Caller, MemberCaller
+from app.kit import errors
 from app.kit.context import Ctx, Tx
 from app.kit.pagination import Cursor, Limit, Page
-from app.timeline import break_glass, service
+from app.timeline import break_glass, importing, service
 from app.timeline.schemas import (
     BreakGlassView,
     CounselIncidentDetail,
+    FileKept,
+    FileTrial,
     IncidentDetail,
     MatterIncident,
     NewBreakGlass,
@@ -105,3 +110,25 @@ async def break_glass_timeline(
 ) -> Page[TimelineEntry]:
     """The member's timeline, for whoever asked and only while the hour lasts. Each look is shown to the member."""
     return await break_glass.timeline_page(tx, context, caller, request_id, cursor, limit)
+
+
+SentFile = Annotated[importing.Sent, Depends(importing.read_file)]
+_OF_FILES = errors.described({413: "The file is larger than this takes; `harmline files add` takes any size."})
+
+
+@router.post(
+    "/connections/{connection_id}/files",
+    tags=["connections"],
+    openapi_extra={"requestBody": importing.FORM},
+    responses=_OF_FILES,
+)
+async def hand_in_file(
+    connection_id: UUID, request: Request, sent: SentFile, caller: Caller, context: Ctx, dry_run: bool = False
+) -> FileTrial | FileKept:
+    """Hand in a file of alerts or mails, whole; with `dry_run`, say what it would become and keep nothing.
+
+    Rows that cannot be read are kept too, and wait for a person. The same file again adds nothing.
+    """
+    acting = replace(context, database=context.database.acting_as(request.state.acting))
+    act = importing.try_out if dry_run else importing.keep
+    return await act(acting, caller, connection_id, sent)

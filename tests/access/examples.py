@@ -42,6 +42,10 @@ ADMINS = {Role.ADMIN: ("other_organization",)}
 CASEWORKERS = {Role.CASEWORKER: ("other_organization",)}
 NOTICES = {Role.CASEWORKER: ("other_organizations_notice", "notice_to_be_asked_for", "unproven_notice")}
 UNMATCHED = ("alert_id", "external_id")
+FILES = {"fresh": ("file_connection_id",), "foreign": ADMINS}
+ALERTS_CSV = "member,id,type\nref-M-1,x-1,ssn.use\n"
+HEADER = {"columns": '["Whose"]', "words": " {}", "encoding": "utf-8", "after": "0"}
+"""What a form about the columns of a file brings back of that file."""
 PROVIDER = {"issuer": "https://login.example.internal", "client_id": "harmline", "domains": ["union.example"]}
 """Nobody's: an address inside a private network, which nothing is sent to."""
 REPORT: dict[str, Any] = {
@@ -148,6 +152,7 @@ EXAMPLES: dict[tuple[str, str], Example] = {
         201, {"json": {"received_from": "2023-05-01T00:00:00Z", "reason": "Why."}}, fresh=("connection_id",), foreign=ADMINS
     ),
     ("POST", "/v1/connections/{connection_id}/disputes/{dispute_id}/withdraw"): Example(foreign=ADMINS),
+    ("POST", "/v1/connections/{connection_id}/files"): Example(send=upload(ALERTS_CSV), **FILES),
     ("GET", "/v1/connectors"): Example(),
     ("GET", "/v1/accounts"): Example(),
     ("POST", "/v1/accounts"): Example(201, {"json": {"email": "new@example.org", "role": "{role}"}}),
@@ -210,6 +215,11 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("POST", "/admin/connections"): Example(
         200, {"data": {"connector": "standard", "title": "Another Monitor", "sender": "provider"}}
     ),
+    ("GET", "/admin/connections/{connection_id}/files"): Example(**FILES),
+    ("POST", "/admin/connections/{connection_id}/files"): Example(send={**upload(ALERTS_CSV), "data": {"todo": "add"}}, **FILES),
+    ("POST", "/admin/connections/{connection_id}/columns"): Example(
+        303, {"data": {**HEADER, "member": "Whose", "kind_all": "ssn.use", "todo": "save"}}, **FILES
+    ),
     ("GET", "/admin/sign-in"): Example(),
     ("POST", "/admin/sign-in"): Example(422, {"data": {**PROVIDER, "todo": "keep"}}),
     ("GET", "/admin/sign-in/remove"): Example(fresh=("provider_id",)),
@@ -260,6 +270,8 @@ async def _queue_ids(scene: Scene, fresh: tuple[str, ...]) -> dict[str, str]:
     ids = {"external_id": "M-1"}
     if "connection_id" in fresh:
         ids["connection_id"] = str(await scene.polled_connection())
+    if "file_connection_id" in fresh:
+        ids["connection_id"] = str(await scene.file_connection())
     if "external_id" in fresh:
         ids["external_id"] = await scene.another_number()
         ids["alert_id"] = str(await scene.nobodys_alert())
