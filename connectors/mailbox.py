@@ -14,14 +14,13 @@ from contextlib import suppress
 from functools import cache
 
 from connectors import imap_answers as imap
-from connectors.asking import CredentialsRefused, Left, Mailbox, ProviderError, TryLater, UnexpectedAnswer
+from connectors.asking import MOST_OF_A_MAIL, CredentialsRefused, Left, Mailbox, ProviderError, TryLater, UnexpectedAnswer
 from connectors.egress import Base, Resolver, allowed_addresses, look_up
 from connectors.here import mail_base_here
 from connectors.http import authorities, in_our_words
 from connectors.imap_answers import Pieces, Said, Text
 from connectors.pace import Pace, Paced
 
-MOST_OF_A_MAIL = 30 * 1024 * 1024
 CHUNK = 1024 * 1024
 """Bytes of a mail that are asked for at once, so that a large mail on a slow line is many commands that each end in time."""
 

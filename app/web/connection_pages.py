@@ -18,6 +18,7 @@ from app.connections.service import Created, create_connection
 from app.connections.settings import settings_of
 from app.connections.viewing import connection_detail, connector_view, is_signed
 from app.intake.health import health_of
+from app.intake.questions import questions_of
 from app.kit.context import Context, Ctx, Tx
 from app.kit.database import Transaction
 from app.kit.errors import Problem, not_found
@@ -163,6 +164,7 @@ async def _one_page(
         draft=draft,
         said=said,
         problem=problem,
+        questions=await questions_of(tx, context.keyring, row),
     )
 
 
