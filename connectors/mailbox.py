@@ -28,6 +28,9 @@ MOST_OF_A_LINE = 4 * 1024 * 1024
 """Bytes. The ids of half a million mails come in one line."""
 
 MOST_TOLD = 8 * 1024 * 1024
+A_LINE = 512
+"""As so many bytes does a response count beside its own: to read one takes time, however short it is."""
+
 MOST_LITERAL = CHUNK + 1024
 _ENDED = "The connection to the mail server broke off"
 
@@ -270,7 +273,7 @@ class _Wire:
             if rest[:4].upper().rstrip() == b"BYE":
                 ended = imap.said(rest)
                 raise imap.refusal(ended, TryLater(_ENDED))
-            size += sum(map(len, pieces)) + len(pieces) * 50
+            size += sum(map(len, pieces)) + A_LINE
             if size > MOST_TOLD:
                 raise UnexpectedAnswer("The mail server's answer is too large")
             told.append(pieces)
