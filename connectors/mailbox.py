@@ -69,6 +69,7 @@ class MailboxClient(Paced):
         self._connect, self._read, self._total = connect, read, total
         self._resolver, self._tls = resolver, tls
         self._wire: _Wire | None = None
+        self._left: _Wire | None = None
         self._before: Callable[[], Awaitable[None]] | None = None
 
     async def __aenter__(self) -> MailboxClient:
@@ -78,14 +79,17 @@ class MailboxClient(Paced):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Leave the server."""
+        """Leave the server, and see that the connection is no more."""
         self.leave()
+        if self._left is not None:
+            await self._left.gone()
 
     def leave(self) -> None:
         """See `Mailbox.leave`."""
         wire, self._wire = self._wire, None
         if wire is not None:
             wire.close()
+            self._left = wire
 
     def held(self, before: Callable[[], Awaitable[None]]) -> Mailbox:
         """The same mailbox; `before` is waited for before each command, and what it raises is raised."""
@@ -235,6 +239,13 @@ class _Wire:
         with suppress(OSError, RuntimeError):
             self._writer.write(b"bye LOGOUT\r\n")
             self._writer.close()
+
+    async def gone(self) -> None:
+        """When it is closed, or, after a second without the other side's goodbye, cut."""
+        with suppress(OSError, ssl.SSLError):
+            async with asyncio.timeout(1):
+                await self._writer.wait_closed()
+        self._transport.abort()
 
     async def command(self, words: Sequence[bytes | Text]) -> Said:
         """Send a command and read to its end. OSError, EOFError, ProviderError."""
