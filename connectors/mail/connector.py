@@ -14,6 +14,7 @@ from connectors.contract import (
     BrokenEvent,
     Connector,
     ConnectorConfig,
+    ForAPerson,
     Malformed,
     Meaning,
     Normalised,
