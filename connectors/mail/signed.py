@@ -16,6 +16,7 @@ from typing import Any
 
 import dkim
 
+from connectors import strict_json
 from connectors.contract import Malformed
 from connectors.mail import dkim_keys, forwards, message
 from connectors.mail.dkim_keys import KeyRefused, PublicKey
@@ -97,6 +98,15 @@ def keys_needed(raw: bytes) -> tuple[str, ...]:
         except _Refused:
             continue
     return tuple(dict.fromkeys(names))
+
+
+def keys_in(text: str) -> dict[str, str]:
+    """The keys that were kept beside a mail: a JSON object of name -> TXT record; none when it is anything else."""
+    try:
+        found = strict_json.parse(text.encode("utf-8", "replace")) if text else {}
+    except Malformed:
+        return {}
+    return {name: key for name, key in found.items() if isinstance(key, str)} if isinstance(found, dict) else {}
 
 
 def proof_of(raw: bytes, keys: Mapping[str, str], at: datetime | None = None) -> Proof:
