@@ -20,7 +20,7 @@ from connectors import strict_json
 from connectors.contract import Malformed
 from connectors.mail import dkim_keys, forwards, message
 from connectors.mail.dkim_keys import KeyRefused, PublicKey
-from connectors.mail.domains import aligned, is_name
+from connectors.mail.domains import aligned, is_name, is_peoples
 from connectors.mail.message import Mail
 from connectors.mail.parts import headers_of
 from connectors.verifiers import Grade
@@ -47,6 +47,7 @@ ENCODING = ("content-type", "content-transfer-encoding")
 NO_SIGNATURE = "no signature"
 NO_KEY = "no key in DNS"
 BY_HAND = "forwarded by hand: what the sender signed is not preserved"
+OF_A_PERSON = "where people have their mailboxes: it proves a person's mail, not a service's word"
 CHANGED = "the text was changed after it was signed"
 _BLANKS = re.compile(r"[ \t\r\n]{60}")
 _FOLDED = re.compile(rb"\n[ \t]")
@@ -149,6 +150,8 @@ def _best(raw: bytes, mail: Mail, values: list[str], keys: Mapping[str, str], at
             refusals.append(refused)
         else:
             stamp = _moment(signature.given.get("t"))
+            if is_peoples(signature.signer):
+                return Proof(Grade.UNVERIFIABLE, f"signed by {signature.signer}, {OF_A_PERSON}", signature.key_id, stamp)
             return Proof(Grade.THIRD_PARTY, _praise(signature, mail), signature.key_id, stamp)
     nearest = max(refusals, key=lambda refused: refused.near)
     return Proof(Grade.UNVERIFIABLE, nearest.reason, nearest.key_id)
