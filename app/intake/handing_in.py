@@ -29,6 +29,7 @@ from app.ledger.service import Act, Actor, append
 from connectors.contract import Connector, Malformed, Piece, storable
 
 PIECES_AT_ONCE = 16
+PIECES_IN_A_STATEMENT = 64
 MOST_NAMED = 1_000
 MOST_SHOWN = 10
 MOST_LISTED = 20
@@ -188,11 +189,11 @@ def _cut(connector: Connector, file: BinaryIO, told: Mapping[str, str], come: Co
 
 
 async def _keep(tx: Transaction, keyring: Keyring, connection: Connection, reader: Connector, pieces: Sequence[Piece]) -> None:
-    proofs = [reader.proof_of(piece.body, piece.asked) for piece in pieces]
-    arrivals = [
-        Arrival(piece.body, proof, Channel.HANDED_IN, asked=piece.asked) for piece, proof in zip(pieces, proofs, strict=True)
-    ]
-    if arrivals:
+    for first in range(0, len(pieces), PIECES_IN_A_STATEMENT):
+        arrivals = [
+            Arrival(piece.body, reader.proof_of(piece.body, piece.asked), Channel.HANDED_IN, asked=piece.asked)
+            for piece in pieces[first : first + PIECES_IN_A_STATEMENT]
+        ]
         await receive.keep_from_a_person(tx, keyring, connection, arrivals)
 
 
