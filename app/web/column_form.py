@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from app.kit.errors import Problem
 from app.web.forms import Draft, Posted
+from app.web.labels import bucket_label
 from connectors.file.columns import OURS, Bureaus, Columns, Day, Kinds, Written, told_apart
 from connectors.file.glimpse import Encoding, Glimpse
 from connectors.vocabulary import AlertKind
@@ -244,6 +245,8 @@ def as_text(columns: Columns) -> str:
 
 
 def told(columns: Columns) -> list[tuple[str, str]]:
-    """A document for people: each meaning with the name of its column. What is no column's is left out."""
+    """A document for people: each meaning with the name of its column; what no column says is left out, but for what happened."""
     typed = _typed(columns)
+    if not isinstance(columns.kind, Kinds):
+        typed["kind"] = f"the same in every row: {bucket_label(columns.kind.value)}"
     return [(text, typed[name]) for name, text in SAID.items() if typed.get(name)]
