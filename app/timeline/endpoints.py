@@ -1,12 +1,12 @@
 """Routes of the timeline: the member's own, and what counsel sees of a matter."""
 
-from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from app.access.gate import Caller, MemberCaller
+from app.intake import handing_in
 from app.kit import errors
 from app.kit.context import Ctx, Tx
 from app.kit.pagination import Cursor, Limit, Page
@@ -129,6 +129,10 @@ async def hand_in_file(
 
     Rows that cannot be read are kept too, and wait for a person. The same file again adds nothing.
     """
-    acting = replace(context, database=context.database.acting_as(request.state.acting))
-    act = importing.try_out if dry_run else importing.keep
-    return await act(acting, caller, connection_id, sent)
+    database = context.database.acting_as(request.state.acting)
+    if not dry_run:
+        async with database.begin() as tx:
+            return await importing.keep(tx, context.keyring, caller, connection_id, sent)
+    async with database.begin(read_only=True) as tx:
+        _, reader = await handing_in.open_target(tx, caller.organization_id, connection_id)
+    return await importing.try_out(reader, sent)

@@ -11,11 +11,13 @@ from starlette.exceptions import HTTPException
 
 from app.access.roles import Principal
 from app.intake import handing_in
-from app.kit.context import Context
+from app.kit.database import Transaction
 from app.kit.errors import FieldError, Problem
+from app.kit.keyring import Keyring
 from app.kit.uploads import FORM_WITH_FILE, Upload, read_upload
 from app.timeline.masking import mask
 from app.timeline.schemas import FileKept, FileTrial
+from connectors.contract import Connector
 
 FILE, TO = "file", "to"
 LARGEST = 20 * 1024 * 1024
@@ -68,10 +70,8 @@ async def _read(request: Request) -> Upload:
     raise Problem(413, TOO_LARGE, errors=[FieldError(field=f"body.{FILE}", message=TOO_LARGE)])
 
 
-async def try_out(context: Context, caller: Principal, connection_id: UUID, sent: Sent) -> FileTrial:
-    """What a file would become; nothing is kept. Holds no transaction while it reads. Raises a 404, 409 or 422 Problem."""
-    async with context.database.begin(read_only=True) as tx:
-        _, reader = await handing_in.open_target(tx, caller.organization_id, connection_id)
+async def try_out(reader: Connector, sent: Sent) -> FileTrial:
+    """What a file would become; nothing is kept. It takes a while and needs no transaction. Raises a 422 Problem."""
     found = await asyncio.to_thread(handing_in.tried, reader, sent.file, sent.told)
     return FileTrial(
         rows=found.rows,
@@ -85,10 +85,9 @@ async def try_out(context: Context, caller: Principal, connection_id: UUID, sent
     )
 
 
-async def keep(context: Context, caller: Principal, connection_id: UUID, sent: Sent) -> FileKept:
-    """Keep a file whole in one transaction, from where it stopped if it did. Raises a 404, 409 or 422 Problem."""
-    async with context.database.begin() as tx:
-        where = (tx, context.keyring, caller.organization_id, connection_id)
-        come = await handing_in.hand_in(*where, sent.file, sent.known, told=sent.told, actor=caller.actor, at_once=None)
+async def keep(tx: Transaction, keyring: Keyring, caller: Principal, connection_id: UUID, sent: Sent) -> FileKept:
+    """Keep a file whole, from where it stopped if it did. Raises a 404, 409 or 422 Problem."""
+    where = (tx, keyring, caller.organization_id, connection_id)
+    come = await handing_in.hand_in(*where, sent.file, sent.known, told=sent.told, actor=caller.actor, at_once=None)
     assert come.finished_at is not None  # noqa: S101 - it was to be kept whole
     return FileKept(rows=come.rows, size=come.size, finished_at=come.finished_at, already=come.already)

@@ -141,9 +141,9 @@ async def sent_file(request: Request, connection_id: UUID, sent: WhatWasSent, ca
 
 
 async def _look(request: Request, context: Context, caller: Principal, connection_id: UUID, sent: Sent) -> Response:
-    trial = await importing.try_out(context, caller, connection_id, sent)
     async with context.database.begin(read_only=True) as tx:
         target = await _target(tx, caller, connection_id)
+    trial = await importing.try_out(target.reader, sent)
     return await _show(
         request,
         context,
@@ -162,7 +162,8 @@ async def _add(request: Request, context: Context, caller: Principal, connection
     if looked_at and looked_at != sent.known.sha256:
         message = "This is another file than the one that you looked at. Choose that one, or look at this one first."
         raise Problem(409, message, errors=[FieldError(field="body.file", message=message)])
-    kept = await importing.keep(context, caller, connection_id, sent)
+    async with context.database.begin() as tx:
+        kept = await importing.keep(tx, context.keyring, caller, connection_id, sent)
     return await _show(request, context, caller, connection_id, kept=kept)
 
 
