@@ -23,7 +23,7 @@ from connectors.contract import Sender
 from connectors.mail.sandbox import attached
 from tests.connectors.stage import enroll
 from tests.intake.counting import books
-from tests.mail.test_signed import KEYS, NAME, OTHER, plain_mail, record, sign
+from tests.mail.signing import KEYS, NAME, OTHER, plain_mail, record, sign
 from tests.support.dns import Names, name_server
 from tests.support.world import World
 
