@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from http import HTTPStatus
 from typing import cast
 
@@ -70,11 +69,7 @@ async def _confirm_first(request: Request, error: ConfirmFirst) -> Response:
     context: Context = request.app.state.context
     caller = require_principal(request)
     fields, file = None, request.headers.get("content-type", "").lower().startswith(FORM_WITH_FILE)
-    if file and ("GET", request.scope["route"].path) in POLICY:
-        with suppress(HTTPException):  # a browser that still sends reads no answer
-            async for _ in request.stream():
-                pass
-    elif request.method not in ("GET", "HEAD"):
+    if request.method not in ("GET", "HEAD") and not (file and ("GET", request.scope["route"].path) in POLICY):
         try:
             posted = await read_form(request)
         except Problem:

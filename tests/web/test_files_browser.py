@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from playwright.async_api import Page, expect
 
 from app.access.roles import Role
+from app.access.sessions import FRESH_FOR
+from app.kit import clock
+from app.kit.edge import LARGEST_UPLOAD
 from tests.intake.test_handing_in import connected, timelines
 from tests.support.world import World
 from tests.web.browsing import PHONE, Site, picture, site
@@ -80,3 +84,24 @@ async def test_an_export_is_described_looked_at_and_handed_in_on_a_phone(served:
     await is_phone_fit(page)
     assert len(await timelines(served.world)) == 1
     assert [said for said in served.trouble if "422" not in said] == []
+
+
+async def test_whoever_must_show_that_it_is_them_gets_to_read_so_after_a_large_file(served: Site) -> None:
+    await connected(served.world)
+    page = await served.signed_in(Role.ADMIN, java_script_enabled=False)
+    await page.get_by_role("link", name="Exports").click()
+    await page.get_by_role("button", name="Hand in a file").click()
+    clock.set_to(clock.now() + FRESH_FOR + timedelta(seconds=1))
+    await page.locator("#file").set_input_files({**FILE, "buffer": b"x" * (3 * 1024 * 1024)})
+    await page.get_by_role("button", name="Look at it, keep nothing").click()
+    await expect(page.get_by_text("The file is not kept meanwhile: choose it again afterwards.")).to_be_visible()
+
+
+async def test_a_file_that_is_too_large_is_told_where_it_is_taken(served: Site) -> None:
+    await connected(served.world)
+    page = await served.signed_in(Role.ADMIN, java_script_enabled=False)
+    await page.get_by_role("link", name="Exports").click()
+    await page.get_by_role("button", name="Hand in a file").click()
+    await page.locator("#file").set_input_files({**FILE, "buffer": b"x" * LARGEST_UPLOAD})
+    await page.get_by_role("button", name="Look at it, keep nothing").click()
+    await expect(page.get_by_text("harmline files add")).to_be_visible()
