@@ -116,7 +116,10 @@ NO_FORM = described({415: "It is no form with a file (multipart/form-data)."})
 
 @router.post("/reports", status_code=202, openapi_extra={"requestBody": REPORT_FORM}, responses=NO_FORM)
 async def report(form: ReportForm, caller: MemberCaller, context: Ctx, tx: Tx) -> ReportTaken:
-    """Report something yourself, or tell more of one of your alerts; with a document, if there is one. It is read in a moment."""
+    """Report something yourself, or tell more of one of your alerts; with a document, if there is one. It is read in a moment.
+
+    An amount without a currency is in US dollars.
+    """
     return await take_report(tx, context, caller, form)
 
 
