@@ -48,6 +48,7 @@ class Sight(StrEnum):
     ORIGINAL = "original"
     LOSSES = "losses"
     MATTER_LIST = "matter list"
+    MAIL = "mail"
     ROSTER = "roster"
 
 

@@ -142,6 +142,25 @@ async def enrollments_of_member(tx: Transaction, member_id: UUID) -> Sequence[En
     return (await tx.execute(query.order_by(Enrollment.id))).scalars().all()
 
 
+async def enrollments_ever(tx: Transaction, member_id: UUID, connection_id: UUID) -> Sequence[Enrollment]:
+    """Every enrollment that a member has or had on a connection, newest first."""
+    query = select(Enrollment).where(Enrollment.member_id == member_id, Enrollment.connection_id == connection_id)
+    return (await tx.execute(query.order_by(Enrollment.id.desc()))).scalars().all()
+
+
+async def enrolled_after(
+    tx: Transaction, organization_id: UUID, connection_id: UUID, after: UUID, limit: int
+) -> Sequence[Enrollment]:
+    """The next enrollments on a connection that are still on, by id."""
+    query = select(Enrollment).where(
+        Enrollment.organization_id == organization_id,
+        Enrollment.connection_id == connection_id,
+        Enrollment.id > after,
+        Enrollment.ended_at.is_(None),
+    )
+    return (await tx.execute(query.order_by(Enrollment.id).limit(limit))).scalars().all()
+
+
 async def references_of(tx: Transaction, member_id: UUID) -> Sequence[tuple[UUID, bytes]]:
     """Every reference that was ever a member's: `(connection, blind index)`."""
     query = select(Enrollment.connection_id, Enrollment.reference_index).where(Enrollment.member_id == member_id)

@@ -32,6 +32,9 @@ REFERENCE_FORGOTTEN = "members.reference_forgotten"
 _EXTERNAL = "member.external_id"
 _REFERENCE = "enrollment.reference"
 SCOPE = "alerts"
+REVIEWED = "alerts, and masked to a caseworker"
+"""What a member agrees to who lets mails be forwarded: decision 0039."""
+
 OWN_ANSWER = "member"
 """The source of a consent that the member gave in person: no file speaks over it."""
 
@@ -228,7 +231,7 @@ async def who_agreed(
     """Who is enrolled on a connection and agreed to it for now, by age of enrollment; under `indexes` only, when given."""
     rows = await repository.enrolled_on(tx, organization_id, connection_id, indexes)
     answers = await repository.last_consents(tx, connection_id, {member.id for _, member in rows})
-    return [(enrollment, member) for enrollment, member in rows if _agrees(answers.get(member.id), clock.now())]
+    return [(enrollment, member) for enrollment, member in rows if agrees(answers.get(member.id), clock.now())]
 
 
 async def still_agreed(tx: Transaction, organization_id: UUID, connection_id: UUID, index: bytes) -> bool:
@@ -239,7 +242,7 @@ async def still_agreed(tx: Transaction, organization_id: UUID, connection_id: UU
     return bool(await who_agreed(tx, organization_id, connection_id, {index}))
 
 
-def _agrees(last: Consent | None, now: datetime) -> bool | None:
+def agrees(last: Consent | None, now: datetime) -> bool | None:
     """What a last answer says for now; None: never asked, or run out."""
     if last is None or (last.given and last.expires_at is not None and last.expires_at <= now):
         return None
@@ -277,6 +280,7 @@ async def record_consent(
     given: bool,
     source: str,
     actor: Actor,
+    scope: str = SCOPE,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> None:
@@ -291,13 +295,13 @@ async def record_consent(
             organization_id=member.organization_id,
             connection_id=connection_id,
             given=given,
-            scope=SCOPE,
+            scope=scope,
             decided_at=since or clock.now(),
             expires_at=until,
             source=source,
         )
     )
-    facts = {"given": given, "scope": SCOPE, "until": until.isoformat() if until else None}
+    facts = {"given": given, "scope": scope, "until": until.isoformat() if until else None}
     await append(
         tx,
         keyring,
@@ -313,7 +317,7 @@ async def record_consent(
 
 async def consents_to(tx: Transaction, member_id: UUID, connection_id: UUID, now: datetime) -> bool | None:
     """Whether a member agreed, for now, to keeping what comes over a connection; None when never asked or run out."""
-    return _agrees(await repository.last_consent(tx, member_id, connection_id), now)
+    return agrees(await repository.last_consent(tx, member_id, connection_id), now)
 
 
 async def all_consents_to(
@@ -321,7 +325,7 @@ async def all_consents_to(
 ) -> dict[tuple[UUID, UUID], bool | None]:
     """`consents_to` for many at once, by `(member, connection)`."""
     last = await repository.last_consents_of(tx, wanted)
-    return {one: _agrees(last.get(one), now) for one in wanted}
+    return {one: agrees(last.get(one), now) for one in wanted}
 
 
 async def place_hold(tx: Transaction, keyring: Keyring, caller: Principal, member_id: UUID | None, reason: str) -> LegalHold:

@@ -134,6 +134,7 @@ SIGHTS: dict[Sight, str] = {
     Sight.TIMELINE: "Your timeline",
     Sight.INCIDENT: "One incident",
     Sight.ORIGINAL: "What a service sent about an incident",
+    Sight.MAIL: "A mail that was forwarded for you",
     Sight.LOSSES: "The losses of an incident",
     Sight.MATTER_LIST: "An incident, in the list of a case",
     Sight.ROSTER: "Your name, number and e-mail address on the roster",

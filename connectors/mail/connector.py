@@ -28,6 +28,7 @@ from connectors.mail.claims import Answer, answer_in, reported
 from connectors.mail.events import ATTACHED, MAIL, Written, events_of, handed_on, recipient, written_in
 from connectors.mail.phrases import summary
 from connectors.mail.rules import Found, Rules, Undecided
+from connectors.mail.telling import suggested
 from connectors.verifiers import Outcome, Verification
 from connectors.vocabulary import AlertKind
 
@@ -80,6 +81,10 @@ class Mail(Connector):
         """Documents are rules about senders, by name, beside the shipped ones or in their place: see `rules.read_rules`."""
         return Mail(rules.read_rules(documents))
 
+    def shipped_documents(self) -> Mapping[str, str]:
+        """The rules that come with the house."""
+        return rules.shipped()
+
     def names_to_ask(self, body: bytes) -> Sequence[str]:
         """The names of the keys that its DKIM signatures were made with."""
         return signed.keys_needed(body)
@@ -113,12 +118,17 @@ class Mail(Connector):
             return NotAnAlert(found.ignored)
         return _alert(written, to, found, said) if to else _question("", to)
 
+    def supposed(self, event: RawEvent) -> AlertKind | None:
+        """What its words tell of, as far as anybody's words do."""
+        return suggested(written_in(event).letter) if event.event_type == MAIL else None
+
     def shown(self, event: RawEvent) -> Mapping[str, str]:
         """The letter as it can be read, what is attached to it by name, and how it came."""
         if event.event_type != MAIL:
             return {"To": recipient(event)}
         letter = written_in(event)
         lines = {
+            "Sent from": letter.letter.domain,
             "From": f"{letter.sender_name} <{letter.sender}>".strip(),
             "To": recipient(event),
             "Date": letter.dated,

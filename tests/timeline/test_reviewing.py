@@ -1,0 +1,176 @@
+"""What only a person can tell: who is shown it and how, and what a person's word does."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import func, select
+
+from app.access.roles import Role
+from app.intake.models import Event
+from app.intake.sealing import open_event
+from app.ledger.models import LedgerEntry
+from app.timeline.masking import mask_letter
+from tests.support.world import World
+from tests.timeline.mails import Mailed, mail, mailed_world
+
+PLAIN = mail(
+    subject="Notice about account 4400123412344321",
+    text="Dear Avery,\n\nSSN 123-45-6789, write to avery.invented@example.org.\n"
+    "See https://something.service.example/in?token=abcdef#x now.\nInvented Bank, $1,200.00 on 2023-05-20.",
+)
+LOGIN = {"kind": "new_account.credit_card", "institution": "Invented Bank", "last_four": "4321"}
+
+
+@pytest.fixture
+async def mailed(world: World) -> Mailed:
+    return await mailed_world(world)
+
+
+async def test_the_queue_says_that_there_is_something_and_nothing_of_it(mailed: Mailed) -> None:
+    event_id = await mailed.asked(PLAIN)
+    answer = await mailed.call(Role.CASEWORKER, "GET", "/v1/queues/reviews")
+    (item,) = answer.json()["items"]
+    assert item == {
+        "id": str(event_id),
+        "connection_id": str(mailed.connection_id),
+        "received_at": item["received_at"],
+        "reason": "no rule knows this sender",
+        "may_be_shown": True,
+    }
+    assert (await mailed.call(Role.CASEWORKER, "GET", "/v1/queues/quarantined")).json()["items"] == []
+
+
+async def test_it_is_shown_masked_and_the_member_sees_that_it_was(mailed: Mailed) -> None:
+    event_id = await mailed.asked(PLAIN)
+    shown = (await mailed.call(Role.CASEWORKER, "GET", f"/v1/queues/reviews/{event_id}")).json()
+    assert shown["masked"]["Sent from"] == "something.service.example"
+    assert shown["masked"]["Subject"] == "Notice about account ••••••••••••4321"
+    text = shown["masked"]["Text"]
+    assert "6789" in text and "Invented Bank, $1,200.00 on 2023-05-20." in text
+    assert "something.service.example/…" in text
+    for secret in ("123-45", "avery.invented", "token", "abcdef", "44001234", "alerts.union.example"):
+        assert secret not in str(shown)
+    visits = (await mailed.call(Role.MEMBER, "GET", "/v1/me/visits", who="M-1")).json()["items"]
+    assert [(one["role"], one["what"]) for one in visits] == [("caseworker", "mail")]
+
+
+async def _without_review(mailed: Mailed, given: bool) -> None:
+    body = {"connection_id": str(mailed.connection_id), "given": given}
+    assert (await mailed.call(Role.MEMBER, "POST", "/v1/me/consents", body, "M-1")).status_code == 204
+
+
+@pytest.mark.parametrize("way", ["nobody's", "unknown", "refused", "erased", "other organization"])
+async def test_whose_member_did_not_agree_is_shown_to_nobody_and_all_are_refused_alike(mailed: Mailed, way: str) -> None:
+    if way == "nobody's":
+        event_id = (await mailed.event(await mailed.bring(PLAIN, "m-nobody@alerts.union.example"))).id
+    elif way == "unknown":
+        event_id = uuid4()
+    else:
+        event_id = await mailed.asked(PLAIN)
+    if way == "refused":
+        await _without_review(mailed, given=False)
+    if way == "erased":
+        member = mailed.world.union.members["M-1"]
+        assert (await mailed.call(Role.ADMIN, "POST", f"/v1/members/{member}/erasure")).status_code == 204
+        await mailed.world.workers.drain()
+    tenant = mailed.world.other if way == "other organization" else mailed.world.union
+    async with await mailed.world.sign_in(Role.CASEWORKER, tenant=tenant) as browser:
+        answers = [
+            await browser.get(f"/v1/queues/reviews/{event_id}"),
+            await browser.get(f"/v1/queues/reviews/{event_id}/rule?kind=tax.fraud"),
+            await browser.post(f"/v1/queues/reviews/{event_id}", json=LOGIN),
+        ]
+        listed = (await browser.get("/v1/queues/reviews")).json()["items"]
+    assert [answer.status_code for answer in answers] == [404] * 3
+    assert len({answer.text for answer in answers}) == 1
+    assert [item["may_be_shown"] for item in listed] == ([False] if way in ("nobody's", "refused") else [])
+
+
+async def test_an_answer_makes_it_an_alert_of_its_member_and_never_better_proven(mailed: Mailed) -> None:
+    event_id = await mailed.asked(PLAIN)
+    said = {**LOGIN, "amount": "1200.00", "currency": "USD", "bureau": "experian"}
+    answer = await mailed.call(Role.CASEWORKER, "POST", f"/v1/queues/reviews/{event_id}", said)
+    assert (answer.status_code, answer.json()) == (200, {"outcome": "new"})
+    (entry,) = await mailed.world.timeline("M-1")
+    told = {name: entry[name] for name in ("kind", "institution", "last_four", "amount", "currency", "bureaus")}
+    assert told == {
+        "kind": "new_account.credit_card",
+        "institution": "Invented Bank",
+        "last_four": "4321",
+        "amount": "1200.00",
+        "currency": "USD",
+        "bureaus": ["experian"],
+    }
+    detail = (await mailed.call(Role.MEMBER, "GET", f"/v1/incidents/{entry['id']}", who="M-1")).json()
+    assert detail["sources"][0]["events"][0]["grade"] == "unverifiable"
+    assert (await mailed.call(Role.CASEWORKER, "GET", "/v1/queues/reviews")).json()["items"] == []
+    again = await mailed.call(Role.CASEWORKER, "POST", f"/v1/queues/reviews/{event_id}", said)
+    assert again.status_code == 404
+
+
+async def test_what_is_said_to_be_no_alert_is_none(mailed: Mailed) -> None:
+    event_id = await mailed.asked()
+    body = {"not_an_alert": "advertising"}
+    answer = await mailed.call(Role.CASEWORKER, "POST", f"/v1/queues/reviews/{event_id}", body)
+    assert answer.json() == {"outcome": "non_alert"}
+    assert await mailed.world.timeline("M-1") == []
+
+
+async def test_the_answer_stays_beside_the_event_under_its_own_key_and_in_the_ledger(mailed: Mailed) -> None:
+    event_id = await mailed.asked()
+    await mailed.call(Role.CASEWORKER, "POST", f"/v1/queues/reviews/{event_id}", {"not_an_alert": "advertising"})
+    async with mailed.world.context.database.begin(read_only=True) as tx:
+        event = (await tx.execute(select(Event).where(Event.id == event_id))).scalar_one()
+        copy = await open_event(tx, mailed.world.context.keyring, event)
+        entries = (await tx.execute(select(LedgerEntry).where(LedgerEntry.kind == "replay"))).scalars().all()
+    assert copy is not None
+    assert copy["asked"]["answer"] == '{"not_an_alert": true}'
+    assert event.answered_at is not None
+    (entry,) = entries
+    assert (entry.actor_role, entry.member_id) == ("caseworker", mailed.world.union.members["M-1"])
+    assert entry.subjects["event"] == str(event_id)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"kind": "tax.fraud", "not_an_alert": "advertising"},
+        {"kind": "never.heard_of"},
+        {"not_an_alert": "Avery said so"},
+        {"kind": "tax.fraud", "amount": "10.00"},
+        {"kind": "tax.fraud", "amount": 10.5, "currency": "USD"},
+        {"kind": "tax.fraud", "last_four": "44001234"},
+        {"kind": "tax.fraud", "institution": "  "},
+        {"kind": "tax.fraud", "note": "x"},
+        {"kind": "tax.fraud", "rule": {"name": "strange", "text": "title: [", "after": 0}},
+    ],
+)
+async def test_what_is_no_answer_is_refused_and_nothing_changes(mailed: Mailed, wrong: dict[str, Any]) -> None:
+    event_id = await mailed.asked()
+    answer = await mailed.call(Role.CASEWORKER, "POST", f"/v1/queues/reviews/{event_id}", wrong)
+    assert answer.status_code == 422, answer.text
+    async with mailed.world.context.database.begin(read_only=True) as tx:
+        event = (await tx.execute(select(Event).where(Event.id == event_id))).scalar_one()
+        replays = (await tx.execute(select(func.count()).where(LedgerEntry.kind == "replay"))).scalar_one()
+    assert (event.outcome, event.answered_at, replays) == ("quarantined", None, 0)
+
+
+async def test_the_same_mail_again_is_answered_by_the_alert_that_is_there(mailed: Mailed) -> None:
+    address = await mailed.address()
+    raw = mail(id="one")
+    first = await mailed.event(await mailed.bring(raw, address))
+    await mailed.call(Role.CASEWORKER, "POST", f"/v1/queues/reviews/{first.id}", LOGIN)
+    second = await mailed.event(await mailed.bring(b"X-Another: way\r\n" + raw, address))
+    assert second.path == "for a person"
+    answer = await mailed.call(Role.CASEWORKER, "POST", f"/v1/queues/reviews/{second.id}", LOGIN)
+    assert answer.json() == {"outcome": "sighting"}
+    assert len(await mailed.world.timeline("M-1")) == 1
+
+
+def test_of_links_only_the_host_is_left() -> None:
+    told = mask_letter("at https://user:pw@in.example:8443/a?b=c, (http://x.example/1) and www.y.example/2#3; not a.b@c.example")
+    assert told == "at in.example/… (x.example/…) and www.y.example/… not •••@•••"
