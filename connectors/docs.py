@@ -104,8 +104,9 @@ def proves(connector: Connector) -> str:
         what = "A notice" if _only_notices(connector) else "A delivery"
         said.append(f"{what} {_SHOWS[verifier.grade]}" + (" It is only a reason to look." if _only_notices(connector) else ""))
     if _receiver(connector):
-        said.append("That says nothing about a message in it, which is graded by what it proves itself.")
-        return " ".join(said)
+        said.append("That says nothing about a message in it." if said else "")
+        said.append("A message is graded by what it proves itself, whoever brings it.")
+        return " ".join(said).strip()
     if _proves_itself(connector):
         said.append("A message that its sender signed, and that came unchanged, an outsider can check.")
     if connector.poll or connector.looks_up:
@@ -157,6 +158,7 @@ def table(connector: Connector) -> str:
         "found again after a gap": found_later(connector),
         "called silent": called_silent(connector),
         "raw data kept": kept_raw(connector),
+        **({"of people who are not enrolled": "only that there was somebody"} if connector.names_strangers else {}),
     }
     parts = [
         ["| way | |", "|---|---|", *(f"| {word} | {value} |" for word, value in asked.items())],
@@ -210,7 +212,11 @@ def _webhook(connector: Connector) -> dict[str, str]:
         return dict.fromkeys(("proof of origin", "grade", "media types", "largest body"), "none")
     verifier = plan.verifier
     headers = ", ".join(f"`{header}`" for header in sorted(verifier.headers))
-    proof = f"not signed: {verifier.stand_in}" if isinstance(verifier, NotSigned) else f"{verifier.scheme} ({headers})"
+    proof = (
+        f"not signed: {verifier.stand_in}"
+        if isinstance(verifier, NotSigned)
+        else f"{verifier.scheme} ({headers or 'in the body itself'})"
+    )
     return {
         "proof of origin": _cell(proof),
         "grade": verifier.grade.value.replace("_", " "),
@@ -257,7 +263,10 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _span(span: timedelta) -> str:
-    """In days or hours, as a person says it."""
+    """In days, hours or minutes, as a person says it."""
+    if span < timedelta(hours=1):
+        minutes = round(span.total_seconds() / 60)
+        return "minute" if minutes == 1 else f"{minutes} minutes"
     hours = round(span.total_seconds() / 3600)
     number, word = (hours // 24, "day") if hours % 24 == 0 else (hours, "hour")
     return word if number == 1 else f"{number} {word}s"

@@ -7,7 +7,7 @@ it can be read again from what is stored. Values are bytes, exactly as they came
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from urllib.parse import unquote_to_bytes
 
 from connectors.contract import Malformed, storable
@@ -61,6 +61,25 @@ class Form:
         return text
 
 
+def multipart(fields: Mapping[str, str | bytes], word: str) -> bytes:
+    """A form as `multipart/form-data`; `word` makes its boundary."""
+    boundary = f"--form-{word[:40]}"
+    parts = [
+        f'{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n'.encode()
+        + (value.encode() if isinstance(value, str) else value)
+        for name, value in fields.items()
+    ]
+    return b"\r\n".join([*parts, f"{boundary}--\r\n".encode()])
+
+
+def media_type(body: bytes) -> str:
+    """What a sender says that a form is."""
+    if not body.startswith(b"--"):
+        return "application/x-www-form-urlencoded"
+    boundary = body.partition(b"\r\n")[0][2:].decode("latin-1")
+    return f"multipart/form-data; boundary={boundary}"
+
+
 def _fields(body: bytes, wanted: Set[str]) -> Iterator[tuple[str, bytes]]:
     delimiter = _DELIMITER.match(body)
     if delimiter is not None:
@@ -71,9 +90,10 @@ def _fields(body: bytes, wanted: Set[str]) -> Iterator[tuple[str, bytes]]:
 
 
 def _of_pairs(body: bytes, wanted: Set[str]) -> Iterator[tuple[str, bytes]]:
-    if body.count(b"&") >= MOST_FIELDS:
+    pairs = body.split(b"&", MOST_FIELDS)
+    if len(pairs) > MOST_FIELDS:
         raise Malformed("$")
-    for pair in body.split(b"&"):
+    for pair in pairs:
         name, _, value = pair.partition(b"=")
         known = _text(unquote_to_bytes(name.replace(b"+", b" "))) if len(name) <= LONGEST_NAME else ""
         if known in wanted:

@@ -176,7 +176,7 @@ class SnsMessage:
             return refused(self.scheme, "it is no message of SNS")
         if message.get("SignatureVersion") != "2":
             return refused(self.scheme, "it is not signed by version 2: set the topic's SignatureVersion to 2")
-        if not _is_at_sns(message.get("SigningCertURL")):
+        if not is_at_sns(message.get("SigningCertURL")):
             return refused(self.scheme, "it names a certificate of another host")
         here = [(secret, key) for secret, topic, key in ready if topic == message["TopicArn"]]
         if not here:
@@ -324,7 +324,7 @@ def _stamp(sent: str) -> str | None:
     return stamp if TEN_DIGITS.fullmatch(stamp) else None
 
 
-def _is_at_sns(url: str | None) -> bool:
+def is_at_sns(url: str | None) -> bool:
     """Whether an address is one of SNS over TLS: its host alone, no port and no name before it."""
     try:
         parts = urlsplit(url or "")

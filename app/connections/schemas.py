@@ -230,6 +230,9 @@ class ConnectorView(BaseModel):
     title: str
     webhook: bool
     signed: bool
+    secret_is: str | None = Field(
+        description="What of the sender's own proves its deliveries; null where a secret can be made here."
+    )
     polls_every_minutes: int | None
     looks_up: bool
     settings: list[SettingView]

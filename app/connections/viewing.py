@@ -12,12 +12,17 @@ from app.kit.errors import Problem
 from app.kit.keyring import Keyring
 from connectors.contract import Connector
 from connectors.registry import registry
-from connectors.verifiers import NotSigned
+from connectors.verifiers import NotSigned, asked_for
 
 
 def is_signed(connector: Connector) -> bool:
     """Whether its provider's deliveries prove themselves by a secret."""
     return connector.webhook is not None and not isinstance(connector.webhook.verifier, NotSigned)
+
+
+def _secret_of_the_sender(connector: Connector) -> str | None:
+    verifier = connector.webhook.verifier if connector.webhook else None
+    return None if verifier is None or isinstance(verifier, NotSigned) else asked_for(verifier)
 
 
 def connector_view(connector: Connector) -> ConnectorView:
@@ -38,6 +43,7 @@ def connector_view(connector: Connector) -> ConnectorView:
         title=connector.title,
         webhook=connector.webhook is not None,
         signed=is_signed(connector),
+        secret_is=_secret_of_the_sender(connector),
         polls_every_minutes=int(connector.poll.every.total_seconds() // 60) if connector.poll else None,
         looks_up=connector.looks_up,
         settings=settings,

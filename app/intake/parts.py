@@ -1,6 +1,6 @@
 """A receipt cut into parts, and what each part says: everything that can be known of a batch before anything is written."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from uuid import UUID
@@ -12,12 +12,14 @@ from app.intake.understanding import Understood, Unsplittable, as_raw, identity_
 from app.kit.database import Transaction
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
+from app.members import repository as members
 from app.members.service import reference_index
 from connectors.contract import BrokenEvent, Connector, RawEvent
 
 ANSWER = "answer"
 """Under which a connector finds, in `RawEvent.asked`, what a person said of it."""
 
+STRANGER = "about somebody who is not enrolled"
 _NORMALISER = f"harmline {version('harmline')}"
 
 
@@ -78,7 +80,22 @@ async def cut(tx: Transaction, keyring: Keyring, receipt: Receipt, reader: Reade
             before.reason, before.path, before.normaliser = understood.reason, understood.path, found.normaliser
             continue
         found.parts.append(await _part(tx, keyring, receipt, position, item, understood, before))
+    if connector.names_strangers:
+        await _forget_strangers(tx, found.parts)
     return found
+
+
+async def _forget_strangers(tx: Transaction, parts: Sequence[Part]) -> None:
+    """Leave of whoever is not enrolled only that there was somebody: neither what was said of them nor a hash of who they are."""
+    named = {(part.receipt.connection_id, part.reference_index) for part in parts if part.reference_index is not None}
+    enrolled = {row.reference_index for row in await members.enrollments_behind(tx, named)}
+    for part in parts:
+        if part.reference_index is not None and part.reference_index not in enrolled:
+            part.understood = Understood(EventOutcome.NON_ALERT, reason=STRANGER)
+            part.outcome, part.reason, part.path = EventOutcome.NON_ALERT, STRANGER, None
+            part.content_hash = part.reference_index = part.dedupe_key = None
+            if part.known is not None:
+                part.known.sealed = part.known.wrapped_key = None
 
 
 async def _items(

@@ -1,4 +1,4 @@
-"""Erase the raw data that a provider's contract lets us keep for a limited time only. The hash and the normalised alert stay.
+"""Erase the raw data that a contract, or our own promise, lets us keep for a limited time only. Hash and normalised alert stay.
 
 A legal hold comes before the contract; so does what is not understood or not looked up yet: it is kept until it is.
 """
@@ -48,9 +48,9 @@ async def _erase_one(tx: Transaction, keyring: Keyring, receipt: Receipt) -> boo
             where = {"connection_id": event.connection_id, "event_id": event.id, "alert_id": event.alert_id}
             await publish(tx, RAW_ERASED, event.organization_id, **where)
     await erase_body(tx, keyring, receipt)
-    terms = "the provider's contract"
+    terms = "the term declared for its connector"
     note_deletion(tx, receipt.organization_id, Gone.BODY, 1, terms, {"connection": receipt.connection_id, "receipt": receipt.id})
-    facts = {"destroyed": "the body, by the provider's contract", "events": len(events)}
+    facts = {"destroyed": "the body, by the term declared for its connector", "events": len(events)}
     ids = (receipt.connection_id, receipt.id)
     await append(tx, keyring, receipt.organization_id, Act.ERASURE, facts=facts, connection=ids[0], receipt=ids[1])
     return True

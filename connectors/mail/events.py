@@ -34,7 +34,11 @@ KEPT = ("to", "from", "via", "inside", "depth")
 
 LONGEST_TOLD = 1000
 _ENVELOPE = ("delivered-to", "x-original-to")
-_MAILBOX_LINE = re.compile(rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From [^\n]{1,200}\n")
+_BEHIND_A_GAP = rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From "
+_MAILBOX_LINE = re.compile(_BEHIND_A_GAP + rb"[^\n]{1,200}\n")
+_DATED_LINE = re.compile(_BEHIND_A_GAP + rb"[^\n]{1,180}\d\d:\d\d[^\n]{0,20} \d{4}[ \r]*\n")
+"""As nearly all programs write it. A file whose first line is dated is cut at dated lines only: a text may begin with `From `."""
+
 _QUOTED_FROM = re.compile(rb"^>(>*From )", re.MULTILINE)
 _Words = Annotated[str, AfterValidator(require_storable)]
 
@@ -151,7 +155,7 @@ def _of_file(raw: bytes, beside: Mapping[str, str]) -> Iterator[RawEvent | Broke
     """Each mail of a file of mails (mboxrd: a line `>From ` of a text stands for `From `), whom it came to by its own headers."""
     if len(raw) > LARGEST:
         raise Malformed("size")
-    starts = list(_MAILBOX_LINE.finditer(raw))
+    starts = list((_DATED_LINE if _DATED_LINE.match(raw) else _MAILBOX_LINE).finditer(raw))
     if not starts or len(starts) > MOST_MAILS:
         raise Malformed("mails")
     ends = [start.start() for start in starts[1:]] + [len(raw)]

@@ -19,7 +19,7 @@ MEMORY = 1024 * 1024
 _ANYTHING = ("", "x", "0", ".", "\n", "\u00f1")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=8192)
 def compiled(pattern: str) -> Pattern:
     """The pattern, blind to case, `^` and `$` at every line, a space standing for any white space, line breaks too.
 

@@ -164,14 +164,18 @@ class RuleFile(_Strict):
     alerts: Annotated[tuple[AlertMail, ...], Field(max_length=200)] = ()
     yields: Annotated[tuple[Annotated[PatternText, AfterValidator(_yielding)], ...], Field(max_length=100)] = ()
 
+    @property
+    def patterns(self) -> tuple[str, ...]:
+        """All patterns of this file, in the order of its fields."""
+        ignored = [text for entry in self.ignored for text in (*entry.subject, *entry.body)]
+        alerts = [text for entry in self.alerts for text in (*entry.subject, *entry.body)]
+        return (*ignored, *alerts, *self.yields)
+
     @model_validator(mode="after")
     def _not_too_much(self) -> RuleFile:
-        patterns = [text for entry in self.ignored for text in (*entry.subject, *entry.body)]
-        patterns += [text for entry in self.alerts for text in (*entry.subject, *entry.body)]
-        patterns += self.yields
-        if len(patterns) > MOST_PATTERNS:
+        if len(self.patterns) > MOST_PATTERNS:
             raise ValueError(f"has more than {MOST_PATTERNS} patterns")
-        if sum(compiled(text).programsize for text in patterns) > LARGEST_PROGRAMS:
+        if sum(compiled(text).programsize for text in self.patterns) > LARGEST_PROGRAMS:
             raise ValueError("has patterns that are too large together: write fewer, or simpler ones")
         return self
 

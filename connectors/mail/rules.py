@@ -16,13 +16,15 @@ from types import MappingProxyType
 from connectors.mail.letter import Letter
 from connectors.mail.patterns import Pattern, compiled
 from connectors.mail.rule_file import AlertMail, Carries, IgnoredMail, RuleFile, rule_file
-from connectors.mail.telling import told
+from connectors.mail.telling import doubted, teaches, told
 from connectors.mail.wording import LONGEST_TEXT, Words, words
 from connectors.mail.yielding import details
 from connectors.vocabulary import AlertKind, Bureau
 
 FOLDER = Path(__file__).parent / "rules"
 MOST_DOCUMENTS = 200
+MOST_PATTERNS = 3_000
+"""Of all rules of one connection; fewer than are kept compiled (patterns.py)."""
 LONGEST_SUBJECT = 1000
 
 _GRAVEST = (
@@ -117,6 +119,8 @@ def read_rules(documents: Mapping[str, str]) -> Rules:
         raise ValueError(f"more than {MOST_DOCUMENTS} rules: put what is about one sender into one")
     texts = {**shipped(), **documents}
     files = {name: rule_file(name, texts[name]) for name in sorted(texts)}
+    if len({text for file in files.values() for text in file.patterns}) > MOST_PATTERNS:
+        raise ValueError(f"more than {MOST_PATTERNS} patterns in all rules together: let rules use one another's")
     return Rules(MappingProxyType({name: _sender(name, files) for name in files}))
 
 
@@ -165,7 +169,10 @@ def _doubt(kind: AlertKind, mail: _Mail) -> Undecided | None:
         return Undecided("it fits one kind of alert, and tells of another besides")
     if kind.family in mail.denied:
         return Undecided("it denies what it says, or says what it denies")
-    return None
+    if teaches(mail.subject.whole):
+        return Undecided("it may explain what an alert is")
+    reason = doubted(mail.subject.said) or doubted(mail.body.said)
+    return Undecided(reason) if reason else None
 
 
 def _found(kind: AlertKind, fitting: list[tuple[Sender, AlertMail]], mail: _Mail) -> Found | Undecided:
@@ -240,7 +247,8 @@ def _fits(entry: AlertMail, mail: _Mail) -> bool:
 
 
 def _touches(entry: AlertMail, mail: _Mail) -> bool:
-    return _one_of(entry.subject, mail.subject.said) or _one_of(entry.body, mail.body.said)
+    """Whether something of it fits; that a mail asks to log in is a sign of nothing."""
+    return _one_of(entry.subject, mail.subject.said) or (not entry.details_requested and _one_of(entry.body, mail.body.said))
 
 
 def _one_of(patterns: Iterable[str], text: str) -> bool:

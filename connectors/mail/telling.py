@@ -104,9 +104,40 @@ _KEYWORDS: tuple[tuple[AlertKind | None, str], ...] = (
 )
 
 
+_DOUBTS: tuple[tuple[str, str], ...] = (
+    (
+        "it says that it is a test or a sample",
+        r"\bthis is (?:only |just )?an? (?:test|sample|demo|example|drill)\b|\besta? es una prueba\b",
+    ),
+    (
+        "it may take something back that was told before",
+        r"\b(?:in error|by mistake|false alarm|correction|corrected|disregard (?:our|the|that)|"
+        r"(?:earlier|previous|prior) (?:alert|message|e-?mail|notice)|we told you|"
+        r"you told us|por error|correcci[oó]n|le (?:dijimos|informamos) que)\b",
+    ),
+    (
+        "it may be about somebody else",
+        r"\byour (?:child|son|daughter|spouse|husband|wife|partner|mother|father|parent|family member)'s\b|\ba nombre de su \w+",
+    ),
+    (
+        "it may be about a case that somebody works on",
+        r"\b(?:case|ticket|dispute|claim|caso|disputa) (?:update|number|id|n[oº]?|#|status|results?|\d)|"
+        r"\byour (?:case|dispute|claim|ticket)\b|\bsu (?:caso|disputa|reclamo)\b|"
+        r"\b(?:recovery|restoration) (?:advocate|specialist|agent)\b",
+    ),
+)
+"""Why a mail that states something may yet not tell of anything new about its reader. What is only supposed is not read."""
+
+_TEACHES = compiled(
+    r"\b(?:guides?|explained|webinar|article|blog|learn|how (?:to|do|does|can)|why|\d+ (?:ways|tips|things|steps)|"
+    r"what (?:is|are|does|happens)|gu[ií]a|art[ií]culo|c[oó]mo|por qu[eé]|qu[eé] (?:es|son|pasa))\b"
+)
+"""A subject of mail that explains something."""
+
 _COLLECTED = re.compile(r"\bnew ((?:\w+ )?collection)", re.IGNORECASE)
 """A new collection account is an old debt."""
 _TELLING = tuple((family, compiled(text)) for family, text in _TELLS)
+_DOUBTED = tuple((reason, compiled(text)) for reason, text in _DOUBTS)
 _WORDS_OF = tuple((kind, compiled(text)) for kind, text in _KEYWORDS)
 
 
@@ -114,6 +145,16 @@ def told(text: str) -> frozenset[str]:
     """Families of kinds of which a text states, with a verb, that something happened. It reads `said` or `denied` of `words`."""
     text = _COLLECTED.sub(r"\1", text)
     return frozenset(family for family, pattern in _TELLING if pattern.search(text))
+
+
+def doubted(text: str) -> str | None:
+    """Why what a text states may be nothing new about its reader, in plain words, or None. It reads `said` of `words`."""
+    return next((reason for reason, pattern in _DOUBTED if pattern.search(text)), None)
+
+
+def teaches(subject: str) -> bool:
+    """Whether a mail's subject says that it explains, so that what its text states may have happened to nobody."""
+    return _TEACHES.search(subject) is not None
 
 
 def suggested(letter: Letter) -> AlertKind | None:

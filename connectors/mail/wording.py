@@ -1,7 +1,8 @@
 """A mail's words as rules read them: one spelling of spaces, quotes and dashes; and what is said apart from what is denied.
 
-A sentence that denies ("no new accounts were found"), greets ("you opened a new account with us") or only supposes ("if a new card is opened in your name") must not count as
-its own contrary. Whatever is unsure here is left out of what is said, which can only send a mail to a person.
+A sentence that denies ("no new accounts were found"), greets ("you opened a new account with us") or only supposes
+("if a new card is opened in your name") must not count as its own contrary. Whatever is unsure here is left out of what is said,
+which can only send a mail to a person.
 """
 
 from __future__ import annotations
@@ -30,23 +31,37 @@ _SPELLINGS = str.maketrans(
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?]) (?![a-z\u00df-\u00ff])")
 _NOTHING = re.compile(r"(?:0|no|none|nothing|zero|no changes?|ningun[oa]|nada|cero|sin cambios)[.!]?", re.IGNORECASE)
-_DENIES = re.compile(
-    r"\b(?:none|not|never|nothing|neither|nor|without|cannot|zero|unable|\w+n't|removed|deleted|dismissed|resolved|closed|"
-    r"no(?!\.? ?(?:de cuenta|[#*x\u2022\d]))(?!:)|0 (?:new|hard|recent|alerts?|changes?|nuev\w+|alertas?|cambios?)|"
-    r"soft (?:inquir\w+|pulls?|checks?)|promotional inquir\w+|consultas? (?:suaves?|blandas?)|welcome|congratulations|enjoy|"
-    r"thank(?:s| you) for|you(?: have|'ve)?(?: successfully| just| recently)? (?:opened|applied|requested|added|created|enrolled)|"
-    r"bienvenid[oa]s?|felicidades|felicitaciones|gracias por|"
-    r"ni|ning[u\u00fa]n(?:[oa]s?)?|nunca|jam[a\u00e1]s|nada|tampoco|sin|cero|eliminad[oa]s?|cerrad[oa]s?|resuelt[oa]s?)\b",
+_DENIALS = (
+    r"none|not|never|nothing|neither|nor|without|cannot|zero|unable|\w+n't|removed|deleted|dismissed|resolved|closed",
+    r"no(?!\.? ?(?:de cuenta|[#*x•\d]))(?!:)|0 (?:new|hard|recent|alerts?|changes?)",
+    r"ni|ning[uú]n(?:[oa]s?)?|nunca|jam[aá]s|nada|tampoco|sin|cero|eliminad[oa]s?|cerrad[oa]s?|resuelt[oa]s?",
+    r"0 (?:nuev\w+|alertas?|cambios?)",
+)
+_HARMLESS = (
+    r"soft (?:inquir\w+|pulls?|checks?)|promotional inquir\w+|your new|welcome|congratulations|enjoy|thank(?:s| you) for",
+    r"you(?: have|'ve)?(?: successfully| just| recently)? (?:opened|applied|requested|added|created|enrolled)",
+    r"(?:by|from) you|you (?:answered|replied|confirmed|verified|said|told|marked|chose)|last year|years? ago|previously|already",
+    r"in (?!your\b)[\w']+(?: [\w']+){0,2} name|usted (?:contest|confirm|dijo|indic)\w+|el año pasado|hace \w+ años",
+    r"consultas? (?:suaves?|blandas?)|su nuev[oa]|bienvenid[oa]s?|felicidades|felicitaciones|gracias por",
+)
+_SUPPOSITIONS = (
+    r"if|when|whenever|unless|whether|may(?! \d)|might|could|can|would|should|will|in case|for example|such as|sample",
+    r"after|once|until|what to do|what happens|guides?|articles?|blog|webinars?|stor(?:y|ies)|explained|every \d+",
+    r"learn|how to|tips?|offers?|pre-?(?:approved|selected|qualified)|apply now",
+    r"we (?:monitor|watch|scan|look|check|track|protect|help)|(?:notif(?:y|ies)|alerts?|tells?|lets?) you (?!that|of|about)",
+    r"si|cuando|siempre que|en caso de|puede|pueden|podr[ií]an?|pudiera|hayan?|por ejemplo|aprenda|c[oó]mo",
+    r"despu[eé]s|hasta que|qu[eé] hacer|gu[ií]as?|art[ií]culos?|cada \d+",
+    r"ofertas?|preaprobad[oa]s?|(?:vigil|monitore|supervis|busc|revis)amos|(?:le|te) avisa(?:re)?mos",
+)
+_OTHERS = re.compile(
+    r"\b(?:victims?|someone|somebody|anyone|people|persons?|consumers|customers|members|thie(?:f|ves)|criminals|scammers|"
+    r"fraudsters|hackers|friends?|neighbors?|americans|famil(?:y|ies)|million|v[ií]ctimas?|alguien|personas?|clientes|consumidores|"
+    r"delincuentes|ladr[oó]n(?:es)?|millones)\b",
     re.IGNORECASE,
 )
-_SUPPOSES = re.compile(
-    r"\b(?:if|when|whenever|unless|whether|may(?! \d)|might|could|can|would|should|will|in case|for example|such as|sample|"
-    r"learn|how to|tips?|offers?|pre-?(?:approved|selected|qualified)|apply now|"
-    r"we (?:monitor|watch|scan|look|check|track|protect|help)|(?:notif(?:y|ies)|alerts?|tells?|lets?) you (?!that|of|about)|"
-    r"si|cuando|siempre que|en caso de|puede|pueden|podr[i\u00ed]an?|pudiera|hayan?|por ejemplo|aprenda|c[o\u00f3]mo|"
-    r"ofertas?|preaprobad[oa]s?|(?:vigil|monitore|supervis|busc|revis)amos|(?:le|te) avisa(?:re)?mos)\b",
-    re.IGNORECASE,
-)
+_YOURS = re.compile(r"\b(?:your?|yours|sus?|usted|tus?|le)\b", re.IGNORECASE)
+_DENIES = re.compile(rf"\b(?:{'|'.join((*_DENIALS, *_HARMLESS))})\b", re.IGNORECASE)
+_SUPPOSES = re.compile(rf"\b(?:{'|'.join(_SUPPOSITIONS)})\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,4 +130,6 @@ def _stated(sentence: str) -> tuple[str, bool]:
     part = (sentence[: supposed.start()] if supposed else sentence).strip()
     if _DENIES.search(part):
         return part, True
+    if _OTHERS.search(part) and not _YOURS.search(part):
+        return "", False
     return ("" if supposed and _DENIES.search(sentence) else part), False

@@ -31,10 +31,11 @@ _DOLLARS = re.compile(
 _ADDRESS = re.compile(r"https?:|www\.|://|@|\.(?:com|net|org|example)\b", re.IGNORECASE)
 _NO_NAME = re.compile(
     r"(?:your|you|our|this|that|these|his|her|their|its|view|see|click|log|sign|please|unknown|unavailable|not|none|n/a|tbd|"
-    r"su|sus|tu|ver|vea|inicie|haga|desconocid[oa]|no|an?|the|una?|el|la) ?(?:\b.*)?",
+    r"su|sus|tu|ver|vea|inicie|haga|desconocid[oa]|no|information|"
+    r"details?|contact|phone|address|type|date|number|accounts?|alerts?|name|report|file|an?|the|una?|el|la) ?(?:\b.*)?",
     re.IGNORECASE,
 )
-_THE_NAMED = re.compile(r"(?:the|el|la) (?=[A-Z])")
+_THE_NAMED = re.compile(r"^(?:the|el|la) (?=[A-Z])")
 
 
 @dataclass(frozen=True, slots=True)

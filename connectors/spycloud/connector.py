@@ -97,7 +97,7 @@ def _by_malware(event: RawEvent) -> bool:
 
 
 def _infected(event: RawEvent) -> Interval | None:
-    """When a device was infected, where that can be read: how it is written is not documented."""
+    """When a device was infected, where that can be read: how it is written is known from an example alone."""
     try:
         return moment(event.body, "infected_time") if _by_malware(event) else None
     except Malformed:

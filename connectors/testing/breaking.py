@@ -79,11 +79,10 @@ def batch_place(case: Case) -> Place | None:
     if not case.is_json:
         return None
     tree, events = json.loads(case.body), len(case.events())
-    for place in ((), *places(tree)):
-        here = at(tree, place)
-        if isinstance(here, list) and len(here) == events and all(isinstance(item, dict) for item in here):
-            return place
-    return None
+    lists = {place: here for place in ((), *places(tree)) if isinstance(here := at(tree, place), list) and len(here) == events}
+    # A list of words is one of events only where there are several: a list of one word may be anything.
+    kinds = (dict, str) if events > 1 else (dict,)
+    return next((place for kind in kinds for place, here in lists.items() if all(isinstance(one, kind) for one in here)), None)
 
 
 def is_batch(case: Case) -> bool:

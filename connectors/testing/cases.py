@@ -17,6 +17,7 @@ from typing import Any
 
 from connectors.asking import NOTHING_ASKED, Asked
 from connectors.contract import Alert, BreachRecord, BrokenEvent, Connector, ForAPerson, GoAndLook, HandOn, NotAnAlert, RawEvent
+from connectors.forms import media_type
 
 PUSHED, FETCHED, HANDED = WAYS = ("webhook", "fetched", "handed")
 JSON = ".json"
@@ -58,10 +59,7 @@ class Case:
     def media_type(self) -> str:
         """What a sender says that its body is, where the connector takes that; else what the connector takes."""
         takes = self.connector.webhook.media_types if self.connector.webhook else frozenset()
-        said = ENDINGS[self.path.suffix]
-        if said == "multipart/form-data":
-            boundary = self.body.partition(b"\r\n")[0].removeprefix(b"--").decode("latin-1")
-            said = f"{said}; boundary={boundary}"
+        said = media_type(self.body) if self.path.suffix in {".form", ".multipart"} else ENDINGS[self.path.suffix]
         return said if said.partition(";")[0] in takes else min(takes)
 
     @property

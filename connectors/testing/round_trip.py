@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -68,9 +68,13 @@ class Told:
 
 @dataclass
 class _CameIn:
-    """A core in small: alerts and listings by identity, look-ups once each; what is handed on is taken by whom it is for."""
+    """A core in small: alerts and listings by identity, look-ups once each; what is handed on is taken by whom it is for.
+
+    `people`: reference -> who is enrolled under it.
+    """
 
     connector: Connector
+    people: Mapping[str, str]
     alerts: dict[tuple[str, ...], tuple[str, str]] = field(default_factory=dict)
     looks: dict[tuple[str, ...], Asked] = field(default_factory=dict)
 
@@ -78,10 +82,13 @@ class _CameIn:
         for connector, said in followed(self.connector, body, asked):
             match said:
                 case Alert(kind=kind, member_ref=reference, identity=identity):
-                    whose = (reference, kind.family)
+                    whose = (self.people.get(reference, reference), kind.family)
                     assert self.alerts.setdefault((connector.name, *identity), whose) == whose
+                case BreachRecord(member_ref=str(reference)) if connector.names_strangers and reference not in self.people:
+                    continue
                 case BreachRecord(member_ref=str(reference), identity=identity):
-                    self.alerts[(connector.name, *identity)] = (reference, AlertKind.EXPOSURE_BREACH_LISTING.family)
+                    whose = (self.people.get(reference, reference), AlertKind.EXPOSURE_BREACH_LISTING.family)
+                    self.alerts[(connector.name, *identity)] = whose
                 case GoAndLook(identity=identity, asked=to_ask):
                     self.looks.setdefault(identity, to_ask)
 
@@ -114,7 +121,7 @@ async def require_round_trip(connector: Connector, now: datetime) -> None:
 async def _brought(connector: Connector, now: datetime, *, pushed: bool) -> None:
     sandbox = sandbox_of(connector)(lambda: now)
     assert sandbox.name == connector.name
-    told, came_in = Told(sandbox), _CameIn(connector)
+    told, came_in = Told(sandbox), _CameIn(connector, {sandbox.known_as(person): person for person in PEOPLE})
     for reference in PEOPLE:
         sandbox.enrol(reference)
     async with serving(sandbox) as base_url:
@@ -156,7 +163,7 @@ def _handed(sandbox: Sandbox, manner: Manner, came_in: _CameIn) -> None:
 
 async def _asked(connector: Connector, client: ProviderClient, config: Any, came_in: _CameIn) -> None:
     if connector.poll is not None:
-        subjects = [Subject(reference) for reference in PEOPLE]
+        subjects = [Subject(reference) for reference in came_in.people]
         async for page in connector.pages(client, config, None, subjects):
             assert page.error is None, f"a question about {page.subject} failed"
             if page.body is not None:

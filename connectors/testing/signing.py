@@ -144,7 +144,7 @@ def _signed_message(secret: Secret, body: bytes, at: datetime) -> bytes | None:
     """The message of SNS as of this time, signed in Amazon's documented order of fields; None for what is none."""
     try:
         tree = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(tree, dict):
         return None

@@ -193,6 +193,7 @@ class ConnectorSuite:
             secret = any(word in name for word in SECRET_WORDS)
             assert not secret or field.annotation is SecretStr, f"{name} must be a SecretStr"
         assert connector.retention is None or (isinstance(connector.retention, Retention) and connector.retention.source.strip())
+        assert connector.poll is not None or not connector.names_strangers, "who is enrolled later is asked about"
 
     def test_the_folder_holds_what_it_should(self) -> None:
         """The parts of a connector, and of each fixture: body, what was asked, what it becomes; no file that nothing reads."""

@@ -195,7 +195,8 @@ class Asked:
 
     async def poll(self, *, sweep: bool = False, pages: list[Page] | None = None) -> set[tuple[str, ...]]:
         kept = [] if pages is None else pages
-        subjects = [Subject(reference, None if sweep else self.cursors.get(reference)) for reference in PEOPLE]
+        known = [self.sandbox.known_as(person) for person in PEOPLE]
+        subjects = [Subject(reference, None if sweep else self.cursors.get(reference)) for reference in known]
         async with self.client() as http:
             async for page in self.connector.pages(http, self.config, None if sweep else self.cursor, subjects):
                 kept.append(page)

@@ -1,0 +1,378 @@
+"""Services that bring mail: requests signed as each documents it, made here without our own code, and forgeries of each."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connectors.forms import multipart
+from connectors.verifiers import Basic, Grade, Outcome, Secret, Verification, asked_for, new_secret
+from connectors.verifiers_mail import EitherOf, SignedForm, SignedP256, SnsMessage
+
+NOW = datetime(2026, 3, 2, 16, tzinfo=UTC)
+STAMP = str(int(NOW.timestamp()))
+TOKEN = "b6f2" * 12 + "a1"
+KEY = "invented-signing-key"
+FORM = SignedForm("the signing key")
+
+
+def mailgun(stamp: str = STAMP, token: str = TOKEN, key: str = KEY, **changes: Any) -> dict[str, str]:
+    """The fields of a form of Mailgun's: hex(HMAC-SHA256(key, timestamp + token))."""
+    signature = hmac.new(key.encode(), (stamp + token).encode(), hashlib.sha256).hexdigest()
+    fields = {
+        "recipient": "a@x.example",
+        "timestamp": stamp,
+        "token": token,
+        "signature": signature,
+        "body-mime": "From: a\r\n\r\nhi",
+    }
+    return {name: value for name, value in {**fields, **changes}.items() if value is not None}
+
+
+def taken(body: bytes, secrets: tuple[str, ...] = (KEY,), now: datetime = NOW) -> Verification:
+    return FORM.check(body, {}, [Secret(str(n), value) for n, value in enumerate(secrets)], now)
+
+
+@pytest.mark.parametrize("written", [lambda f: urlencode(f).encode(), lambda f: multipart(f, "b")], ids=["form", "multipart"])
+def test_a_form_of_mailgun_is_known_in_both_spellings(written: Callable[[dict[str, str]], bytes]) -> None:
+    found = taken(written(mailgun()), ("another", KEY))
+    assert (found.outcome, found.key_id, found.signed_at, found.grade) == (Outcome.AUTHENTIC, "1", NOW, Grade.SHARED_SECRET)
+    forged = [
+        mailgun(key="guessed"),
+        {**mailgun(), "token": TOKEN[:-1] + "0"},
+        {**mailgun(), "timestamp": str(int(STAMP) + 1)},
+        {**mailgun(), "token": mailgun()["signature"], "signature": TOKEN},
+        {**mailgun(), "timestamp": STAMP + TOKEN[:1], "token": TOKEN[1:]},
+        {**mailgun(), "timestamp": STAMP[:-1], "token": STAMP[-1:] + TOKEN},
+        *({**mailgun(), name: value} for name in ("timestamp", "token", "signature") for value in ("", " ", "x" * 2000)),
+        *({key: value for key, value in mailgun().items() if key != name} for name in ("timestamp", "token", "signature")),
+        {**mailgun(), "signature": mailgun()["signature"].upper()},
+        {**mailgun(), "signature": mailgun()["signature"] + "\n"},
+    ]
+    for fields in forged:
+        assert taken(written(fields)).outcome is Outcome.REFUSED, fields
+
+
+def test_a_field_of_a_form_that_is_there_twice_is_none() -> None:
+    good = urlencode(mailgun()).encode()
+    for name in ("timestamp", "token", "signature"):
+        again = urlencode({name: mailgun()[name]}).encode()
+        assert taken(good + b"&" + again).outcome is Outcome.REFUSED
+        assert taken(good + b"&" + again.replace(name[0].encode(), f"%{ord(name[0]):02x}".encode(), 1)).outcome is Outcome.REFUSED
+    assert taken(good + b"&recipient=b%40x.example").outcome is Outcome.AUTHENTIC, "it is not signed at all"
+
+
+def test_a_form_is_late_after_a_quarter_of_an_hour_and_never_refused() -> None:
+    body = urlencode(mailgun()).encode()
+    for seconds, outcome in (
+        (0, "authentic"),
+        (900, "authentic"),
+        (901, "stale"),
+        (-900, "authentic"),
+        (-901, "stale"),
+        (10**7, "stale"),
+    ):
+        assert taken(body, now=NOW + timedelta(seconds=seconds)).outcome == outcome
+    assert taken(urlencode(mailgun(key="x")).encode(), now=NOW + timedelta(seconds=901)).outcome is Outcome.REFUSED
+
+
+def test_the_mail_in_a_form_is_not_signed_and_the_grade_says_no_more() -> None:
+    """Decided, and written in Mailgun's README: a signature used again proves a notification, never the mail beside it."""
+    again = taken(urlencode(mailgun(**{"body-mime": "From: somebody else\r\n\r\n"})).encode())
+    assert (again.outcome, again.grade) == (Outcome.AUTHENTIC, Grade.SHARED_SECRET)
+
+
+SIGNATURE, TIMESTAMP = "x-twilio-email-event-webhook-signature", "x-twilio-email-event-webhook-timestamp"
+P256 = SignedP256(SIGNATURE, TIMESTAMP, "the public key")
+POLICY, STRANGER = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+BODY = b'--x\r\nContent-Disposition: form-data; name="email"\r\n\r\nFrom: a\r\n\r\n\xff\r\n--x--\r\n'
+
+
+def public(key: Any) -> str:
+    return base64.b64encode(key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
+
+
+def sendgrid(body: bytes = BODY, stamp: str = STAMP, key: ec.EllipticCurvePrivateKey = POLICY) -> dict[str, str]:
+    """The headers of SendGrid's: base64(ECDSA-SHA256(timestamp + body))."""
+    return {SIGNATURE: base64.b64encode(key.sign(stamp.encode() + body, ec.ECDSA(hashes.SHA256()))).decode(), TIMESTAMP: stamp}
+
+
+def test_what_sendgrid_signs_is_known_and_forgeries_are_not() -> None:
+    secret = Secret("policy", public(POLICY))
+    found = P256.check(
+        BODY, {name.upper(): value for name, value in sendgrid().items()}, [Secret("x", public(STRANGER)), secret], NOW
+    )
+    assert (found.outcome, found.key_id, found.signed_at, found.grade) == (Outcome.AUTHENTIC, "policy", NOW, Grade.THIRD_PARTY)
+    good, flipped = sendgrid(), bytearray(BODY)
+    flipped[-20] ^= 1
+    for body, headers in (
+        (bytes(flipped), good),
+        (BODY, sendgrid(key=STRANGER)),
+        (BODY, {**good, TIMESTAMP: str(int(STAMP) + 1)}),
+        (BODY, {SIGNATURE: good[TIMESTAMP], TIMESTAMP: good[SIGNATURE]}),
+        (BODY, {SIGNATURE: good[SIGNATURE]}),
+        (BODY, {TIMESTAMP: STAMP}),
+        (BODY, {**good, SIGNATURE.upper(): good[SIGNATURE]}),
+        (BODY, {**good, SIGNATURE: good[SIGNATURE].rstrip("=") + "A"}),
+        (b"23", sendgrid(stamp=STAMP + "1", body=b"23")),
+        (BODY[:1] + BODY, good),
+        (b"", good),
+    ):
+        assert P256.check(body, headers, [secret], NOW).outcome is Outcome.REFUSED
+    late = P256.check(BODY, good, [secret], NOW + timedelta(seconds=301))
+    assert (late.outcome, late.key_id) == (Outcome.STALE, "policy")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        public(ec.generate_private_key(ec.SECP384R1())),
+        public(ec.generate_private_key(ec.SECP256K1())),
+        public(rsa.generate_private_key(65537, 2048)),
+        public(POLICY)[:-4],
+        public(POLICY).replace("=", ""),
+        public(POLICY) + "AAAA",
+        base64.b64encode(b"\x30\x00").decode(),
+        "user:password",
+        "\ud800",
+    ],
+    ids=lambda value: ascii(value)[:20],
+)
+def test_only_a_public_key_on_p256_in_its_one_spelling_is_usable(value: str) -> None:
+    assert not P256.usable(Secret("x", value))
+    assert P256.check(BODY, sendgrid(), [Secret("x", value)], NOW).outcome is Outcome.REFUSED
+
+
+def test_of_two_ways_each_secret_is_for_one() -> None:
+    """Without a secret of that way nothing passes by it; during a change both do, each with its own grade."""
+    either = EitherOf(P256, Basic())
+    key, pair = Secret("key", public(POLICY)), Secret("pair", "harmline:pw")
+    basic = {"authorization": "Basic " + base64.b64encode(b"harmline:pw").decode()}
+    as_key = {"authorization": "Basic " + base64.b64encode(key.value.encode()).decode()}
+    assert either.check(BODY, sendgrid(), [pair, key], NOW).grade is Grade.THIRD_PARTY
+    assert either.check(BODY, basic, [pair, key], NOW).grade is Grade.SHARED_SECRET
+    assert either.check(BODY, {**basic, **sendgrid()}, [pair, key], NOW).key_id == "key"
+    for headers, secrets in (
+        (basic, [key]),
+        (sendgrid(), [pair]),
+        (as_key, [key]),
+        (sendgrid(key=STRANGER), [pair, key]),
+        (basic, []),
+    ):
+        assert either.check(BODY, headers, secrets, NOW).outcome is Outcome.REFUSED
+    assert (either.grade, asked_for(either)) == (Grade.SHARED_SECRET, None)
+    assert Basic().usable(Secret("k", new_secret(either) or ""))
+
+
+AMAZON, OTHER = rsa.generate_private_key(65537, 2048), rsa.generate_private_key(65537, 2048)
+TOPIC = "arn:aws:sns:us-east-1:123456789012:alerts"
+SNS = SnsMessage("the topic and its certificate")
+ORDER = {
+    "Notification": ["Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"],
+    "SubscriptionConfirmation": ["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"],
+    "UnsubscribeConfirmation": ["Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type"],
+}
+
+
+def amazon(kind: str = "Notification", key: rsa.RSAPrivateKey = AMAZON, algorithm: Any = None, **changes: Any) -> dict[str, Any]:
+    """A message of SNS, signed over `name\\nvalue\\n` of its fields in the order of Amazon's guide; what is None is left out."""
+    message = {
+        "Type": kind,
+        "MessageId": "165545c9-2a5c-472c-8df2-7ff2be2b3b1b",
+        "TopicArn": TOPIC,
+        "Subject": "A mail" if kind == "Notification" else None,
+        "Message": '{"notificationType":"Received"}\nsecond line',
+        "Timestamp": "2026-03-02T16:00:00.000Z",
+        "SignatureVersion": "2",
+        "SigningCertURL": "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-0.pem",
+        "Token": None if kind == "Notification" else "2336412f",
+        "SubscribeURL": None if kind == "Notification" else "https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription",
+        **changes,
+    }
+    message = {name: value for name, value in message.items() if value is not None}
+    over = "".join(f"{name}\n{message[name]}\n" for name in ORDER[kind] if name in message)
+    signature = key.sign(over.encode(), padding.PKCS1v15(), algorithm or hashes.SHA256())
+    return {**message, "Signature": base64.b64encode(signature).decode()}
+
+
+def told(message: Any, value: str = f"{TOPIC} {public(AMAZON)}", now: datetime = NOW) -> Verification:
+    body = message if isinstance(message, bytes) else json.dumps(message, indent=2).encode()
+    return SNS.check(body, {}, [Secret("other", f"{TOPIC} {public(OTHER)}"), Secret("amazon", value)], now)
+
+
+@pytest.mark.parametrize("kind", ORDER)
+def test_what_amazon_signs_is_known(kind: str) -> None:
+    found = told(amazon(kind))
+    assert (found.outcome, found.key_id, found.signed_at, found.grade) == (Outcome.AUTHENTIC, "amazon", NOW, Grade.THIRD_PARTY)
+    assert told(amazon(kind, Subject=None)).outcome is Outcome.AUTHENTIC
+    assert told(amazon(kind, Message="Grüße 日本")).outcome is Outcome.AUTHENTIC
+
+
+@pytest.mark.parametrize("kind", ORDER)
+def test_whatever_is_changed_in_a_message_of_amazon_is_refused(kind: str) -> None:
+    for name in ORDER[kind]:
+        good = amazon(kind)
+        if name not in good:
+            continue
+        changed = [{**good, name: good[name] + " "}, {**good, name: good[name][:-1]}, {**good, name: 7}, {**good, name: None}]
+        changed.append({key: value for key, value in good.items() if key != name})
+        for message in changed:
+            assert told(message).outcome is Outcome.REFUSED, name
+    good = amazon(kind)
+    assert told({**good, "Message": good["MessageId"], "MessageId": good["Message"]}).outcome is Outcome.REFUSED
+    assert told({**good, "Signature": base64.b64encode(b"x" * 256).decode()}).outcome is Outcome.REFUSED
+    assert told({**good, "Signature": good["Signature"].rstrip("=")}).outcome is Outcome.REFUSED
+
+
+HOSTS = [
+    "https://sns.us-east-1.amazonaws.com.evil.example/x.pem",
+    "https://evil.example/sns.us-east-1.amazonaws.com/x.pem",
+    "https://sns.us-east-1.amazonaws.com@evil.example/x.pem",
+    "https://user@sns.us-east-1.amazonaws.com/x.pem",
+    "https://sns.us-east-1.amazonaws.com:8443/x.pem",
+    "https://xsns.us-east-1.amazonaws.com/x.pem",
+    "https://sns.a.b.amazonaws.com/x.pem",
+    "https://sns-us-east-1.amazonaws.com/x.pem",
+    "https://sns.us-east-1.amazonaws.com.us/x.pem",
+    "http://sns.us-east-1.amazonaws.com/x.pem",
+    "https://s3.amazonaws.com/sns.pem",
+    "https://[",
+    "",
+]
+
+
+@pytest.mark.parametrize("url", HOSTS)
+def test_a_certificate_of_another_host_is_refused(url: str) -> None:
+    found = told(amazon(SigningCertURL=url))
+    assert (found.outcome, found.reason) == (Outcome.REFUSED, "it names a certificate of another host")
+    assert told(amazon(SigningCertURL="https://sns.cn-north-1.amazonaws.com.cn/x.pem")).outcome is Outcome.AUTHENTIC
+
+
+def test_other_keys_topics_times_and_algorithms() -> None:
+    assert told(amazon(key=rsa.generate_private_key(65537, 2048))).outcome is Outcome.REFUSED
+    assert "another certificate" in told(amazon(key=rsa.generate_private_key(65537, 2048))).reason
+    assert told(amazon(TopicArn=TOPIC + "2")).reason == "it is of another topic", "Amazon signs for everybody"
+    sha1 = amazon(SignatureVersion="1", algorithm=hashes.SHA1())
+    assert "SignatureVersion" in told(sha1).reason
+    assert told({**sha1, "SignatureVersion": "2"}).outcome is Outcome.REFUSED
+    for seconds, outcome in ((7200, "authentic"), (7201, "stale"), (-7200, "authentic"), (-7201, "stale"), (10**8, "stale")):
+        assert told(amazon(), now=NOW + timedelta(seconds=seconds)).outcome == outcome
+    for sent in ("yesterday", "2026-03-02T16:00:00", "2026-02-30T16:00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"):
+        assert told(amazon(Timestamp=sent)).outcome is Outcome.REFUSED, sent
+
+
+def test_no_line_can_move_from_one_field_of_a_message_to_another() -> None:
+    """A message whose text ends as if other fields followed: the same bytes are signed, and only one reading of them counts."""
+    good = amazon(Subject=None, Message="x\nMessageId\nother\nSubject\nfalse")
+    moved = {**good, "Message": "x", "MessageId": "other\nSubject\nfalse\nMessageId\n" + good["MessageId"]}
+    assert told(good).outcome is Outcome.AUTHENTIC
+    assert told(moved).outcome is Outcome.REFUSED
+
+
+def test_json_that_two_readers_read_differently_is_no_message() -> None:
+    whole = json.dumps(amazon())
+    for name in ("Message", "TopicArn", "Signature"):
+        assert told((whole[:-1] + f', "{name}": "x"}}').encode()).outcome is Outcome.REFUSED
+        assert told((f'{{"{name}": "x", ' + whole[1:]).encode()).outcome is Outcome.REFUSED
+    for body in (
+        b"",
+        b"[]",
+        b"null",
+        whole.encode("utf-16"),
+        b"[" * 100_000,
+        b'{"Type": "Notification"}',
+        b'{"Type": ["Notification"]}',
+    ):
+        assert told(body).outcome is Outcome.REFUSED
+    lone = json.dumps({**amazon(), "Message": "\ud800"}).encode()
+    assert told(lone).outcome is Outcome.REFUSED
+
+
+def certificate(name: str, *others: str, key: Any = AMAZON) -> str:
+    """A certificate in PEM: its subject's name, and other names of its host."""
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    made = x509.CertificateBuilder(subject, subject, key.public_key(), 7, NOW - timedelta(days=9), NOW - timedelta(days=1))
+    if others:
+        made = made.add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in others]), critical=False)
+    return made.sign(OTHER, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+def test_a_certificate_as_it_is_downloaded_and_as_a_field_of_one_line_leaves_it() -> None:
+    pem = certificate("sns.amazonaws.com")
+    written = [
+        f"{TOPIC} {pem}",
+        f"{TOPIC}\n{pem}",
+        f"  {TOPIC}   {pem.strip()}  ",
+        TOPIC + pem.replace("\n", ""),
+        f"{TOPIC} {pem}".replace("\n", " "),
+    ]
+    for value in [*written, f"{TOPIC} {certificate('x.example', 'sns.us-east-1.amazonaws.com')}"]:
+        assert SNS.usable(Secret("k", value)), value[:60]
+        assert told(amazon(), value).outcome is Outcome.AUTHENTIC
+    der = AMAZON.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    assert told(amazon(), f"{TOPIC} {der}").outcome is Outcome.AUTHENTIC
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        public(AMAZON),
+        TOPIC,
+        f"{TOPIC} ",
+        f"arn:aws:sqs:us-east-1:123456789012:alerts {public(AMAZON)}",
+        f"arn:aws:sns:us-east-1:123456789012:* {public(AMAZON)}",
+        f"{TOPIC} {public(rsa.generate_private_key(65537, 1024))}",
+        f"{TOPIC} {public(POLICY)}",
+        f"{TOPIC} {certificate('sns.amazonaws.com.evil.example')}",
+        f"{TOPIC} {certificate('evil.example', 'www.evil.example')}",
+        f"{TOPIC} {certificate('sns.amazonaws.com', key=POLICY)}",
+        f"{TOPIC} -----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----",
+        f"{TOPIC} -----BEGIN PRIVATE KEY-----\n{public(AMAZON)}\n-----END PRIVATE KEY-----",
+        f"{TOPIC} {certificate('sns.amazonaws.com')}{certificate('evil.example')}",
+        "\ud800",
+    ],
+    ids=lambda value: ascii(value)[:30],
+)
+def test_what_is_no_topic_with_a_key_of_amazon_is_not_usable(value: str) -> None:
+    assert not SNS.usable(Secret("k", value))
+    assert SNS.check(json.dumps(amazon()).encode(), {}, [Secret("k", value)], NOW).reason == "no usable secret"
+
+
+def test_what_only_the_sender_has_is_asked_for() -> None:
+    for verifier in (FORM, P256, SNS):
+        assert new_secret(verifier) is None
+        assert asked_for(verifier)
+    assert asked_for(Basic()) is None
+
+
+@given(
+    body=st.binary(max_size=200) | st.text(max_size=200).map(str.encode),
+    lead=st.sampled_from([b"", b"timestamp=", b"--x\r\n", b'{"Type":']),
+)
+def test_nothing_that_is_posted_raises_or_passes(body: bytes, lead: bytes) -> None:
+    for verifier in (FORM, SNS):
+        secrets = [Secret("a", KEY if verifier is FORM else f"{TOPIC} {public(AMAZON)}"), Secret("b", "\ud800")]
+        assert verifier.check(lead + body, {}, secrets, NOW).outcome is Outcome.REFUSED
+
+
+def test_a_large_forgery_is_cheap() -> None:
+    megabyte = 1024 * 1024
+    for body in (b"&" * 30 * megabyte, b"timestamp=" + b"%41" * 10 * megabyte, b"--x\r\n" + b"\r\n--x\r\n" * 3 * megabyte):
+        begin = time.perf_counter()
+        assert taken(body).outcome is Outcome.REFUSED
+        assert time.perf_counter() - begin < 0.5
