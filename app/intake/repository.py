@@ -313,27 +313,15 @@ async def to_replay(tx: Transaction, organization_id: UUID, after: UUID, limit: 
     return (await tx.execute(query.order_by(Receipt.id).limit(limit))).scalars().all()
 
 
-async def quarantined_after(
-    tx: Transaction, organization_id: UUID, after: UUID, limit: int, *, for_a_person: bool = False
-) -> Sequence[Event]:
-    """The next events that could not be understood, oldest first; or the next of which only a person can tell what they are."""
-    left = Event.path == FOR_A_PERSON if for_a_person else Event.path.is_distinct_from(FOR_A_PERSON)
-    query = select(Event).where(
-        Event.organization_id == organization_id, Event.outcome == EventOutcome.QUARANTINED, Event.id > after, left
-    )
-    return (await tx.execute(query.order_by(Event.id).limit(limit))).scalars().all()
-
-
-async def for_a_person(tx: Transaction, organization_id: UUID, event_id: UUID, *, lock: bool = False) -> Event | None:
-    """One event of which only a person can tell what it is. `lock`: held for this transaction, and as it is now."""
+async def quarantined_after(tx: Transaction, organization_id: UUID, after: UUID, limit: int) -> Sequence[Event]:
+    """The next events that could not be understood, oldest first; those that are left to a person are in a queue of their own."""
     query = select(Event).where(
         Event.organization_id == organization_id,
-        Event.id == event_id,
         Event.outcome == EventOutcome.QUARANTINED,
-        Event.path == FOR_A_PERSON,
+        Event.path.is_distinct_from(FOR_A_PERSON),
+        Event.id > after,
     )
-    held = query.with_for_update().execution_options(populate_existing=True)
-    return (await tx.execute(held if lock else query)).scalar_one_or_none()
+    return (await tx.execute(query.order_by(Event.id).limit(limit))).scalars().all()
 
 
 async def newest_events(tx: Transaction, connection_id: UUID, limit: int) -> Sequence[tuple[Event, bytes | None]]:

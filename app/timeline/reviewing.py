@@ -11,7 +11,7 @@ from uuid import UUID
 from app.access.roles import Principal
 from app.connections import documents
 from app.connections.models import Connection
-from app.intake import handling
+from app.intake import for_people, handling
 from app.intake import repository as intake
 from app.intake.models import Event, EventOutcome, ReceiptState
 from app.intake.parts import ANSWER
@@ -49,7 +49,7 @@ class _Asked:
 
 async def reviews_page(tx: Transaction, caller: Principal, cursor: str | None, limit: int) -> Page[ReviewView]:
     """One page of what is left to a person, oldest first. No content, and nobody is named."""
-    rows = await intake.quarantined_after(tx, caller.organization_id, decode_id_cursor(cursor), limit + 1, for_a_person=True)
+    rows = await for_people.left_after(tx, caller.organization_id, decode_id_cursor(cursor), limit + 1)
     whose = await _whose(tx, rows[:limit])
     items = [
         ReviewView(
@@ -103,7 +103,7 @@ async def _seen(tx: Transaction, context: Context, caller: Principal, asked: _As
 
 async def show(tx: Transaction, context: Context, caller: Principal, event_id: UUID) -> ReviewDetail:
     """What a person must see to say what it is, masked; the look is written down first. Raises a 404 Problem."""
-    asked = await _found(tx, context, caller, await intake.for_a_person(tx, caller.organization_id, event_id))
+    asked = await _found(tx, context, caller, await for_people.left(tx, caller.organization_id, event_id))
     await _seen(tx, context, caller, asked)
     try:
         shown, supposed = asked.connector.shown(asked.raw), asked.connector.supposed(asked.raw)
@@ -122,7 +122,7 @@ async def show(tx: Transaction, context: Context, caller: Principal, event_id: U
 
 async def draft(tx: Transaction, context: Context, caller: Principal, event_id: UUID, kind: AlertKind) -> ReviewDraft:
     """A document by which the like of it would be of this kind, to be edited. Raises a 404, or a 409 Problem: none can be."""
-    asked = await _found(tx, context, caller, await intake.for_a_person(tx, caller.organization_id, event_id))
+    asked = await _found(tx, context, caller, await for_people.left(tx, caller.organization_id, event_id))
     await _seen(tx, context, caller, asked)
     try:
         made = asked.connector.drafted(asked.raw, kind)
@@ -135,12 +135,12 @@ async def draft(tx: Transaction, context: Context, caller: Principal, event_id: 
 
 async def answer(tx: Transaction, context: Context, caller: Principal, event_id: UUID, said: ReviewAnswer) -> ReviewDone:
     """Take a caseworker's word of what it is, and understand it by that. Raises a 404, 409 or 422 Problem: nothing changes."""
-    seen = await intake.for_a_person(tx, caller.organization_id, event_id)
+    seen = await for_people.left(tx, caller.organization_id, event_id)
     received = await intake.receipt(tx, seen.receipt_id, lock=True) if seen is not None else None
     if received is None:
         raise not_found()
     async with tx.begin_nested():
-        event = await intake.for_a_person(tx, caller.organization_id, event_id, lock=True)
+        event = await for_people.left(tx, caller.organization_id, event_id, lock=True)
         if event is None:
             raise Problem(409, GONE)
         asked = await _found(tx, context, caller, event)

@@ -18,9 +18,10 @@ from app.connections.service import create_connection
 from app.intake import receive
 from app.intake.models import Channel, Event
 from app.intake.receive import Arrival
-from app.members.service import reference_index
+from app.members.roster import EnrollmentEntry
+from app.members.service import import_enrollments, reference_index
 from connectors.contract import Sender
-from connectors.mail import connector as Mail
+from connectors.mail.connector import Mail
 from tests.support.world import Tenant, World
 
 NUMBERS = count(1)
@@ -76,6 +77,17 @@ class Mailed:
         event = await self.event(await self.bring(raw or mail(), await self.address(who)))
         assert (event.outcome, event.path) == ("quarantined", "for a person")
         return event.id
+
+    async def imported(self, reference: str, who: str = "M-1") -> None:
+        """An admin says that mails to an address are a member's, and that they agreed that alerts are kept."""
+        entry = EnrollmentEntry(2, who, reference, True, None, None)
+        async with self.world.context.database.begin() as tx:
+            await import_enrollments(tx, self.world.context.keyring, self.world.union.id, self.connection_id, [entry], [])
+
+    async def consent(self, *, given: bool, who: str = "M-1") -> None:
+        """A member says yes or no to what comes over the mail connection."""
+        body = {"connection_id": str(self.connection_id), "given": given}
+        assert (await self.call(Role.MEMBER, "POST", "/v1/me/consents", body, who)).status_code == 204
 
     async def call(self, role: Role, method: str, path: str, body: Any = None, who: str = "") -> httpx.Response:
         """One request by somebody."""

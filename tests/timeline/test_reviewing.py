@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.access.roles import Role
-from app.intake.models import Event
+from app.intake.models import Event, Receipt
 from app.intake.sealing import open_event
 from app.ledger.models import LedgerEntry
 from app.timeline.masking import mask_letter
@@ -49,7 +49,8 @@ async def test_it_is_shown_masked_and_the_member_sees_that_it_was(mailed: Mailed
     assert shown["masked"]["Sent from"] == "something.service.example"
     assert shown["masked"]["Subject"] == "Notice about account ••••••••••••4321"
     text = shown["masked"]["Text"]
-    assert "6789" in text and "Invented Bank, $1,200.00 on 2023-05-20." in text
+    assert "6789" in text
+    assert "Invented Bank, $1,200.00 on 2023-05-20." in text
     assert "something.service.example/…" in text
     for secret in ("123-45", "avery.invented", "token", "abcdef", "44001234", "alerts.union.example"):
         assert secret not in str(shown)
@@ -57,21 +58,20 @@ async def test_it_is_shown_masked_and_the_member_sees_that_it_was(mailed: Mailed
     assert [(one["role"], one["what"]) for one in visits] == [("caseworker", "mail")]
 
 
-async def _without_review(mailed: Mailed, given: bool) -> None:
-    body = {"connection_id": str(mailed.connection_id), "given": given}
-    assert (await mailed.call(Role.MEMBER, "POST", "/v1/me/consents", body, "M-1")).status_code == 204
-
-
-@pytest.mark.parametrize("way", ["nobody's", "unknown", "refused", "erased", "other organization"])
+@pytest.mark.parametrize("way", ["nobody's", "unknown", "imported", "refused", "erased", "other organization"])
 async def test_whose_member_did_not_agree_is_shown_to_nobody_and_all_are_refused_alike(mailed: Mailed, way: str) -> None:
     if way == "nobody's":
         event_id = (await mailed.event(await mailed.bring(PLAIN, "m-nobody@alerts.union.example"))).id
     elif way == "unknown":
         event_id = uuid4()
+    elif way == "imported":
+        await mailed.imported("pat@union.example")
+        event_id = (await mailed.event(await mailed.bring(PLAIN, "pat@union.example"))).id
     else:
         event_id = await mailed.asked(PLAIN)
     if way == "refused":
-        await _without_review(mailed, given=False)
+        await mailed.consent(given=False)
+        await mailed.world.workers.drain()
     if way == "erased":
         member = mailed.world.union.members["M-1"]
         assert (await mailed.call(Role.ADMIN, "POST", f"/v1/members/{member}/erasure")).status_code == 204
@@ -86,7 +86,27 @@ async def test_whose_member_did_not_agree_is_shown_to_nobody_and_all_are_refused
         listed = (await browser.get("/v1/queues/reviews")).json()["items"]
     assert [answer.status_code for answer in answers] == [404] * 3
     assert len({answer.text for answer in answers}) == 1
-    assert [item["may_be_shown"] for item in listed] == ([False] if way in ("nobody's", "refused") else [])
+    assert [item["may_be_shown"] for item in listed] == ([False] if way in ("nobody's", "imported") else [])
+
+
+async def test_after_a_no_what_was_left_to_a_person_can_never_be_read_unless_a_legal_hold_keeps_it(mailed: Mailed) -> None:
+    first, second = await mailed.asked(PLAIN), await mailed.asked(PLAIN, "M-2")
+    hold = {"member_id": str(mailed.world.union.members["M-2"]), "reason": "A claim is coming."}
+    assert (await mailed.call(Role.COUNSEL, "POST", "/v1/holds", hold)).status_code == 201
+    for who in ("M-1", "M-2"):
+        await mailed.consent(given=False, who=who)
+    await mailed.world.workers.drain()
+    async with mailed.world.context.database.begin(read_only=True) as tx:
+        keys = {
+            event.id: (
+                event.wrapped_key is None,
+                (await tx.get_one(Receipt, (event.connection_id, event.receipt_id))).wrapped_key,
+            )
+            for event in (await tx.execute(select(Event).where(Event.id.in_([first, second])))).scalars()
+        }
+    assert keys[first] == (True, None)
+    assert keys[second][0] is False
+    assert keys[second][1] is not None
 
 
 async def test_an_answer_makes_it_an_alert_of_its_member_and_never_better_proven(mailed: Mailed) -> None:
