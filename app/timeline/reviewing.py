@@ -5,6 +5,7 @@ Only of a member who agreed to it in so many words (decision 0039), and each loo
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any
 from uuid import UUID
 
@@ -130,7 +131,10 @@ async def draft(tx: Transaction, context: Context, caller: Principal, event_id: 
         made = None
     if made is None:
         raise Problem(409, "No rule can be made of this one. An admin can write one.")
-    return ReviewDraft(name=made[0], text=made[1])
+    written = await documents.versions(tx, caller.organization_id, asked.connection.id)
+    taken = {one.name for one in written} | set(documents.shipped(asked.connection.connector))
+    names = chain([made[0]], (f"{made[0]}-{number}" for number in count(2)))
+    return ReviewDraft(name=next(name for name in names if name not in taken), text=made[1])
 
 
 async def answer(tx: Transaction, context: Context, caller: Principal, event_id: UUID, said: ReviewAnswer) -> ReviewDone:

@@ -27,6 +27,7 @@ from connectors.mail import domains, rules, signed
 from connectors.mail.claims import Answer, answer_in, reported
 from connectors.mail.events import ATTACHED, MAIL, Written, events_of, handed_on, recipient, written_in
 from connectors.mail.phrases import summary
+from connectors.mail.proposing import proposed, rule_name
 from connectors.mail.rules import Found, Rules, Undecided
 from connectors.mail.telling import suggested
 from connectors.verifiers import Outcome, Verification
@@ -84,6 +85,13 @@ class Mail(Connector):
     def shipped_documents(self) -> Mapping[str, str]:
         """The rules that come with the house."""
         return rules.shipped()
+
+    def drafted(self, event: RawEvent, kind: AlertKind) -> tuple[str, str] | None:
+        """A rule about its sender, named for the sender's domain."""
+        if event.event_type != MAIL:
+            return None
+        letter = written_in(event).letter
+        return rule_name(letter), proposed(letter, kind)
 
     def names_to_ask(self, body: bytes) -> Sequence[str]:
         """The names of the keys that its DKIM signatures were made with."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from email import message_from_bytes
-from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
@@ -18,9 +16,11 @@ from app.kit import clock
 from app.ledger.models import LedgerEntry
 from app.members.models import Consent, Enrollment
 from connectors.verifiers import Grade
+from tests.repo.tree import ROOT
 from tests.support.world import World
 from tests.timeline.mails import DOMAIN, Mailed, mail, mailed_world
 
+ATTACHED = (ROOT / "connectors" / "mail" / "fixtures" / "handed__attached.eml").read_bytes()
 PATH = "/v1/me/forwarding-address"
 ASKED = """avery@gmail.example has requested to automatically forward mail to your email address.
 Confirmation code: 123456789
@@ -187,8 +187,7 @@ async def test_an_answered_mail_that_is_no_alert_goes_with_its_member(mailed: Ma
 async def test_what_is_handed_on_is_about_whom_it_was_sent_to(mailed: Mailed) -> None:
     """A mail inside another is handed on with its recipient, and found again under their address."""
     address = await mailed.address()
-    outer = message_from_bytes(Path("connectors/mail/fixtures/handed__attached.eml").read_bytes())
-    await mailed.bring(outer.as_bytes(), address)
+    await mailed.bring(ATTACHED, address)
     async with mailed.world.context.database.begin(read_only=True) as tx:
         rows = (await tx.execute(select(Receipt).where(Receipt.connection_id == mailed.connection_id))).scalars().all()
     assert len(rows) == 2

@@ -179,6 +179,39 @@ async def test_what_is_no_answer_is_refused_and_nothing_changes(mailed: Mailed, 
     assert (event.outcome, event.answered_at, replays) == ("quarantined", None, 0)
 
 
+async def test_an_answer_can_become_a_rule_that_reads_the_next_one(mailed: Mailed) -> None:
+    address = await mailed.address()
+    raw = [mail(subject=f"New credit card alert for Avery {number}", text="Opened at Invented Bank.") for number in (1, 2)]
+    event = await mailed.event(await mailed.bring(raw[0], address))
+    path = f"/v1/queues/reviews/{event.id}"
+    drafted = (await mailed.call(Role.CASEWORKER, "GET", f"{path}/rule?kind=new_account.credit_card")).json()
+    assert drafted["name"] == "something.service.example"
+    assert "domain: something.service.example" in drafted["text"]
+    assert "Avery" not in drafted["text"]
+    body = {"kind": "new_account.credit_card", "rule": {**drafted, "after": 0}}
+    answer = await mailed.call(Role.CASEWORKER, "POST", path, body)
+    assert (answer.status_code, answer.json()) == (200, {"outcome": "new"}), answer.text
+    assert (await mailed.event(await mailed.bring(raw[1], address))).outcome == "new"
+    listed = (await mailed.call(Role.ADMIN, "GET", f"/v1/connections/{mailed.connection_id}/documents")).json()["own"]
+    assert [(one["name"], one["version"]) for one in listed] == [("something.service.example", 1)]
+    assert listed[0]["written_by"] == str(mailed.world.union.accounts[Role.CASEWORKER])
+    other = await mailed.asked(mail())
+    again = (await mailed.call(Role.CASEWORKER, "GET", f"/v1/queues/reviews/{other}/rule?kind=tax.fraud")).json()
+    assert again["name"] == "something.service.example-2"
+
+
+async def test_a_rule_that_somebody_changed_meanwhile_takes_the_answer_back(mailed: Mailed) -> None:
+    event_id = await mailed.asked(mail(subject="Credit card alert for Avery"))
+    path = f"/v1/queues/reviews/{event_id}"
+    drafted = (await mailed.call(Role.CASEWORKER, "GET", f"{path}/rule?kind=new_account.credit_card")).json()
+    written = {**drafted, "after": 0}
+    where = f"/v1/connections/{mailed.connection_id}/documents"
+    assert (await mailed.call(Role.ADMIN, "POST", where, written)).status_code == 201
+    body = {"kind": "new_account.credit_card", "rule": written}
+    assert (await mailed.call(Role.CASEWORKER, "POST", path, body)).status_code == 409
+    assert (await mailed.call(Role.CASEWORKER, "GET", path)).status_code == 200
+
+
 async def test_the_same_mail_again_is_answered_by_the_alert_that_is_there(mailed: Mailed) -> None:
     address = await mailed.address()
     raw = mail(id="one")
