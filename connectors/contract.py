@@ -7,12 +7,12 @@ A connector is a declaration and two pure functions (`split`, `normalise`); one 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, BinaryIO, ClassVar, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -204,6 +204,16 @@ class ForAPerson:
     member_ref: str | None = field(default=None, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a file that is handed in: its exact bytes, what stands beside them, the byte behind it, and how many rows."""
+
+    body: bytes = field(repr=False)
+    asked: Asked = field(repr=False)
+    end: int
+    rows: int
+
+
 Normalised = Alert | BreachRecord | NotAnAlert | GoAndLook | HandOn | ForAPerson
 
 
@@ -231,8 +241,9 @@ class Sender(StrEnum):
 
 
 def grade_of(verification: Verification, sender: Sender) -> Grade:
-    """What a delivery proves: what its signature proves, unless the organization itself is the sender."""
-    return Grade.ORGANIZATION if sender is Sender.ORGANIZATION else verification.grade
+    """What a delivery proves: what its signature proves, unless the organization itself is the sender; a member's word is theirs."""
+    theirs = verification.grade is Grade.MEMBER
+    return Grade.ORGANIZATION if sender is Sender.ORGANIZATION and not theirs else verification.grade
 
 
 class ConnectorConfig(BaseModel):
@@ -300,6 +311,14 @@ class Connector(ABC):
         if documents:
             raise ValueError(f"{self.title} is not read by documents of its own")
         return self
+
+    def pieces(self, file: BinaryIO, told: Asked, *, start: int = 0, rows: int = 0) -> Iterator[Piece]:
+        """A file that is handed in, piece by piece, in memory that does not grow with it; for a connector that is `by_hand`.
+
+        `told`: what stands beside every piece. `start` and `rows`: where an earlier hand stopped, the `end` of a piece and the
+        rows up to there. Raises Malformed for a file that is none of this connector's.
+        """
+        raise TypeError(f"{self.name} takes no files")
 
     def names_to_ask(self, body: bytes) -> Sequence[str]:
         """Names in the DNS whose TXT records belong beside a body that is handed on to this connector, for they prove it.

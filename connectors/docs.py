@@ -234,6 +234,7 @@ _SHOWS = {
 
 _HANDED = {
     Grade.UNVERIFIABLE: "What is handed in proves what is in it to prove; else we have the word of whoever handed it in.",
+    Grade.ORGANIZATION: "What is handed in shows that the organization says so, and which bytes it handed in, when.",
     Grade.MEMBER: "What a member entered shows that they say so, and which bytes they handed in, when.",
 }
 

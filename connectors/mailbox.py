@@ -205,6 +205,7 @@ class _Wire:
         self._reader, self._transport, self._seconds = reader, transport, seconds
         self._writer = asyncio.StreamWriter(transport, protocol, reader, asyncio.get_running_loop())
         self._count = 0
+        self._below: _Wire | None = None
 
     @classmethod
     async def to(cls, address: str, base: Base, tls: ssl.SSLContext | None, seconds: float) -> _Wire:
@@ -223,7 +224,9 @@ class _Wire:
         if transport is None:
             raise ConnectionResetError
         protocol.connection_made(transport)
-        return _Wire(transport, protocol, reader, self._seconds)
+        inside = _Wire(transport, protocol, reader, self._seconds)
+        inside._below = self  # a writer that nobody holds any more closes what it wrote to
+        return inside
 
     def close(self) -> None:
         """Say goodbye, and wait for nothing."""

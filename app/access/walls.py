@@ -82,10 +82,13 @@ BOTH_LANES = f"organization_id IN ({_told('organization')}, {_NIL})"
 ASKED = f"{ORG} AND asked_by = {_told('account')}"
 OPENED = "harmline_is_opened(member_id)"
 CLIENT = "harmline_is_client(member_id)"
+ITS_OWN = f"{ORG} AND connector = 'own'"
+"""The connection over which members report something themselves: it is made at the first report."""
+
 ENROLLS_SELF = (
-    f"{OWN} AND EXISTS (SELECT 1 FROM connection WHERE connection.id = connection_id AND connection.connector = 'mail')"
+    f"{OWN} AND EXISTS (SELECT 1 FROM connection WHERE connection.id = connection_id AND connection.connector IN ('own', 'mail'))"
 )
-"""Where a member is enrolled by their own act."""
+"""Where a member is enrolled by their own act: by a report, or by a forwarding address, which they also end."""
 
 OF_ACCOUNT = "EXISTS (SELECT 1 FROM account WHERE account.id = account_id)"
 OF_CONNECTION = "EXISTS (SELECT 1 FROM connection WHERE connection.id = connection_id)"
@@ -274,7 +277,8 @@ WALLS: Mapping[str, Wall] = {
     "connection": {
         **_ALL,
         DOOR.role: (May("r", EVERY, columns=_AT_THE_DOOR),),
-        **_each(MEMBER, COUNSEL, may=(May("r", ORG),)),
+        MEMBER: (May("r", ORG), May("a", ITS_OWN)),
+        COUNSEL: (May("r", ORG),),
         CASEWORKER: (May("rl", ORG),),
         ADMIN: (May("rac", ORG),),
     },
@@ -295,11 +299,12 @@ WALLS: Mapping[str, Wall] = {
         MEMBER: (May("r", "harmline_holds_own(connection_id, id)"),),
         COUNSEL: (May("r", "harmline_holds_clients(connection_id, id)"),),
         CASEWORKER: (May("rc", ORG),),
-        ADMIN: (May("r", ORG),),
+        ADMIN: (May("rac", ORG),),
     },
     "alert": {**_ALL, CASEWORKER: (May("ral", ORG),)},
     "event": {**_ALL, CASEWORKER: (May("rac", ORG),), ADMIN: (May("r", ORG),)},
     "refusal": {**_ALL, ADMIN: (May("r", ORG),)},
+    "handed_in": {**_ALL, ADMIN: (May("rac", ORG),)},
     "handed_on": {**_ALL, CASEWORKER: (May("ra", ORG),), ADMIN: (May("r", ORG),)},
     "look_up": {
         **_ALL,

@@ -9,6 +9,8 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.exc import IntegrityError
+
 from app.connections import repository
 from app.connections.models import Connection, ConnectionSecret, Poll, PollState
 from app.connections.settings import checked, open_settings, open_sources, require_address, seal, sources_setting
@@ -24,6 +26,9 @@ from app.members.repository import lock_organization
 from connectors.contract import Connector, Sender, WebhookPlan
 from connectors.registry import registry
 from connectors.verifiers import NotSigned, Secret, asked_for, new_secret
+
+OWN = "own"
+"""The connector by which members report something themselves. An organization has one open connection of it."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +130,8 @@ async def create_connection(
     known = registry().get(connector)
     if known is None:
         raise refused("connector", f"There is no such connector. Choose from: {', '.join(registry())}.")
+    if connector == OWN and await repository.open_one(tx, organization_id, OWN) is not None:
+        raise refused("connector", "There is one already: it was made when the first member reported something.")
     await _require_place(tx, organization_id, known)
     value = webhook_secret(known, secret)
     config = checked(known, settings or {})
@@ -139,8 +146,8 @@ async def create_connection(
         token_hash=token_hash(token),
         created_at=clock.now(),
     )
-    tx.add(row)
     await seal(tx, keyring, row, known, config)
+    tx.add(row)
     await tx.flush()
     if value is not None:
         await add_secret(tx, keyring, row, value)
@@ -149,6 +156,23 @@ async def create_connection(
     facts = {"change": "created", "connector": connector, "sender": sender}
     await append(tx, keyring, organization_id, Act.CONNECTION, facts=facts, actor=actor, connection=row.id)
     return Created(row, f"/webhooks/{row.id}/{token}" if known.webhook else "", value or "")
+
+
+async def own_connection(tx: Transaction, keyring: Keyring, organization_id: UUID, actor: Actor) -> Connection:
+    """The connection over which an organization's members report something themselves; it is made when it is first asked for."""
+    known = await repository.open_one(tx, organization_id, OWN)
+    if known is not None:
+        return known
+    try:
+        async with tx.begin_nested():
+            title, sender = registry()[OWN].title, Sender.PROVIDER
+            made = await create_connection(tx, keyring, organization_id, connector=OWN, title=title, sender=sender, actor=actor)
+    except IntegrityError:  # somebody else's first report came at the same moment: an organization has one
+        known = await repository.open_one(tx, organization_id, OWN)
+        if known is None:
+            raise
+        return known
+    return made.connection
 
 
 async def _require_place(tx: Transaction, organization_id: UUID, connector: Connector) -> None:

@@ -1,22 +1,25 @@
 """Routes of incidents: the member's answer, consents, and the caseworker's queue."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request
 
 from app.access.gate import Caller, MemberCaller
 from app.access.roles import Principal
 from app.connections import repository as connections
-from app.incidents import giving, repository, service
+from app.incidents import giving, reporting, repository, service
 from app.incidents.identity import Answer
-from app.incidents.schemas import ConsentView, NewVerdict, UnmatchedView, VerdictView, Whose
+from app.incidents.schemas import REPORT_FORM, ConsentView, NewVerdict, ReportTaken, UnmatchedView, VerdictView, Whose
 from app.kit.context import Context, Ctx, Tx
 from app.kit.database import Transaction
 from app.kit.errors import Problem, not_found
 from app.kit.pagination import Cursor, Limit, Page, decode_id_cursor, encode_cursor
+from app.kit.uploads import Upload, read_upload
 from app.members import repository as members
 from app.members import service as member_service
 from app.members.schemas import ConsentAnswer
+from connectors.own.documents import LARGEST
 
 router = APIRouter(prefix="/v1", tags=["incidents"])
 
@@ -91,6 +94,27 @@ async def list_consents(caller: MemberCaller, tx: Tx) -> list[ConsentView]:
 async def give_consent(body: ConsentAnswer, caller: MemberCaller, context: Ctx, tx: Tx) -> None:
     """Agree or refuse. After a refusal what waited can never be read by anybody."""
     await answer_consent(tx, context, caller, body)
+
+
+async def take_report(tx: Transaction, context: Context, caller: Principal, sent: Upload) -> ReportTaken:
+    """Keep what a member typed in and handed over. Raises a 404, 409 or 422 Problem."""
+    typed = reporting.report_of(sent.fields, sent.file)
+    kept = await reporting.take(tx, context.keyring, caller, typed, sent.file)
+    return ReportTaken(receipt_id=kept.receipt_id, repeat=kept.repeat)
+
+
+async def read_report(request: Request) -> Upload:
+    """The form of a report. Raises a 413, 415 or 422 Problem."""
+    return await read_upload(request, reporting.DOCUMENT, LARGEST)
+
+
+ReportForm = Annotated[Upload, Depends(read_report)]
+
+
+@router.post("/reports", status_code=202, openapi_extra={"requestBody": REPORT_FORM})
+async def report(form: ReportForm, caller: MemberCaller, context: Ctx, tx: Tx) -> ReportTaken:
+    """Report something yourself, or tell more of one of your alerts; with a document, if there is one. It is read in a moment."""
+    return await take_report(tx, context, caller, form)
 
 
 @router.get("/queues/unmatched")

@@ -228,6 +228,7 @@ class EventFacts(NamedTuple):
     reported_earliest: datetime | None
     reported_latest: datetime | None
     received_at: datetime
+    details_requested: bool
     completes: UUID | None
 
 
@@ -250,13 +251,6 @@ async def alerts_at(tx: Transaction, institutions: Collection[tuple[UUID, bytes]
     """The alerts of members that name an institution, `(member, institution index)`, in any of their versions."""
     query = select(MemberEvent.member_id, MemberEvent.alert_id)
     rows = await chosen(tx, query, (MemberEvent.member_id, MemberEvent.institution_index), institutions)
-    return {(row[0], row[1]) for row in rows}
-
-
-async def alerts_completing(tx: Transaction, alerts: Collection[MembersOwn]) -> set[MembersOwn]:
-    """The alerts of members that tell more of some of theirs, in any of their versions."""
-    query = select(MemberEvent.member_id, MemberEvent.alert_id)
-    rows = await chosen(tx, query, (MemberEvent.member_id, MemberEvent.completes), alerts)
     return {(row[0], row[1]) for row in rows}
 
 

@@ -1,12 +1,15 @@
 """API shapes of incidents: the verdict, the queue of what is nobody's, the member's consents."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 
 from app.incidents.identity import Answer
+from app.kit.uploads import FORM_WITH_FILE
+from connectors.own.documents import ENDINGS
+from connectors.own.report import Report
 
 GIVEN = (Answer.NOT_ME, Answer.WAS_ME, Answer.UNSURE)
 """What a member can answer; not having answered is no answer."""
@@ -71,3 +74,27 @@ class Whose(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     external_id: Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+
+
+class ReportTaken(BaseModel):
+    """That a report is kept; it is on the timeline once it is read. `repeat`: the very same report was there already."""
+
+    receipt_id: UUID
+    repeat: bool
+
+
+def _report_form() -> dict[str, Any]:
+    """A report as a form: every field is text or left out, and `document` is a file."""
+    whole = Report.model_json_schema()
+    fields: dict[str, Any] = {}
+    for name, about in whole["properties"].items():
+        said = next((one for one in about.get("anyOf", ()) if one.get("type") != "null"), about)
+        fields[name] = whole["$defs"]["AlertKind"] if "$ref" in said else said
+    about = f"At most 20 MiB. One of: {', '.join(ENDINGS)}; told by its bytes."
+    fields["document"] = {"type": "string", "format": "binary", "description": about}
+    schema = {"type": "object", "properties": fields, "required": whole["required"], "additionalProperties": False}
+    return {"required": True, "content": {FORM_WITH_FILE: {"schema": schema}}}
+
+
+REPORT_FORM = _report_form()
+"""What POST /v1/reports takes, as OpenAPI describes it."""

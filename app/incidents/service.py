@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from app.incidents import repository
+from app.incidents import details, repository
 from app.incidents.correlation import AlertFacts, AlertNode, Component, claimed_occurrence, components
 from app.incidents.identity import Answer, GivenVerdict, IncidentVerdict, carry_ids, merge_verdicts
 from app.incidents.matching import sealed_at
@@ -62,9 +62,11 @@ def nodes_of(events: Sequence[EventFacts]) -> list[AlertNode]:
 def kind_of(events: Sequence[EventFacts]) -> str:
     """What an incident is called: the kind that most alerts name; "unknown" comes after what says more, "unclassified" last.
 
-    An alert names a kind once, however often it was told: repeating it must not change what an incident is called.
+    An alert names a kind once, however often it was told: repeating it must not change what an incident is called. One that
+    says only that there is something is asked where no other says anything.
     """
-    named = Counter(kind for _, kind in {(event.alert_id, event.kind) for event in events})
+    telling = [event for event in events if not event.details_requested] or events
+    named = Counter(kind for _, kind in {(event.alert_id, event.kind) for event in telling})
     unclassified = AlertKind.OTHER_UNCLASSIFIED
     return min(named, key=lambda kind: (kind == unclassified, kind.endswith(".unknown"), -named[kind], kind))
 
@@ -114,7 +116,7 @@ async def neighbourhood(tx: Transaction, alerts: Set[MembersOwn]) -> tuple[dict[
         homes |= now_in
         beside = await repository.alerts_held_by(tx, now_in)
         alerts = {(one, alert_id) for one, by in beside.items() for alert_ids in by.values() for alert_id in alert_ids}
-        alerts |= await repository.alerts_at(tx, named) | await repository.alerts_completing(tx, fresh)
+        alerts |= await repository.alerts_at(tx, named) | await details.alerts_completing(tx, fresh)
         alerts |= {(one, event.completes) for one, found in new.items() for event in found if event.completes}
     for found in events.values():
         found.sort(key=lambda event: (event.received_at, event.event_id))

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Date, ForeignKey, ForeignKeyConstraint, Index, LargeBinary, String, UniqueConstraint, text
+from sqlalchemy import BigInteger, Date, ForeignKey, ForeignKeyConstraint, Index, LargeBinary, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.database import Base, PortableJson
@@ -22,13 +22,14 @@ class ReceiptState(StrEnum):
 
 
 class Channel(StrEnum):
-    """How a receipt came in. HANDED_ON: inside another one; HANDED_IN: by a person."""
+    """How a receipt came in. HANDED_ON: inside another one; HANDED_IN: by a person. ENTERED: by a member, about themselves."""
 
     WEBHOOK = "webhook"
     POLL = "poll"
     FOLLOW_UP = "follow_up"
     HANDED_ON = "handed_on"
     HANDED_IN = "handed_in"
+    ENTERED = "entered"
 
 
 class EventOutcome(StrEnum):
@@ -252,3 +253,22 @@ class HandedOn(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     reason: Mapped[str | None] = mapped_column(String(80))
     receipt_id: Mapped[UUID | None]
+
+
+class HandedIn(Base):
+    """How far a file has come that somebody hands in, known by a keyed hash of all of it.
+
+    `place`: the byte up to which it is kept; `rows`: how many of its rows that are.
+    """
+
+    __tablename__ = "handed_in"
+
+    connection_id: Mapped[UUID] = mapped_column(ForeignKey("connection.id"), primary_key=True)
+    file_index: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    organization_id: Mapped[UUID] = mapped_column(index=True)
+    size: Mapped[int] = mapped_column(BigInteger)
+    place: Mapped[int] = mapped_column(BigInteger)
+    rows: Mapped[int] = mapped_column(BigInteger)
+    started_at: Mapped[datetime]
+    started_by: Mapped[UUID | None]
+    finished_at: Mapped[datetime | None]

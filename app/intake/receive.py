@@ -13,11 +13,13 @@ from app.intake.keeping import Row
 from app.intake.models import Channel, ReceiptState
 from app.intake.sealing import seal_receipt
 from app.kit import canonical, clock
+from app.kit.acting import DOOR
 from app.kit.at_once import AtOnce
-from app.kit.database import Transaction
+from app.kit.database import Transaction, taking_on
 from app.kit.door_keys import Keeping
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
+from app.kit.wakeup import announce
 from app.ledger.service import Act, Entry, entry_row
 from connectors.asking import Asked
 from connectors.contract import grade_of
@@ -98,6 +100,7 @@ def make_ready(keys: Keeping, origin: Origin, arrival: Arrival, revision: int | 
     proof = {
         "outcome": verification.outcome,
         "scheme": verification.scheme,
+        "reason": verification.reason,
         "key_id": verification.key_id,
         "signed_at": verification.signed_at.isoformat() if verification.signed_at else None,
         "source": arrival.source,
@@ -146,6 +149,20 @@ async def keep_all_at_once(store: AtOnce, ready: Sequence[Ready]) -> list[Kept |
 def _answers(ready: Sequence[Ready], held: Mapping[tuple[UUID, bytes], UUID]) -> list[Kept | None]:
     found = [held.get(one.row.key) for one in ready]
     return [Kept(kept, kept != one.receipt_id) if kept else None for one, kept in zip(ready, found, strict=True)]
+
+
+async def keep_from_a_person(tx: Transaction, keyring: Keyring, connection: Connection, arrival: Arrival) -> Kept:
+    """`keep` in the transaction of somebody who is signed in, who may read no inbox: the door keeps it, as it keeps deliveries.
+
+    The workers are told.
+    """
+    keys = await keyring.for_writing(tx, connection.organization_id)
+    ready = make_ready(keys, Origin.of(connection), arrival)
+    async with taking_on(tx, DOOR):
+        (kept,) = await keep_all(tx, [ready])
+    await announce(tx)
+    assert kept is not None  # noqa: S101 - it was not asked for a state
+    return kept
 
 
 async def keep(tx: Transaction, keyring: Keyring, connection: Connection, arrival: Arrival) -> Kept:

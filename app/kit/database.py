@@ -103,6 +103,23 @@ def _take_on(session: Session, begun: SessionTransaction, connection: Connection
         connection.exec_driver_sql(TAKE_ON, session.info["acting"].values)
 
 
+@asynccontextmanager
+async def taking_on(tx: Transaction, acting: Acting) -> AsyncIterator[None]:
+    """Let a part of a transaction act as somebody else, for what only they may do; then as before. After an error it is over.
+
+    SQLite knows no roles: nothing happens there.
+    """
+    await tx.flush()
+    if tx.get_bind().dialect.name != "postgresql":
+        yield
+        return
+    connection = await tx.connection()
+    await connection.exec_driver_sql(TAKE_ON, acting.values)
+    yield
+    await tx.flush()
+    await connection.exec_driver_sql(TAKE_ON, tx.info["acting"].values)
+
+
 class Database:
     """One engine and the only way to a transaction."""
 

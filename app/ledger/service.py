@@ -46,6 +46,7 @@ class Sight(StrEnum):
     TIMELINE = "timeline"
     INCIDENT = "incident"
     ORIGINAL = "original"
+    DOCUMENT = "document"
     LOSSES = "losses"
     MATTER_LIST = "matter list"
     MAIL = "mail"

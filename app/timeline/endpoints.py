@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from app.access.gate import Caller, MemberCaller
 from app.kit.context import Ctx, Tx
@@ -23,9 +23,14 @@ from app.timeline.schemas import (
     TimelineEntry,
 )
 from app.timeline.visits import VisitView, visits_page
+from connectors.own.documents import ENDINGS
 from connectors.vocabulary import AlertKind
 
 router = APIRouter(prefix="/v1", tags=["timeline"])
+
+A_FILE = {"schema": {"type": "string", "format": "binary"}}
+TO_BE_SAVED = "sandbox; default-src 'none'; frame-ancestors 'none'"
+"""What a document may do if a browser shows it after all: nothing."""
 
 
 @router.get("/me/timeline")
@@ -52,6 +57,18 @@ async def incident(incident_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> C
 async def original(incident_id: UUID, event_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> OriginalView:
     """What the service really sent, with long numbers masked, and the SHA-256 of the whole delivery."""
     return await service.original(tx, context, caller, incident_id, event_id)
+
+
+@router.get(
+    "/incidents/{incident_id}/documents/{event_id}",
+    response_class=Response,
+    responses={200: {"content": dict.fromkeys(ENDINGS, A_FILE), "description": "The document, byte for byte."}},
+)
+async def document(incident_id: UUID, event_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> Response:
+    """A document that was handed in with a report, as a file to be saved; nothing shows or runs it here."""
+    found = await service.document(tx, context, caller, incident_id, event_id)
+    headers = {"Content-Disposition": f'attachment; filename="{found.name}"', "Content-Security-Policy": TO_BE_SAVED}
+    return Response(found.body, media_type=found.media_type, headers=headers)
 
 
 @router.get("/matters/{matter_id}/incidents")

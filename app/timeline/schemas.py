@@ -39,9 +39,17 @@ class BreakGlassView(BaseModel):
     until: datetime | None
 
 
+class DocumentView(BaseModel):
+    """A document that the member handed in; its bytes are at `documents/{event_id}` of the incident, as a file to be saved."""
+
+    media_type: str
+    size: int
+
+
 class EventView(BaseModel):
     """One time that a service told us of an alert: the first, the same again (sighting), or with other words (revision).
 
+    `grade_reason`: what was found when it came in, in plain words; null for what came before that was kept.
     `original_sha256` is of the bytes of the whole delivery, in hex; null when they can no longer be shown. `disputed`: the
     organization doubts that it is the service's own word, because somebody else may have sent it in its name.
     """
@@ -51,6 +59,7 @@ class EventView(BaseModel):
     received_at: datetime
     grade: Grade
     grade_text: str
+    grade_reason: str | None
     summary: str
     kind: AlertKind
     bureau: Bureau | None
@@ -64,6 +73,9 @@ class EventView(BaseModel):
     original_sha256: str | None
     receipt_id: UUID
     disputed: bool
+    details_requested: bool
+    completes: UUID | None
+    document: DocumentView | None
 
 
 class AlertView(BaseModel):
@@ -87,6 +99,7 @@ class TimelineEntry(BaseModel):
     """One incident in a list. `claimed` is what the services say of when; `first_received_at` is our own clock.
 
     `disputed`: all that was told of it is; `disputed_text` then says in plain words what that means, else it is null.
+    `details_requested`: a service says only that there is something, and nobody has told more of it yet.
     """
 
     id: UUID
@@ -106,11 +119,13 @@ class TimelineEntry(BaseModel):
     ask_again: bool
     disputed: bool
     disputed_text: str | None
+    details_requested: bool
 
 
 class IncidentDetail(TimelineEntry):
-    """One incident with all that is known of it."""
+    """One incident with all that is known of it. `wanting`: the alerts that the member is asked to tell more of."""
 
+    wanting: list[UUID]
     sources: list[AlertView]
     answers: list[AnswerView]
     links: list[LinkView]

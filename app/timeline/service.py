@@ -1,23 +1,26 @@
 """Use cases of the timeline. Every look at personal data is written to the ledger before a byte of it leaves."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from app.access.roles import Principal, Role
 from app.breaches.service import counsel_may_see, require_matter
 from app.connections import repository as connections
+from app.connections.service import OWN
 from app.damages.service import losses_of, totals
 from app.incidents import repository as incidents
+from app.incidents.details import wanting
 from app.incidents.disputed import disputed_events, rests_on_disputed
 from app.incidents.identity import Answer
 from app.incidents.matching import sealed_at
 from app.incidents.models import Incident, MemberEvent
 from app.intake import repository as intake
-from app.intake.sealing import body_hash
+from app.intake.sealing import body_hash, open_body
 from app.kit.context import Context
 from app.kit.database import Transaction
 from app.kit.errors import not_found
@@ -31,14 +34,16 @@ from app.timeline.schemas import (
     AlertView,
     AnswerView,
     CounselIncidentDetail,
+    DocumentView,
     EventView,
     IncidentDetail,
     MatterIncident,
     OriginalView,
     TimelineEntry,
 )
-from app.timeline.wording import ANSWERS, DISPUTED, GRADES, KINDS
+from app.timeline.wording import ANSWERS, DISPUTED, KINDS, ONLY_A_HINT, grade_text
 from connectors.contract import Interval
+from connectors.own.documents import ENDINGS, media_type_of
 from connectors.verifiers import Grade
 from connectors.vocabulary import AlertKind, Bureau
 
@@ -54,13 +59,13 @@ def entry(
 
     `names`: the institution of each event as the service writes it. `disputed`: the ids of events that are.
     """
-    doubtful = rests_on_disputed(events, disputed)
+    doubtful, wanted = rests_on_disputed(events, disputed), bool(wanting(events))
     kind = AlertKind(incident.kind)
     priced = [event for event in events if event.amount is not None]
     return TimelineEntry(
         id=incident.id,
         kind=kind,
-        title=KINDS[kind],
+        title=ONLY_A_HINT if wanted and kind is AlertKind.OTHER_UNCLASSIFIED else KINDS[kind],
         institution=next((name for name in reversed(names) if name), None),
         last_four=next((e.last_four for e in reversed(events) if e.last_four), None),
         bureaus=sorted({Bureau(e.bureau) for e in events if e.bureau}),
@@ -75,6 +80,7 @@ def entry(
         ask_again=incident.ask_again,
         disputed=doubtful,
         disputed_text=DISPUTED if doubtful else None,
+        details_requested=wanted,
     )
 
 
@@ -174,7 +180,8 @@ async def incident_detail(
     key, disputed = await _member_key(tx, context, caller.organization_id, member_id), await disputed_events(tx, member_id)
     detail = IncidentDetail(
         **entry(incident, events, _names(key, events), disputed).model_dump(),
-        sources=await _sources(tx, context, caller.organization_id, events, key, disputed),
+        wanting=wanting(events),
+        sources=await _sources(tx, context, caller, events, key, disputed),
         answers=await _answers(tx, member_id, held),
         links=await present_links(tx, caller.organization_id, member_id, [incident.id]),
         losses=losses,
@@ -218,37 +225,55 @@ async def _member_key(tx: Transaction, context: Context, organization_id: UUID, 
 async def _sources(
     tx: Transaction,
     context: Context,
-    organization_id: UUID,
+    caller: Principal,
     events: Sequence[MemberEvent],
     key: bytes,
     disputed: Collection[UUID],
 ) -> list[AlertView]:
     views: dict[UUID, AlertView] = {}
-    hashes: dict[UUID, str | None] = {}
+    receipts: dict[UUID, _Receipt] = {}
     for event in events:
+        connection = await connections.connection_of(tx, caller.organization_id, event.connection_id)
         if event.alert_id not in views:
-            connection = await connections.connection_of(tx, organization_id, event.connection_id)
             source = connection.title if connection else ""
             views[event.alert_id] = AlertView(alert_id=event.alert_id, source=source, events=[])
-        if event.receipt_id not in hashes:
-            hashes[event.receipt_id] = await _body_hash(tx, context, event)
-        told, is_disputed = _told(key, event)["alert"], event.event_id in disputed
-        views[event.alert_id].events.append(_event(event, told, hashes[event.receipt_id], is_disputed))
+        if event.receipt_id not in receipts:
+            receipts[event.receipt_id] = await _receipt(tx, context, event)
+        copy, receipt = _told(key, event), receipts[event.receipt_id]
+        view = _event(event, copy["alert"], receipt, own=caller.role is Role.MEMBER, is_disputed=event.event_id in disputed)
+        view.document = document_in(copy) if connection is not None and connection.connector == OWN else None
+        views[event.alert_id].events.append(view)
     return list(views.values())
 
 
-async def _body_hash(tx: Transaction, context: Context, event: MemberEvent) -> str | None:
+class _Receipt(NamedTuple):
+    """What is shown of a receipt: the SHA-256 of its body, and why it has its grade."""
+
+    sha256: str | None
+    reason: str | None
+
+
+async def _receipt(tx: Transaction, context: Context, event: MemberEvent) -> _Receipt:
     found = await intake.receipt(tx, event.receipt_id)
-    return await body_hash(tx, context.keyring, found[0]) if found else None
+    if found is None:
+        return _Receipt(None, None)
+    return _Receipt(await body_hash(tx, context.keyring, found[0]), found[0].verification.get("reason"))
 
 
-def _event(event: MemberEvent, told: Any, original_sha256: str | None, is_disputed: bool) -> EventView:
+def document_in(copy: Any) -> DocumentView | None:
+    """What a member's own report says of its document; `copy` is the member's copy of its event."""
+    about = copy["body"].get("document") if copy["body"] else None
+    return DocumentView(media_type=about["media_type"], size=about["size"]) if about else None
+
+
+def _event(event: MemberEvent, told: Any, receipt: _Receipt, *, own: bool, is_disputed: bool) -> EventView:
     return EventView(
         event_id=event.event_id,
         outcome=event.outcome,
         received_at=event.received_at,
         grade=Grade(event.grade),
-        grade_text=GRADES[Grade(event.grade)],
+        grade_text=grade_text(Grade(event.grade), own=own),
+        grade_reason=receipt.reason,
         summary=mask_text(told["summary"]),
         kind=AlertKind(event.kind),
         bureau=Bureau(event.bureau) if event.bureau else None,
@@ -259,28 +284,61 @@ def _event(event: MemberEvent, told: Any, original_sha256: str | None, is_disput
         occurred=_interval(event.occurred_earliest, event.occurred_latest),
         opened=_interval(event.opened_earliest, event.opened_latest),
         reported=_interval(event.reported_earliest, event.reported_latest),
-        original_sha256=original_sha256,
+        original_sha256=receipt.sha256,
         receipt_id=event.receipt_id,
         disputed=is_disputed,
+        details_requested=event.details_requested,
+        completes=event.completes,
+        document=None,
     )
 
 
-async def original(tx: Transaction, context: Context, caller: Principal, incident_id: UUID, event_id: UUID) -> OriginalView:
-    """The provider's own item behind one event, masked. Raises a 404 Problem."""
+async def _event_of(
+    tx: Transaction, context: Context, caller: Principal, incident_id: UUID, event_id: UUID
+) -> tuple[Incident, MemberEvent, Any]:
+    """One event of an incident that the caller may see, and its member's copy, opened. Raises a 404 Problem."""
     incident = await _incident(tx, caller, incident_id)
     event = await incidents.event_of_member(tx, incident.member_id, event_id)
     held = (await incidents.alerts_by_incident(tx, incident.member_id)).get(incident.id, frozenset())
     if event is None or event.alert_id not in held:
         raise not_found()
-    key = await _member_key(tx, context, caller.organization_id, incident.member_id)
+    return incident, event, _told(await _member_key(tx, context, caller.organization_id, incident.member_id), event)
+
+
+async def original(tx: Transaction, context: Context, caller: Principal, incident_id: UUID, event_id: UUID) -> OriginalView:
+    """The provider's own item behind one event, masked. Raises a 404 Problem."""
+    incident, event, copy = await _event_of(tx, context, caller, incident_id, event_id)
     await _seen(tx, context, caller, incident.member_id, Sight.ORIGINAL, incident=incident.id, event=event_id)
     return OriginalView(
         event_id=event_id,
         received_at=event.received_at,
-        masked=mask(_told(key, event)["body"]),
-        original_sha256=await _body_hash(tx, context, event),
+        masked=mask(copy["body"]),
+        original_sha256=(await _receipt(tx, context, event)).sha256,
         disputed=event_id in await disputed_events(tx, incident.member_id),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A document that a member handed in, byte for byte, with a name that says nothing."""
+
+    body: bytes = field(repr=False)
+    media_type: str
+    name: str
+
+
+async def document(tx: Transaction, context: Context, caller: Principal, incident_id: UUID, event_id: UUID) -> Document:
+    """The document of one report, for its member and for counsel of a matter. Raises a 404 Problem."""
+    incident, event, copy = await _event_of(tx, context, caller, incident_id, event_id)
+    found = await intake.receipt(tx, event.receipt_id)
+    if found is None or found[1].connector != OWN or document_in(copy) is None:
+        raise not_found()
+    body = await open_body(tx, context.keyring, found[0])
+    media_type = media_type_of(body) if body is not None else None
+    if body is None or media_type is None:
+        raise not_found()
+    await _seen(tx, context, caller, incident.member_id, Sight.DOCUMENT, incident=incident.id, event=event_id)
+    return Document(body, media_type, f"report-{event.received_at:%Y-%m-%d}.{ENDINGS[media_type]}")
 
 
 async def matter_incidents(

@@ -59,7 +59,7 @@ KINDS: dict[AlertKind, str] = {
     AlertKind.EXPOSURE_CONTACT: "Your contact details were found where they should not be",
     AlertKind.EXPOSURE_PASTE: "Your details were found in a public paste",
     AlertKind.EXPOSURE_BREACH_LISTING: "Your details are listed in a data breach",
-    AlertKind.OTHER_UNCLASSIFIED: "A monitoring service reported something else",
+    AlertKind.OTHER_UNCLASSIFIED: "Something else was reported",
 }
 
 GRADES: dict[Grade, str] = {
@@ -70,6 +70,23 @@ GRADES: dict[Grade, str] = {
     Grade.ORGANIZATION: "Your organization entered it.",
     Grade.MEMBER: "You entered it yourself.",
 }
+
+_TO_COUNSEL: dict[Grade, str] = {
+    Grade.ORGANIZATION: "The member's organization entered it.",
+    Grade.MEMBER: "The member entered it.",
+}
+
+
+def grade_text(grade: Grade, *, own: bool) -> str:
+    """What a grade means, to the member whose it is (`own`) or to counsel."""
+    return GRADES[grade] if own else _TO_COUNSEL.get(grade, GRADES[grade])
+
+
+ONLY_A_HINT = "A monitoring service has something for you"
+"""The title of an incident of which nothing is known but that there is something."""
+
+DETAILS = "Your monitoring service says only that there is something: log in there, and tell us what it says."
+"""What is asked of the member while an alert says only that there is something."""
 
 DISPUTED = (
     "The organization doubts that the service itself sent this: at that time somebody else may have sent alerts in its name. "

@@ -143,6 +143,7 @@ KEPT: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "breaches and disputed time": (("breach", "disputed_range"), "facts about organizations, not about people"),
     "rules that connections are read by": (("reading_document",), "they say by what any alert was read"),
+    "files that were handed in": (("handed_in",), "a keyed hash of each, so that none is handed in twice"),
     "organizations, their keys and held domains": (
         ("organization", "organization_key", "door_key", "held_domain"),
         "everything hangs on them",

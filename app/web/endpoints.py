@@ -14,6 +14,7 @@ from app.web import (
     provider_pages,
     provider_sign_in_pages,
     queue_pages,
+    report_pages,
     sign_in_pages,
     ways_in_pages,
 )
@@ -24,6 +25,7 @@ for pages in (
     sign_in_pages,
     ways_in_pages,
     incident_pages,
+    report_pages,
     office_pages,
     queue_pages,
     connection_pages,

@@ -20,8 +20,10 @@ from app.kit.pagination import Cursor
 from app.timeline import service
 from app.timeline.schemas import CounselIncidentDetail
 from app.timeline.visits import visits_page
+from app.timeline.wording import DETAILS
 from app.web.forms import Draft, Form, consent_of, loss_of, refused_loss, verdict_of
 from app.web.reasons import Records, groups_of
+from app.web.report_pages import CHOICES
 from app.web.templating import page
 
 router = APIRouter()
@@ -30,11 +32,15 @@ PAGE = 30
 
 
 @router.get("/timeline")
-async def timeline(request: Request, caller: MemberCaller, context: Ctx, tx: Tx, cursor: Cursor = None) -> Response:
-    """What happened to you, the newest first, and what we need your yes or no for."""
+async def timeline(
+    request: Request, caller: MemberCaller, context: Ctx, tx: Tx, cursor: Cursor = None, reported: bool = False
+) -> Response:
+    """What happened to you, the newest first, and what we need your yes or no for. `reported`: that was done a moment ago."""
     entries = await service.timeline_page(tx, context, caller, cursor, PAGE)
-    consents = await consents_of(tx, caller)
-    return page(request, "timeline.html", entries=entries.items, older=entries.next, consents=consents, first=cursor is None)
+    consents, first = await consents_of(tx, caller), cursor is None
+    return page(
+        request, "timeline.html", entries=entries.items, older=entries.next, consents=consents, first=first, reported=reported
+    )
 
 
 @router.get("/visits")
@@ -85,6 +91,9 @@ async def _show(
         answers=(Answer.NOT_ME, Answer.WAS_ME, Answer.UNSURE),
         today=clock.now().date(),
         hint=HINT,
+        asked=DETAILS,
+        choices=CHOICES,
+        more=Draft({"completes": str(detail.wanting[0])} if detail.wanting else {}),
     )
 
 

@@ -47,6 +47,16 @@ OUTCOMES: dict[str, str] = {
     "revision": "Said it again in other words",
 }
 
+DOCUMENTS: dict[str, str] = {
+    "application/pdf": "PDF",
+    "image/jpeg": "photo, JPEG",
+    "image/png": "picture, PNG",
+    "image/heic": "photo, HEIC",
+    "image/tiff": "scan, TIFF",
+    "text/plain": "plain text",
+}
+"""Sorts of documents that members hand in."""
+
 DISPUTED_REPORT = "Doubtful: the organization is not sure that the service itself sent this."
 
 ANSWER_BUTTONS: dict[Answer, str] = {
@@ -134,6 +144,7 @@ SIGHTS: dict[Sight, str] = {
     Sight.TIMELINE: "Your timeline",
     Sight.INCIDENT: "One incident",
     Sight.ORIGINAL: "What a service sent about an incident",
+    Sight.DOCUMENT: "A document that you handed in",
     Sight.MAIL: "A mail that was forwarded for you",
     Sight.LOSSES: "The losses of an incident",
     Sight.MATTER_LIST: "An incident, in the list of a case",

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from connectors.here import sandbox_allowed
-from connectors.mail.samples import DOMAIN, alert_mail
-from connectors.sandboxing import Fault, Happening, Sandbox, Seen
+from connectors.sandboxing import Fault, Seen
+from connectors.telling_mail import SENDER, TellsByMail
 
 USER, PASSWORD = "alerts@union.example", "invented-app-password"
 FOLDER = "INBOX"
@@ -37,7 +37,7 @@ _SAID = {
 """What is said instead, before the connection is cut."""
 
 
-class ImapSandbox(Sandbox):
+class ImapSandbox(TellsByMail):
     """A mailbox that alerts of an invented service come into. A reference is the address that a mail is delivered to."""
 
     name = "imap"
@@ -47,7 +47,7 @@ class ImapSandbox(Sandbox):
         super().__init__(now, seed)
         self.validity = 1_700_000_000 + seed
         self.mails: dict[int, bytes] = {}
-        self._told = self._last = 0
+        self._last = 0
         self._address: str | None = None
         self._sessions: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}
 
@@ -56,17 +56,9 @@ class ImapSandbox(Sandbox):
         address = self._address or base_url.replace("https:", "imaps:").replace("http:", "imap:")
         return {"base_url": address, "user": USER, "password": PASSWORD, "folder": FOLDER}
 
-    def tell(self, happening: Happening) -> str | None:
-        """Deliver a mail about it: a number. Only to somebody whom it knows."""
-        if happening.reference not in self.people:
-            return None
-        number = self.seed * 1_000_000 + self._told + 1
-        mail = alert_mail(happening.kind, happening.reference, happening.at, number, happening.institution, happening.last_four)
-        if mail is None:
-            return None
-        self._told += 1
-        self.deliver(f"Return-Path: <notices@{DOMAIN}>\r\nDelivered-To: {happening.reference}\r\n".encode() + mail)
-        return str(number)
+    def bring(self, mail: bytes, to: str) -> None:
+        """It is delivered, with the envelope in its header."""
+        self.deliver(f"Return-Path: <{SENDER}>\r\nDelivered-To: {to}\r\n".encode() + mail)
 
     def deliver(self, mail: bytes) -> int:
         """Put a mail into the folder: its UID."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Annotated, ClassVar
+from typing import Annotated, BinaryIO, ClassVar
 
 from pydantic import AfterValidator, Field
 
@@ -21,9 +21,10 @@ from connectors.contract import (
     Normalised,
     NotAnAlert,
     Notice,
+    Piece,
     RawEvent,
 )
-from connectors.mail import domains, rules, signed
+from connectors.mail import domains, files, rules, signed
 from connectors.mail.claims import Answer, answer_in, reported
 from connectors.mail.events import ATTACHED, MAIL, Written, events_of, handed_on, recipient, written_in
 from connectors.mail.phrases import summary
@@ -104,6 +105,10 @@ class Mail(Connector):
         if reason == signed.NO_KEY and asked.get(KEYS_MISSING):
             reason = "the DNS did not answer when its key was asked for"
         return Verification(Outcome.AUTHENTIC, proof.scheme, proof.key_id, reason, proof.signed_at, proof.grade)
+
+    def pieces(self, file: BinaryIO, told: Asked, *, start: int = 0, rows: int = 0) -> Iterator[Piece]:
+        """A mail, or a file of mails some at a time. `told["to"]`: to whose address they came; else their own headers say."""
+        return files.pieces(file, told, start=start, rows=rows)
 
     def split(self, body: bytes, asked: Asked = NOTHING_ASKED) -> Iterable[RawEvent | BrokenEvent]:
         """What its sender wrote, and each mail that is attached; of a file of mails, each of them."""

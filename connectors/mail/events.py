@@ -32,6 +32,9 @@ DEEPEST = 5
 KEPT = ("to", "from", "via", "inside", "depth")
 """What was told beside a body and belongs to its events, too. The keys for its proof do not."""
 
+HANDED_IN = "handed_in"
+"""Stands beside a mail that a person handed in: it is handed on like one that is attached, so that its proof is asked for."""
+
 LONGEST_TOLD = 1000
 _ENVELOPE = ("delivered-to", "x-original-to")
 _BEHIND_A_GAP = rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From "
@@ -84,6 +87,9 @@ def events_of(raw: bytes, asked: Asked) -> Iterator[RawEvent | BrokenEvent]:
     beside = {name: asked[name] for name in KEPT if name in asked}
     if raw.startswith(MAILBOX_FILE):
         yield from _of_file(raw, beside)
+        return
+    if asked.get(HANDED_IN):
+        yield _attached(raw, beside, _envelope(_headers(raw)))
         return
     mail = message.read(raw)
     found = forwards.reading(mail)
@@ -161,14 +167,28 @@ def _of_file(raw: bytes, beside: Mapping[str, str]) -> Iterator[RawEvent | Broke
     ends = [start.start() for start in starts[1:]] + [len(raw)]
     for number, (start, end) in enumerate(zip(starts, ends, strict=True)):
         mail = _QUOTED_FROM.sub(rb"\1", _without_gap(raw[start.end() : end]))
-        try:
-            headers, _ = headers_of(mail, 0, len(mail))
-        except Malformed:
-            headers = ()
+        headers = _headers(mail)
         if not headers:
             yield BrokenEvent(f"mails[{number}]", base64.b64encode(mail).decode("ascii"))
             continue
         yield _attached(mail, beside, _envelope(headers))
+
+
+def is_dated(line: bytes) -> bool:
+    """Whether the first line of a file of mails has a date, as nearly all programs write it."""
+    return _DATED_LINE.match(line) is not None
+
+
+def begins_a_mail(line: bytes, *, dated: bool) -> bool:
+    """Whether a line of a file of mails, behind an empty one, begins the next mail."""
+    return (_DATED_LINE if dated else _MAILBOX_LINE).match(line) is not None
+
+
+def _headers(mail: bytes) -> tuple[tuple[str, bytes], ...]:
+    try:
+        return headers_of(mail, 0, len(mail))[0]
+    except Malformed:
+        return ()
 
 
 def _without_gap(mail: bytes) -> bytes:

@@ -6,46 +6,30 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
-from typing import Any
 
-from connectors.mail.samples import DOMAIN, alert_mail
-from connectors.sandboxing import Happening, Sandbox, basic
-from connectors.vocabulary import AlertKind
+from connectors.sandboxing import basic
+from connectors.telling_mail import SENDER, TellsByMail
 
 BASIC = "harmline:invented-pw"
 
 
-class PostmarkSandbox(Sandbox):
-    """A reference is the address that a mail is sent to."""
+class PostmarkSandbox(TellsByMail):
+    """Each mail in a delivery of its own."""
 
     name = "postmark"
-
-    def __init__(self, now: Any, seed: int = 0) -> None:
-        """See `Sandbox`."""
-        super().__init__(now, seed)
-        self._told = 0
 
     @property
     def webhook_secret(self) -> str:
         """`user:password`, as they stand in the address that Postmark posts to."""
         return BASIC
 
-    def tell(self, happening: Happening) -> str | None:
-        """A mail about it comes in: a number. Only to somebody whom it knows."""
-        if happening.reference not in self.people:
-            return None
-        number = self.seed * 1_000_000 + self._told + 1
-        mail = alert_mail(happening.kind, happening.reference, happening.at, number, happening.institution, happening.last_four)
-        if mail is None:
-            return None
-        self._told += 1
-        self.unsent.append(_body(mail, happening.reference))
-        return str(number)
+    def bring(self, mail: bytes, to: str) -> None:
+        """It is posted."""
+        self.unsent.append(_body(mail, to))
 
     def made_up(self, number: int) -> bytes:
         """A mail to somebody whom nobody knows."""
-        to = f"nobody-{number}@example.org"
-        return _body(alert_mail(AlertKind.INQUIRY_HARD, to, self.now(), number, "Invented Bank", None) or b"", to)
+        return _body(*self.nobodys(number))
 
     def headers(self, body: bytes, *, forged: bool = False) -> Mapping[str, str]:
         """By HTTP Basic."""
@@ -53,11 +37,10 @@ class PostmarkSandbox(Sandbox):
 
 
 def _body(mail: bytes, to: str) -> bytes:
-    sender = f"notices@{DOMAIN}"
     body = {
         "FromName": "Example Monitor",
-        "From": sender,
-        "FromFull": {"Email": sender, "Name": "Example Monitor", "MailboxHash": ""},
+        "From": SENDER,
+        "FromFull": {"Email": SENDER, "Name": "Example Monitor", "MailboxHash": ""},
         "To": to,
         "ToFull": [{"Email": to, "Name": "", "MailboxHash": ""}],
         "CcFull": [],
@@ -71,7 +54,7 @@ def _body(mail: bytes, to: str) -> bytes:
         "HtmlBody": "",
         "StrippedTextReply": "",
         "Tag": "",
-        "Headers": [{"Name": "Return-Path", "Value": f"<{sender}>"}, {"Name": "X-Spam-Status", "Value": "No"}],
+        "Headers": [{"Name": "Return-Path", "Value": f"<{SENDER}>"}, {"Name": "X-Spam-Status", "Value": "No"}],
         "Attachments": [],
         "RawEmail": mail.decode(),
     }

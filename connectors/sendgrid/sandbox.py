@@ -13,20 +13,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from connectors.forms import media_type, multipart
-from connectors.mail.samples import DOMAIN, alert_mail
-from connectors.sandboxing import Happening, Sandbox
-from connectors.vocabulary import AlertKind
+from connectors.telling_mail import SENDER, TellsByMail
 
 
-class SendGridSandbox(Sandbox):
-    """A reference is the address that a mail is sent to."""
+class SendGridSandbox(TellsByMail):
+    """Each mail in a form of its own."""
 
     name = "sendgrid"
 
     def __init__(self, now: Any, seed: int = 0) -> None:
         """See `Sandbox`."""
         super().__init__(now, seed)
-        self._told = 0
         self._key = ec.derive_private_key(2**200 + seed, ec.SECP256R1())
 
     @property
@@ -34,22 +31,13 @@ class SendGridSandbox(Sandbox):
         """The public key of the security policy."""
         return base64.b64encode(self._key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
 
-    def tell(self, happening: Happening) -> str | None:
-        """A mail about it comes in: a number. Only to somebody whom it knows."""
-        if happening.reference not in self.people:
-            return None
-        number = self.seed * 1_000_000 + self._told + 1
-        mail = alert_mail(happening.kind, happening.reference, happening.at, number, happening.institution, happening.last_four)
-        if mail is None:
-            return None
-        self._told += 1
-        self.unsent.append(_form(mail, happening.reference))
-        return str(number)
+    def bring(self, mail: bytes, to: str) -> None:
+        """It is posted."""
+        self.unsent.append(_form(mail, to))
 
     def made_up(self, number: int) -> bytes:
         """A mail to somebody whom nobody knows."""
-        to = f"nobody-{number}@example.org"
-        return _form(alert_mail(AlertKind.INQUIRY_HARD, to, self.now(), number, "Invented Bank", None) or b"", to)
+        return _form(*self.nobodys(number))
 
     def headers(self, body: bytes, *, forged: bool = False) -> Mapping[str, str]:
         """Signed as of now over the stamp and the body; if forged with another key."""
@@ -68,12 +56,12 @@ def _form(mail: bytes, to: str) -> bytes:
         {
             "email": mail,
             "to": to,
-            "from": f"Example Monitor <notices@{DOMAIN}>",
+            "from": f"Example Monitor <{SENDER}>",
             "subject": "An alert",
             "sender_ip": "192.0.2.25",
-            "envelope": json.dumps({"to": [to], "from": f"notices@{DOMAIN}"}),
+            "envelope": json.dumps({"to": [to], "from": SENDER}),
             "charsets": json.dumps({"to": "UTF-8", "subject": "UTF-8", "from": "UTF-8"}),
-            "dkim": f"{{@{DOMAIN} : none}}",
+            "dkim": f"{{@{SENDER.partition('@')[2]} : none}}",
             "SPF": "none",
         },
         hashlib.sha256(mail).hexdigest(),

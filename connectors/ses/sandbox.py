@@ -15,9 +15,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from connectors.mail.samples import DOMAIN, alert_mail
-from connectors.sandboxing import Happening, Sandbox, zulu
-from connectors.vocabulary import AlertKind
+from connectors.sandboxing import zulu
+from connectors.telling_mail import SENDER, TellsByMail
 
 TOPIC = "arn:aws:sns:us-east-1:123456789012:invented-alerts"
 SIGNED = ("Message", "MessageId", "Timestamp", "TopicArn", "Type")
@@ -29,15 +28,10 @@ def _key(word: str) -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, 2048)
 
 
-class SesSandbox(Sandbox):
-    """A reference is the address that a mail is sent to. Every second mail is encoded in base64."""
+class SesSandbox(TellsByMail):
+    """Every second mail is encoded in base64."""
 
     name = "ses"
-
-    def __init__(self, now: Any, seed: int = 0) -> None:
-        """See `Sandbox`."""
-        super().__init__(now, seed)
-        self._told = 0
 
     @property
     def webhook_secret(self) -> str:
@@ -45,30 +39,20 @@ class SesSandbox(Sandbox):
         key = _key("own").public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         return f"{TOPIC} {base64.b64encode(key).decode()}"
 
-    def tell(self, happening: Happening) -> str | None:
-        """A mail about it comes in: a number. Only to somebody whom it knows."""
-        if happening.reference not in self.people:
-            return None
-        number = self.seed * 1_000_000 + self._told + 1
-        mail = alert_mail(happening.kind, happening.reference, happening.at, number, happening.institution, happening.last_four)
-        if mail is None:
-            return None
-        self._told += 1
-        self.unsent.append(self._message(mail, happening.reference, "own"))
-        return str(number)
+    def bring(self, mail: bytes, to: str) -> None:
+        """It is published."""
+        self.unsent.append(self._message(mail, to, "own"))
 
     def made_up(self, number: int) -> bytes:
         """A mail to somebody whom nobody knows, signed with another key."""
-        to = f"nobody-{number}@example.org"
-        mail = alert_mail(AlertKind.INQUIRY_HARD, to, self.now(), number, "Invented Bank", None)
-        return self._message(mail or b"", to, "guessed")
+        return self._message(*self.nobodys(number), "guessed")
 
     def headers(self, body: bytes, *, forged: bool = False) -> Mapping[str, str]:
         """SNS calls its JSON plain text; the signature is in it."""
         return {"content-type": "text/plain; charset=UTF-8", "x-amz-sns-message-type": "Notification"}
 
     def _message(self, mail: bytes, to: str, word: str) -> bytes:
-        encoded = self._told % 2 == 0
+        encoded = self.brought % 2 == 0
         digest = hashlib.sha256(mail).digest()
         message = {
             "Type": "Notification",
@@ -92,12 +76,12 @@ def _received(mail: bytes, to: str, at: datetime, *, encoded: bool) -> dict[str,
         "notificationType": "Received",
         "mail": {
             "timestamp": zulu(at, "milliseconds"),
-            "source": f"notices@{DOMAIN}",
+            "source": SENDER,
             "messageId": hashlib.sha256(mail).hexdigest()[:40],
             "destination": [to],
             "headersTruncated": False,
             "headers": [],
-            "commonHeaders": {"from": [f"Example Monitor <notices@{DOMAIN}>"], "to": [to], "subject": "An alert"},
+            "commonHeaders": {"from": [f"Example Monitor <{SENDER}>"], "to": [to], "subject": "An alert"},
         },
         "receipt": {
             "timestamp": zulu(at, "milliseconds"),

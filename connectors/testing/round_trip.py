@@ -19,8 +19,9 @@ from starlette.routing import Route
 
 from connectors.asking import NOTHING_ASKED, Asked, Subject
 from connectors.contract import Alert, BreachRecord, Connector, GoAndLook
-from connectors.http import ProviderClient
 from connectors.sandboxing import Happening, Manner, Sandbox, serving, serving_app
+from connectors.testing.clients import UNPACED as UNPACED
+from connectors.testing.clients import client_for
 from connectors.testing.following import followed
 from connectors.verifiers import NotSigned, Outcome, Secret
 from connectors.vocabulary import AlertKind
@@ -28,7 +29,6 @@ from connectors.vocabulary import AlertKind
 PEOPLE = ("avery.invented@example.org", "blake.invented@example.org")
 """References that every provider could use: some want an e-mail address, none minds one."""
 
-UNPACED = 600_000.0
 PUSHES = (Manner.HONEST, Manner.TWICE, Manner.BACKWARDS)
 
 
@@ -133,7 +133,7 @@ async def _brought(connector: Connector, now: datetime, *, pushed: bool) -> None
             if connector.by_hand:
                 _handed(sandbox, manner, came_in)
             if connector.poll is not None or connector.looks_up:
-                async with ProviderClient(base_url, requests_per_minute=UNPACED, now=lambda: now) as client:
+                async with client_for(connector, base_url, config, lambda: now) as client:
                     await _asked(connector, client, config, came_in)
             assert Counter(came_in.alerts.values()) == told.by_family, manner
 
@@ -161,7 +161,7 @@ def _handed(sandbox: Sandbox, manner: Manner, came_in: _CameIn) -> None:
         came_in.take(body, asked)
 
 
-async def _asked(connector: Connector, client: ProviderClient, config: Any, came_in: _CameIn) -> None:
+async def _asked(connector: Connector, client: Any, config: Any, came_in: _CameIn) -> None:
     if connector.poll is not None:
         subjects = [Subject(reference) for reference in came_in.people]
         async for page in connector.pages(client, config, None, subjects):

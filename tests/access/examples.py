@@ -19,7 +19,7 @@ class Example:
     """`send`: arguments for httpx. `own`: the answer to who may. `foreign`: whose ids to try besides, by role.
 
     `fresh`: names of ids that are made anew for every request that is to go through, since it uses them
-    up. `people_only`: no token is good for it.
+    up. `people_only`: no token is good for it. `is_file`: the answer is somebody's document, byte for byte.
     """
 
     own: int = 200
@@ -28,6 +28,7 @@ class Example:
     foreign: Mapping[Role, tuple[str, ...]] = field(default_factory=dict)
     fresh: tuple[str, ...] = ()
     people_only: bool = False
+    is_file: bool = False
 
 
 def upload(text: str) -> dict[str, Any]:
@@ -43,6 +44,10 @@ NOTICES = {Role.CASEWORKER: ("other_organizations_notice", "notice_to_be_asked_f
 UNMATCHED = ("alert_id", "external_id")
 PROVIDER = {"issuer": "https://login.example.internal", "client_id": "harmline", "domains": ["union.example"]}
 """Nobody's: an address inside a private network, which nothing is sent to."""
+REPORT: dict[str, Any] = {
+    "data": {"kind": "tax.fraud"},
+    "files": {"document": ("letter.txt", b"An invented letter.", "text/plain")},
+}
 LOSS = {"head": "oop", "amount": "120.50", "incurred_on": "2023-03-30"}
 
 EXAMPLES: dict[tuple[str, str], Example] = {
@@ -103,6 +108,8 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("POST", "/v1/incidents/{incident_id}/verdict"): Example(
         200, {"json": {"answer": "not_me", "shown": ["{alert_id}"]}}, foreign=MEMBERS_ONLY
     ),
+    ("POST", "/v1/reports"): Example(202, REPORT),
+    ("GET", "/v1/incidents/{incident_id}/documents/{event_id}"): Example(fresh=("document_id",), foreign=INCIDENT, is_file=True),
     ("GET", "/v1/matters"): Example(),
     ("GET", "/v1/matters/{matter_id}/incidents"): Example(foreign=MATTER),
     ("GET", "/v1/statistics/incidents"): Example(),
@@ -173,6 +180,8 @@ EXAMPLES: dict[tuple[str, str], Example] = {
         303, {"data": {"answer": "not_me", "shown": ["{alert_id}"]}}, foreign=MEMBERS_ONLY
     ),
     ("POST", "/incidents/{incident_id}/losses"): Example(303, {"data": LOSS}, foreign=MEMBERS_ONLY),
+    ("GET", "/report"): Example(),
+    ("POST", "/report"): Example(303, REPORT),
     ("POST", "/consents"): Example(
         303, {"data": {"connection_id": "{connection_id}", "given": "yes"}}, foreign={Role.MEMBER: ("other_organization",)}
     ),
@@ -239,6 +248,8 @@ async def ids_for(scene: Scene, role: Role, fresh: tuple[str, ...]) -> dict[str,
         await scene.own_sign_in(scene.world.union)
     if "token" in fresh:
         ids["token"] = await scene.link()
+    if "document_id" in fresh:
+        ids |= await scene.document()
     if {"request_id", "open_request_id"} & set(fresh):
         ids["request_id"] = str(await scene.break_glass(scene.world.union, approved="open_request_id" in fresh))
     return ids | await _queue_ids(scene, fresh)

@@ -184,7 +184,7 @@ SEES: dict[str, dict[str, Sees]] = {
         "organization": itself("organization_id"),
         **dict.fromkeys(("member", "enrollment", "consent", "legal_hold", "connection", "disputed_range", "poll"), organizations),
         **dict.fromkeys(("receipt", "event", "refusal", "look_up", "alarm", "break_glass"), organizations),
-        **dict.fromkeys(("handed_on", "reading_document"), organizations),
+        **dict.fromkeys(("handed_on", "handed_in", "reading_document"), organizations),
         **dict.fromkeys(("connection_secret", "poll_subject"), of_connections),
         "employment": of_members,
     },
@@ -204,6 +204,7 @@ WRITES: dict[str, frozenset[str]] = {
     MEMBER: _TOLD
     | _BY_HAND
     | _MADE
+    | {"connection", "enrollment"}
     | {"password", "known_browser", "provider_link", "consent", "incident", "incident_alert", "verdict", "loss", "reimbursement"},
     COUNSEL: _TOLD | _BY_HAND | {"account", "role_grant", "legal_hold", "recovery"},
     CASEWORKER: _TOLD
@@ -212,7 +213,7 @@ WRITES: dict[str, frozenset[str]] = {
     ADMIN: _TOLD
     | _BY_HAND
     | {"account", "role_grant", "member", "employment", "enrollment", "consent", "recovery", "break_glass"}
-    | {"connection", "connection_secret", "disputed_range", "poll", "look_up", "reading_document"}
+    | {"connection", "connection_secret", "disputed_range", "poll", "look_up", "reading_document", "handed_in", "receipt"}
     | {"passkey", "password", "known_browser", "recovery_code", "identity_provider", "provider_link"},
     AUDITOR: _TOLD,
     STATISTICS: _TOLD,

@@ -32,6 +32,7 @@ from app.members.roster import RosterEntry
 from app.statistics.workers import publish_release
 from app.timeline import break_glass
 from connectors.contract import Sender
+from tests.incidents.reports import PDF, event_of, reported
 from tests.support.world import NOW, ROSTER, Tenant, World, alert
 
 BOOKKEEPING = frozenset({"session", "api_token", "sign_in_link"})
@@ -146,6 +147,11 @@ class Scene:
             if approved:
                 await break_glass.approve(tx, keyring, await self.principal(Role.ADMIN, tenant=tenant), row.id)
         return row.id
+
+    async def document(self) -> dict[str, str]:
+        """The ids of a report of M-1 with a document, and of the incident that it is on."""
+        found = await reported(self.world, {"kind": "ssn.use", "note": str(uuid7())}, PDF)
+        return {"incident_id": found["id"], "event_id": event_of(found)["event_id"]}
 
     async def dispute(self, tenant: Tenant) -> UUID:
         """A stretch of time marked as disputed, in which nothing came."""

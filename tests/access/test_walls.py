@@ -16,12 +16,14 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from app.access.policy import POLICY
 from app.access.roles import Principal, Role
 from app.access.walls import ACCOUNT, MEMBER, OF_PEOPLE, ROLES, STATISTICS, WALLS, acting_for
+from app.connections.service import own_connection
 from app.kit.acting import ANYONE, DOOR, NOBODY, SERVICE, WORKER, Acting
+from app.ledger.service import SYSTEM
 from app.tables import metadata
 from tests.access.rows import SEES, WRITES, Everything, acting
 from tests.migrations.test_migrations import fill
 from tests.support.logins import LOGIN, dsn
-from tests.support.world import World, alert
+from tests.support.world import NOW, World, alert
 
 on_postgresql = pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
 
@@ -264,6 +266,33 @@ async def test_counsel_is_granted_only_by_counsel_whatever_the_code_says(world: 
         row = {**new, "role": "counsel", "granted_by": None, "granted_at": text("now()")}
         assert (await tried(world, me, insert(grants).values(**row)) is not None) is may
         assert (await tried(world, me, insert(grants).values(**{**row, "role": "staff"})) is not None) is not may
+
+
+@on_postgresql
+async def test_a_member_makes_no_connection_but_the_one_of_reports_and_enrolls_nobody_else_and_nowhere_else(world: World) -> None:
+    me = acting(MEMBER, world.union.id, world.union.accounts["M-1"], world.union.members["M-1"])
+    async with world.context.database.begin() as tx:
+        own = await own_connection(tx, world.context.keyring, world.other.id, SYSTEM)
+        theirs = await own_connection(tx, world.context.keyring, world.union.id, SYSTEM)
+        theirs.closed_at = NOW  # so that there may be one more
+    connection, enrollment = metadata.tables["connection"], metadata.tables["enrollment"]
+    row = {"organization_id": world.union.id, "title": "x", "sender": "provider", "token_hash": b"x", "created_at": NOW}
+    made = {"own": 1, "standard": None, "mail": None}
+    for name, touched in made.items():
+        new = insert(connection).values(id=uuid4(), connector=name, **row)
+        assert await tried(world, me, new) == touched, name
+        foreign = insert(connection).values(**{**row, "id": uuid4(), "connector": name, "organization_id": world.other.id})
+        assert await tried(world, me, foreign) is None, name
+    assert await tried(world, me, update(connection).values(title="x")) is None
+    told = {"organization_id": world.union.id, "reference_index": b"x", "created_at": NOW}
+    for member, where, may in (
+        ("M-1", theirs.id, True),
+        ("M-2", theirs.id, False),
+        ("M-1", world.union.connection.connection.id, False),
+        ("M-1", own.id, False),
+    ):
+        new = insert(enrollment).values(member_id=world.union.members[member], id=uuid4(), connection_id=where, **told)
+        assert (await tried(world, me, new) is not None) is may, (member, where)
 
 
 @on_postgresql

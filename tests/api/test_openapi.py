@@ -15,6 +15,9 @@ from connectors.standard.schema import json_schema
 SPEC: dict[str, Any] = create_app(work=False).openapi()
 DESCRIBED = [route for route in POLICY if route[1].startswith(("/v1", "/webhooks", "/livez", "/readyz"))]
 
+FILES = {"/v1/incidents/{incident_id}/documents/{event_id}"}
+"""What answers with somebody's own bytes."""
+
 
 def operation(method: str, path: str) -> dict[str, Any]:
     found: dict[str, Any] = SPEC["paths"][path][method.lower()]
@@ -34,7 +37,9 @@ def test_a_route_says_what_it_does_and_answers(method: str, path: str) -> None:
     assert said["tags"]
     good = [status for status in said["responses"] if status.startswith("2")]
     assert len(good) == 1
-    if good != ["204"]:
+    if path in FILES:
+        assert {answer["schema"]["format"] for answer in said["responses"]["200"]["content"].values()} == {"binary"}
+    elif good != ["204"]:
         assert said["responses"][good[0]]["content"]["application/json"]["schema"], "an answer without a shape"
     for status, answer in said["responses"].items():
         assert answer["description"]

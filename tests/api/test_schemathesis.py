@@ -45,12 +45,13 @@ NOT_BY_SHAPE = {
     "POST /v1/queues/unmatched/{alert_id}/member": "whether somebody has a number is up to the roster",
     "POST /v1/identity-provider": "whether there is such a provider, and whom it is for, is not a matter of form",
     "POST /v1/incidents/{incident_id}/losses": "no day lies in the future, and not more is paid back than was lost",
+    "POST /v1/reports": "days fit together and lie not ahead, and a document is of a sort that is taken",
     "POST /v1/enrollments/import": "a file is UTF-8 or it is not",
     "POST /v1/members/import": "a file is UTF-8 or it is not",
 }
 """Where a request of the right form can still be refused with 422, and why. Everywhere else it must be taken."""
 
-NOT_TO_BE_TOLD = ("POST /v1/enrollments/import", "POST /v1/members/import")
+NOT_TO_BE_TOLD = ("POST /v1/enrollments/import", "POST /v1/members/import", "POST /v1/reports")
 """Where a request of the wrong form cannot be told from a right one: whatever stands in a part of a form is text."""
 
 

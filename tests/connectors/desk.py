@@ -13,7 +13,7 @@ from sqlalchemy import select
 from app.connections import service as connections
 from app.connections.models import Connection
 from app.intake import receive
-from app.intake.models import Channel, Event
+from app.intake.models import Channel, Event, Receipt
 from app.intake.receive import FETCHED, Arrival
 from app.intake.sealing import open_event
 from app.kit import clock
@@ -110,10 +110,14 @@ class Desk:
         return found
 
     async def events(self) -> list[dict[str, Any]]:
-        """Every event of this connection in order: outcome, reason, path, and the alert as it was normalised."""
+        """Every event of this connection in order: outcome, reason, path, and the alert as it was normalised.
+
+        Those of what it hands on to itself are left out, as those of what others hand on are another connection's.
+        """
         await self.world.workers.drain()
         async with self.world.context.database.begin() as tx:
-            rows = select(Event).where(Event.connection_id == self.connection.connection.id)
+            rows = select(Event).join(Receipt, Receipt.id == Event.receipt_id)
+            rows = rows.where(Event.connection_id == self.connection.connection.id, Receipt.channel != Channel.HANDED_ON)
             found = []
             for row in (await tx.execute(rows.order_by(Event.receipt_id, Event.position))).scalars():
                 copy = await open_event(tx, self.world.context.keyring, row)

@@ -14,7 +14,7 @@ from app.access.roles import Role
 from app.breaches.models import Breach, MemberEvidence
 from app.connections.models import DisputedRange, Poll, PollSubject, ReadingDocument
 from app.intake.gateway import NOBODY
-from app.intake.models import HandedOn, LookUp
+from app.intake.models import HandedIn, HandedOn, LookUp
 from app.kit.database import Database
 from app.kit.escrow import KeyRecovery
 from app.kit.migrate import alembic_config, head, upgrade
@@ -69,6 +69,8 @@ async def fill(world: World) -> None:
         await tx.execute(insert(LookUp).values(**own, **look))
         handed = {"event_id": NOBODY, "due_at": None, "attempts": 0}
         await tx.execute(insert(HandedOn).values(**own, **handed))
+        come = {"file_index": b"x", "size": 1, "place": 0, "rows": 0, "started_at": NOW}
+        await tx.execute(insert(HandedIn).values(**own, **come))
         document = {"name": "x", "version": 1, "text": "x", "written_at": NOW}
         await tx.execute(insert(ReadingDocument).values(**own, **document))
         await tx.execute(insert(KeyRecovery).values(top=world.union.id.hex[-16:], confirmed_at=NOW, shares=2))

@@ -23,6 +23,7 @@ TRANSACTIONS_AT = (
     "app/handing_over.py",
     "app/upkeep/",
     "app/upkeep_commands.py",
+    "app/file_commands.py",
     "app/demo/",
     "app/access/gate.py",
     "app/intake/polling.py",

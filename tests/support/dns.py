@@ -13,6 +13,9 @@ import dns.rcode
 import dns.rdatatype
 import dns.rrset
 
+LONGEST = 255
+"""Letters in one string of a TXT record."""
+
 
 @dataclass
 class Names(asyncio.DatagramProtocol):
@@ -43,7 +46,8 @@ class Names(asyncio.DatagramProtocol):
         elif known is None:
             answer.set_rcode(dns.rcode.NXDOMAIN)
         elif question.question[0].rdtype == dns.rdatatype.TXT and known:
-            quoted = " ".join('"' + text.replace('"', '\\"') + '"' for text in known)
+            strings = [text[at : at + LONGEST] for text in known for at in range(0, len(text), LONGEST)]
+            quoted = " ".join('"' + text.replace('"', '\\"') + '"' for text in strings)
             answer.answer.append(dns.rrset.from_text(f"{name}.", 300, "IN", "TXT", quoted))
         self._transport.sendto(answer.to_wire(), address)  # type: ignore[attr-defined]
 
