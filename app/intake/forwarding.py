@@ -25,7 +25,7 @@ from app.ledger.service import Act, append
 from app.members import repository as members
 from app.members.enrolling import enroll_as, reference_of
 from app.members.models import Enrollment, Member
-from app.members.service import OWN_ANSWER, REVIEWED, record_consent
+from app.members.service import OWN_ANSWER, REVIEWED, consents_to, record_consent
 from connectors.registry import registry
 
 MAIL = "mail"
@@ -62,10 +62,11 @@ async def address_of(tx: Transaction, context: Context, caller: Principal) -> Fo
     member, place = await _member(tx, caller), await mail_connection(tx, context, caller.organization_id)
     held = await _present(tx, context, member, place[0].id) if place is not None else None
     if place is None or held is None:
-        return ForwardingAddress(set_up=place is not None, address=None, made_at=None, confirmations=[])
+        return ForwardingAddress(set_up=place is not None, address=None, made_at=None, agreed=False, confirmations=[])
     row, address = held
-    asked = await confirmations_of(tx, context, caller, place[0], row.reference_index)
-    return ForwardingAddress(set_up=True, address=address, made_at=row.created_at, confirmations=asked)
+    agreed = await consents_to(tx, member.id, place[0].id, clock.now()) is True
+    asked = await confirmations_of(tx, context, caller, place[0], row.reference_index) if agreed else []
+    return ForwardingAddress(set_up=True, address=address, made_at=row.created_at, agreed=agreed, confirmations=asked)
 
 
 async def make(tx: Transaction, context: Context, caller: Principal) -> ForwardingAddress:
@@ -84,7 +85,7 @@ async def make(tx: Transaction, context: Context, caller: Principal) -> Forwardi
     where = (tx, context.keyring, member, connection.id)
     await record_consent(*where, given=True, source=OWN_ANSWER, scope=REVIEWED, actor=caller.actor)
     await _note(tx, context, caller, member, "replaced" if before else "made", connection.id)
-    return ForwardingAddress(set_up=True, address=address, made_at=row.created_at, confirmations=[])
+    return ForwardingAddress(set_up=True, address=address, made_at=row.created_at, agreed=True, confirmations=[])
 
 
 async def give_up(tx: Transaction, context: Context, caller: Principal) -> None:

@@ -143,11 +143,15 @@ class ForwardingConfirmation(BaseModel):
 
 
 class ForwardingAddress(BaseModel):
-    """Where a member lets alert mails be forwarded to. `set_up`: its organization takes mails; `address` null: none yet."""
+    """Where a member lets alert mails be forwarded to. `set_up`: its organization takes mails; `address` null: none yet.
+
+    `agreed`: what comes is kept now, as the member last said.
+    """
 
     set_up: bool
     address: str | None
     made_at: datetime | None
+    agreed: bool
     confirmations: list[ForwardingConfirmation]
 
 

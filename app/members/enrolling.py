@@ -5,13 +5,12 @@ from uuid import UUID
 
 from app.kit import clock
 from app.kit.database import Transaction
-from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
 from app.kit.outbox import publish
 from app.members import repository
 from app.members.keys import open_json, open_key, seal_json
 from app.members.models import Enrollment, Member
-from app.members.service import ENROLLMENT_CHANGED, agrees, reference_index
+from app.members.service import ENROLLMENT_CHANGED, agrees, new_enrollment, reference_at, reference_index
 
 
 async def agreed_behind(
@@ -37,15 +36,9 @@ async def agreed_behind(
 async def enroll_as(tx: Transaction, keyring: Keyring, member: Member, connection_id: UUID, reference: str) -> Enrollment:
     """Tie a member to a connection under a reference that nobody has yet. Raises Erased."""
     key = await open_key(tx, keyring, member)
-    row = Enrollment(
-        member_id=member.id,
-        id=uuid7(),
-        organization_id=member.organization_id,
-        connection_id=connection_id,
-        reference_index=await reference_index(tx, keyring, member.organization_id, connection_id, reference),
-        created_at=clock.now(),
-    )
-    row.reference_sealed = seal_json(key, reference, *_sealed_at(row))
+    index = await reference_index(tx, keyring, member.organization_id, connection_id, reference)
+    row = new_enrollment(member, connection_id, index)
+    row.reference_sealed = seal_json(key, reference, *reference_at(member.id, row.id))
     tx.add(row)
     await tx.flush()
     await publish(tx, ENROLLMENT_CHANGED, member.organization_id, member_id=member.id)
@@ -54,9 +47,5 @@ async def enroll_as(tx: Transaction, keyring: Keyring, member: Member, connectio
 
 async def reference_of(tx: Transaction, keyring: Keyring, member: Member, row: Enrollment) -> str:
     """A member's own reference, in plain; only of one that is sealed. Raises Erased."""
-    reference: str = open_json(await open_key(tx, keyring, member), row.reference_sealed or b"", *_sealed_at(row))
+    reference: str = open_json(await open_key(tx, keyring, member), row.reference_sealed or b"", *reference_at(member.id, row.id))
     return reference
-
-
-def _sealed_at(row: Enrollment) -> tuple[object, ...]:
-    return ("enrollment", "reference_sealed", row.member_id, row.id)

@@ -164,9 +164,9 @@ async def _enroll(
         return "unchanged"
     if not dry_run:
         if not enrolled:
-            row = same[0] if same else _enrollment(member, connection_id, index)
+            row = same[0] if same else new_enrollment(member, connection_id, index)
             key = await open_key(tx, keyring, member)
-            row.reference_sealed = seal_json(key, entry.reference, *_sealed_at(member.id, row.id))
+            row.reference_sealed = seal_json(key, entry.reference, *reference_at(member.id, row.id))
             tx.add(row)
             await publish(tx, ENROLLMENT_CHANGED, member.organization_id, member_id=member.id)
         if not answered:
@@ -176,7 +176,8 @@ async def _enroll(
     return "updated" if same else "added"
 
 
-def _enrollment(member: Member, connection_id: UUID, index: bytes) -> Enrollment:
+def new_enrollment(member: Member, connection_id: UUID, index: bytes) -> Enrollment:
+    """A member tied to a connection under a blind index, as of now; not added yet."""
     return Enrollment(
         member_id=member.id,
         id=uuid7(),
@@ -206,7 +207,7 @@ async def enroll_by_index(
         raise Problem(409, "This number at the service belongs to somebody already. Open the queue again.")
     if await consents_to(tx, member.id, connection_id, clock.now()) is not None:
         raise Problem(409, "This person has already answered for this service. An admin can import their number there.")
-    tx.add(_enrollment(member, connection_id, index))
+    tx.add(new_enrollment(member, connection_id, index))
     await tx.flush()
     await publish(tx, ENROLLMENT_CHANGED, organization_id, member_id=member.id)
     return member
@@ -221,8 +222,8 @@ async def enroll_oneself(tx: Transaction, keyring: Keyring, member: Member, conn
     index = await reference_index(tx, keyring, member.organization_id, connection_id, reference)
     known = await repository.enrollments_of(tx, member.organization_id, connection_id, index)
     if not any(row.member_id == member.id for row in known):
-        row, key = _enrollment(member, connection_id, index), await open_key(tx, keyring, member)
-        row.reference_sealed = seal_json(key, reference, *_sealed_at(member.id, row.id))
+        row, key = new_enrollment(member, connection_id, index), await open_key(tx, keyring, member)
+        row.reference_sealed = seal_json(key, reference, *reference_at(member.id, row.id))
         tx.add(row)
         await publish(tx, ENROLLMENT_CHANGED, member.organization_id, member_id=member.id)
     if not await consents_to(tx, member.id, connection_id, clock.now()):
@@ -231,7 +232,8 @@ async def enroll_oneself(tx: Transaction, keyring: Keyring, member: Member, conn
     return index
 
 
-def _sealed_at(member_id: UUID, enrollment_id: UUID) -> tuple[object, ...]:
+def reference_at(member_id: UUID, enrollment_id: UUID) -> tuple[object, ...]:
+    """Where a sealed reference is bound to."""
     return ("enrollment", "reference_sealed", member_id, enrollment_id)
 
 
@@ -278,7 +280,7 @@ async def enrolled_who_agreed(tx: Transaction, keyring: Keyring, organization_id
     for enrollment, member in await who_agreed(tx, organization_id, connection_id):
         if enrollment.reference_sealed is not None and member.wrapped_key is not None:
             key = await open_key(tx, keyring, member)
-            reference = open_json(key, enrollment.reference_sealed, *_sealed_at(member.id, enrollment.id))
+            reference = open_json(key, enrollment.reference_sealed, *reference_at(member.id, enrollment.id))
             found.append(Enrolled(member.id, reference, enrollment.reference_index))
     return found
 

@@ -54,7 +54,7 @@ def test_nobody_can_guess_an_address() -> None:
 
 async def test_without_a_mail_connection_there_is_nothing_to_make(world: World) -> None:
     async with await world.sign_in(Role.MEMBER, "M-1") as browser:
-        nothing = {"set_up": False, "address": None, "made_at": None, "confirmations": []}
+        nothing = {"set_up": False, "address": None, "made_at": None, "agreed": False, "confirmations": []}
         assert (await browser.get(PATH)).json() == nothing
         assert (await browser.post(PATH)).status_code == 409
         assert (await browser.delete(PATH)).status_code == 404
