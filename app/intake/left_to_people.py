@@ -23,9 +23,9 @@ async def let_go(tx: Transaction, keyring: Keyring, organization_id: UUID, membe
     for member_id in sorted(member_ids):
         if await members.is_held(tx, organization_id, member_id):
             continue
-        for row in await members.enrollments_of_member(tx, member_id):
-            if await consents_to(tx, member_id, row.connection_id, clock.now()) is False:
-                destroyed += await _destroy(tx, keyring, organization_id, member_id, row.connection_id, row.reference_index)
+        for connection_id, reference in await members.references_of(tx, member_id):
+            if await consents_to(tx, member_id, connection_id, clock.now()) is False:
+                destroyed += await _destroy(tx, keyring, organization_id, member_id, connection_id, reference)
     return destroyed
 
 

@@ -21,7 +21,7 @@ from app.kit.database import Transaction
 from app.kit.errors import not_found
 from app.kit.keyring import Keyring
 from app.ledger.service import Act, Actor, append
-from app.members.enrolling import agreed_behind
+from app.members.enrolling import Addressed, agreed_behind
 from connectors.contract import BrokenEvent, Connector, RawEvent
 from connectors.registry import registry
 
@@ -60,12 +60,16 @@ async def preview(
 
 async def _items(tx: Transaction, keyring: Keyring, connection_id: UUID, connector: Connector) -> list[tuple[Event, Item]]:
     found = await repository.newest_events(tx, connection_id, MOST_LOOKED_AT)
-    whose = {event.id: (connection_id, index) for event, about in found if (index := event.reference_index or about)}
-    agreed = await agreed_behind(tx, set(whose.values()))
+    named = {
+        event.id: Addressed(connection_id, index, event.received_at)
+        for event, about in found
+        if (index := event.reference_index or about)
+    }
+    agreed = await agreed_behind(tx, named)
     left = LARGEST
     items: list[tuple[Event, Item]] = []
     for event, _ in found:
-        if whose.get(event.id) not in agreed or len(items) == MOST_READ or left <= 0:
+        if event.id not in agreed or len(items) == MOST_READ or left <= 0:
             continue
         item, size = await _item(tx, keyring, event, connector)
         left -= size

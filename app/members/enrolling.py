@@ -1,6 +1,8 @@
 """Who is behind a reference and agreed to what; a reference that a member has of their own, and no longer."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from app.kit import clock
@@ -13,23 +15,33 @@ from app.members.models import Enrollment, Member
 from app.members.service import ENROLLMENT_CHANGED, agrees, new_enrollment, reference_at, reference_index
 
 
-async def agreed_behind(
-    tx: Transaction, references: Collection[tuple[UUID, bytes]], scope: str | None = None
-) -> dict[tuple[UUID, bytes], UUID]:
-    """The one member behind each reference, `(connection, blind index)`, who agrees now; to this very `scope`, when given.
+class Addressed(NamedTuple):
+    """Something that came in under a reference, `reference_index` of `connection_id`."""
 
-    Left out is a reference that is nobody's, or that two members claim.
+    connection_id: UUID
+    reference_index: bytes
+    received_at: datetime
+
+
+async def agreed_behind(tx: Transaction, wanted: Mapping[UUID, Addressed], scope: str | None = None) -> dict[UUID, UUID]:
+    """By what came in, the one member behind it who agrees now; to this very `scope`, when given.
+
+    Left out is what is nobody's, and what two members claim.
     """
-    behind: dict[tuple[UUID, bytes], list[UUID]] = {}
-    for row in await repository.enrollments_behind(tx, references):
-        behind.setdefault((row.connection_id, row.reference_index), []).append(row.member_id)
-    single = {place: found[0] for place, found in behind.items() if len(found) == 1}
-    answers = await repository.last_consents_of(tx, {(member_id, place[0]) for place, member_id in single.items()})
+    behind: dict[tuple[UUID, bytes], list[Enrollment]] = {}
+    for row in await repository.enrollments_behind(tx, {(one[0], one[1]) for one in wanted.values()}, ever=True):
+        behind.setdefault((row.connection_id, row.reference_index), []).append(row)
+    single: dict[UUID, tuple[UUID, UUID]] = {}
+    for key, one in wanted.items():
+        theirs = [row for row in behind.get((one[0], one[1]), ()) if row.stands_at(one.received_at)]
+        if len(theirs) == 1:
+            single[key] = (theirs[0].member_id, one.connection_id)
+    answers = await repository.last_consents_of(tx, set(single.values()))
     agreed = {}
-    for place, member_id in single.items():
-        last = answers.get((member_id, place[0]))
+    for key, who in single.items():
+        last = answers.get(who)
         if last is not None and agrees(last, clock.now()) and scope in (None, last.scope):
-            agreed[place] = member_id
+            agreed[key] = who[0]
     return agreed
 
 

@@ -26,7 +26,7 @@ from app.kit.errors import Problem, not_found
 from app.kit.pagination import Page, decode_id_cursor, encode_cursor
 from app.ledger.service import Act, Sight, append
 from app.members import repository as members
-from app.members.enrolling import agreed_behind
+from app.members.enrolling import Addressed, agreed_behind
 from app.members.service import REVIEWED
 from app.timeline.masking import mask_letter
 from app.timeline.schemas import ReviewAnswer, ReviewDetail, ReviewDone, ReviewDraft, ReviewView
@@ -67,9 +67,12 @@ async def reviews_page(tx: Transaction, caller: Principal, cursor: str | None, l
 
 async def _whose(tx: Transaction, events: Collection[Event]) -> dict[UUID, UUID]:
     """By event, the one member behind it who agreed that such things are read."""
-    places = {event.id: (event.connection_id, event.reference_index) for event in events if event.reference_index is not None}
-    agreed = await agreed_behind(tx, set(places.values()), REVIEWED)
-    return {event_id: agreed[place] for event_id, place in places.items() if place in agreed}
+    named = {
+        event.id: Addressed(event.connection_id, event.reference_index, event.received_at)
+        for event in events
+        if event.reference_index is not None
+    }
+    return await agreed_behind(tx, named, REVIEWED)
 
 
 async def _found(tx: Transaction, context: Context, caller: Principal, event: Event | None) -> _Asked:

@@ -165,7 +165,7 @@ HOMES: dict[Role, str] = {
 """The page on which each role begins."""
 
 NAVIGATION: dict[Role, tuple[tuple[str, str], ...]] = {
-    Role.MEMBER: (("/timeline", "Your timeline"), ("/visits", "Who looked")),
+    Role.MEMBER: (("/timeline", "Your timeline"), ("/forwarding", "Forward mails"), ("/visits", "Who looked")),
     Role.STAFF: (("/statistics", "Statistics"),),
     Role.CASEWORKER: (("/queues", "Queues"), ("/emergency", "In an emergency")),
     Role.COUNSEL: (("/matters", "Matters"), ("/statistics", "Statistics")),

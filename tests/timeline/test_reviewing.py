@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ from sqlalchemy import func, select
 from app.access.roles import Role
 from app.intake.models import Event, Receipt
 from app.intake.sealing import open_event
+from app.kit import clock
 from app.ledger.models import LedgerEntry
 from app.timeline.masking import mask_letter
 from tests.support.world import World
@@ -129,6 +131,16 @@ async def test_an_answer_makes_it_an_alert_of_its_member_and_never_better_proven
     assert (await mailed.call(Role.CASEWORKER, "GET", "/v1/queues/reviews")).json()["items"] == []
     again = await mailed.call(Role.CASEWORKER, "POST", f"/v1/queues/reviews/{event_id}", said)
     assert again.status_code == 404
+
+
+async def test_what_came_before_an_address_ended_is_still_its_members(mailed: Mailed) -> None:
+    event_id = await mailed.asked(PLAIN)
+    clock.set_to(clock.now() + timedelta(hours=1))
+    await mailed.call(Role.MEMBER, "DELETE", "/v1/me/forwarding-address", who="M-1")
+    path = f"/v1/queues/reviews/{event_id}"
+    assert (await mailed.call(Role.CASEWORKER, "GET", path)).status_code == 200
+    assert (await mailed.call(Role.CASEWORKER, "POST", path, LOGIN)).status_code == 200
+    assert len(await mailed.world.timeline("M-1")) == 1
 
 
 async def test_what_is_said_to_be_no_alert_is_none(mailed: Mailed) -> None:
