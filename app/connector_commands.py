@@ -51,7 +51,9 @@ def list_connectors(as_json: Annotated[bool, typer.Option("--json", help="Print 
     for one in found:
         asked = f"asked every {one.polls_every_minutes} minutes" if one.polls_every_minutes else ""
         sends = "sends, signed" if one.signed else "sends, unsigned" if one.webhook else ""
-        ways = "; ".join(way for way in (sends, asked, "looked up" if one.looks_up else "") if way)
+        known = registry()[one.name]
+        others = ("looked up" if one.looks_up else "", "handed in" if known.by_hand else "")
+        ways = "; ".join(way for way in (sends, asked, *others) if way)
         elsewhere = "" if one.name in folders() else " (from another package)"
         typer.echo(f"{one.name:<16} {one.title}: {ways}{elsewhere}")
 
@@ -99,6 +101,9 @@ def _became(connector: Connector, event: RawEvent | BrokenEvent) -> dict[str, An
     if found.look is not None:
         look = found.look
         return {**said, "go_and_look": {"member": look.member_ref, "identity": look.identity, "asked": dict(look.asked)}}
+    if found.handed is not None:
+        handed = found.handed
+        return {**said, "handed_on_to": handed.to, "bytes": len(handed.body), "asked": dict(handed.asked)}
     if found.path is not None:
         return {**said, "quarantined": found.reason, "field": found.path}
     return {**said, "not_an_alert": found.reason}

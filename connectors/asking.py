@@ -113,7 +113,15 @@ class Http(Protocol):
     async def post(self, path: str, *, json: Any, headers: Mapping[str, str] | None = None, login: Login | None = None) -> Answer:
         """POST of JSON."""
 
-    async def download(self, path: str, *, media_type: str, most: int, headers: Mapping[str, str] | None = None) -> Answer:
+    async def download(
+        self,
+        path: str,
+        *,
+        media_type: str,
+        most: int,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         """GET of a file of this media type (`a/b`), not empty, at most `most` bytes of it."""
 
     def pace(self, requests_per_minute: float) -> None:
@@ -125,6 +133,10 @@ class Speaks(StrEnum):
 
     HTTP = "http"
     IMAP = "imap"
+
+
+MOST_OF_A_MAIL = 30 * 1024 * 1024
+"""Bytes. A larger one is left where it is, and told to a person."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,15 +17,19 @@ MOST_RECIPIENTS = 100
 MOST_COPIES = 128 * 1024 * 1024
 """Bytes of one delivery's mail, counted once for each recipient: a small request must not become a large memory."""
 
-LONGEST_SHOWN = 300
+LONGEST_SHOWN = 1000
 _ANSWER, _NO_ALERT = "answer", '"not_an_alert"'
 
 
 class CarriedMail(Connector):
-    """Base of the connectors that are posted mails. `left`: the event types that a person is to see to, each with the reason."""
+    """Base of the connectors that are posted mails. `left`: the event types that a person is to see to, each with the reason.
+
+    `questions`: those among them that are about nobody, by which the service asks something of the admin who connects it.
+    """
 
     hands_on_to = "mail"
     left: ClassVar[Mapping[str, str]] = {}
+    questions: ClassVar[frozenset[str]] = frozenset()
 
     def each(self, raw: bytes, recipients: Sequence[object], sender: str, path: str) -> Iterable[RawEvent | BrokenEvent]:
         """The mail for each of the envelope's recipients, who stand at `path`. Malformed when there are none, or too many."""

@@ -241,7 +241,7 @@ class Sender(StrEnum):
 
 
 def grade_of(verification: Verification, sender: Sender) -> Grade:
-    """What a delivery proves: what its signature proves, unless the organization itself is the sender; a member's word is theirs."""
+    """What a delivery proves: what its signature proves, unless the organization itself sends it; a member's word is theirs."""
     theirs = verification.grade is Grade.MEMBER
     return Grade.ORGANIZATION if sender is Sender.ORGANIZATION and not theirs else verification.grade
 

@@ -193,11 +193,18 @@ class ProviderClient(Paced):
         request = _Request("POST", self._base.target(path), head, content, False, repeatable=signing_in())
         return await self._ask(request, login)
 
-    async def download(self, path: str, *, media_type: str, most: int, headers: Mapping[str, str] | None = None) -> Answer:
+    async def download(
+        self,
+        path: str,
+        *,
+        media_type: str,
+        most: int,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         """See `Http.download`."""
-        head = {**_checked(headers), "accept": media_type}
-        request = _Request("GET", self._base.target(path), head, None, False, repeatable=True, file=(media_type, most))
-        return await self._ask(request, None)
+        head, target = {**_checked(headers), "accept": media_type}, self._base.target(path, params)
+        return await self._ask(_Request("GET", target, head, None, False, repeatable=True, file=(media_type, most)), None)
 
     async def notify(self, body: bytes, *, headers: Mapping[str, str]) -> None:
         """POST these exact bytes to the base address itself; any 2xx will do, and what it says is not read.

@@ -14,14 +14,13 @@ from contextlib import suppress
 from functools import cache
 
 from connectors import imap_answers as imap
-from connectors.asking import CredentialsRefused, Left, Mailbox, ProviderError, TryLater, UnexpectedAnswer
+from connectors.asking import MOST_OF_A_MAIL, CredentialsRefused, Left, Mailbox, ProviderError, TryLater, UnexpectedAnswer
 from connectors.egress import Base, Resolver, allowed_addresses, look_up
 from connectors.here import mail_base_here
 from connectors.http import authorities, in_our_words
 from connectors.imap_answers import Pieces, Said, Text
 from connectors.pace import Pace, Paced
 
-MOST_OF_A_MAIL = 30 * 1024 * 1024
 CHUNK = 1024 * 1024
 """Bytes of a mail that are asked for at once, so that a large mail on a slow line is many commands that each end in time."""
 
@@ -29,6 +28,9 @@ MOST_OF_A_LINE = 4 * 1024 * 1024
 """Bytes. The ids of half a million mails come in one line."""
 
 MOST_TOLD = 8 * 1024 * 1024
+A_LINE = 512
+"""As so many bytes does a response count beside its own: to read one takes time, however short it is."""
+
 MOST_LITERAL = CHUNK + 1024
 _ENDED = "The connection to the mail server broke off"
 
@@ -67,6 +69,7 @@ class MailboxClient(Paced):
         self._connect, self._read, self._total = connect, read, total
         self._resolver, self._tls = resolver, tls
         self._wire: _Wire | None = None
+        self._left: _Wire | None = None
         self._before: Callable[[], Awaitable[None]] | None = None
 
     async def __aenter__(self) -> MailboxClient:
@@ -76,14 +79,17 @@ class MailboxClient(Paced):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Leave the server."""
+        """Leave the server, and see that the connection is no more."""
         self.leave()
+        if self._left is not None:
+            await self._left.gone()
 
     def leave(self) -> None:
         """See `Mailbox.leave`."""
         wire, self._wire = self._wire, None
         if wire is not None:
             wire.close()
+            self._left = wire
 
     def held(self, before: Callable[[], Awaitable[None]]) -> Mailbox:
         """The same mailbox; `before` is waited for before each command, and what it raises is raised."""
@@ -234,6 +240,13 @@ class _Wire:
             self._writer.write(b"bye LOGOUT\r\n")
             self._writer.close()
 
+    async def gone(self) -> None:
+        """When it is closed, or, after a second without the other side's goodbye, cut."""
+        with suppress(OSError, ssl.SSLError):
+            async with asyncio.timeout(1):
+                await self._writer.wait_closed()
+        self._transport.abort()
+
     async def command(self, words: Sequence[bytes | Text]) -> Said:
         """Send a command and read to its end. OSError, EOFError, ProviderError."""
         self._count += 1
@@ -271,7 +284,7 @@ class _Wire:
             if rest[:4].upper().rstrip() == b"BYE":
                 ended = imap.said(rest)
                 raise imap.refusal(ended, TryLater(_ENDED))
-            size += sum(map(len, pieces)) + len(pieces) * 50
+            size += sum(map(len, pieces)) + A_LINE
             if size > MOST_TOLD:
                 raise UnexpectedAnswer("The mail server's answer is too large")
             told.append(pieces)

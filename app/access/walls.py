@@ -299,7 +299,7 @@ WALLS: Mapping[str, Wall] = {
         MEMBER: (May("r", "harmline_holds_own(connection_id, id)"),),
         COUNSEL: (May("r", "harmline_holds_clients(connection_id, id)"),),
         CASEWORKER: (May("rc", ORG),),
-        ADMIN: (May("rac", ORG),),
+        ADMIN: (May("r", ORG),),
     },
     "alert": {**_ALL, CASEWORKER: (May("ral", ORG),)},
     "event": {**_ALL, CASEWORKER: (May("rac", ORG),), ADMIN: (May("r", ORG),)},

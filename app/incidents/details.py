@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -27,6 +27,14 @@ class Told(Protocol):
     @property
     def completes(self) -> UUID | None:
         """The alert that it tells more of."""
+
+
+class EventSaid(NamedTuple):
+    """These facts alone."""
+
+    alert_id: UUID
+    details_requested: bool
+    completes: UUID | None
 
 
 def wanting(events: Sequence[Told]) -> list[UUID]:

@@ -14,7 +14,7 @@ from app.incidents.schemas import REPORT_FORM, ConsentView, NewVerdict, ReportTa
 from app.intake.readers import leaves_to_people
 from app.kit.context import Context, Ctx, Tx
 from app.kit.database import Transaction
-from app.kit.errors import Problem, not_found
+from app.kit.errors import Problem, described, not_found
 from app.kit.pagination import Cursor, Limit, Page, decode_id_cursor, encode_cursor
 from app.kit.uploads import Upload, read_upload
 from app.members import repository as members
@@ -128,7 +128,10 @@ async def read_report(request: Request) -> Upload:
 ReportForm = Annotated[Upload, Depends(read_report)]
 
 
-@router.post("/reports", status_code=202, openapi_extra={"requestBody": REPORT_FORM})
+NO_FORM = described({415: "It is no form with a file (multipart/form-data)."})
+
+
+@router.post("/reports", status_code=202, openapi_extra={"requestBody": REPORT_FORM}, responses=NO_FORM)
 async def report(form: ReportForm, caller: MemberCaller, context: Ctx, tx: Tx) -> ReportTaken:
     """Report something yourself, or tell more of one of your alerts; with a document, if there is one. It is read in a moment."""
     return await take_report(tx, context, caller, form)

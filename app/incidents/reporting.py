@@ -96,7 +96,8 @@ async def take(tx: Transaction, keyring: Keyring, caller: Principal, report: Rep
     body = written(report) if document is None else document
     asked = beside(report, str(member.id), document)
     arrival = Arrival(body, ENTERED, Channel.ENTERED, asked=asked, about_index=index)
-    return await keep_from_a_person(tx, keyring, connection, arrival)
+    (kept,) = await keep_from_a_person(tx, keyring, connection, [arrival])
+    return kept
 
 
 def _refuse_future(report: Report, today: date) -> None:

@@ -160,9 +160,12 @@ def _cut(connector: Connector, file: BinaryIO, told: Mapping[str, str], come: Co
 
 
 async def _keep(tx: Transaction, keyring: Keyring, connection: Connection, reader: Connector, pieces: Sequence[Piece]) -> None:
-    for piece in pieces:
-        proof = reader.proof_of(piece.body, piece.asked)
-        await receive.keep(tx, keyring, connection, Arrival(piece.body, proof, Channel.HANDED_IN, asked=piece.asked))
+    proofs = [reader.proof_of(piece.body, piece.asked) for piece in pieces]
+    arrivals = [
+        Arrival(piece.body, proof, Channel.HANDED_IN, asked=piece.asked) for piece, proof in zip(pieces, proofs, strict=True)
+    ]
+    if arrivals:
+        await receive.keep_from_a_person(tx, keyring, connection, arrivals)
 
 
 async def _row(tx: Transaction, keyring: Keyring, connection: Connection, known: Measured, actor: Actor) -> HandedIn:

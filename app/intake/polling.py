@@ -72,10 +72,18 @@ class _Held:
         async with _in_time():
             return await self._http.post(path, json=json, headers=headers, login=login)
 
-    async def download(self, path: str, *, media_type: str, most: int, headers: Mapping[str, str] | None = None) -> Answer:
+    async def download(
+        self,
+        path: str,
+        *,
+        media_type: str,
+        most: int,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
         await self._asking.hold()
         async with _in_time():
-            return await self._http.download(path, media_type=media_type, most=most, headers=headers)
+            return await self._http.download(path, media_type=media_type, most=most, params=params, headers=headers)
 
     def pace(self, requests_per_minute: float) -> None:
         self._http.pace(requests_per_minute)

@@ -151,18 +151,19 @@ def _answers(ready: Sequence[Ready], held: Mapping[tuple[UUID, bytes], UUID]) ->
     return [Kept(kept, kept != one.receipt_id) if kept else None for one, kept in zip(ready, found, strict=True)]
 
 
-async def keep_from_a_person(tx: Transaction, keyring: Keyring, connection: Connection, arrival: Arrival) -> Kept:
-    """`keep` in the transaction of somebody who is signed in, who may read no inbox: the door keeps it, as it keeps deliveries.
+async def keep_from_a_person(
+    tx: Transaction, keyring: Keyring, connection: Connection, arrivals: Sequence[Arrival]
+) -> list[Kept]:
+    """`keep` in the transaction of somebody who is signed in, who may write into no inbox: the door keeps it, like deliveries.
 
     The workers are told.
     """
     keys = await keyring.for_writing(tx, connection.organization_id)
-    ready = make_ready(keys, Origin.of(connection), arrival)
+    ready = [make_ready(keys, Origin.of(connection), arrival) for arrival in arrivals]
     async with taking_on(tx, DOOR):
-        (kept,) = await keep_all(tx, [ready])
+        kept = await keep_all(tx, ready)
     await announce(tx)
-    assert kept is not None  # noqa: S101 - it was not asked for a state
-    return kept
+    return [one for one in kept if one is not None]  # they were not asked for a state, so none is missing
 
 
 async def keep(tx: Transaction, keyring: Keyring, connection: Connection, arrival: Arrival) -> Kept:

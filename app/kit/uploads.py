@@ -17,6 +17,11 @@ MOST_FIELDS = 40
 
 class _InMemory(MultiPartParser):
     spool_max_size = LARGEST_UPLOAD + 1
+    is_whole = False
+    """Whether the form's end was read: one that breaks off would look as if no file had been chosen."""
+
+    def on_end(self) -> None:
+        self.is_whole = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ async def read_upload(request: Request, file_field: str, largest: int) -> Upload
         form = await parser.parse()
     except MultiPartException:
         form = None
-    if form is None:  # raised out here, so that what was sent is not chained to it
+    if form is None or not parser.is_whole:  # raised out here, so that what was sent is not chained to it
         raise Problem(422, "This form cannot be read. Send one file at most, and no more fields than there are.")
     try:
         given = form.multi_items()

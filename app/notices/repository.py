@@ -9,7 +9,8 @@ from sqlalchemy import delete, func, select, update
 from app.access.models import Account, RoleGrant
 from app.access.roles import Role
 from app.connections.models import Connection
-from app.incidents.models import Incident
+from app.incidents.details import EventSaid, wanting
+from app.incidents.models import Incident, IncidentAlert, MemberEvent
 from app.kit.database import Transaction, upsert
 from app.kit.letters import Letter, LetterState
 from app.kit.outbox import Failure, Message
@@ -53,6 +54,15 @@ async def tells_of_something(tx: Transaction, letter_id: UUID) -> bool:
     return (
         await tx.execute(query.where(MemberNotice.letter_id == letter_id, Incident.redirect_to.is_(None)).limit(1))
     ).first() is not None
+
+
+async def wants_details(tx: Transaction, letter_id: UUID) -> bool:
+    """Whether of any incident that a letter tells of nothing is known but that there is something."""
+    told = (MemberNotice.member_id == IncidentAlert.member_id) & (MemberNotice.incident_id == IncidentAlert.incident_id)
+    same = (IncidentAlert.member_id == MemberEvent.member_id) & (IncidentAlert.alert_id == MemberEvent.alert_id)
+    query = select(MemberEvent.alert_id, MemberEvent.details_requested, MemberEvent.completes).join(IncidentAlert, same)
+    rows = (await tx.execute(query.join(MemberNotice, told).where(MemberNotice.letter_id == letter_id))).all()
+    return bool(wanting([EventSaid._make(row) for row in rows]))
 
 
 async def waiting_letter(tx: Transaction, kind: str, recipient: UUID) -> UUID | None:

@@ -15,6 +15,15 @@ There is something new for you on Harmline. To see it, sign in:
 For your safety this mail does not say what it is, and it has no link that signs you in. We never ask for a password or a number.
 """
 
+DETAILS_SUBJECT = "We need a few details from you"
+DETAILS = """\
+There is something new for you on Harmline, and we need a few details of it from you. To see it, sign in:
+
+{link}
+
+For your safety this mail does not say what it is, and it has no link that signs you in. We never ask for a password or a number.
+"""
+
 CONSENT_SUBJECT = "We need your answer"
 CONSENT = """\
 Something came for you on Harmline, and nobody has looked at it: first you decide whether it may be kept. To answer, sign in:

@@ -17,7 +17,7 @@ from app.notices import repository
 from app.notices.models import Alarm, AlarmKind
 from app.notices.service import ALARM_HOOK, ALARM_MAIL, CONSENT, LATE_NEWS, NEWS
 from app.notices.wording import CONSENT as CONSENT_TEXT
-from app.notices.wording import CONSENT_SUBJECT, NEWS_SUBJECT, WHOLE_SERVICE, Change, alarm_mail
+from app.notices.wording import CONSENT_SUBJECT, DETAILS, DETAILS_SUBJECT, NEWS_SUBJECT, WHOLE_SERVICE, Change, alarm_mail
 from app.notices.wording import NEWS as NEWS_TEXT
 from connectors.asking import ProviderError
 from connectors.http import ProviderClient
@@ -40,7 +40,7 @@ def kinds(context: Context) -> list[Kind]:
 
 
 class _News:
-    """Something new: sign in."""
+    """Something new: sign in. Where a service only hinted at it, details are wanted."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -51,7 +51,9 @@ class _News:
         to = await address_of(tx, self._context, letter.recipient, Role.MEMBER)
         if isinstance(to, Dropped):
             return to
-        return mail(self._context, to, NEWS_SUBJECT, NEWS_TEXT.format(link=_sign_in(self._context)))
+        details = await repository.wants_details(tx, letter.id)
+        subject, text = (DETAILS_SUBJECT, DETAILS) if details else (NEWS_SUBJECT, NEWS_TEXT)
+        return mail(self._context, to, subject, text.format(link=_sign_in(self._context)))
 
 
 class _Consent:

@@ -18,6 +18,7 @@ from app.connections.service import Created, create_connection
 from app.connections.settings import settings_of
 from app.connections.viewing import connection_detail, connector_view, is_signed
 from app.intake.health import health_of
+from app.intake.questions import questions_of
 from app.intake.readers import leaves_to_people, reads_by_documents
 from app.kit.context import Context, Ctx, Tx
 from app.kit.database import Transaction
@@ -167,6 +168,7 @@ async def _one_page(
         draft=draft,
         said=said,
         problem=problem,
+        questions=await questions_of(tx, context.keyring, row),
     )
 
 

@@ -8,7 +8,6 @@ from typing import Annotated, BinaryIO, ClassVar
 
 from pydantic import AfterValidator, Field
 
-from connectors import strict_json
 from connectors.asking import NOTHING_ASKED, Asked
 from connectors.contract import (
     Alert,
@@ -38,8 +37,6 @@ ANSWER, KEYS, KEYS_MISSING = "answer", "keys", "keys_missing"
 WHOSE_IS_UNKNOWN = "it is not known to whose address it came"
 TOO_DEEP = "it lies inside too many other mails"
 COVER = "a covering note: the mail that is attached to it is read by itself"
-LONGEST_COVER = 600
-"""Characters. A longer text above an attached mail may tell something itself."""
 
 
 @cache
@@ -100,7 +97,7 @@ class Mail(Connector):
 
     def proof_of(self, body: bytes, asked: Asked) -> Verification:
         """What its DKIM signatures prove, with the keys that are kept beside it."""
-        proof = signed.proof_of(body, _keys(asked.get(KEYS, "")))
+        proof = signed.proof_of(body, signed.keys_in(asked.get(KEYS, "")))
         reason = proof.reason
         if reason == signed.NO_KEY and asked.get(KEYS_MISSING):
             reason = "the DNS did not answer when its key was asked for"
@@ -116,17 +113,17 @@ class Mail(Connector):
 
     def normalise(self, event: RawEvent) -> Normalised:
         """An alert as a rule or a person reads it, known mail that is none, a mail to be handed on, or a question to a person."""
-        if event.event_type == ATTACHED:
-            return handed_on(event) or _question(TOO_DEEP, recipient(event))
-        if event.event_type != MAIL:
+        if event.event_type not in self.events:
             raise Malformed("type")
-        written, to = written_in(event), recipient(event)
-        found = rules.decide(self._rules, written.letter)
-        said = answer_in(event.asked[ANSWER]) if ANSWER in event.asked else None
+        to, said = recipient(event), answer_in(event.asked[ANSWER]) if ANSWER in event.asked else None
         if said is not None and said.not_an_alert:
             return NotAnAlert("no alert, by a person's word")
+        if event.event_type == ATTACHED:
+            return handed_on(event) or _question(TOO_DEEP, to)
+        written = written_in(event)
+        found = rules.decide(self._rules, written.letter)
         if said is None and isinstance(found, Undecided):
-            return NotAnAlert(COVER) if _is_cover(written) else _question(found.reason, to)
+            return NotAnAlert(COVER) if written.is_cover else _question(found.reason, to)
         if said is None and isinstance(found, Found) and found.ignored:
             return NotAnAlert(found.ignored)
         return _alert(written, to, found, said) if to else _question("", to)
@@ -153,20 +150,8 @@ class Mail(Connector):
         return {name: text for name, text in lines.items() if text}
 
 
-def _is_cover(written: Written) -> bool:
-    return written.carries > 0 and not written.files and len(written.text) <= LONGEST_COVER
-
-
 def _question(reason: str, to: str) -> ForAPerson:
     return ForAPerson(reason, to) if to else ForAPerson(WHOSE_IS_UNKNOWN)
-
-
-def _keys(text: str) -> dict[str, str]:
-    try:
-        found = strict_json.parse(text.encode("utf-8", "replace")) if text else {}
-    except Malformed:
-        return {}
-    return {name: key for name, key in found.items() if isinstance(key, str)} if isinstance(found, dict) else {}
 
 
 def _alert(written: Written, to: str, found: Found | Undecided, said: Answer | None) -> Alert:

@@ -24,6 +24,31 @@ _NOT_IN_DNS = frozenset(
 )
 """Top labels below which no signer's key stands: our own networks', and those that lead nowhere. `example` is for our tests."""
 
+PEOPLES = frozenset(
+    {
+        *(
+            "gmail.com",
+            "googlemail.com",
+            "outlook.com",
+            "hotmail.com",
+            "live.com",
+            "msn.com",
+            "yahoo.com",
+            "ymail.com",
+            "rocketmail.com",
+        ),
+        *("aol.com", "icloud.com", "me.com", "mac.com", "proton.me", "protonmail.com", "pm.me", "gmx.com", "gmx.net", "mail.com"),
+        *("fastmail.com", "zoho.com", "zohomail.com", "yandex.com", "tutanota.com", "tuta.com", "hey.com", "comcast.net"),
+        *("verizon.net", "att.net", "sbcglobal.net", "bellsouth.net", "cox.net", "charter.net", "earthlink.net", "frontier.com"),
+    }
+)
+"""Where people have their mailboxes [K]. A signature of one of these stands under what a person wrote, not a service."""
+
+
+def is_peoples(domain: str) -> bool:
+    """Whether people have their mailboxes at this domain, or below it."""
+    return domain in PEOPLES or any(domain.endswith(f".{known}") for known in PEOPLES)
+
 
 def is_name(domain: str) -> bool:
     """Whether it can be asked of the public DNS: lower-case labels, at least two, no address, none of a private network."""

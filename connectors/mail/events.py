@@ -36,6 +36,9 @@ HANDED_IN = "handed_in"
 """Stands beside a mail that a person handed in: it is handed on like one that is attached, so that its proof is asked for."""
 
 LONGEST_TOLD = 1000
+LONGEST_COVER = 600
+"""Characters. A longer text above an attached mail may tell something itself."""
+
 _ENVELOPE = ("delivered-to", "x-original-to")
 _BEHIND_A_GAP = rb"(?:\A|(?<=\n\n)|(?<=\n\r\n))From "
 _MAILBOX_LINE = re.compile(_BEHIND_A_GAP + rb"[^\n]{1,200}\n")
@@ -69,6 +72,11 @@ class Written(BaseModel):
     def letter(self) -> Letter:
         """As rules are asked about it."""
         return Letter(self.sender, self.sender_name, self.subject, self.date, self.text, self.message_id, self.how)
+
+    @property
+    def is_cover(self) -> bool:
+        """Whether it only carries mails, which are read by themselves."""
+        return self.carries > 0 and not self.files and len(self.text) <= LONGEST_COVER
 
     @property
     def identity(self) -> tuple[str, ...]:

@@ -16,10 +16,11 @@ from typing import Any
 
 import dkim
 
+from connectors import strict_json
 from connectors.contract import Malformed
 from connectors.mail import dkim_keys, forwards, message
 from connectors.mail.dkim_keys import KeyRefused, PublicKey
-from connectors.mail.domains import aligned, is_name
+from connectors.mail.domains import aligned, is_name, is_peoples
 from connectors.mail.message import Mail
 from connectors.mail.parts import headers_of
 from connectors.verifiers import Grade
@@ -46,6 +47,7 @@ ENCODING = ("content-type", "content-transfer-encoding")
 NO_SIGNATURE = "no signature"
 NO_KEY = "no key in DNS"
 BY_HAND = "forwarded by hand: what the sender signed is not preserved"
+OF_A_PERSON = "where people have their mailboxes: it proves a person's mail, not a service's word"
 CHANGED = "the text was changed after it was signed"
 _BLANKS = re.compile(r"[ \t\r\n]{60}")
 _FOLDED = re.compile(rb"\n[ \t]")
@@ -99,6 +101,15 @@ def keys_needed(raw: bytes) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def keys_in(text: str) -> dict[str, str]:
+    """The keys that were kept beside a mail: a JSON object of name -> TXT record; none when it is anything else."""
+    try:
+        found = strict_json.parse(text.encode("utf-8", "replace")) if text else {}
+    except Malformed:
+        return {}
+    return {name: key for name, key in found.items() if isinstance(key, str)} if isinstance(found, dict) else {}
+
+
 def proof_of(raw: bytes, keys: Mapping[str, str], at: datetime | None = None) -> Proof:
     """What the mail proves with these keys (name -> TXT record). Never raises.
 
@@ -139,6 +150,8 @@ def _best(raw: bytes, mail: Mail, values: list[str], keys: Mapping[str, str], at
             refusals.append(refused)
         else:
             stamp = _moment(signature.given.get("t"))
+            if is_peoples(signature.signer):
+                return Proof(Grade.UNVERIFIABLE, f"signed by {signature.signer}, {OF_A_PERSON}", signature.key_id, stamp)
             return Proof(Grade.THIRD_PARTY, _praise(signature, mail), signature.key_id, stamp)
     nearest = max(refusals, key=lambda refused: refused.near)
     return Proof(Grade.UNVERIFIABLE, nearest.reason, nearest.key_id)

@@ -40,6 +40,7 @@ class Ses(CarriedMail):
         CONFIRM: "Amazon wants to know whether this topic may send here: visit the address it gives, if the topic is yours",
         ENDED: "Somebody ended the subscription of this topic: nothing comes any more. Visit the address to have it back",
     }
+    questions = frozenset({CONFIRM, ENDED})
 
     def split(self, body: bytes, asked: Asked = NOTHING_ASKED) -> Iterable[RawEvent | BrokenEvent]:
         """The raw mail, for each recipient; or the one thing that SNS says."""

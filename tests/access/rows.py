@@ -213,7 +213,7 @@ WRITES: dict[str, frozenset[str]] = {
     ADMIN: _TOLD
     | _BY_HAND
     | {"account", "role_grant", "member", "employment", "enrollment", "consent", "recovery", "break_glass"}
-    | {"connection", "connection_secret", "disputed_range", "poll", "look_up", "reading_document", "handed_in", "receipt"}
+    | {"connection", "connection_secret", "disputed_range", "poll", "look_up", "reading_document", "handed_in"}
     | {"passkey", "password", "known_browser", "recovery_code", "identity_provider", "provider_link"},
     AUDITOR: _TOLD,
     STATISTICS: _TOLD,

@@ -178,6 +178,15 @@ def test_the_bench_of_intake_counts_what_it_measured() -> None:
 
 
 @pytest.mark.slow
+def test_the_bench_of_connectors_reads_and_hands_in() -> None:
+    found = last_line(
+        run("benchmarks.connectors", "--connector", "file", "--seconds", "0.01", "--rows", "3000", "--database", "sqlite")
+    )
+    assert found["connectors"]["file"]["events_per_s"] > 0
+    assert found["import"]["sqlite"]["rows"] == 3000
+
+
+@pytest.mark.slow
 def test_two_versions_are_compared_act_by_act() -> None:
     found = last_line(run("benchmarks.before", "--base", "HEAD", "--turns", "1", "--database", "sqlite"))
     assert found["sqlite"].keys() == {"incident", "intake_64_at_once", "intake_alone", "timeline", "timeline_page"}

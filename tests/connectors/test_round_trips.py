@@ -126,6 +126,8 @@ def ways(connector: Connector) -> set[tuple[str, str]]:
         found.add((Channel.FOLLOW_UP, Grade.FETCHED))
     if connector.by_hand:
         found.add((Channel.HANDED_IN, connector.proof_of(b"", {}).grade))
+    if connector.hands_on_to == connector.name:
+        found.add((Channel.HANDED_ON, connector.proof_of(b"", {}).grade))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -10,7 +11,18 @@ import pytest
 
 from connectors import strict_json
 from connectors.asking import NOTHING_ASKED, Asked
-from connectors.contract import Alert, BrokenEvent, Malformed, NotAnAlert, RawEvent, WebhookPlan
+from connectors.contract import (
+    Alert,
+    BrokenEvent,
+    Connector,
+    HandOn,
+    Malformed,
+    Normalised,
+    NotAnAlert,
+    RawEvent,
+    WebhookPlan,
+)
+from connectors.mailgun.connector import Mailgun
 from connectors.registry import folders, registry
 from connectors.standard.connector import Standard
 from connectors.testing import ConnectorSuite, drifting, suite
@@ -68,8 +80,50 @@ class Counts(Standard):
         return said if isinstance(said, NotAnAlert) else said.model_copy(update={"identity": (str(Counts.seen),)})
 
 
+class TrustsTheBytes(Mailgun):
+    def split(self, body: bytes, asked: Asked = NOTHING_ASKED) -> Iterable[RawEvent | BrokenEvent]:
+        body.decode("ascii")
+        return super().split(body, asked)
+
+
+class QuotesTheForm(Mailgun):
+    def split(self, body: bytes, asked: Asked = NOTHING_ASKED) -> Iterable[RawEvent | BrokenEvent]:
+        try:
+            return super().split(body, asked)
+        except Malformed:
+            raise Malformed(f"wrong: {body[:200]!r}") from None
+
+
+class HandsOnToAnother(Mailgun):
+    def normalise(self, event: RawEvent) -> Normalised:
+        said = super().normalise(event)
+        return replace(said, to="own") if isinstance(said, HandOn) else said
+
+
+class SendsToTheFirstAlone(Mailgun):
+    def split(self, body: bytes, asked: Asked = NOTHING_ASKED) -> Iterable[RawEvent | BrokenEvent]:
+        return list(super().split(body, asked))[:1]
+
+
+class TouchesTheMail(Mailgun):
+    def normalise(self, event: RawEvent) -> Normalised:
+        said = super().normalise(event)
+        return replace(said, body=said.body.replace(b"Message-ID", b"X-Was-Id")) if isinstance(said, HandOn) else said
+
+
+class ReadsTheVisibleTo(Mailgun):
+    def normalise(self, event: RawEvent) -> Normalised:
+        said = super().normalise(event)
+        return replace(said, asked={**said.asked, "to": "alerts@example.org"}) if isinstance(said, HandOn) else said
+
+
 def suite_of(connector: Any) -> ConnectorSuite:
-    return type("Suite", (ConnectorSuite,), {"connector": connector, "folder": ROOT / "standard"})()
+    return type("Suite", (ConnectorSuite,), {"connector": connector, "folder": ROOT / connector.name})()
+
+
+def each_fixture(suite: ConnectorSuite) -> None:
+    for case in suite.cases():
+        suite.test_a_fixture_becomes_what_it_should(case)
 
 
 def batch(connector: Any) -> Case:
@@ -90,13 +144,20 @@ def batch(connector: Any) -> Case:
         (LosesThePrecision, lambda suite: suite.test_drifted_payloads_are_accounted_for()),
         (Counts, lambda suite: suite.test_the_same_in_gives_the_same_out_and_leaves_the_event_alone(batch(suite.connector))),
         (Counts, lambda suite: suite.test_what_its_fake_provider_tells_comes_in()),
+        (TrustsTheBytes, lambda suite: suite.test_drifted_payloads_are_accounted_for()),
+        (QuotesTheForm, lambda suite: suite.test_drifted_payloads_are_accounted_for()),
+        (HandsOnToAnother, lambda suite: suite.test_drifted_payloads_are_accounted_for()),
+        (SendsToTheFirstAlone, each_fixture),
+        (TouchesTheMail, each_fixture),
+        (ReadsTheVisibleTo, lambda suite: suite.test_what_its_fake_provider_tells_comes_in()),
     ],
     ids=lambda value: value.__name__ if isinstance(value, type) else "",
 )
-def test_a_mistake_is_caught(mistaken: type[Standard], caught: Callable[[ConnectorSuite], object]) -> None:
-    honest, wrong = suite_of(Standard()), suite_of(mistaken())
+def test_a_mistake_is_caught(mistaken: type[Connector], caught: Callable[[ConnectorSuite], object]) -> None:
+    own = mistaken.__bases__[0]
+    honest, wrong = suite_of(own()), suite_of(mistaken())
     caught(honest)
-    mistaken.__module__ = Standard.__module__  # its fake provider is the standard one
+    mistaken.__module__ = own.__module__  # its fake provider is the honest one's
     with pytest.raises((AssertionError, LookupError, AttributeError, TypeError, ValueError)):
         caught(wrong)
 

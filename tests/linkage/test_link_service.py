@@ -318,3 +318,17 @@ def test_a_finding_goes_to_json_and_back_unchanged(finding: LinkFinding) -> None
 def test_only_what_a_finding_may_hold_is_written() -> None:
     with pytest.raises(TypeError, match="float"):
         to_json(0.5)  # type: ignore[arg-type]
+
+
+async def test_what_only_says_that_there_is_something_speaks_for_no_breach_until_more_is_told(org: Rooms) -> None:
+    member_id = await org.member(WHOLE_TIME)
+    hint = await org.alert(member_id, K.OTHER_UNCLASSIFIED, None, received=at(2023, 5, 1), details_requested=True)
+    await settle(org)
+    incident_id = await org.incident_of(member_id, hint)
+    [view] = await views(org, member_id, incident_id)
+    assert {wave.nexus.status for wave in view.waves} == {"not_assessable"}
+    assert {code for code in codes(view) if code.startswith("elements.")} == {"elements.not_assessable"}
+    await org.alert(member_id, K.PAYROLL_DIVERSION, at(2023, 3, 20), completes=hint)
+    await settle(org)
+    [view] = await views(org, member_id, incident_id)
+    assert [wave.nexus.status for wave in view.waves] == ["partly", "enabled"]

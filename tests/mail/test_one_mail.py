@@ -218,6 +218,9 @@ def test_how_deep_a_mail_may_lie_in_others_is_bounded() -> None:
         assert handed.asked["depth"] == str(deep)
         mail, asked = handed.body, dict(handed.asked)
     assert said_of(mail, asked)[1] == ForAPerson(TOO_DEEP, TO)
+    event = cut(mail, asked)[1]
+    said = {**event.asked, "answer": '{"not_an_alert": true}'}
+    assert connector().normalise(RawEvent("attached", "1", event.body, said)) == NotAnAlert("no alert, by a person's word")
 
 
 def in_a_file(*mails: bytes) -> bytes:

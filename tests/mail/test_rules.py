@@ -17,6 +17,7 @@ from connectors.mail.letter import Letter
 from connectors.mail.rules import Found, Undecided, decide, read_rules, shipped
 from connectors.mail.samples import WORDS, alert_mail
 from connectors.mail.telling import suggested
+from connectors.mail.yielding import last_four
 from connectors.vocabulary import AlertKind, Bureau
 from tests.mail.rule_samples import called, expected, letter, rules, sample, with_domain
 
@@ -156,7 +157,10 @@ def test_an_address_for_advertising_never_tells_of_an_alert() -> None:
         "A new credit card account was opened in your name.\n\nA hard inquiry was made by Copper Kite Bank.",
         "A new credit card account was opened in your name.\n\nInquiries: 2",
         "A new credit card account was opened in your name.\n\nNo new credit card account was opened in your name.",
-        "A new credit card account was opened in your name\nnone",
+        "A new credit card account was opened\nNone",
+        "A new credit card account was opened by criminals at a bank in Reno.",
+        "A new credit card account was opened if we are not mistaken.",
+        "In our review of the files at all bureaus we did not see that\nOne Bank says a new credit card account was opened.",
     ],
 )
 def test_what_is_denied_supposed_or_doubtful_is_for_a_person(text: str) -> None:
@@ -255,6 +259,10 @@ def test_what_a_mail_names_is_sane_or_left_out(lines: str, wanted: dict[str, Any
     assert {field: getattr(decided, field) for field in wanted} == wanted
     bare = decided.institution is None and decided.last_four is None and decided.amount is None
     assert decided.details_requested == bare
+
+
+def test_a_last_four_has_two_digits_at_least() -> None:
+    assert [last_four(text) for text in ("7", "x", "**27", "1234-5678")] == [None, None, "27", "5678"]
 
 
 def test_a_mail_that_is_too_long_is_for_a_person() -> None:

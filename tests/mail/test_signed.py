@@ -395,3 +395,12 @@ def test_the_vectors_of_rfc_8463_verify_each_alone(name: str) -> None:
     proof = proof_of(RFC8463, {name: RFC8463_KEYS[name]})
     assert (proof.grade, proof.key_id) == (Grade.THIRD_PARTY, name)
     refused(proof_of(RFC8463.replace(b"lost", b"won"), RFC8463_KEYS), signed.CHANGED)
+
+
+@pytest.mark.parametrize("domain", ["gmail.com", "mail.yahoo.com", "icloud.com"])
+def test_what_a_person_wrote_is_no_services_word(domain: str) -> None:
+    """Whoever forwards in their own words signs with their own mailbox; a caseworker may read an alert out of it all the same."""
+    mail = plain_mail().replace(DOMAIN.encode(), domain.encode())
+    proof = proof_of(sign(mail, domain=domain), {f"s1._domainkey.{domain}": record()})
+    assert (proof.grade, proof.key_id) == (Grade.UNVERIFIABLE, f"s1._domainkey.{domain}")
+    assert "not a service's word" in proof.reason

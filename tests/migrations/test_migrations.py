@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from uuid import UUID
 
 import pytest
 from alembic import command
@@ -15,7 +16,7 @@ from app.breaches.models import Breach, MemberEvidence
 from app.connections.models import DisputedRange, Poll, PollSubject, ReadingDocument
 from app.intake.gateway import NOBODY
 from app.intake.models import HandedIn, HandedOn, LookUp
-from app.kit.database import Database
+from app.kit.database import Database, Transaction
 from app.kit.escrow import KeyRecovery
 from app.kit.migrate import alembic_config, head, upgrade
 from app.kit.outbox import LAST_ATTEMPT, Failure
@@ -67,12 +68,7 @@ async def fill(world: World) -> None:
         await tx.execute(insert(PollSubject).values(**index, asked_at=NOW))
         look = {"reference_index": b"x", "key": b"x", "event_id": NOBODY, "state": "due", "trusted": True, "attempts": 0}
         await tx.execute(insert(LookUp).values(**own, **look))
-        handed = {"event_id": NOBODY, "due_at": None, "attempts": 0}
-        await tx.execute(insert(HandedOn).values(**own, **handed))
-        come = {"file_index": b"x", "size": 1, "place": 0, "rows": 0, "started_at": NOW}
-        await tx.execute(insert(HandedIn).values(**own, **come))
-        document = {"name": "x", "version": 1, "text": "x", "written_at": NOW}
-        await tx.execute(insert(ReadingDocument).values(**own, **document))
+        await fill_what_is_handed(tx, own)
         await tx.execute(insert(KeyRecovery).values(top=world.union.id.hex[-16:], confirmed_at=NOW, shares=2))
         own_sign_in = {"organization_id": world.union.id, "issuer": "https://login.example.org", "client_id": "harmline"}
         since_now = {"domains": [], "accounts": [], "created_at": NOW, "checked_at": NOW}
@@ -82,6 +78,16 @@ async def fill(world: World) -> None:
         asked = {"member_id": world.union.members["M-1"], "connection_id": own["connection_id"], "asked_at": NOW}
         await tx.execute(insert(ConsentRequest).values(organization_id=world.union.id, **asked))
         await tx.execute(insert(Alarm).values(**own, kind="silent", opened_at=NOW, last_seen_at=NOW))
+
+
+async def fill_what_is_handed(tx: Transaction, own: dict[str, UUID]) -> None:
+    """A message that was handed on, a file that somebody hands in, a document that a connection is read by."""
+    handed = {"event_id": NOBODY, "due_at": None, "attempts": 0}
+    await tx.execute(insert(HandedOn).values(**own, **handed))
+    come = {"file_index": b"x", "size": 1, "place": 0, "rows": 0, "started_at": NOW}
+    await tx.execute(insert(HandedIn).values(**own, **come))
+    document = {"name": "x", "version": 1, "text": "x", "written_at": NOW}
+    await tx.execute(insert(ReadingDocument).values(**own, **document))
 
 
 async def fill_ways_in(world: World) -> None:

@@ -20,9 +20,11 @@ from app.kit.pulling import Worker
 from app.members import erasing
 from app.notices import service
 from app.notices.models import ConsentRequest, MemberNotice
+from app.notices.wording import DETAILS_SUBJECT, NEWS_SUBJECT
 from app.notices.workers import teller
 from app.operations import replay
 from connectors.standard.connector import Standard
+from tests.incidents.reports import FOUND, hinted, reported
 from tests.incidents.test_verdicts_and_merges import BRIDGE, EARLY, LATE
 from tests.members.test_consent import NEW, answer, enroll
 from tests.notices.mailed import Mailed, mailed_world, on_sqlite
@@ -80,6 +82,29 @@ async def test_a_notice_has_no_content_and_no_way_in(mailed: Mailed) -> None:
         assert [word for word in WORDS if word.lower() in text.lower()] == []
     stored = str((await contents(mailed.world.context.database))["letter"])
     assert [word for word in ("@", "Avery", "example", "http") if word in stored] == []
+
+
+async def test_a_notice_says_that_details_are_wanted_and_still_not_of_what(mailed: Mailed) -> None:
+    await hinted(mailed.world)
+    await mailed.world.deliver(alert(member="ref-M-2"))
+    await mailed.world.workers.drain()
+    subjects = {mail["To"]: str(mail["Subject"]) for _, mail in mailed.post.mails}
+    assert subjects == {AVERY: DETAILS_SUBJECT, "blake@example.org": NEWS_SUBJECT}
+    for _, mail in mailed.post.mails:
+        text = mail.get_content().replace("\r\n", "\n") + str(mail["Subject"])
+        assert "http://localhost:8000/sign-in\n" in text
+        assert "sign-in/" not in text
+        assert [word for word in (*WORDS, "Monitor", "inquiry", "credit") if word.lower() in text.lower()] == []
+
+
+async def test_what_was_told_before_the_notice_left_is_not_asked_for(mailed: Mailed) -> None:
+    mailed.post.closed = True
+    hint = await hinted(mailed.world)
+    await reported(mailed.world, {**FOUND, "completes": hint["wanting"][0]})
+    mailed.post.closed = False
+    clock.set_to(NOW + timedelta(minutes=5))
+    await mailed.world.workers.drain()
+    assert [str(mail["Subject"]) for _, mail in mailed.post.mails] == [NEWS_SUBJECT]
 
 
 async def test_what_a_merge_folded_away_before_sending_is_not_told_of(mailed: Mailed) -> None:

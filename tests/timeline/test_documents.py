@@ -9,6 +9,8 @@ from sqlalchemy import update
 
 from app.access.roles import Role
 from app.breaches.models import MatterCounsel
+from app.connections.models import Connection
+from app.connections.service import OWN
 from app.intake.models import Receipt
 from app.kit.ids import uuid7
 from app.ledger.service import SYSTEM
@@ -80,20 +82,21 @@ async def test_nobody_else_gets_it(world: World) -> None:
 
 
 async def test_what_is_no_document_is_none(world: World) -> None:
-    """Nor is what a provider calls one."""
-    await world.deliver(alert(document={"media_type": "text/html", "size": 5, "sha256": "x"}, id="a-1"))
     plain, with_one = await reported(world, {"kind": "tax.fraud"}), await reported(world, FOUND, PDF)
     async with await world.sign_in(Role.MEMBER) as browser:
         assert (await browser.get(place(plain))).status_code == 404
         assert (await browser.get(place(plain, event_of(with_one)))).status_code == 404
         assert (await browser.get(place(with_one, {"event_id": str(uuid7())}))).status_code == 404
-        entries = (await browser.get("/v1/me/timeline")).json()["items"]
-        assert len(entries) == 3
-        for entry in entries:
-            detail = (await browser.get(f"/v1/incidents/{entry['id']}")).json()
-            if detail["sources"][0]["source"] != "What members report themselves":
-                assert event_of(detail)["document"] is None
-                assert (await browser.get(place(detail))).status_code == 404
+
+
+async def test_what_a_provider_calls_a_document_is_none(world: World) -> None:
+    found = await reported(world, FOUND, PDF)
+    async with world.context.database.begin() as tx:
+        await tx.execute(update(Connection).where(Connection.connector == OWN).values(connector="standard"))
+    async with await world.sign_in(Role.MEMBER) as browser:
+        detail = (await browser.get(f"/v1/incidents/{found['id']}")).json()
+        assert event_of(detail)["document"] is None
+        assert (await browser.get(place(found))).status_code == 404
 
 
 async def test_what_was_erased_or_can_no_longer_be_opened_is_not_there(world: World) -> None:
