@@ -311,7 +311,7 @@ async def _queue_ids(scene: Scene, fresh: tuple[str, ...]) -> dict[str, str]:
     if "rule" in fresh:
         ids["name"] = await scene.rule()
     if "address" in fresh:
-        await scene.address("M-1")
+        await scene.asked_address()
     if "review_id" in fresh:
         ids["event_id"] = str(await scene.left_to_a_person())
     if "receipt_id" in fresh:

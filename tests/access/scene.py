@@ -37,7 +37,7 @@ from app.timeline import break_glass
 from connectors.contract import Sender
 from tests.incidents.reports import PDF, event_of, reported
 from tests.support.world import NOW, ROSTER, Tenant, World, alert
-from tests.timeline.mails import Mailed, mail, mailed_world
+from tests.timeline.mails import Mailed, mail, mailed_world, question
 
 BOOKKEEPING = frozenset({"session", "api_token", "sign_in_link"})
 """Where signing in and using a token leave their marks."""
@@ -149,6 +149,11 @@ class Scene:
                 made = await forwarding.make(tx, self.world.context, caller)
         assert made.address is not None
         return made.address
+
+    async def asked_address(self) -> None:
+        """M-1 has a forwarding address, and a mailbox has asked of it whether mails may be forwarded to it."""
+        address = await self.address("M-1")
+        await self.mailed[self.world.union.id].bring(question(), address)
 
     async def left_to_a_person(self, tenant: Tenant | None = None, *, who: str = "M-1") -> UUID:
         """The event of a mail to a member's address that only a person can tell."""

@@ -18,29 +18,15 @@ from app.members.models import Consent, Enrollment
 from connectors.verifiers import Grade
 from tests.repo.tree import ROOT
 from tests.support.world import World
-from tests.timeline.mails import DOMAIN, Mailed, mail, mailed_world
+from tests.timeline.mails import ASKED, DOMAIN, Mailed, mail, mailed_world, question
 
 ATTACHED = (ROOT / "connectors" / "mail" / "fixtures" / "handed__attached.eml").read_bytes()
 PATH = "/v1/me/forwarding-address"
-ASKED = """avery@gmail.example has requested to automatically forward mail to your email address.
-Confirmation code: 123456789
-
-To allow avery@gmail.example to automatically forward mail to your address, please click the link below to confirm the request:
-
-https://mail-settings.google.com/mail/vf-%5BANGjdJ8-x%5D-abc
-
-Thanks for using Gmail!
-"""
-SUBJECT = "(#123456789) Gmail Forwarding Confirmation - Receive Mail from avery@gmail.example"
 
 
 @pytest.fixture
 async def mailed(world: World) -> Mailed:
     return await mailed_world(world)
-
-
-def question() -> bytes:
-    return mail("forwarding-noreply@google.com", SUBJECT, ASKED)
 
 
 def test_nobody_can_guess_an_address() -> None:

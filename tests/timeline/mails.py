@@ -30,6 +30,18 @@ STRANGE = "something.service.example"
 """A sender that no rule knows."""
 
 
+ASKED = """avery@gmail.example has requested to automatically forward mail to your email address.
+Confirmation code: 123456789
+
+To allow avery@gmail.example to automatically forward mail to your address, please click the link below to confirm the request:
+
+https://mail-settings.google.com/mail/vf-%5BANGjdJ8-x%5D-abc
+
+Thanks for using Gmail!
+"""
+SUBJECT = "(#123456789) Gmail Forwarding Confirmation - Receive Mail from avery@gmail.example"
+
+
 def mail(sender: str = f"notices@{STRANGE}", subject: str = "Something happened", text: str = "A word.", **more: str) -> bytes:
     """A mail as its sender sent it, each with a Message-ID of its own."""
     made = EmailMessage(policy=SMTP)
@@ -38,6 +50,11 @@ def mail(sender: str = f"notices@{STRANGE}", subject: str = "Something happened"
     made["Message-ID"] = f"<{more.get('id', next(NUMBERS))}@{sender.rpartition('@')[2]}>"
     made.set_content(text)
     return made.as_bytes()
+
+
+def question() -> bytes:
+    """Gmail asks whether mails may be forwarded; nothing proves that it is Gmail."""
+    return mail("forwarding-noreply@google.com", SUBJECT, ASKED)
 
 
 @dataclass

@@ -8,9 +8,8 @@ import pytest
 from playwright.async_api import Page, expect
 
 from app.access.roles import Role
-from tests.intake.test_forwarding import question
 from tests.support.world import World
-from tests.timeline.mails import STRANGE, Mailed, mail, mailed_world
+from tests.timeline.mails import STRANGE, Mailed, mail, mailed_world, question
 from tests.web.browsing import DESK, Site, picture, site
 from tests.web.test_ways_in_browser import fits
 
