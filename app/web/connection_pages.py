@@ -14,7 +14,7 @@ from app.access.roles import Principal
 from app.connections import disputing, managing, repository
 from app.connections.models import Connection
 from app.connections.schemas import ConnectionChange, NewConnection
-from app.connections.service import Created, create_connection
+from app.connections.service import OWN, Created, create_connection
 from app.connections.settings import settings_of
 from app.connections.viewing import connection_detail, connector_view, is_signed
 from app.intake.health import health_of
@@ -53,7 +53,8 @@ async def new_connection(request: Request, caller: Caller, connector: str = "") 
 def _new_page(request: Request, name: str, draft: Draft, status: int = 200, problem: str | None = None) -> Response:
     chosen = registry().get(name)
     if chosen is None:
-        known = [connector_view(connector) for connector in registry().values()]
+        # What members report makes its connection itself, at the first report.
+        known = [connector_view(connector) for connector in registry().values() if connector.name != OWN]
         return page(request, "connectors.html", status, connectors=known, problem=problem)
     return page(
         request,

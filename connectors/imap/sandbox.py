@@ -43,7 +43,7 @@ class ImapSandbox(TellsByMail):
     name = "imap"
 
     def __init__(self, now: Any, seed: int = 0) -> None:
-        """See `Sandbox`."""
+        """See `TellsByMail`."""
         super().__init__(now, seed)
         self.validity = 1_700_000_000 + seed
         self.mails: dict[int, bytes] = {}

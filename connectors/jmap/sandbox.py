@@ -9,24 +9,22 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from connectors.mail.samples import DOMAIN, alert_mail
-from connectors.sandboxing import Happening, Sandbox
+from connectors.telling_mail import SENDER, TellsByMail
 
 TOKEN, ACCOUNT, INBOX = "invented-jmap-token", "u0a1b2c3", "mbox-in"
 MAIL = "urn:ietf:params:jmap:mail"
 
 
-class JmapSandbox(Sandbox):
-    """A mailbox that alerts of an invented service come into. A reference is the address that a mail is delivered to."""
+class JmapSandbox(TellsByMail):
+    """A mailbox that alerts of an invented service come into."""
 
     name = "jmap"
 
     def __init__(self, now: Any, seed: int = 0) -> None:
-        """See `Sandbox`. `forgotten`: states up to it are not known any more."""
+        """See `TellsByMail`. `forgotten`: states up to it are not known any more."""
         super().__init__(now, seed)
         self.mails: dict[str, bytes] = {}
         self.forgotten = -1
-        self._told = 0
 
     def routes(self) -> Sequence[BaseRoute]:
         """Session, calls and downloads."""
@@ -40,17 +38,10 @@ class JmapSandbox(Sandbox):
         """The connector's settings for this sandbox."""
         return {"base_url": base_url, "token": TOKEN}
 
-    def tell(self, happening: Happening) -> str | None:
-        """Deliver a mail about it: a number. Only to somebody whom it knows."""
-        if happening.reference not in self.people:
-            return None
-        number = self.seed * 1_000_000 + self._told + 1
-        mail = alert_mail(happening.kind, happening.reference, happening.at, number, happening.institution, happening.last_four)
-        if mail is None:
-            return None
-        self._told += 1
-        self.mails[f"M{number}"] = f"Return-Path: <notices@{DOMAIN}>\r\nDelivered-To: {happening.reference}\r\n".encode() + mail
-        return str(number)
+    def bring(self, mail: bytes, to: str) -> None:
+        """It is delivered, with the envelope in its header."""
+        number = self.seed * 1_000_000 + len(self.mails) + 1
+        self.mails[f"M{number}"] = f"Return-Path: <{SENDER}>\r\nDelivered-To: {to}\r\n".encode() + mail
 
     async def _session(self, request: Request) -> Response:
         base = f"http://{request.headers['host']}"

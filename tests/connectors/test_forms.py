@@ -103,6 +103,9 @@ NO_FORM = [
     b"&" * MOST_FIELDS,
     b"--b\r\n" + (b"\r\n\r\n\r\n--b\r\n" * (MOST_FIELDS + 1)),
     part("X: " + "x" * 9000),
+    multipart({f"n{number}": "" for number in range(MOST_FIELDS + 1)}, "b"),
+    b"--b\r\nX: y\r\n" + part(NAMED),
+    part(NAMED)[:-7] + b"--bX\r\n" + part(NAMED)[5:],
 ]
 
 
@@ -117,6 +120,11 @@ def test_nothing_else_is_raised(body: bytes) -> None:
     for lead in (b"", b"--", b"--b\r\n", part(NAMED)[:-5]):
         with suppress(Malformed):
             Form(lead + body, {"mail"}).text("mail")
+
+
+def test_as_many_fields_as_are_allowed_are_read() -> None:
+    sent = {f"n{number}": "" for number in range(MOST_FIELDS - 1)} | {"mail": "v"}
+    assert fields(multipart(sent, "b"), "mail") == fields(urlencode(sent).encode(), "mail") == {"mail": b"v"}
 
 
 def test_text_is_what_can_be_kept() -> None:

@@ -112,6 +112,13 @@ def sendgrid(body: bytes = BODY, stamp: str = STAMP, key: ec.EllipticCurvePrivat
     return {SIGNATURE: base64.b64encode(key.sign(stamp.encode() + body, ec.ECDSA(hashes.SHA256()))).decode(), TIMESTAMP: stamp}
 
 
+def compressed(key: ec.EllipticCurvePrivateKey) -> str:
+    """The same key in another spelling, which libraries read as well."""
+    raw = base64.b64decode(public(key))
+    point = key.public_key().public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
+    return base64.b64encode(b"\x30\x39" + raw[2:23] + b"\x03\x22\x00" + point).decode()
+
+
 def test_what_sendgrid_signs_is_known_and_forgeries_are_not() -> None:
     secret = Secret("policy", public(POLICY))
     found = P256.check(
@@ -144,6 +151,7 @@ def test_what_sendgrid_signs_is_known_and_forgeries_are_not() -> None:
         public(ec.generate_private_key(ec.SECP384R1())),
         public(ec.generate_private_key(ec.SECP256K1())),
         public(rsa.generate_private_key(65537, 2048)),
+        compressed(POLICY),
         public(POLICY)[:-4],
         public(POLICY).replace("=", ""),
         public(POLICY) + "AAAA",
@@ -175,6 +183,8 @@ def test_of_two_ways_each_secret_is_for_one() -> None:
         (basic, []),
     ):
         assert either.check(BODY, headers, secrets, NOW).outcome is Outcome.REFUSED
+    assert either.check(BODY, {}, [pair], NOW).reason == "the header does not match", "not that there is no key"
+    assert either.check(BODY, {}, [key], NOW).reason == "the timestamp is not ten digits"
     assert (either.grade, asked_for(either)) == (Grade.SHARED_SECRET, None)
     assert Basic().usable(Secret("k", new_secret(either) or ""))
 
@@ -233,7 +243,9 @@ def test_whatever_is_changed_in_a_message_of_amazon_is_refused(kind: str) -> Non
         changed.append({key: value for key, value in good.items() if key != name})
         for message in changed:
             assert told(message).outcome is Outcome.REFUSED, name
-    good = amazon(kind)
+    good = amazon(kind, Subject=None)
+    if kind == "Notification":
+        assert told({**good, "Subject": 7}).outcome is Outcome.REFUSED
     assert told({**good, "Message": good["MessageId"], "MessageId": good["Message"]}).outcome is Outcome.REFUSED
     assert told({**good, "Signature": base64.b64encode(b"x" * 256).decode()}).outcome is Outcome.REFUSED
     assert told({**good, "Signature": good["Signature"].rstrip("=")}).outcome is Outcome.REFUSED

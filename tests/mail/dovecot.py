@@ -67,11 +67,6 @@ service anvil {{
 """
 
 
-def missing() -> str | None:
-    """Why there is none here; None: there is one."""
-    return None if Path(PROGRAM).exists() else "needs Dovecot: apt-get install dovecot-imapd"
-
-
 @dataclass
 class Dovecot:
     """One server and its mailbox. `tls` and `starttls` are its ports."""
@@ -177,7 +172,8 @@ class Dovecot:
 
 @contextmanager
 def dovecot() -> Iterator[Dovecot]:
-    """A server that runs; it is killed at the end."""
+    """A server that runs; it is killed at the end. Without Dovecot `./run test` leaves out what needs it, and says so."""
+    assert Path(PROGRAM).exists(), "needs Dovecot: apt-get install dovecot-imapd"
     # Not in pytest's own folder: that one is closed to Dovecot's users again and again.
     home = Path(tempfile.mkdtemp(prefix="harmline-dovecot-"))
     home.chmod(0o755)

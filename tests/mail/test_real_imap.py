@@ -23,11 +23,11 @@ from app.kit import clock
 from app.kit.vault import create_key_file
 from connectors.mailbox import MailboxClient
 from tests.intake.counting import books
-from tests.mail.dovecot import PASSWORD, Dovecot, dovecot, missing
+from tests.mail.dovecot import PASSWORD, Dovecot, dovecot
 from tests.mail.mailbox_world import Mailed, mailed, use
 from tests.support.world import World
 
-pytestmark = pytest.mark.skipif(missing() is not None, reason=missing() or "")
+pytestmark = pytest.mark.dovecot
 on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 MEGABYTE = 1024 * 1024
 MANY = 30

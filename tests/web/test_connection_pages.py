@@ -12,11 +12,13 @@ import httpx
 import pytest
 
 from app.access.roles import Role
+from app.connections.service import OWN
 from app.intake.health import HealthState
 from app.kit import clock
 from app.web.connection_words import SAID, STATES
 from connectors.registry import registry
 from connectors.sandboxing import Fault
+from tests.incidents.reports import report
 from tests.intake.polled import Polled, polled_world
 from tests.support.world import ORIGIN, World, alert
 from tests.web.test_office_pages import text_of
@@ -79,7 +81,7 @@ async def test_every_connectors_form_asks_for_all_of_its_settings(world: World) 
     async with await world.sign_in(Role.ADMIN) as admin:
         chooser = await admin.get("/admin/connections/new")
         for name, connector in registry().items():
-            assert f"/admin/connections/new?connector={name}" in chooser.text
+            assert (f"/admin/connections/new?connector={name}" in chooser.text) is (name != OWN)
             form = (await admin.get(f"/admin/connections/new?connector={name}")).text
             for setting, declared in connector.config.model_fields.items():
                 field = re.search(rf'<(input|select|textarea) id="setting\.{setting}"[^>]*>', form)
@@ -298,3 +300,16 @@ async def test_health_is_told_without_counting_anybodys_alerts(polled: Polled) -
     assert await polled.alerts() == 1
     assert [one["state"] for one in after] == ["never", "ok"]
     assert [{**one, "next_due_at": None} for one in before] == [{**one, "next_due_at": None} for one in after]
+
+
+async def test_what_makes_its_connection_itself_is_not_offered_and_is_shown_once_it_is_there(world: World) -> None:
+    assert (await report(world, {"kind": "tax.fraud"})).status_code == 202
+    async with await world.sign_in(Role.ADMIN) as browser:
+        offered, listed = [(await browser.get(path)).text for path in ("/admin/connections/new", "/admin")]
+        assert "connector=standard" in offered
+        assert "connector=own" not in offered
+        path = re.search(r'href="(/admin/connections/[0-9a-f-]+)"><bdi>What members report themselves', listed)
+        assert path
+        shown = await browser.get(path.group(1))
+    assert shown.status_code == 200
+    assert "tax" not in shown.text.lower()
