@@ -337,21 +337,6 @@ class Connector(ABC):
         """What a person must see of an event that is left to them, by name; the core masks numbers in it. Raises Malformed."""
         return {}
 
-    def supposed(self, event: RawEvent) -> AlertKind | None:
-        """What to suggest to the person to whom an event is left; never a decision. Pure; raises Malformed."""
-        return None
-
-    def shipped_documents(self) -> Mapping[str, str]:
-        """The documents that this connector is read by wherever nobody has written others of the same name."""
-        return {}
-
-    def drafted(self, event: RawEvent, kind: AlertKind) -> tuple[str, str] | None:
-        """A document by which the like of this event would be of this kind: its name and its text, for a person to edit.
-
-        None where none can be made of one event. It holds nothing that is its member's. Pure; raises Malformed.
-        """
-        return None
-
     def pages(self, http: Any, config: Any, cursor: str | None, subjects: Sequence[Subject]) -> AsyncIterator[Page]:
         """Ask for what is new, page by page, for a connector with a `poll` plan. `cursor` None: from the beginning.
 

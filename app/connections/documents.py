@@ -18,6 +18,7 @@ from app.kit.database import Transaction
 from app.kit.errors import Problem, not_found
 from app.kit.keyring import Keyring
 from app.ledger.service import Act, Actor, append
+from connectors.drafting import Drafting
 from connectors.registry import registry
 
 LONGEST_NAME = 60
@@ -59,7 +60,7 @@ async def versions(tx: Transaction, organization_id: UUID, connection_id: UUID, 
 def shipped(connector: str) -> Mapping[str, str]:
     """The documents that come with a connector, name -> text; none for one that is not installed."""
     known = registry().get(connector)
-    return known.shipped_documents() if known is not None else {}
+    return known.shipped_documents() if isinstance(known, Drafting) else {}
 
 
 async def write(

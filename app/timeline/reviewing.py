@@ -31,6 +31,7 @@ from app.members.service import REVIEWED
 from app.timeline.masking import mask_letter
 from app.timeline.schemas import ReviewAnswer, ReviewDetail, ReviewDone, ReviewDraft, ReviewView
 from connectors.contract import Connector, Malformed, RawEvent
+from connectors.drafting import Drafting
 from connectors.vocabulary import AlertKind
 
 GONE = "Somebody has answered this meanwhile, or it was understood by itself. Open the queue again."
@@ -110,7 +111,8 @@ async def show(tx: Transaction, context: Context, caller: Principal, event_id: U
     asked = await _found(tx, context, caller, await for_people.left(tx, caller.organization_id, event_id))
     await _seen(tx, context, caller, asked)
     try:
-        shown, supposed = asked.connector.shown(asked.raw), asked.connector.supposed(asked.raw)
+        shown = asked.connector.shown(asked.raw)
+        supposed = asked.connector.supposed(asked.raw) if isinstance(asked.connector, Drafting) else None
     except Malformed:
         shown, supposed = {}, None
     return ReviewDetail(
@@ -129,7 +131,7 @@ async def draft(tx: Transaction, context: Context, caller: Principal, event_id: 
     asked = await _found(tx, context, caller, await for_people.left(tx, caller.organization_id, event_id))
     await _seen(tx, context, caller, asked)
     try:
-        made = asked.connector.drafted(asked.raw, kind)
+        made = asked.connector.drafted(asked.raw, kind) if isinstance(asked.connector, Drafting) else None
     except Malformed:
         made = None
     if made is None:

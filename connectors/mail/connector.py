@@ -23,6 +23,7 @@ from connectors.contract import (
     Piece,
     RawEvent,
 )
+from connectors.drafting import Drafting
 from connectors.mail import domains, files, rules, signed
 from connectors.mail.claims import Answer, answer_in, reported
 from connectors.mail.events import ATTACHED, MAIL, Written, events_of, handed_on, recipient, written_in
@@ -58,7 +59,7 @@ class MailConfig(ConnectorConfig):
     )
 
 
-class Mail(Connector):
+class Mail(Connector, Drafting):
     """Takes raw mails that others hand on, and files of mails that people hand in. It asks nobody and nobody pushes to it."""
 
     name = "mail"
