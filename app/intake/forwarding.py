@@ -1,6 +1,6 @@
 """The address that a member lets alert mails be forwarded to: made, replaced and given up by the member alone.
 
-It is an enrollment on the organization's `mail` connection, and consent with it (decision 0039). Nobody can guess it, and
+It is an enrollment on the organization's `mail` connection, and consent with it (decision 0041). Nobody can guess it, and
 nobody else is shown it: whoever knows it could send in the name of anybody, as to every mailbox.
 """
 

@@ -33,7 +33,7 @@ _EXTERNAL = "member.external_id"
 _REFERENCE = "enrollment.reference"
 SCOPE = "alerts"
 REVIEWED = "alerts, and masked to a caseworker"
-"""What a member agrees to who lets mails be forwarded: decision 0039."""
+"""What a member agrees to who lets mails be forwarded: decision 0041."""
 
 OWN_ANSWER = "member"
 """The source of a consent that the member gave in person: no file speaks over it."""

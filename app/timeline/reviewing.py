@@ -1,6 +1,6 @@
 """What only a person can tell: a caseworker reads a mail, masked, that no rule understands, and says what it is.
 
-Only of a member who agreed to it in so many words (decision 0039), and each look stands on the member's page of visits.
+Only of a member who agreed to it in so many words (decision 0041), and each look stands on the member's page of visits.
 """
 
 from collections.abc import Collection
