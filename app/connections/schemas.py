@@ -17,6 +17,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from app.connections.documents import LONGEST_NAME, LONGEST_TEXT
 from app.connections.managing import LONGEST_OVERLAP_HOURS, OVERLAP_HOURS
 from connectors.contract import Sender
 from connectors.registry import registry
@@ -33,6 +34,8 @@ Overlap = Annotated[
     int,
     Field(strict=True, ge=0, le=LONGEST_OVERLAP_HOURS, description="Hours for which the one before is still taken; 0: no more."),
 ]
+DocumentName = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME, pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+DocumentText = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT, pattern=r"^[^\x00]+$")]
 Settings = Annotated[
     dict[str, Any], Field(description="The connector's own settings by name, secrets in plain; see /v1/connectors.")
 ]
@@ -119,6 +122,38 @@ class DisputeView(BaseModel):
     reason: str
     created_at: datetime
     withdrawn_at: datetime | None
+
+
+class NewDocument(Strict):
+    """A document by which a connection reads. `after`: the version that you looked at, 0: none; 409 if there is a newer."""
+
+    name: DocumentName
+    text: DocumentText
+    after: Annotated[int, Field(strict=True, ge=0)] | None = None
+
+
+class DocumentVersion(BaseModel):
+    """One version of a document: the newest is the one that is read by. `text` null: from this version on it is withdrawn."""
+
+    name: str
+    version: int
+    text: str | None
+    written_by: UUID | None
+    written_at: datetime
+
+
+class ShippedDocument(BaseModel):
+    """A document that comes with the house, and is read by until one of the same name is written."""
+
+    name: str
+    text: str
+
+
+class Documents(BaseModel):
+    """All that a connection reads by: every version of its own documents, newest first, and what comes with the house."""
+
+    own: list[DocumentVersion]
+    shipped: list[ShippedDocument]
 
 
 class ConnectionView(BaseModel):

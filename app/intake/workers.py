@@ -7,7 +7,7 @@ from uuid import UUID
 
 import structlog
 
-from app.intake import handling, looking_up, repository
+from app.intake import handling, left_to_people, looking_up, repository
 from app.intake.models import Receipt
 from app.intake.refusals import WRITE_EVERY, Refusals
 from app.intake.retention import erase_raw
@@ -84,7 +84,7 @@ async def counting(database: Database, refusals: Refusals) -> AsyncIterator[None
 
 
 def waker(context: Context) -> Consumer:
-    """Look up what waited for an enrollment or a consent."""
+    """Look up what waited for an enrollment or a consent; destroy what was left to a person when its member says no."""
 
     async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
         changed: dict[UUID, set[UUID]] = {}
@@ -92,6 +92,7 @@ def waker(context: Context) -> Consumer:
             changed.setdefault(message.organization_id, set()).add(UUID(message.payload["member_id"]))
         for organization_id, member_ids in sorted(changed.items()):
             await looking_up.wake(tx, context.keyring, organization_id, member_ids)
+            await left_to_people.let_go(tx, context.keyring, organization_id, member_ids)
 
     return Consumer("intake.look_ups", frozenset({ENROLLMENT_CHANGED}), handle)
 

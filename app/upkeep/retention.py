@@ -108,7 +108,8 @@ WITH_SOMETHING_ELSE: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "raw data of deliveries": (
         ("receipt", "event", "alert", "handed_on"),
-        "by the provider's contract, see below; all with the erasure of a member they hold. Hash and outcome stay",
+        "by the provider's contract, see below; what is left to a person at its member's no; all with the erasure of a member "
+        "they hold. Hash and outcome stay",
     ),
     "ways to sign in": (
         ("passkey", "password", "known_browser", "recovery_code", "provider_link"),

@@ -19,9 +19,11 @@ from app.connections.settings import settings_of
 from app.connections.viewing import connection_detail, connector_view, is_signed
 from app.intake.health import health_of
 from app.intake.questions import questions_of
+from app.intake.readers import leaves_to_people, reads_by_documents
 from app.kit.context import Context, Ctx, Tx
 from app.kit.database import Transaction
 from app.kit.errors import Problem, not_found
+from app.members.repository import enrolled_count
 from app.notices.service import open_alarms
 from app.web import dispute_form
 from app.web.connection_words import SAID, STATES, posted_settings, setting_fields, shown_once, with_errors
@@ -161,6 +163,8 @@ async def _one_page(
         alarms=[alarm for alarm in await open_alarms(tx, caller.organization_id) if alarm.connection_id == row.id],
         fields=setting_fields(settings, detail.settings, detail.secrets_set, draft),
         overlaps=OVERLAPS,
+        has_rules=known is not None and reads_by_documents(known),
+        forwards=await enrolled_count(tx, caller.organization_id, row.id) if known and leaves_to_people(row.connector) else 0,
         disputes=await disputing.disputes_of(tx, context.keyring, caller.organization_id, row.id),
         draft=draft,
         said=said,

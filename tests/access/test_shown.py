@@ -25,7 +25,7 @@ READS = [(route, rule) for route, rule in POLICY.items() if route[0] == "GET" an
 FREE = {"masked", "cells", "payload"}
 """Keys whose value has keys of its own making: a provider's item, a table of statistics."""
 
-FULL = ("token_id", "hold_id", "receipt_id", "event_id", "external_id", "open_request_id")
+FULL = ("review_id", "address", "rule", "token_id", "hold_id", "receipt_id", "event_id", "external_id", "open_request_id")
 """What is made anew, so that no list is empty."""
 
 
