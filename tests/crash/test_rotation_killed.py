@@ -54,12 +54,12 @@ class Rotating(Rig):
     def __post_init__(self) -> None:
         with_key_file(self.world, self.folder)
 
-    async def rotate(self, die_at: int = 0) -> list[str]:
-        """Replace every key, and die at a step (or be done before that); the steps that were seen."""
+    async def rotate(self, die_at: int = 0, work: str = "rotate") -> list[str]:
+        """Replace every key (`work`: or what else), and die at a step (or be done before that); the steps that were seen."""
         steps = self.folder / "steps"
         steps.unlink(missing_ok=True)
         where = (self.world.context.database.url, str(self.folder / "top.key"), "", str(self.world.union.id))
-        code = await self.forks.ask(Order(*where, clock.now().isoformat(), str(steps), die_at, "rotate"))
+        code = await self.forks.ask(Order(*where, clock.now().isoformat(), str(steps), die_at, work))
         self.codes[code] += 1
         assert code in ((0, KILLED) if die_at else (0,))
         await self._buried()

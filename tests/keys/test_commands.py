@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from click.testing import Result
@@ -64,6 +65,11 @@ def test_from_the_first_key_to_the_next(home: Path, monkeypatch: pytest.MonkeyPa
     assert (told.exit_code, json.loads(told.stdout)) == (0, {"left": {}}), told.output
     assert "factual: everything is under version 2" in told.stderr
     assert "left" in done("keys", "rotate")
+    index = run("keys", "rotate", "--indexes")
+    assert (index.exit_code, json.loads(index.stdout)) == (0, {"left": {}}), index.output
+    assert "member.external_index: version 2 made" in index.stderr
+    assert done("keys", "status")["indexes"] == {union: {"member.external_index": {"version": 2, "left": 0}}}
+    assert run("keys", "rotate", "--indexes", "--organization", str(UUID(int=1))).exit_code == 1
     found = done("keys", "status")
     assert found["organizations"][union] == {lane: {"versions": [3], "left": {}} for lane in ("factual", "counsel")}
     assert found["top_keys"] == [{"top_key": fingerprint(key), "recovery_confirmed": True}]
