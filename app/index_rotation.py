@@ -62,7 +62,7 @@ class Indexed:
 
 
 LOOKED_UP = (Indexed(Member, "external_index", EXTERNAL),)
-"""The indexes that have later versions. Why not the others: docs/decisions/0038."""
+"""The indexes that have later versions. Why not the others: docs/decisions/0051."""
 
 
 async def begin(
