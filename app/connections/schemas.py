@@ -19,6 +19,7 @@ from pydantic import (
 
 from app.connections.documents import LONGEST_NAME, LONGEST_TEXT
 from app.connections.managing import LONGEST_OVERLAP_HOURS, OVERLAP_HOURS
+from app.connections.raw_terms import LONGEST_RAW_DAYS
 from connectors.contract import Sender
 from connectors.registry import registry
 
@@ -29,6 +30,15 @@ Connector = Annotated[Word, WithJsonSchema({"type": "string", "enum": sorted(reg
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=r"^[^\x00]+$")]
 FreshHours = Annotated[
     int, Field(strict=True, ge=1, le=366 * 24, description="Hours without anything after which it is called silent.")
+]
+RawDays = Annotated[
+    int,
+    Field(
+        strict=True,
+        ge=1,
+        le=LONGEST_RAW_DAYS,
+        description="Days for which what it brings is kept as it came; null: as its connector says.",
+    ),
 ]
 Overlap = Annotated[
     int,
@@ -60,11 +70,14 @@ class NewConnection(Strict):
 class ConnectionChange(Strict):
     """What is to be other; what is left out stays. `version`: what you looked at; a 409 when it has changed since.
 
-    Secrets among the settings stay too, unless `base_url` is another: then they must be given again.
+    Secrets among the settings stay too, unless `base_url` is another: then they must be given again. What `raw_days` has erased
+    does not come back. More days than the connector says need `longer_by_contract`: that your own contract allows them.
     """
 
     title: Word | None = None
     fresh_hours: FreshHours | None = None
+    raw_days: RawDays | None = None
+    longer_by_contract: StrictBool = False
     settings: Settings = Field(default_factory=dict)
     version: str | None = None
 
@@ -167,6 +180,7 @@ class ConnectionView(BaseModel):
     paused_at: datetime | None
     closed_at: datetime | None
     fresh_hours: int | None
+    raw_days: int | None
 
 
 class SecretView(BaseModel):
@@ -224,7 +238,10 @@ class SettingView(BaseModel):
 
 
 class ConnectorView(BaseModel):
-    """One connector: how alerts come in by it, and what it must be told."""
+    """One connector: how alerts come in by it, and what it must be told.
+
+    `raw_days`: after how many days what it brought is erased as it came; null: with its member only.
+    """
 
     name: str
     title: str
@@ -235,4 +252,5 @@ class ConnectorView(BaseModel):
     )
     polls_every_minutes: int | None
     looks_up: bool
+    raw_days: int | None
     settings: list[SettingView]

@@ -282,8 +282,8 @@ async def receipts_about(
     return (await tx.execute(query.order_by(Receipt.id.desc()).limit(limit))).scalars().all()
 
 
-async def raw_older_than(tx: Transaction, connector: str, before: datetime, after: UUID, limit: int) -> Sequence[Receipt]:
-    """Receipts of one connector from before a moment that still hold their bodies, by id, held for this transaction.
+async def raw_older_than(tx: Transaction, connection_id: UUID, before: datetime, after: UUID, limit: int) -> Sequence[Receipt]:
+    """Receipts of one connection from before a moment that still hold their bodies, by id, held for this transaction.
 
     Left out: those with something that is not understood, looked up or handed on yet.
     """
@@ -296,8 +296,7 @@ async def raw_older_than(tx: Transaction, connector: str, before: datetime, afte
     )
     query = (
         select(Receipt)
-        .join(Connection, Connection.id == Receipt.connection_id)
-        .where(Connection.connector == connector, Receipt.state == ReceiptState.HANDLED, Receipt.wrapped_key.is_not(None))
+        .where(Receipt.connection_id == connection_id, Receipt.state == ReceiptState.HANDLED, Receipt.wrapped_key.is_not(None))
         .where(Receipt.received_at < before, Receipt.id > after, ~unfinished.exists())
     )
     return (await tx.execute(query.order_by(Receipt.id).limit(limit).with_for_update(of=Receipt))).scalars().all()

@@ -22,9 +22,9 @@ async def organizations(tx: Transaction) -> Sequence[Organization]:
     return (await tx.execute(select(Organization).order_by(Organization.id))).scalars().all()
 
 
-async def by_external(tx: Transaction, organization_id: UUID, external_index: bytes) -> Member | None:
-    """The member behind the organization's own number."""
-    query = select(Member).where(Member.organization_id == organization_id, Member.external_index == external_index)
+async def by_external(tx: Transaction, organization_id: UUID, indexes: Sequence[bytes]) -> Member | None:
+    """The member behind the organization's own number, given in every version of its index."""
+    query = select(Member).where(Member.organization_id == organization_id, Member.external_index.in_(indexes))
     return (await tx.execute(query)).scalar_one_or_none()
 
 

@@ -29,7 +29,9 @@ CONSENT_MISSING = "members.consent_missing"
 """Topic: something that came over `connection_id` waits until the member `member_id` says whether it may be kept."""
 REFERENCE_FORGOTTEN = "members.reference_forgotten"
 """Topic: nobody is behind `reference_index` (hex) of `connection_id` any more: what was kept under it goes."""
-_EXTERNAL = "member.external_id"
+EXTERNAL = "member.external_id"
+"""The field of the index of the organization's own numbers."""
+
 _REFERENCE = "enrollment.reference"
 SCOPE = "alerts"
 REVIEWED = "alerts, and masked to a caseworker"
@@ -66,13 +68,15 @@ async def import_roster(
 ) -> ImportReport:
     """Add and update people by external id; who is not in the file stays. A dry run, or any problem, changes nothing."""
     report = ImportReport(dry_run=dry_run, problems=[p.__dict__ for p in problems])
+    # Held, so that there is no newer version of the index before this has ended: somebody could be added twice.
+    keys = await keyring.for_writing(tx, organization_id)
     for entry in entries if not problems else ():
-        index = await keyring.index(tx, organization_id, _EXTERNAL, entry.external_id)
-        member = await repository.by_external(tx, organization_id, index)
+        indexes = keys.indexes(EXTERNAL, entry.external_id.encode())
+        member = await repository.by_external(tx, organization_id, indexes)
         change = "added" if member is None else await _difference(tx, keyring, member, entry)
         setattr(report, change, getattr(report, change) + 1)
         if not dry_run and change != "unchanged":
-            await _write_entry(tx, keyring, organization_id, member, index, entry)
+            await _write_entry(tx, keyring, organization_id, member, indexes[-1], entry)
     if not dry_run and (report.added or report.updated):
         facts = {"added": report.added, "updated": report.updated}
         await append(tx, keyring, organization_id, Act.ROSTER, facts=facts, actor=actor)
@@ -128,8 +132,7 @@ async def import_enrollments(
     report = ImportReport(dry_run=dry_run, problems=[p.__dict__ for p in problems])
     found: list[tuple[EnrollmentEntry, Member]] = []
     for entry in entries if not problems else ():
-        index = await keyring.index(tx, organization_id, _EXTERNAL, entry.external_id)
-        member = await repository.by_external(tx, organization_id, index)
+        member = await find_member(tx, keyring, organization_id, entry.external_id)
         if member is None:
             message = "is not on the roster: import the roster first, or correct it"
             report.problems.append(RowProblem(entry.line, "external_id", message).__dict__)
@@ -389,5 +392,11 @@ async def release_hold(tx: Transaction, keyring: Keyring, caller: Principal, hol
 
 async def find_member(tx: Transaction, keyring: Keyring, organization_id: UUID, external_id: str) -> Member | None:
     """The member behind the organization's own number."""
-    index = await keyring.index(tx, organization_id, _EXTERNAL, external_id)
-    return await repository.by_external(tx, organization_id, index)
+    keys, before = await keyring.opened(tx, organization_id), None
+    while keys is not before:
+        found = await repository.by_external(tx, organization_id, keys.indexes(EXTERNAL, external_id.encode()))
+        if found is not None:
+            return found
+        # Perhaps under a version that this process has not heard of: versions are there before anything is under them.
+        before, keys = keys, await keyring.refreshed(tx, organization_id)
+    return None

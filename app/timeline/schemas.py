@@ -141,7 +141,7 @@ class CounselIncidentDetail(IncidentDetail):
 
 
 class OriginalView(BaseModel):
-    """The provider's own item, long numbers masked; null when the provider's contract no longer lets us keep it."""
+    """The provider's own item, long numbers masked; null when the term for keeping it is over."""
 
     event_id: UUID
     received_at: datetime

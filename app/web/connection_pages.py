@@ -35,12 +35,13 @@ from connectors.registry import registry
 router = APIRouter()
 
 OVERLAPS = (("24", "for another day"), ("168", "for another week"), ("0", "no longer: it leaked"))
-_TYPED = ("connector", "title", "sender", "fresh_hours")
-_HOURS = re.compile(r"[0-9]{1,6}")
+_TYPED = ("connector", "title", "sender", "fresh_hours", "raw_days")
+_NUMBER = re.compile(r"[0-9]{1,6}")
 _HELP = {
     "title": "Write a name of at most 120 characters.",
     "sender": "Choose who sends the alerts.",
     "fresh_hours": "Write a number of hours between 1 and 8784, or leave it empty.",
+    "raw_days": "Write a number of days between 1 and 3660, or leave it empty.",
 }
 
 
@@ -242,13 +243,14 @@ async def _wanted(form: Posted, tx: Transaction, caller: Principal, connection_i
     row, draft = await _row(tx, caller, connection_id), _draft(form)
     known = registry().get(row.connector)
     settings = posted_settings(form, settings_of(known), new=False) if known else {}
-    hours = draft.values["fresh_hours"]
-    typed = {"title": draft.values["title"], "fresh_hours": int(hours) if _HOURS.fullmatch(hours) else hours or None}
+    numbers = {name: draft.values[name] for name in ("fresh_hours", "raw_days")}
+    typed: dict[str, Any] = {name: int(said) if _NUMBER.fullmatch(said) else said or None for name, said in numbers.items()}
+    typed |= {"title": draft.values["title"], "longer_by_contract": form.text("longer_by_contract") == "yes"}
     try:
         body = ConnectionChange.model_validate({**typed, "settings": settings})
     except ValidationError as error:
         return _explained(draft, error), {}
-    return draft, {"title": body.title, "fresh_hours": body.fresh_hours, "settings": body.settings}
+    return draft, {name: getattr(body, name) for name in (*typed, "settings")}
 
 
 def _draft(form: Posted) -> Draft:
