@@ -10,7 +10,7 @@ from app.intake import handing_in
 from app.kit import errors
 from app.kit.context import Ctx, Tx
 from app.kit.pagination import Cursor, Limit, Page
-from app.timeline import break_glass, importing, service
+from app.timeline import break_glass, importing, reviewing, service
 from app.timeline.schemas import (
     BreakGlassView,
     CounselIncidentDetail,
@@ -20,10 +20,16 @@ from app.timeline.schemas import (
     MatterIncident,
     NewBreakGlass,
     OriginalView,
+    ReviewAnswer,
+    ReviewDetail,
+    ReviewDone,
+    ReviewDraft,
+    ReviewView,
     TimelineEntry,
 )
 from app.timeline.visits import VisitView, visits_page
 from connectors.own.documents import ENDINGS
+from connectors.vocabulary import AlertKind
 
 router = APIRouter(prefix="/v1", tags=["timeline"])
 
@@ -136,3 +142,27 @@ async def hand_in_file(
     async with database.begin(read_only=True) as tx:
         _, reader = await handing_in.open_target(tx, caller.organization_id, connection_id)
     return await importing.try_out(reader, sent)
+
+
+@router.get("/queues/reviews")
+async def reviews(caller: Caller, tx: Tx, cursor: Cursor = None, limit: Limit = 50) -> Page[ReviewView]:
+    """What only a person can tell, oldest first: mostly mails that no rule fits. No content."""
+    return await reviewing.reviews_page(tx, caller, cursor, limit)
+
+
+@router.get("/queues/reviews/{event_id}")
+async def review(event_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> ReviewDetail:
+    """One of these, masked. Only of a member who agreed to it, and they see that you looked."""
+    return await reviewing.show(tx, context, caller, event_id)
+
+
+@router.post("/queues/reviews/{event_id}")
+async def answer_review(event_id: UUID, body: ReviewAnswer, caller: Caller, context: Ctx, tx: Tx) -> ReviewDone:
+    """Say what it is. It changes what the alert is said to be, never how well it is proven."""
+    return await reviewing.answer(tx, context, caller, event_id, body)
+
+
+@router.get("/queues/reviews/{event_id}/rule")
+async def draft_rule(event_id: UUID, kind: AlertKind, caller: Caller, context: Ctx, tx: Tx) -> ReviewDraft:
+    """A rule by which the like of it would be of this kind, to be edited and sent along with the answer."""
+    return await reviewing.draft(tx, context, caller, event_id, kind)

@@ -20,6 +20,7 @@ TRANSACTIONS_AT = (
     "app/operations.py",
     "app/publishing.py",
     "app/rotation.py",
+    "app/index_rotation.py",
     "app/handing_over.py",
     "app/upkeep/",
     "app/upkeep_commands.py",
