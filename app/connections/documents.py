@@ -17,9 +17,13 @@ from app.kit import clock
 from app.kit.database import Transaction
 from app.kit.errors import Problem, not_found
 from app.kit.keyring import Keyring
+from app.kit.outbox import publish
 from app.ledger.service import Act, Actor, append
 from connectors.drafting import Drafting
 from connectors.registry import registry
+
+READING_CHANGED = "connections.reading_changed"
+"""Topic: `connection_id` reads by other documents from now on."""
 
 LONGEST_NAME = 60
 LONGEST_TEXT = 100_000
@@ -101,6 +105,7 @@ async def write(
         )
     )
     await tx.flush()
+    await publish(tx, READING_CHANGED, organization_id, connection_id=connection_id)
     facts = {"change": "document withdrawn" if text is None else "document written", "document": name, "version": last + 1}
     await append(tx, keyring, organization_id, Act.CONNECTION, facts=facts, actor=actor, connection=connection_id)
     return last + 1

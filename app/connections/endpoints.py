@@ -203,7 +203,7 @@ async def list_documents(connection_id: UUID, caller: Caller, tx: Tx) -> Documen
 
 @router.post("/connections/{connection_id}/documents", status_code=201)
 async def write_document(connection_id: UUID, body: NewDocument, caller: Caller, context: Ctx, tx: Tx) -> DocumentVersion:
-    """Write the next version of a document. What comes from now on is read by it; what came stays as it was understood."""
+    """Write the next version of a document. What is left to a person is read by it, and what comes; nothing else changes."""
     where = (tx, context.keyring, caller.organization_id, connection_id)
     await documents.write(*where, name=body.name, text=body.text, actor=caller.actor, after=body.after)
     return await _newest(tx, caller.organization_id, connection_id, body.name)

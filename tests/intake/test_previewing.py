@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from app.access.roles import Role
 from app.connections.models import ReadingDocument
-from app.intake import previewing
+from app.intake import left_to_people, previewing
 from app.intake.models import Event
 from app.ledger.models import LedgerEntry
 from tests.support.rows import contents
@@ -125,6 +125,19 @@ async def test_a_preview_says_what_would_become_of_what_came_and_writes_nothing(
     assert changed <= {"ledger_entry", "session"}
     async with mailed.world.context.database.begin(read_only=True) as tx:
         assert (await tx.execute(select(ReadingDocument))).first() is None
+
+
+async def test_a_rule_reads_again_what_waits_for_a_person_however_much_it_is(
+    mailed: Mailed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(left_to_people, "AT_ONCE", 2)
+    address = await mailed.address()
+    waiting = [await mailed.bring(mail(), address) for _ in range(5)]
+    other = await mailed.bring(mail(subject="Something else"), address)
+    assert (await call(mailed, "POST", body={"name": "some", "text": RULE})).status_code == 201
+    await mailed.world.workers.drain()
+    assert [(await mailed.event(one)).outcome for one in waiting] == ["new"] * 5
+    assert (await mailed.event(other)).outcome == "quarantined"
 
 
 async def test_a_persons_word_stands_above_any_rule_that_is_tried(mailed: Mailed) -> None:
