@@ -18,6 +18,7 @@ from app.kit import crypto
 from app.tables import metadata
 from tests.access.entering import first_password, type_in
 from tests.access.fake_provider import connect, serving
+from tests.intake.exports import connected, exported, handed
 from tests.intake.looked_up import looked_up_world
 from tests.keys.test_dictionary import put_in, stolen
 from tests.keys.test_rotation import EQUAL_FOR_EVER
@@ -67,6 +68,7 @@ async def make_busy(world: World) -> None:
         crs.happens()
         await crs.notices()
         await world.workers.ask()
+    await handed(world, await connected(world), exported(1))
     await first_password(world)
     async with world.browser() as browser:
         await type_in(browser, "nobody@example.org", "wrong", "000000")
