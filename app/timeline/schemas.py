@@ -1,4 +1,4 @@
-"""What a member, or counsel of a matter, sees of incidents."""
+"""What a member, or counsel of a matter, sees of incidents, and an admin of a file that they hand in."""
 
 import json
 from datetime import datetime
@@ -155,6 +155,32 @@ class MatterIncident(BaseModel):
 
     member_id: UUID
     incident: TimelineEntry
+
+
+class FileTrial(BaseModel):
+    """What a file would become. `kinds`: how many alerts of each kind; `wrong`: the first 1,000 rows that cannot be read, by
+    number and column; `wrong_rows`: all of them; `first`: some alerts, long numbers masked.
+
+    `for_a_person`: rows whose word for what happened has no meaning yet; `handed_on`: mails inside of mails, read by themselves.
+    """
+
+    rows: int
+    kinds: dict[str, int]
+    ignored: int
+    handed_on: int
+    for_a_person: int
+    wrong_rows: int
+    wrong: list[str]
+    first: list[dict[str, Any]]
+
+
+class FileKept(BaseModel):
+    """A file that is kept whole: its rows, its bytes, and when it was. `already`: it was before, so that nothing was added."""
+
+    rows: int
+    size: int
+    finished_at: datetime
+    already: bool
 
 
 class ReviewView(BaseModel):

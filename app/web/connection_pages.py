@@ -17,6 +17,7 @@ from app.connections.schemas import ConnectionChange, NewConnection
 from app.connections.service import OWN, Created, create_connection
 from app.connections.settings import settings_of
 from app.connections.viewing import connection_detail, connector_view, is_signed
+from app.intake.handing_in import takes_files
 from app.intake.health import health_of
 from app.intake.questions import questions_of
 from app.intake.readers import leaves_to_people, reads_by_documents
@@ -159,6 +160,7 @@ async def _one_page(
         connection=detail,
         connector=connector_view(known) if known else None,
         signed=known is not None and is_signed(known),
+        takes_files=known is not None and takes_files(known),
         health=health,
         state=STATES[health.state],
         alarms=[alarm for alarm in await open_alarms(tx, caller.organization_id) if alarm.connection_id == row.id],

@@ -47,6 +47,10 @@ RULE = {
     "text": "title: Some service\nalerts:\n- {kind: tax.fraud, subject: ['^tax return'], details_requested: true}\n",
 }
 UNMATCHED = ("alert_id", "external_id")
+FILES = {"fresh": ("file_connection_id",), "foreign": ADMINS}
+ALERTS_CSV = "member,id,type\nref-M-1,x-1,ssn.use\n"
+HEADER = {"columns": '["Whose"]', "words": " {}", "encoding": "utf-8", "after": "0"}
+"""What a form about the columns of a file brings back of that file."""
 PROVIDER = {"issuer": "https://login.example.internal", "client_id": "harmline", "domains": ["union.example"]}
 """Nobody's: an address inside a private network, which nothing is sent to."""
 REPORT: dict[str, Any] = {
@@ -165,6 +169,7 @@ EXAMPLES: dict[tuple[str, str], Example] = {
         201, {"json": {"received_from": "2023-05-01T00:00:00Z", "reason": "Why."}}, fresh=("connection_id",), foreign=ADMINS
     ),
     ("POST", "/v1/connections/{connection_id}/disputes/{dispute_id}/withdraw"): Example(foreign=ADMINS),
+    ("POST", "/v1/connections/{connection_id}/files"): Example(send=upload(ALERTS_CSV), **FILES),
     ("GET", "/v1/connections/{connection_id}/documents"): Example(fresh=("rule",), foreign=ADMINS),
     ("POST", "/v1/connections/{connection_id}/documents"): Example(201, {"json": RULE}, fresh=("mail_id",), foreign=ADMINS),
     ("POST", "/v1/connections/{connection_id}/documents/preview"): Example(
@@ -239,6 +244,11 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("POST", "/admin/connections"): Example(
         200, {"data": {"connector": "standard", "title": "Another Monitor", "sender": "provider"}}
     ),
+    ("GET", "/admin/connections/{connection_id}/files"): Example(**FILES),
+    ("POST", "/admin/connections/{connection_id}/files"): Example(send={**upload(ALERTS_CSV), "data": {"todo": "add"}}, **FILES),
+    ("POST", "/admin/connections/{connection_id}/columns"): Example(
+        303, {"data": {**HEADER, "member": "Whose", "kind_all": "ssn.use", "todo": "save"}}, **FILES
+    ),
     ("GET", "/admin/connections/{connection_id}/rules"): Example(fresh=("rule",), foreign=ADMINS),
     ("GET", "/admin/connections/{connection_id}/rules/edit"): Example(fresh=("mail_id",), foreign=ADMINS),
     ("POST", "/admin/connections/{connection_id}/rules"): Example(
@@ -303,6 +313,8 @@ async def _queue_ids(scene: Scene, fresh: tuple[str, ...]) -> dict[str, str]:
     ids = {"external_id": "M-1"}
     if "connection_id" in fresh:
         ids["connection_id"] = str(await scene.polled_connection())
+    if "file_connection_id" in fresh:
+        ids["connection_id"] = str(await scene.file_connection())
     if "external_id" in fresh:
         ids["external_id"] = await scene.another_number()
         ids["alert_id"] = str(await scene.nobodys_alert())

@@ -92,6 +92,14 @@ class Scene:
         """One more connection, whose provider sends signed notices and is asked about them."""
         return (await self._polled(self.world.union)).connection.id
 
+    async def file_connection(self) -> UUID:
+        """One more connection, to which people hand in files."""
+        context = self.world.context
+        async with context.database.begin() as tx:
+            where = (tx, context.keyring, self.world.union.id)
+            made = await create_connection(*where, connector="file", title="Exports", sender=Sender.ORGANIZATION)
+        return made.connection.id
+
     async def _polled(self, tenant: Tenant) -> Created:
         context, settings, title = self.world.context, {"api_key": "k", "secret": "s"}, "Credit Watch"
         async with context.database.begin() as tx:

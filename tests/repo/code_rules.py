@@ -33,6 +33,7 @@ TRANSACTIONS_AT = (
     "app/intake/handing_on.py",
     "app/intake/asker.py",
     "app/web/errors.py",
+    "app/web/file_pages.py",
     "app/web/provider_pages.py",
     "app/web/provider_sign_in_pages.py",
     "app/web/sign_in_pages.py",
