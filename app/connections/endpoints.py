@@ -209,7 +209,7 @@ async def write_document(connection_id: UUID, body: NewDocument, caller: Caller,
     return await _newest(tx, caller.organization_id, connection_id, body.name)
 
 
-@router.delete("/connections/{connection_id}/documents/{name}")
+@router.delete("/connections/{connection_id}/documents")
 async def withdraw_document(connection_id: UUID, name: DocumentName, caller: Caller, context: Ctx, tx: Tx) -> DocumentVersion:
     """Withdraw a document: nothing is read by it any more, and its versions stay. One that is shipped counts again."""
     where = (tx, context.keyring, caller.organization_id, connection_id)

@@ -42,9 +42,9 @@ async def test_rules_have_versions_each_with_who_and_when(mailed: Mailed) -> Non
     assert stale.status_code == 409
     second = await call(mailed, "POST", body={"name": "some", "text": RULE + "# more\n", "after": 1})
     assert second.json()["version"] == 2
-    gone = await call(mailed, "DELETE", "/some")
+    gone = await call(mailed, "DELETE", "?name=some")
     assert (gone.status_code, gone.json()["version"], gone.json()["text"]) == (200, 3, None)
-    assert (await call(mailed, "DELETE", "/other")).status_code == 404
+    assert (await call(mailed, "DELETE", "?name=other")).status_code == 404
     listed = (await call(mailed, "GET")).json()
     admin = str(mailed.world.union.accounts[Role.ADMIN])
     assert [(one["version"], one["written_by"]) for one in listed["own"]] == [(3, admin), (2, admin), (1, admin)]
@@ -62,7 +62,7 @@ async def test_another_organizations_rules_are_not_there(mailed: Mailed) -> None
             await browser.get(path),
             await browser.post(path, json={"name": "some", "text": RULE}),
             await browser.post(path + "/preview", json={"name": "some", "text": RULE}),
-            await browser.delete(path + "/some"),
+            await browser.delete(path + "?name=some"),
         ]
     assert [answer.status_code for answer in answers] == [404] * 4
 
@@ -172,6 +172,6 @@ async def test_a_rule_in_the_place_of_a_shipped_one_and_back(mailed: Mailed) -> 
     advert = mail("a@alerts.monitor.example", "Example Monitor offer: 20 % off")
     address = await mailed.address()
     assert (await mailed.event(await mailed.bring(advert, address))).outcome == "quarantined"
-    await call(mailed, "DELETE", "/example")
+    await call(mailed, "DELETE", "?name=example")
     again = mail("a@alerts.monitor.example", "Example Monitor offer: 30 % off")
     assert (await mailed.event(await mailed.bring(again, address))).outcome == "non_alert"
