@@ -119,7 +119,12 @@ async def break_glass_timeline(
 
 
 SentFile = Annotated[importing.Sent, Depends(importing.read_file)]
-_OF_FILES = errors.described({413: "The file is larger than this takes; `harmline files add` takes any size."})
+_OF_FILES = errors.described(
+    {
+        413: "The file is larger than this takes; `harmline files add` takes any size.",
+        415: "It is no form with a file (multipart/form-data).",
+    }
+)
 
 
 @router.post(
