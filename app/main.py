@@ -82,6 +82,7 @@ def consumers(context: Context) -> list[Consumer]:
         breach_workers.consumer(context),
         intake_workers.waker(context),
         intake_workers.forgetter(context),
+        intake_workers.reader_again(context),
         incident_workers.matcher(context),
         incident_workers.lister(context),
         incident_workers.eraser(context),

@@ -170,7 +170,7 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("GET", "/v1/connections/{connection_id}/documents"): _CONNECTIONS,
     ("POST", "/v1/connections/{connection_id}/documents"): _fresh(_CONNECTIONS),
     ("POST", "/v1/connections/{connection_id}/documents/preview"): _CONNECTIONS,
-    ("DELETE", "/v1/connections/{connection_id}/documents/{name}"): _fresh(_CONNECTIONS),
+    ("DELETE", "/v1/connections/{connection_id}/documents"): _fresh(_CONNECTIONS),
     ("GET", "/v1/connectors"): _CONNECTIONS,
     ("GET", "/v1/accounts"): _ROLES,
     ("POST", "/v1/accounts"): _fresh(_ROLES),

@@ -17,9 +17,14 @@ from app.kit import clock
 from app.kit.database import Transaction
 from app.kit.errors import Problem, not_found
 from app.kit.keyring import Keyring
+from app.kit.outbox import publish
 from app.ledger.service import Act, Actor, append
+from connectors.contract import storable
 from connectors.drafting import Drafting
 from connectors.registry import registry
+
+READING_CHANGED = "connections.reading_changed"
+"""Topic: `connection_id` reads by other documents from now on."""
 
 LONGEST_NAME = 60
 LONGEST_TEXT = 100_000
@@ -101,6 +106,7 @@ async def write(
         )
     )
     await tx.flush()
+    await publish(tx, READING_CHANGED, organization_id, connection_id=connection_id)
     facts = {"change": "document withdrawn" if text is None else "document written", "document": name, "version": last + 1}
     await append(tx, keyring, organization_id, Act.CONNECTION, facts=facts, actor=actor, connection=connection_id)
     return last + 1
@@ -114,8 +120,8 @@ def require_readable(connector: str, texts: Mapping[str, str], name: str, text: 
         return
     if not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
         raise refused("name", f"Give it a name of 1 to {LONGEST_NAME} letters.")
-    if len(text) > LONGEST_TEXT or "\x00" in text:
-        raise refused("text", f"It may have {LONGEST_TEXT:,} letters, and no NUL.")
+    if len(text) > LONGEST_TEXT or not storable(text):
+        raise refused("text", f"It may have {LONGEST_TEXT:,} letters, and none that cannot be stored.")
     if len({*texts, name}) > MOST_DOCUMENTS:
         raise refused("name", f"A connection reads by {MOST_DOCUMENTS} documents at most. Withdraw one first.")
     try:

@@ -203,13 +203,13 @@ async def list_documents(connection_id: UUID, caller: Caller, tx: Tx) -> Documen
 
 @router.post("/connections/{connection_id}/documents", status_code=201)
 async def write_document(connection_id: UUID, body: NewDocument, caller: Caller, context: Ctx, tx: Tx) -> DocumentVersion:
-    """Write the next version of a document. What comes from now on is read by it; what came stays as it was understood."""
+    """Write the next version of a document. What is left to a person is read by it, and what comes; nothing else changes."""
     where = (tx, context.keyring, caller.organization_id, connection_id)
     await documents.write(*where, name=body.name, text=body.text, actor=caller.actor, after=body.after)
     return await _newest(tx, caller.organization_id, connection_id, body.name)
 
 
-@router.delete("/connections/{connection_id}/documents/{name}")
+@router.delete("/connections/{connection_id}/documents")
 async def withdraw_document(connection_id: UUID, name: DocumentName, caller: Caller, context: Ctx, tx: Tx) -> DocumentVersion:
     """Withdraw a document: nothing is read by it any more, and its versions stay. One that is shipped counts again."""
     where = (tx, context.keyring, caller.organization_id, connection_id)

@@ -45,7 +45,7 @@ Overlap = Annotated[
     Field(strict=True, ge=0, le=LONGEST_OVERLAP_HOURS, description="Hours for which the one before is still taken; 0: no more."),
 ]
 DocumentName = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME, pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
-DocumentText = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT, pattern=r"^[^\x00]+$")]
+DocumentText = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT)]
 Settings = Annotated[
     dict[str, Any], Field(description="The connector's own settings by name, secrets in plain; see /v1/connectors.")
 ]

@@ -21,7 +21,7 @@ from app.kit.database import Transaction
 from app.kit.errors import FieldError, Problem, not_found
 from app.kit.keyring import Keyring
 from app.members import repository as members
-from app.members.service import enroll_oneself
+from app.members.enrolling import enroll_oneself
 from connectors.own.connector import ENTERED, beside, written
 from connectors.own.documents import media_type_of
 from connectors.own.report import Report

@@ -5,9 +5,11 @@ from uuid import UUID
 
 from sqlalchemy import Select, select
 
-from app.intake.models import Event, EventOutcome
+from app.connections.models import Connection
+from app.intake.models import Event, EventOutcome, Receipt
 from app.intake.understanding import FOR_A_PERSON
 from app.kit.database import Transaction
+from app.kit.rows import among
 
 
 def _left() -> Select[Event]:
@@ -27,6 +29,20 @@ async def left(tx: Transaction, organization_id: UUID, event_id: UUID, *, lock: 
     query = _left().where(Event.organization_id == organization_id, Event.id == event_id)
     held = query.with_for_update().execution_options(populate_existing=True)
     return (await tx.execute(held if lock else query)).scalar_one_or_none()
+
+
+async def receipts_left(tx: Transaction, connection_id: UUID, after: UUID, limit: int) -> Sequence[tuple[Receipt, Connection]]:
+    """The next receipts of a connection, by id, with something that is left to a person, held for this transaction."""
+    ids = _left().with_only_columns(Event.receipt_id).where(Event.connection_id == connection_id, Event.receipt_id > after)
+    wanted = (await tx.execute(ids.distinct().order_by(Event.receipt_id).limit(limit))).scalars().all()
+    query = (
+        select(Receipt, Connection)
+        .join(Connection, Connection.id == Receipt.connection_id)
+        .where(Receipt.connection_id == connection_id, among(tx, Receipt.id, wanted))
+        .order_by(Receipt.id)
+        .with_for_update(of=Receipt)
+    )
+    return [(row[0], row[1]) for row in (await tx.execute(query)).all()]
 
 
 async def left_about(tx: Transaction, connection_id: UUID, reference_index: bytes) -> Sequence[Event]:

@@ -1,17 +1,21 @@
-"""What only a person can tell and whose member says no: it is made unreadable for good, like everything that waits for a yes."""
+"""What is left to a person: destroyed when its member says no, and read again when the documents it is read by change."""
 
 from collections.abc import Collection
 from uuid import UUID
 
-from app.intake import for_people, repository
+from app.connections.documents import READING_CHANGED
+from app.intake import for_people, handling, repository
 from app.kit import clock
 from app.kit.database import Transaction
 from app.kit.keyring import Keyring
+from app.kit.outbox import publish
 from app.ledger.service import Act, append
 from app.members import repository as members
 from app.members.service import consents_to
 
 REFUSED = "refused"
+AT_ONCE = 100
+"""Receipts that are read again in one transaction."""
 
 
 async def let_go(tx: Transaction, keyring: Keyring, organization_id: UUID, member_ids: Collection[UUID]) -> int:
@@ -27,6 +31,15 @@ async def let_go(tx: Transaction, keyring: Keyring, organization_id: UUID, membe
             if await consents_to(tx, member_id, connection_id, clock.now()) is False:
                 destroyed += await _destroy(tx, keyring, organization_id, member_id, connection_id, reference)
     return destroyed
+
+
+async def read_again(tx: Transaction, keyring: Keyring, organization_id: UUID, connection_id: UUID, after: UUID) -> None:
+    """Read by the present documents what is left to a person on a connection, some at once; the rest by a message of its own."""
+    waiting = await for_people.receipts_left(tx, connection_id, after, AT_ONCE)
+    await handling.handle_all(tx, keyring, waiting)
+    if len(waiting) == AT_ONCE:
+        more = {"connection_id": connection_id, "after": waiting[-1][0].id}
+        await publish(tx, READING_CHANGED, organization_id, **more)
 
 
 async def _destroy(

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import structlog
 
+from app.connections.documents import READING_CHANGED
 from app.connections.raw_terms import with_raw_terms
 from app.intake import handling, left_to_people, looking_up, repository
 from app.intake.models import Receipt
@@ -95,6 +96,21 @@ def waker(context: Context) -> Consumer:
             await left_to_people.let_go(tx, context.keyring, organization_id, member_ids)
 
     return Consumer("intake.look_ups", frozenset({ENROLLMENT_CHANGED}), handle)
+
+
+def reader_again(context: Context) -> Consumer:
+    """Read what is left to a person again, when its connection reads by other documents."""
+
+    async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
+        first: dict[tuple[UUID, UUID], UUID] = {}
+        for message in messages:
+            place = (message.organization_id, UUID(message.payload["connection_id"]))
+            after = UUID(message.payload.get("after", str(UUID(int=0))))
+            first[place] = min(after, first.get(place, after))
+        for (organization_id, connection_id), after in first.items():
+            await left_to_people.read_again(tx, context.keyring, organization_id, connection_id, after)
+
+    return Consumer("intake.read_again", frozenset({READING_CHANGED}), handle)
 
 
 def forgetter(context: Context) -> Consumer:

@@ -9,10 +9,20 @@ from app.kit import clock
 from app.kit.database import Transaction
 from app.kit.keyring import Keyring
 from app.kit.outbox import publish
+from app.ledger.service import Actor
 from app.members import repository
 from app.members.keys import open_json, open_key, seal_json
 from app.members.models import Enrollment, Member
-from app.members.service import ENROLLMENT_CHANGED, agrees, new_enrollment, reference_at, reference_index
+from app.members.service import (
+    ENROLLMENT_CHANGED,
+    OWN_ANSWER,
+    agrees,
+    consents_to,
+    new_enrollment,
+    record_consent,
+    reference_at,
+    reference_index,
+)
 
 
 class Addressed(NamedTuple):
@@ -55,6 +65,22 @@ async def enroll_as(tx: Transaction, keyring: Keyring, member: Member, connectio
     await tx.flush()
     await publish(tx, ENROLLMENT_CHANGED, member.organization_id, member_id=member.id)
     return row
+
+
+async def enroll_oneself(tx: Transaction, keyring: Keyring, member: Member, connection_id: UUID, actor: Actor) -> bytes:
+    """Tie a member to a connection under their own id, with their consent, because they themselves have something to say there.
+
+    Their blind index. Nothing happens where both are there. Raises Erased.
+    """
+    reference = str(member.id)
+    index = await reference_index(tx, keyring, member.organization_id, connection_id, reference)
+    known = await repository.enrollments_of(tx, member.organization_id, connection_id, index)
+    if not any(row.member_id == member.id for row in known):
+        await enroll_as(tx, keyring, member, connection_id, reference)
+    if not await consents_to(tx, member.id, connection_id, clock.now()):
+        await record_consent(tx, keyring, member, connection_id, given=True, source=OWN_ANSWER, actor=actor)
+    await tx.flush()
+    return index
 
 
 async def reference_of(tx: Transaction, keyring: Keyring, member: Member, row: Enrollment) -> str:

@@ -216,25 +216,6 @@ async def enroll_by_index(
     return member
 
 
-async def enroll_oneself(tx: Transaction, keyring: Keyring, member: Member, connection_id: UUID, actor: Actor) -> bytes:
-    """Tie a member to a connection under their own id, with their consent, because they themselves have something to say there.
-
-    Their blind index. Nothing happens where both are there. Raises Erased.
-    """
-    reference = str(member.id)
-    index = await reference_index(tx, keyring, member.organization_id, connection_id, reference)
-    known = await repository.enrollments_of(tx, member.organization_id, connection_id, index)
-    if not any(row.member_id == member.id for row in known):
-        row, key = new_enrollment(member, connection_id, index), await open_key(tx, keyring, member)
-        row.reference_sealed = seal_json(key, reference, *reference_at(member.id, row.id))
-        tx.add(row)
-        await publish(tx, ENROLLMENT_CHANGED, member.organization_id, member_id=member.id)
-    if not await consents_to(tx, member.id, connection_id, clock.now()):
-        await record_consent(tx, keyring, member, connection_id, given=True, source=OWN_ANSWER, actor=actor)
-    await tx.flush()
-    return index
-
-
 def reference_at(member_id: UUID, enrollment_id: UUID) -> tuple[object, ...]:
     """Where a sealed reference is bound to."""
     return ("enrollment", "reference_sealed", member_id, enrollment_id)

@@ -122,7 +122,7 @@ SentFile = Annotated[importing.Sent, Depends(importing.read_file)]
 _OF_FILES = errors.described(
     {
         413: "The file is larger than this takes; `harmline files add` takes any size.",
-        415: "This is no form with a file (multipart/form-data).",
+        415: "It is no form with a file (multipart/form-data).",
     }
 )
 

@@ -31,7 +31,7 @@ SAID = {
     "understood": "Understood now. It goes its way.",
     "asked": "The provider is asked again. If it still does not know it, it comes back here in time.",
     "left": "Left as it is. It is kept, and asked for when the provider tells of it again.",
-    "answered": "Noted. It is read as you said; its member sees it as an alert if it is one.",
+    "answered": "Noted. It is read as you said, and its member sees it if it is an alert. A rule reads the others now.",
     "still": "It still cannot be understood. It stays here, and nothing of it is lost.",
 }
 """What the page says after an act."""

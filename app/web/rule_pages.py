@@ -26,7 +26,7 @@ from connectors.vocabulary import AlertKind
 router = APIRouter()
 
 SAID = {
-    "save": "Saved. What comes from now on is read by it; what came stays as it was understood.",
+    "save": "Saved. What comes from now on is read by it, and so is what waits for a caseworker. The rest stays as it is.",
     "withdraw": "Withdrawn. Nothing is read by it any more; its versions stay here.",
 }
 """What the page says after an act."""

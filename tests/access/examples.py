@@ -175,7 +175,7 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("POST", "/v1/connections/{connection_id}/documents/preview"): Example(
         200, {"json": RULE}, fresh=("mail_id",), foreign=ADMINS
     ),
-    ("DELETE", "/v1/connections/{connection_id}/documents/{name}"): Example(fresh=("rule",), foreign=ADMINS),
+    ("DELETE", "/v1/connections/{connection_id}/documents"): Example(query="?name={name}", fresh=("rule",), foreign=ADMINS),
     ("GET", "/v1/connectors"): Example(),
     ("GET", "/v1/accounts"): Example(),
     ("POST", "/v1/accounts"): Example(201, {"json": {"email": "new@example.org", "role": "{role}"}}),

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from app.access.roles import Role
 from app.connections.models import ReadingDocument
-from app.intake import previewing
+from app.intake import left_to_people, previewing
 from app.intake.models import Event
 from app.ledger.models import LedgerEntry
 from tests.support.rows import contents
@@ -42,9 +42,9 @@ async def test_rules_have_versions_each_with_who_and_when(mailed: Mailed) -> Non
     assert stale.status_code == 409
     second = await call(mailed, "POST", body={"name": "some", "text": RULE + "# more\n", "after": 1})
     assert second.json()["version"] == 2
-    gone = await call(mailed, "DELETE", "/some")
+    gone = await call(mailed, "DELETE", "?name=some")
     assert (gone.status_code, gone.json()["version"], gone.json()["text"]) == (200, 3, None)
-    assert (await call(mailed, "DELETE", "/other")).status_code == 404
+    assert (await call(mailed, "DELETE", "?name=other")).status_code == 404
     listed = (await call(mailed, "GET")).json()
     admin = str(mailed.world.union.accounts[Role.ADMIN])
     assert [(one["version"], one["written_by"]) for one in listed["own"]] == [(3, admin), (2, admin), (1, admin)]
@@ -62,7 +62,7 @@ async def test_another_organizations_rules_are_not_there(mailed: Mailed) -> None
             await browser.get(path),
             await browser.post(path, json={"name": "some", "text": RULE}),
             await browser.post(path + "/preview", json={"name": "some", "text": RULE}),
-            await browser.delete(path + "/some"),
+            await browser.delete(path + "?name=some"),
         ]
     assert [answer.status_code for answer in answers] == [404] * 4
 
@@ -127,6 +127,19 @@ async def test_a_preview_says_what_would_become_of_what_came_and_writes_nothing(
         assert (await tx.execute(select(ReadingDocument))).first() is None
 
 
+async def test_a_rule_reads_again_what_waits_for_a_person_however_much_it_is(
+    mailed: Mailed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(left_to_people, "AT_ONCE", 2)
+    address = await mailed.address()
+    waiting = [await mailed.bring(mail(), address) for _ in range(5)]
+    other = await mailed.bring(mail(subject="Something else"), address)
+    assert (await call(mailed, "POST", body={"name": "some", "text": RULE})).status_code == 201
+    await mailed.world.workers.drain()
+    assert [(await mailed.event(one)).outcome for one in waiting] == ["new"] * 5
+    assert (await mailed.event(other)).outcome == "quarantined"
+
+
 async def test_a_persons_word_stands_above_any_rule_that_is_tried(mailed: Mailed) -> None:
     event_id = await mailed.asked()
     path = f"/v1/queues/reviews/{event_id}"
@@ -159,6 +172,6 @@ async def test_a_rule_in_the_place_of_a_shipped_one_and_back(mailed: Mailed) -> 
     advert = mail("a@alerts.monitor.example", "Example Monitor offer: 20 % off")
     address = await mailed.address()
     assert (await mailed.event(await mailed.bring(advert, address))).outcome == "quarantined"
-    await call(mailed, "DELETE", "/example")
+    await call(mailed, "DELETE", "?name=example")
     again = mail("a@alerts.monitor.example", "Example Monitor offer: 30 % off")
     assert (await mailed.event(await mailed.bring(again, address))).outcome == "non_alert"

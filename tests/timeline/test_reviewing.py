@@ -193,8 +193,9 @@ async def test_what_is_no_answer_is_refused_and_nothing_changes(mailed: Mailed, 
 
 async def test_an_answer_can_become_a_rule_that_reads_the_next_one(mailed: Mailed) -> None:
     address = await mailed.address()
-    raw = [mail(subject=f"New credit card alert for Avery {number}", text="Opened at Invented Bank.") for number in (1, 2)]
+    raw = [mail(subject=f"New credit card alert for Avery {number}", text="Opened at Invented Bank.") for number in (1, 2, 3)]
     event = await mailed.event(await mailed.bring(raw[0], address))
+    waits = await mailed.bring(raw[1], address)
     path = f"/v1/queues/reviews/{event.id}"
     drafted = (await mailed.call(Role.CASEWORKER, "GET", f"{path}/rule?kind=new_account.credit_card")).json()
     assert drafted["name"] == "something.service.example"
@@ -203,7 +204,10 @@ async def test_an_answer_can_become_a_rule_that_reads_the_next_one(mailed: Maile
     body = {"kind": "new_account.credit_card", "rule": {**drafted, "after": 0}}
     answer = await mailed.call(Role.CASEWORKER, "POST", path, body)
     assert (answer.status_code, answer.json()) == (200, {"outcome": "new"}), answer.text
-    assert (await mailed.event(await mailed.bring(raw[1], address))).outcome == "new"
+    await mailed.world.workers.drain()
+    assert (await mailed.event(waits)).outcome == "new", "it waited, and is read by the new rule"
+    assert (await mailed.event(await mailed.bring(raw[2], address))).outcome == "new"
+    assert len(await mailed.world.timeline("M-1")) == 3
     listed = (await mailed.call(Role.ADMIN, "GET", f"/v1/connections/{mailed.connection_id}/documents")).json()["own"]
     assert [(one["name"], one["version"]) for one in listed] == [("something.service.example", 1)]
     assert listed[0]["written_by"] == str(mailed.world.union.accounts[Role.CASEWORKER])
