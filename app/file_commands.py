@@ -49,7 +49,7 @@ def try_out(organization_id: OrganizationId, connection_id: ConnectionId, file: 
         async with context.database.begin(read_only=True) as tx:
             _, reader = await handing_in.open_target(tx, organization_id, connection_id)
         with file.open("rb") as opened:
-            return handing_in.tried(reader, opened, _told(to))
+            return handing_in.tried(reader, opened, handing_in.told_beside(to))
 
     found = run(attempt)
     show(asdict(found))
@@ -86,11 +86,7 @@ async def hand_in_all(
         while True:
             async with context.database.begin() as tx:
                 where = (tx, context.keyring, organization_id, connection_id)
-                come = await handing_in.hand_in(*where, opened, known, told=_told(to), actor=SYSTEM)
+                come = await handing_in.hand_in(*where, opened, known, told=handing_in.told_beside(to), actor=SYSTEM)
             told(come)
             if come.finished_at is not None:
                 return come
-
-
-def _told(to: str) -> dict[str, str]:
-    return {"to": to.strip().lower()} if to.strip() else {}

@@ -113,6 +113,7 @@ def rotate(
     prepare: Annotated[
         bool, typer.Option("--prepare", help="With --top: only put the new one into the file, to carry it to other machines.")
     ] = False,
+    indexes: Annotated[bool, typer.Option("--indexes", help="The keys of look-up indexes, instead of those that open.")] = False,
     organization_id: Annotated[UUID | None, typer.Option("--organization", help="Of this organization only.")] = None,
 ) -> None:
     """Replace keys while everything runs. Whoever is stopped runs it again, and it goes on."""
@@ -127,7 +128,8 @@ def rotate(
             )
             raise typer.Exit(1)
         return
-    left = run(lambda context: operations.rotate_keys(context, organization_id, lambda said: typer.echo(said, err=True)))
+    replace = operations.rotate_indexes if indexes else operations.rotate_keys
+    left = run(lambda context: replace(context, organization_id, lambda said: typer.echo(said, err=True)))
     show({"left": left})
     if left:
         typer.echo("What is left could not be opened or was in work. The key before is still there; run this again.", err=True)

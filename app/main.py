@@ -199,7 +199,7 @@ class Workers:
             await looking_up.give_up(tx, self._context.keyring)
         async with self._context.database.begin() as tx:
             await ways_in.forget_old(tx)
-        await intake_workers.erase_by_contract(self._context.database, self._context.keyring)
+        await intake_workers.erase_by_term(self._context.database, self._context.keyring)
         await retention.forget_messages(self._context.database, self._consumers)
         await retention.delete_by_age(self._context.database)
         if not self._renewed:

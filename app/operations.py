@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from app import handing_over, rotation
+from app import handing_over, index_rotation, rotation
 from app.access import recovery
 from app.access import service as access
 from app.access.policy import scopes_of
@@ -310,17 +310,32 @@ async def accounts(context: Context, organization_id: UUID, connection_id: UUID 
 
 async def rotate_keys(context: Context, organization_id: UUID | None, told: Callable[[str], None]) -> dict[str, Any]:
     """Replace the keys of one organization or of all; how many values could not be moved, by organization and place."""
-    async with context.database.begin(read_only=True) as tx:
-        there = await rotation.organizations(tx)
-    if organization_id is not None and organization_id not in there:
-        raise Problem(404, "There is no organization with this id.")
     left: dict[str, Any] = {}
-    for one in there if organization_id is None else [organization_id]:
+    for one in await _whose_keys(context, organization_id):
         told(f"organization {one}")
         for lane in Lane:
             if found := await rotation.replace(context.database, context.keyring, one, lane, told):
                 left.setdefault(str(one), {}).update(found)
     return left
+
+
+async def rotate_indexes(context: Context, organization_id: UUID | None, told: Callable[[str], None]) -> dict[str, Any]:
+    """Put the look-up indexes of one organization or of all under new keys; how many are left, by organization and place."""
+    left: dict[str, Any] = {}
+    for one in await _whose_keys(context, organization_id):
+        told(f"organization {one}")
+        if found := await index_rotation.replace(context.database, context.keyring, one, told):
+            left[str(one)] = found
+    return left
+
+
+async def _whose_keys(context: Context, organization_id: UUID | None) -> list[UUID]:
+    """The organizations that are meant, all or this one. Raises a 404 Problem."""
+    async with context.database.begin(read_only=True) as tx:
+        there = await rotation.organizations(tx)
+    if organization_id is not None and organization_id not in there:
+        raise Problem(404, "There is no organization with this id.")
+    return there if organization_id is None else [organization_id]
 
 
 async def unconfirmed_keys(context: Context) -> list[str]:
@@ -377,4 +392,7 @@ async def key_status(context: Context) -> dict[str, Any]:
         file = [fingerprint(key) for key in key_file(context).keys]
         tops = [{"top_key": name, "recovery_confirmed": await escrow.is_confirmed(tx, name)} for name in file]
         door = {"file": context.keyring.door.vault.newest if context.keyring.door else None, "in_use": sorted(await doors(tx))}
-        return {"top_keys": tops, "door_key": door, "organizations": await rotation.status(tx)}
+        lanes = await rotation.status(tx)
+        there = await rotation.organizations(tx)
+        index = {str(one): await index_rotation.status(tx, context.keyring, one) for one in there}
+        return {"top_keys": tops, "door_key": door, "organizations": lanes, "indexes": index}

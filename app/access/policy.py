@@ -60,6 +60,8 @@ _MATTERS = _rule(Reach.MATTER, "matters:read", Role.COUNSEL)
 _STATISTICS = _rule(Reach.NOBODY, "statistics:read", Role.STAFF, Role.COUNSEL)
 _QUEUES = _rule(Reach.ORGANIZATION, "queues:read", Role.CASEWORKER)
 _QUEUES_WRITE = _rule(Reach.ORGANIZATION, "queues:write", Role.CASEWORKER)
+# Without a scope: what a member agreed to is that a person reads it.
+_REVIEWS = _rule(Reach.ORGANIZATION, "", Role.CASEWORKER)
 _ROSTER = _rule(Reach.ORGANIZATION, "roster:write", Role.ADMIN)
 _CONNECTIONS = _rule(Reach.ORGANIZATION, "connections:write", Role.ADMIN)
 _ROLES = _rule(Reach.ORGANIZATION, "roles:write", Role.ADMIN, Role.COUNSEL)
@@ -119,6 +121,9 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("GET", "/v1/me/visits"): _OWN_READ,
     ("GET", "/v1/me/consents"): _OWN_READ,
     ("POST", "/v1/me/consents"): _OWN_WRITE,
+    ("GET", "/v1/me/forwarding-address"): _OWN_READ,
+    ("POST", "/v1/me/forwarding-address"): _OWN_WRITE,
+    ("DELETE", "/v1/me/forwarding-address"): _OWN_WRITE,
     ("GET", "/v1/incidents/{incident_id}"): _INCIDENT,
     ("GET", "/v1/incidents/{incident_id}/originals/{event_id}"): _INCIDENT,
     ("GET", "/v1/incidents/{incident_id}/losses"): _INCIDENT,
@@ -137,9 +142,14 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("POST", "/v1/queues/not-found/{event_id}/leave"): _QUEUES_WRITE,
     ("POST", "/v1/queues/unmatched/{alert_id}/member"): _QUEUES_WRITE,
     ("POST", "/v1/queues/receipts/{receipt_id}/retry"): _QUEUES_WRITE,
+    ("GET", "/v1/queues/reviews"): _QUEUES,
+    ("GET", "/v1/queues/reviews/{event_id}"): _REVIEWS,
+    ("POST", "/v1/queues/reviews/{event_id}"): _REVIEWS,
+    ("GET", "/v1/queues/reviews/{event_id}/rule"): _REVIEWS,
     ("GET", "/v1/members"): _ROSTER,
     ("POST", "/v1/members/import"): _ROSTER,
     ("POST", "/v1/enrollments/import"): _ROSTER,
+    ("GET", "/v1/forwarding-addresses"): _ROSTER,
     ("POST", "/v1/members/{member_id}/erasure"): _fresh(_ROSTER),
     ("GET", "/v1/connections"): _CONNECTIONS,
     ("POST", "/v1/connections"): _fresh(_CONNECTIONS),
@@ -156,6 +166,11 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("GET", "/v1/connections/{connection_id}/disputes"): _CONNECTIONS,
     ("POST", "/v1/connections/{connection_id}/disputes"): _fresh(_CONNECTIONS),
     ("POST", "/v1/connections/{connection_id}/disputes/{dispute_id}/withdraw"): _fresh(_CONNECTIONS),
+    ("POST", "/v1/connections/{connection_id}/files"): _fresh(_CONNECTIONS),
+    ("GET", "/v1/connections/{connection_id}/documents"): _CONNECTIONS,
+    ("POST", "/v1/connections/{connection_id}/documents"): _fresh(_CONNECTIONS),
+    ("POST", "/v1/connections/{connection_id}/documents/preview"): _CONNECTIONS,
+    ("DELETE", "/v1/connections/{connection_id}/documents/{name}"): _fresh(_CONNECTIONS),
     ("GET", "/v1/connectors"): _CONNECTIONS,
     ("GET", "/v1/accounts"): _ROLES,
     ("POST", "/v1/accounts"): _fresh(_ROLES),
@@ -185,6 +200,8 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("GET", "/report"): _OWN_WRITE,
     ("POST", "/report"): _OWN_WRITE,
     ("POST", "/consents"): _OWN_WRITE,
+    ("GET", "/forwarding"): _OWN_READ,
+    ("POST", "/forwarding"): _OWN_WRITE,
     ("GET", "/matters"): _MATTERS,
     ("GET", "/matters/{matter_id}"): _MATTERS,
     ("GET", "/statistics"): _STATISTICS,
@@ -193,6 +210,8 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("POST", "/queues/unmatched/{alert_id}"): _QUEUES_WRITE,
     ("POST", "/queues/receipts/{receipt_id}"): _QUEUES_WRITE,
     ("POST", "/queues/not-found/{event_id}"): _QUEUES_WRITE,
+    ("GET", "/queues/reviews/{event_id}"): _REVIEWS,
+    ("POST", "/queues/reviews/{event_id}"): _REVIEWS,
     ("GET", "/emergency"): _BREAK_GLASS,
     ("POST", "/emergency"): _fresh(_ASKS),
     ("POST", "/emergency/{request_id}/approval"): _APPROVES,
@@ -204,6 +223,13 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("GET", "/admin/connections/{connection_id}"): _CONNECTIONS,
     ("POST", "/admin/connections/{connection_id}"): _fresh(_CONNECTIONS),
     ("GET", "/admin/connections/{connection_id}/remove"): _CONNECTIONS,
+    ("GET", "/admin/connections/{connection_id}/files"): _CONNECTIONS,
+    ("POST", "/admin/connections/{connection_id}/files"): _fresh(_CONNECTIONS),
+    ("POST", "/admin/connections/{connection_id}/columns"): _fresh(_CONNECTIONS),
+    ("GET", "/admin/connections/{connection_id}/rules"): _CONNECTIONS,
+    ("GET", "/admin/connections/{connection_id}/rules/edit"): _CONNECTIONS,
+    ("POST", "/admin/connections/{connection_id}/rules"): _fresh(_CONNECTIONS),
+    ("POST", "/admin/connections/{connection_id}/rules/preview"): _CONNECTIONS,
     ("GET", "/admin/sign-in"): _OWN_SIGN_IN,
     ("POST", "/admin/sign-in"): _fresh(_OWN_SIGN_IN),
     ("GET", "/admin/sign-in/remove"): _OWN_SIGN_IN,

@@ -85,7 +85,11 @@ CLIENT = "harmline_is_client(member_id)"
 ITS_OWN = f"{ORG} AND connector = 'own'"
 """The connection over which members report something themselves: it is made at the first report."""
 
-ENROLLS_SELF = f"{OWN} AND EXISTS (SELECT 1 FROM connection WHERE connection.id = connection_id AND connection.connector = 'own')"
+ENROLLS_SELF = (
+    f"{OWN} AND EXISTS (SELECT 1 FROM connection WHERE connection.id = connection_id AND connection.connector IN ('own', 'mail'))"
+)
+"""Where a member is enrolled by their own act: by a report, or by a forwarding address, which they also end."""
+
 OF_ACCOUNT = "EXISTS (SELECT 1 FROM account WHERE account.id = account_id)"
 OF_CONNECTION = "EXISTS (SELECT 1 FROM connection WHERE connection.id = connection_id)"
 OF_MEMBER = "EXISTS (SELECT 1 FROM member WHERE member.id = member_id)"
@@ -107,18 +111,23 @@ _HOLDERS = (
     "SELECT 1 FROM event AS e JOIN member_alert AS a ON a.connection_id = e.connection_id AND a.alert_id = e.alert_id"
     " WHERE e.connection_id = $1 AND e.receipt_id = $2"
 )
+_ABOUT_ENROLLED = (
+    "SELECT 1 FROM receipt AS r JOIN enrollment AS e ON e.connection_id = r.connection_id AND e.reference_index = r.about_index"
+    " WHERE r.connection_id = $1 AND r.id = $2 AND e.ended_at IS NULL"
+)
 FUNCTIONS: Mapping[str, str] = {
     "harmline_is_client(uuid)": f"SELECT EXISTS (SELECT 1 FROM exposure WHERE member_id = $1 AND breach_id IN ({_MATTERS}))",
     "harmline_is_opened(uuid)": "SELECT EXISTS (SELECT 1 FROM break_glass WHERE member_id = $1 AND approved_at IS NOT NULL"
     f" AND ended_at IS NULL AND {ASKED})",
-    "harmline_holds_own(uuid, uuid)": f"SELECT EXISTS ({_HOLDERS} AND a.member_id = {_told('member')})",
+    "harmline_holds_own(uuid, uuid)": f"SELECT EXISTS ({_HOLDERS} AND a.member_id = {_told('member')})"
+    f" OR EXISTS ({_ABOUT_ENROLLED} AND e.member_id = {_told('member')})",
     "harmline_holds_clients(uuid, uuid)": f"SELECT EXISTS ({_HOLDERS} AND harmline_is_client(a.member_id))",
 }
 """Questions whose answer lies in tables that whoever asks may not read. They run as the worker and answer yes or no.
 
 Whether a matter of this counsel is over a breach that exposed a member; whether this caseworker's request to see a member in an
 emergency was approved (that its hour is over is the service's to say); whether a receipt holds an alert of the member who
-asks, or of one of counsel's.
+asks or is about nobody else, or holds one of counsel's.
 """
 
 Wall = Mapping[str, Sequence[May]]
@@ -254,7 +263,7 @@ WALLS: Mapping[str, Wall] = {
     "employment": {**_ALL, ADMIN: (May("rad", OF_MEMBER),)},
     "enrollment": {
         **_ALL,
-        MEMBER: (May("r", OWN), May("a", ENROLLS_SELF)),
+        MEMBER: (May("r", OWN), May("ac", ENROLLS_SELF)),
         CASEWORKER: (May("ra", ORG),),
         ADMIN: (May("racd", ORG),),
     },
@@ -269,7 +278,8 @@ WALLS: Mapping[str, Wall] = {
         **_ALL,
         DOOR.role: (May("r", EVERY, columns=_AT_THE_DOOR),),
         MEMBER: (May("r", ORG), May("a", ITS_OWN)),
-        **_each(COUNSEL, CASEWORKER, may=(May("r", ORG),)),
+        COUNSEL: (May("r", ORG),),
+        CASEWORKER: (May("rl", ORG),),
         ADMIN: (May("rac", ORG),),
     },
     "connection_secret": {**_ALL, DOOR.role: (May("r", EVERY),), ADMIN: (May("rac", OF_CONNECTION),)},

@@ -3,7 +3,7 @@
 Each has a name and versions; a version is never changed, so that it can be told by what any alert was read.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -18,6 +18,7 @@ from app.kit.database import Transaction
 from app.kit.errors import Problem, not_found
 from app.kit.keyring import Keyring
 from app.ledger.service import Act, Actor, append
+from connectors.drafting import Drafting
 from connectors.registry import registry
 
 LONGEST_NAME = 60
@@ -56,6 +57,12 @@ async def versions(tx: Transaction, organization_id: UUID, connection_id: UUID, 
     return [Written(row.name, row.version, row.text, row.written_by, row.written_at) for row in rows]
 
 
+def shipped(connector: str) -> Mapping[str, str]:
+    """The documents that come with a connector, name -> text; none for one that is not installed."""
+    known = registry().get(connector)
+    return known.shipped_documents() if isinstance(known, Drafting) else {}
+
+
 async def write(
     tx: Transaction,
     keyring: Keyring,
@@ -81,7 +88,7 @@ async def write(
     if after is not None and after != last:
         raise Problem(409, "Somebody has changed this document meanwhile. Look at it again, then retry.")
     texts = {one.name: one.text for one in kept.values() if one.text is not None}
-    _require_readable(row.connector, texts, name, text)
+    require_readable(row.connector, texts, name, text)
     tx.add(
         ReadingDocument(
             connection_id=connection_id,
@@ -99,7 +106,7 @@ async def write(
     return last + 1
 
 
-def _require_readable(connector: str, texts: dict[str, str], name: str, text: str | None) -> None:
+def require_readable(connector: str, texts: Mapping[str, str], name: str, text: str | None) -> None:
     """Raises a 422 Problem for a document that the connector would not read by."""
     if text is None:
         if name not in texts:

@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from app.access.gate import Caller
-from app.connections import disputing, managing, repository, service
+from app.connections import disputing, documents, managing, repository, service
 from app.connections.schemas import (
     ConnectionChange,
     ConnectionDetail,
@@ -15,13 +15,18 @@ from app.connections.schemas import (
     ConnectorView,
     CreatedConnection,
     DisputeView,
+    DocumentName,
+    Documents,
+    DocumentVersion,
     MadeAddress,
     MadeSecret,
     NewAddress,
     NewConnection,
     NewDispute,
+    NewDocument,
     NewSecret,
     Question,
+    ShippedDocument,
 )
 from app.connections.viewing import connection_detail, connection_view, connector_view
 from app.kit import clock
@@ -183,6 +188,38 @@ async def dispute_range(connection_id: UUID, body: NewDispute, caller: Caller, c
 async def withdraw_dispute(connection_id: UUID, dispute_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> DisputeView:
     """Take a mark back, because it is settled: what came then counts again, unless another mark is over it."""
     return await disputing.withdraw(tx, context.keyring, caller.organization_id, connection_id, dispute_id, caller.actor)
+
+
+@router.get("/connections/{connection_id}/documents")
+async def list_documents(connection_id: UUID, caller: Caller, tx: Tx) -> Documents:
+    """The documents that a connection reads by, every version of them with who wrote it and when: rules about senders."""
+    row = await repository.connection_of(tx, caller.organization_id, connection_id)
+    if row is None:
+        raise not_found()
+    written = await documents.versions(tx, caller.organization_id, connection_id)
+    shipped = [ShippedDocument(name=name, text=text) for name, text in documents.shipped(row.connector).items()]
+    return Documents(own=[DocumentVersion.model_validate(one, from_attributes=True) for one in written], shipped=shipped)
+
+
+@router.post("/connections/{connection_id}/documents", status_code=201)
+async def write_document(connection_id: UUID, body: NewDocument, caller: Caller, context: Ctx, tx: Tx) -> DocumentVersion:
+    """Write the next version of a document. What comes from now on is read by it; what came stays as it was understood."""
+    where = (tx, context.keyring, caller.organization_id, connection_id)
+    await documents.write(*where, name=body.name, text=body.text, actor=caller.actor, after=body.after)
+    return await _newest(tx, caller.organization_id, connection_id, body.name)
+
+
+@router.delete("/connections/{connection_id}/documents/{name}")
+async def withdraw_document(connection_id: UUID, name: DocumentName, caller: Caller, context: Ctx, tx: Tx) -> DocumentVersion:
+    """Withdraw a document: nothing is read by it any more, and its versions stay. One that is shipped counts again."""
+    where = (tx, context.keyring, caller.organization_id, connection_id)
+    await documents.write(*where, name=name, text=None, actor=caller.actor)
+    return await _newest(tx, caller.organization_id, connection_id, name)
+
+
+async def _newest(tx: Tx, organization_id: UUID, connection_id: UUID, name: str) -> DocumentVersion:
+    (newest, *_) = await documents.versions(tx, organization_id, connection_id, name)
+    return DocumentVersion.model_validate(newest, from_attributes=True)
 
 
 @router.post("/enrollments/import")

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from app.connections import polls, repository
 from app.connections.models import Connection
+from app.connections.raw_terms import check_term, set_term
 from app.connections.service import Created, add_secret, open_secrets, refused, webhook_secret
 from app.connections.settings import changed, checked, moved, open_settings, plain, require_address, seal
 from app.kit import clock
@@ -41,7 +42,7 @@ def connector_of(connection: Connection) -> Connector:
 
 def version_of(connection: Connection) -> str:
     """A word that is another one as soon as the name, the settings or the freshness of a connection change."""
-    said = f"{connection.title}\0{connection.fresh_hours}\0".encode() + (connection.config_sealed or b"")
+    said = f"{connection.title}\0{connection.fresh_hours}\0{connection.raw_days}\0".encode() + (connection.config_sealed or b"")
     return hashlib.sha256(said).hexdigest()[:16]
 
 
@@ -179,22 +180,37 @@ async def change(
     version: str | None = None,
     actor: Actor = SYSTEM,
 ) -> Connection:
-    """Change `title`, `fresh_hours` (None: as the connector plans) and `settings` (some of them), whichever is in `wanted`.
+    """Change `title`, `fresh_hours`, `raw_days` (None: as the connector says) and `settings` (some of them), what is in `wanted`.
 
+    `raw_days` longer than the connector's term must come with `longer_by_contract`, or is refused.
     `version`: what the admin looked at. Raises a 404, a 409 when it has changed since, or a 422 Problem.
     """
     row = await _held(tx, organization_id, connection_id)
     if version is not None and version != version_of(row):
         raise Problem(409, "Somebody has changed this connection meanwhile. Look at it again, then retry.")
-    # Settings first: they may be refused, and then nothing else may have changed.
+    # What may be refused comes first: then nothing else may have changed.
+    term = _term_wanted(row, wanted)
     facts = await _change_settings(tx, keyring, row, wanted["settings"]) if wanted.get("settings") else {}
     for name in ("title", "fresh_hours"):
         if name in wanted and wanted[name] != getattr(row, name):
             setattr(row, name, wanted[name])
             facts[name] = wanted[name]
+    if term:
+        facts |= term
+        set_term(tx, row, wanted["raw_days"], actor)
     if facts:
         await _note(tx, keyring, row, actor, "changed", **facts)
     return row
+
+
+def _term_wanted(row: Connection, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """What the ledger is to say about another term of raw data; nothing: it stays. Raises a 422 Problem."""
+    days = wanted.get("raw_days", row.raw_days)
+    if days == row.raw_days:
+        return {}
+    by_contract = bool(wanted.get("longer_by_contract"))
+    check_term(connector_of(row), days, longer_by_contract=by_contract)
+    return {"raw_days": days, "longer_by_contract": by_contract}
 
 
 async def _change_settings(tx: Transaction, keyring: Keyring, row: Connection, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,8 @@ class Connection(Base):
     `config_sealed` holds the connector's settings as JSON; `sources_sealed`, for the door, those networks among them that
     deliveries may come from, where its connector has such a setting. After a new address was made, the token before it is taken
     until `previous_token_until`. A paused connection asks nothing and still takes what is sent; a closed one does neither.
-    `fresh_hours`: without anything for this long the connection is silent; None leaves it to the connector's plan.
+    `fresh_hours`: without anything for this long the connection is silent; None leaves it to the connector's plan. `raw_days`:
+    how long what it brings is kept as it came; None leaves it to the connector's term.
     `revision` rises with every change of the row or of its secrets: the database sees to that, whoever changes them.
     """
 
@@ -43,6 +44,7 @@ class Connection(Base):
     config_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     sources_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     fresh_hours: Mapped[int | None]
+    raw_days: Mapped[int | None]
     created_at: Mapped[datetime]
     paused_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]

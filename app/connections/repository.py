@@ -44,6 +44,12 @@ async def connection_of(tx: Transaction, organization_id: UUID, connection_id: U
     return (await tx.execute(query)).scalar_one_or_none()
 
 
+async def with_raw_terms(tx: Transaction, limited: Collection[str]) -> Sequence[UUID]:
+    """Every connection, of any organization, with a term of its own for raw data, or of one of these connectors."""
+    query = select(Connection.id).where(or_(Connection.raw_days.is_not(None), Connection.connector.in_(limited)))
+    return (await tx.execute(query.order_by(Connection.id))).scalars().all()
+
+
 async def connections_of(tx: Transaction, organization_id: UUID) -> Sequence[Connection]:
     """Every connection of an organization, oldest first."""
     query = select(Connection).where(Connection.organization_id == organization_id).order_by(Connection.id)

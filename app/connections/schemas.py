@@ -17,7 +17,9 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from app.connections.documents import LONGEST_NAME, LONGEST_TEXT
 from app.connections.managing import LONGEST_OVERLAP_HOURS, OVERLAP_HOURS
+from app.connections.raw_terms import LONGEST_RAW_DAYS
 from connectors.contract import Sender
 from connectors.registry import registry
 
@@ -29,10 +31,21 @@ Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, m
 FreshHours = Annotated[
     int, Field(strict=True, ge=1, le=366 * 24, description="Hours without anything after which it is called silent.")
 ]
+RawDays = Annotated[
+    int,
+    Field(
+        strict=True,
+        ge=1,
+        le=LONGEST_RAW_DAYS,
+        description="Days for which what it brings is kept as it came; null: as its connector says.",
+    ),
+]
 Overlap = Annotated[
     int,
     Field(strict=True, ge=0, le=LONGEST_OVERLAP_HOURS, description="Hours for which the one before is still taken; 0: no more."),
 ]
+DocumentName = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME, pattern=r"^[a-z0-9][a-z0-9_.-]*$")]
+DocumentText = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT, pattern=r"^[^\x00]+$")]
 Settings = Annotated[
     dict[str, Any], Field(description="The connector's own settings by name, secrets in plain; see /v1/connectors.")
 ]
@@ -57,11 +70,14 @@ class NewConnection(Strict):
 class ConnectionChange(Strict):
     """What is to be other; what is left out stays. `version`: what you looked at; a 409 when it has changed since.
 
-    Secrets among the settings stay too, unless `base_url` is another: then they must be given again.
+    Secrets among the settings stay too, unless `base_url` is another: then they must be given again. What `raw_days` has erased
+    does not come back. More days than the connector says need `longer_by_contract`: that your own contract allows them.
     """
 
     title: Word | None = None
     fresh_hours: FreshHours | None = None
+    raw_days: RawDays | None = None
+    longer_by_contract: StrictBool = False
     settings: Settings = Field(default_factory=dict)
     version: str | None = None
 
@@ -121,6 +137,38 @@ class DisputeView(BaseModel):
     withdrawn_at: datetime | None
 
 
+class NewDocument(Strict):
+    """A document by which a connection reads. `after`: the version that you looked at, 0: none; 409 if there is a newer."""
+
+    name: DocumentName
+    text: DocumentText
+    after: Annotated[int, Field(strict=True, ge=0)] | None = None
+
+
+class DocumentVersion(BaseModel):
+    """One version of a document: the newest is the one that is read by. `text` null: from this version on it is withdrawn."""
+
+    name: str
+    version: int
+    text: str | None
+    written_by: UUID | None
+    written_at: datetime
+
+
+class ShippedDocument(BaseModel):
+    """A document that comes with the house, and is read by until one of the same name is written."""
+
+    name: str
+    text: str
+
+
+class Documents(BaseModel):
+    """All that a connection reads by: every version of its own documents, newest first, and what comes with the house."""
+
+    own: list[DocumentVersion]
+    shipped: list[ShippedDocument]
+
+
 class ConnectionView(BaseModel):
     """One connection, without its secrets."""
 
@@ -132,6 +180,7 @@ class ConnectionView(BaseModel):
     paused_at: datetime | None
     closed_at: datetime | None
     fresh_hours: int | None
+    raw_days: int | None
 
 
 class SecretView(BaseModel):
@@ -189,7 +238,10 @@ class SettingView(BaseModel):
 
 
 class ConnectorView(BaseModel):
-    """One connector: how alerts come in by it, and what it must be told."""
+    """One connector: how alerts come in by it, and what it must be told.
+
+    `raw_days`: after how many days what it brought is erased as it came; null: with its member only.
+    """
 
     name: str
     title: str
@@ -200,4 +252,5 @@ class ConnectorView(BaseModel):
     )
     polls_every_minutes: int | None
     looks_up: bool
+    raw_days: int | None
     settings: list[SettingView]

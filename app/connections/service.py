@@ -22,6 +22,7 @@ from app.kit.errors import RETRY_SECONDS, FieldError, Problem
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
 from app.ledger.service import SYSTEM, Act, Actor, append
+from app.members.repository import lock_organization
 from connectors.contract import Connector, Sender, WebhookPlan
 from connectors.registry import registry
 from connectors.verifiers import NotSigned, Secret, asked_for, new_secret
@@ -131,6 +132,7 @@ async def create_connection(
         raise refused("connector", f"There is no such connector. Choose from: {', '.join(registry())}.")
     if connector == OWN and await repository.open_one(tx, organization_id, OWN) is not None:
         raise refused("connector", "There is one already: it was made when the first member reported something.")
+    await _require_place(tx, organization_id, known)
     value = webhook_secret(known, secret)
     config = checked(known, settings or {})
     require_address(known, config)
@@ -171,6 +173,19 @@ async def own_connection(tx: Transaction, keyring: Keyring, organization_id: UUI
             raise
         return known
     return made.connection
+
+
+async def _require_place(tx: Transaction, organization_id: UUID, connector: Connector) -> None:
+    """What is handed on has one place to go to, and that is there first. Raises a 422 Problem."""
+    target = connector.hands_on_to
+    if target not in (None, connector.name) and await repository.open_one(tx, organization_id, target or "") is None:
+        known = registry().get(target or "")
+        title = known.title if known else target
+        raise refused("connector", f"What comes by this is read by the connection “{title}”. Set that one up first.")
+    if any(one.hands_on_to == connector.name for one in registry().values()):
+        await lock_organization(tx, organization_id)
+        if await repository.open_one(tx, organization_id, connector.name) is not None:
+            raise refused("connector", "There is one already, and what others hand on comes to that one.")
 
 
 def webhook_secret(connector: Connector, given: str | None) -> str | None:

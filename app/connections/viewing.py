@@ -46,6 +46,7 @@ def connector_view(connector: Connector) -> ConnectorView:
         secret_is=_secret_of_the_sender(connector),
         polls_every_minutes=int(connector.poll.every.total_seconds() // 60) if connector.poll else None,
         looks_up=connector.looks_up,
+        raw_days=connector.retention.raw.days if connector.retention else None,
         settings=settings,
     )
 

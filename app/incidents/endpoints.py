@@ -11,6 +11,7 @@ from app.connections import repository as connections
 from app.incidents import giving, reporting, repository, service
 from app.incidents.identity import Answer
 from app.incidents.schemas import REPORT_FORM, ConsentView, NewVerdict, ReportTaken, UnmatchedView, VerdictView, Whose
+from app.intake.readers import leaves_to_people
 from app.kit.context import Context, Ctx, Tx
 from app.kit.database import Transaction
 from app.kit.errors import Problem, described, not_found
@@ -18,6 +19,7 @@ from app.kit.pagination import Cursor, Limit, Page, decode_id_cursor, encode_cur
 from app.kit.uploads import Upload, read_upload
 from app.members import repository as members
 from app.members import service as member_service
+from app.members.models import Consent
 from app.members.schemas import ConsentAnswer
 from connectors.own.documents import LARGEST
 
@@ -67,20 +69,35 @@ async def consents_of(tx: Transaction, caller: Principal) -> list[ConsentView]:
                     title=connection.title,
                     waiting=connection_id in waiting,
                     given=last.given if last else None,
+                    reviewed=_reviewed(connection.connector, last),
                     decided_at=last.decided_at if last else None,
                 )
             )
     return views
 
 
+def _reviewed(connector: str, last: Consent | None) -> bool | None:
+    if not leaves_to_people(connector):
+        return None
+    return last is not None and last.given and last.scope == member_service.REVIEWED
+
+
 async def answer_consent(tx: Transaction, context: Context, caller: Principal, body: ConsentAnswer) -> None:
     """Take a member's own consent or refusal. Raises a 404 Problem for a connection that does not know them."""
     member = await members.member(tx, caller.organization_id, caller.member_id or UUID(int=0), lock=True)
-    known = await consents_of(tx, caller)
-    if member is None or body.connection_id not in {view.connection_id for view in known}:
+    known = {view.connection_id: view for view in await consents_of(tx, caller)}
+    if member is None or body.connection_id not in known:
         raise not_found()
+    is_read = body.given and body.reviewed and known[body.connection_id].reviewed is not None
     await member_service.record_consent(
-        tx, context.keyring, member, body.connection_id, given=body.given, source=member_service.OWN_ANSWER, actor=caller.actor
+        tx,
+        context.keyring,
+        member,
+        body.connection_id,
+        given=body.given,
+        source=member_service.OWN_ANSWER,
+        scope=member_service.REVIEWED if is_read else member_service.SCOPE,
+        actor=caller.actor,
     )
 
 
@@ -116,7 +133,10 @@ NO_FORM = described({415: "It is no form with a file (multipart/form-data)."})
 
 @router.post("/reports", status_code=202, openapi_extra={"requestBody": REPORT_FORM}, responses=NO_FORM)
 async def report(form: ReportForm, caller: MemberCaller, context: Ctx, tx: Tx) -> ReportTaken:
-    """Report something yourself, or tell more of one of your alerts; with a document, if there is one. It is read in a moment."""
+    """Report something yourself, or tell more of one of your alerts; with a document, if there is one. It is read in a moment.
+
+    An amount without a currency is in US dollars.
+    """
     return await take_report(tx, context, caller, form)
 
 

@@ -115,14 +115,19 @@ async def _whose_all(tx: Transaction, batch: _Batch, places: Sequence[Place]) ->
     matched = batch.matched
     fresh = [batch.alerts[place] for place in places if place not in matched]
     behind: dict[tuple[UUID, UUID, bytes], list[Enrollment]] = {}
-    for row in await members.enrollments_behind(tx, {(alert.connection_id, alert.reference_index) for alert in fresh}):
+    for row in await members.enrollments_behind(tx, {(alert.connection_id, alert.reference_index) for alert in fresh}, ever=True):
         behind.setdefault((row.organization_id, row.connection_id, row.reference_index), []).append(row)
-    claims = {
-        place: [matched[place]] if place in matched else behind.get(_reference(batch.alerts[place]), []) for place in places
-    }
+    claims = {place: [matched[place]] if place in matched else _at_the_time(batch.alerts[place], behind) for place in places}
     single = {(ones[0].member_id, place[0]) for place, ones in claims.items() if len(ones) == 1}
     agreed = await all_consents_to(tx, single, clock.now())
     return {place: _answer(ones, agreed.get((ones[0].member_id, place[0])) if ones else None) for place, ones in claims.items()}
+
+
+def _at_the_time(
+    alert: AlertRow, behind: Mapping[tuple[UUID, UUID, bytes], Sequence[Enrollment]]
+) -> Sequence[Enrollment | MemberAlert]:
+    """Who was behind its reference when it came in, if they are no more: a person may have been asked about it meanwhile."""
+    return [row for row in behind.get(_reference(alert), ()) if row.stands_at(alert.first_received_at)]
 
 
 def _reference(alert: AlertRow) -> tuple[UUID, UUID, bytes]:

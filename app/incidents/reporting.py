@@ -30,6 +30,9 @@ MOST_A_DAY = 50
 """Reports that one member may make in 24 hours. No real day has so many, and one that may go on without end fills the disk."""
 
 DOCUMENT = "document"
+LONGEST_NAME = 60
+"""Letters that are told back of the name of a field that there is not."""
+
 _DAY = "Write the day as year-month-day, such as 2023-03-30. No day lies in the future."
 _HELP = {
     "kind": "Choose what happened.",
@@ -51,16 +54,18 @@ ORDER = "These days do not fit together: the first comes after the last, or it h
 def report_of(fields: Mapping[str, str], document: bytes | None = None) -> Report:
     """What was typed in, by the names of `Report`; an empty field was left out.
 
-    Raises a 422 Problem that names every field that is not right, also the document where it is of no sort that is taken.
+    An amount without a currency is in US dollars, as the form says. Raises a 422 Problem that names every field that is not
+    right, also the document where it is of no sort that is taken.
     """
     typed: dict[str, Any] = {name: text.replace("\r\n", "\n").strip() for name, text in fields.items()}
     given = {name: text for name, text in typed.items() if text}
+    wrong = []
     if "amount" in given:
         given.setdefault("currency", "USD")
-    elif given.get("currency") == "USD":  # what the form begins with
-        del given["currency"]
-    taken = document is None or media_type_of(document) is not None
-    wrong = [] if taken else [_told((DOCUMENT,))]
+    elif given.pop("currency", None) is not None:
+        wrong.append(_told(("amount",)))
+    if document is not None and media_type_of(document) is None:
+        wrong.append(_told((DOCUMENT,)))
     try:
         report = Report.model_validate(given)
     except ValidationError as error:
@@ -72,7 +77,7 @@ def report_of(fields: Mapping[str, str], document: bytes | None = None) -> Repor
 
 
 def _told(place: tuple[int | str, ...]) -> FieldError:
-    name = str(place[0]) if place else "happened_from"
+    name = str(place[0])[:LONGEST_NAME] if place else "happened_from"
     message = _HELP.get(name, "There is no such field.") if place else ORDER
     return FieldError(field=f"body.{name}", message=message)
 

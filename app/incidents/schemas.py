@@ -59,12 +59,16 @@ class UnmatchedView(BaseModel):
 
 
 class ConsentView(BaseModel):
-    """One monitoring service that wants to tell you something, and what you answered. No content."""
+    """One monitoring service that wants to tell you something, and what you answered. No content.
+
+    `reviewed`: whether a caseworker may read, masked, what only a person can tell; null where nothing is left to people.
+    """
 
     connection_id: UUID
     title: str
     waiting: bool
     given: bool | None
+    reviewed: bool | None
     decided_at: datetime | None
 
 

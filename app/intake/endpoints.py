@@ -4,13 +4,24 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from app.access.gate import Caller
+from app.access.gate import Caller, MemberCaller
 from app.connections.doors import Doors
-from app.intake import look_ups, looking_up, repository
+from app.connections.schemas import NewDocument
+from app.intake import forwarding, look_ups, looking_up, previewing, repository
 from app.intake.desk import Desk
 from app.intake.gateway import Intake, answer_of
 from app.intake.health import health_of
-from app.intake.schemas import Accepted, HealthView, NotFoundView, QuarantinedView, Retried, SetAside
+from app.intake.schemas import (
+    Accepted,
+    Forwarding,
+    ForwardingAddress,
+    HealthView,
+    NotFoundView,
+    Preview,
+    QuarantinedView,
+    Retried,
+    SetAside,
+)
 from app.intake.service import try_again
 from app.kit import errors, metrics
 from app.kit.context import Context, Ctx, Tx
@@ -116,3 +127,39 @@ async def leave(event_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> None:
 async def connection_health(caller: Caller, tx: Tx) -> list[HealthView]:
     """How each of your organization's connections is doing, oldest first."""
     return [HealthView.model_validate(one) for one in await health_of(tx, caller.organization_id)]
+
+
+@router.post("/v1/connections/{connection_id}/documents/preview")
+async def preview_document(connection_id: UUID, body: NewDocument, caller: Caller, context: Ctx, tx: Tx) -> Preview:
+    """What would become of the newest events if this document were written: counts and ids, no content. Nothing is changed."""
+    where = (tx, context.keyring, caller.organization_id, connection_id)
+    return await previewing.preview(*where, name=body.name, text=body.text, actor=caller.actor)
+
+
+@router.get("/v1/me/forwarding-address")
+async def forwarding_address(caller: MemberCaller, context: Ctx, tx: Tx) -> ForwardingAddress:
+    """The address that you let alert mails be forwarded to, and what your mailbox has asked of it in the last week."""
+    return await forwarding.address_of(tx, context, caller)
+
+
+@router.post("/v1/me/forwarding-address", status_code=201)
+async def make_forwarding_address(caller: MemberCaller, context: Ctx, tx: Tx) -> ForwardingAddress:
+    """A new address. The one before it ends. By asking for it you agree that what comes to it is kept.
+
+    What no rule understands is read by a caseworker of your organization, masked; each look stands under your visits.
+    """
+    return await forwarding.make(tx, context, caller)
+
+
+@router.delete("/v1/me/forwarding-address", status_code=204)
+async def give_up_forwarding_address(caller: MemberCaller, context: Ctx, tx: Tx) -> None:
+    """End your address. What still comes to it is kept sealed, and shown to nobody."""
+    await forwarding.give_up(tx, context, caller)
+
+
+@router.get("/v1/forwarding-addresses")
+async def forwarding_addresses(
+    caller: Caller, context: Ctx, tx: Tx, cursor: Cursor = None, limit: Limit = 50
+) -> Page[Forwarding]:
+    """Which members let mails be forwarded, since when. Not where to: only the member sees that."""
+    return await forwarding.forwarding_page(tx, context, caller, cursor, limit)

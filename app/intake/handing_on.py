@@ -26,6 +26,7 @@ from app.kit import clock, dns
 from app.kit.context import Context
 from app.kit.database import Transaction
 from app.kit.rows import insert_rows
+from app.members.service import reference_index
 from connectors.contract import Connector, HandOn, RawEvent
 from connectors.registry import registry
 from connectors.verifiers import Verification
@@ -38,6 +39,9 @@ AGAIN_AFTER = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60))
 
 WITHOUT_CONNECTION = timedelta(hours=1)
 KEYS, KEYS_MISSING = "keys", "keys_missing"
+TO = "to"
+"""Whom it was sent to, as the enrollment on the connection that takes it knows them: by it, it goes when they are erased."""
+
 GONE = "its bytes are gone"
 
 
@@ -148,6 +152,9 @@ async def _settle(tx: Transaction, context: Context, row: HandedOn, message: _Me
     if target is None:
         row.due_at, row.reason = clock.now() + WITHOUT_CONNECTION, f"no connection of {message.to}"[:80]
         return
-    arrival = Arrival(message.body, message.proof, Channel.HANDED_ON, asked=message.asked, answers_event=row.event_id)
+    whose = message.asked.get(TO)
+    about = await reference_index(tx, context.keyring, row.organization_id, target.id, whose) if whose else None
+    proof, asked = message.proof, message.asked
+    arrival = Arrival(message.body, proof, Channel.HANDED_ON, asked=asked, about_index=about, answers_event=row.event_id)
     kept = await receive.keep(tx, context.keyring, target, arrival)
     row.due_at, row.reason, row.receipt_id = None, None, kept.receipt_id

@@ -74,7 +74,7 @@ async def cut(tx: Transaction, keyring: Keyring, receipt: Receipt, reader: Reade
         before = known.get(position)
         if before is not None and before.outcome != EventOutcome.QUARANTINED:
             continue
-        item = await _answered(tx, keyring, item, before)
+        item = await answered(tx, keyring, item, before)
         understood = understand(connector, item)
         if before is not None and understood.outcome is EventOutcome.QUARANTINED:
             before.reason, before.path, before.normaliser = understood.reason, understood.path, found.normaliser
@@ -114,7 +114,7 @@ async def _items(
     return items
 
 
-async def _answered(
+async def answered(
     tx: Transaction, keyring: Keyring, item: RawEvent | BrokenEvent, known: Event | None
 ) -> RawEvent | BrokenEvent:
     """The item with what a person said it is, where one has."""

@@ -60,6 +60,12 @@ def reads_by_documents(connector: Connector) -> bool:
     return type(connector).reading_by is not Connector.reading_by
 
 
+def leaves_to_people(connector: str) -> bool:
+    """Whether some of what comes by a connector is left to a person, who is shown it."""
+    known = registry().get(connector)
+    return known is not None and type(known).shown is not Connector.shown
+
+
 def reader(connector: str, written: Mapping[str, str]) -> Reader:
     """The reader by these documents, name -> text."""
     return _bound(connector, tuple(sorted(written.items()))) if written else Reader(registry()[connector])

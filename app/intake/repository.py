@@ -21,6 +21,7 @@ from app.intake.models import (
     Refusal,
 )
 from app.intake.refusals import Refused
+from app.intake.understanding import FOR_A_PERSON
 from app.kit.database import Transaction, upsert
 from app.kit.rows import among, insert_rows
 from app.ledger.deletions import Gone, note_deletion
@@ -257,18 +258,32 @@ async def destroy_keys_again(
 
 
 async def kept_about(tx: Transaction, connection_id: UUID, reference_index: bytes) -> tuple[set[UUID], set[UUID]]:
-    """What is kept about one reference: `(receipts, events)`; of a receipt with others' events these have keys of their own."""
+    """What is kept about one reference: `(receipts, events)`; of a receipt with others' events these have keys of their own.
+
+    An event that says of nobody is theirs whose the receipt is.
+    """
     fetched = select(Receipt.id).where(Receipt.connection_id == connection_id, Receipt.about_index == reference_index)
+    says_nobody = Event.reference_index.is_(None) & Event.receipt_id.in_(fetched)
     told = select(Event.receipt_id, Event.id).where(
-        Event.connection_id == connection_id, Event.reference_index == reference_index
+        Event.connection_id == connection_id, (Event.reference_index == reference_index) | says_nobody
     )
     events = (await tx.execute(told)).all()
     receipts = set((await tx.execute(fetched)).scalars()) | {row[0] for row in events}
     return receipts, {row[1] for row in events}
 
 
-async def raw_older_than(tx: Transaction, connector: str, before: datetime, after: UUID, limit: int) -> Sequence[Receipt]:
-    """Receipts of one connector from before a moment that still hold their bodies, by id, held for this transaction.
+async def receipts_about(
+    tx: Transaction, connection_id: UUID, reference_index: bytes, since: datetime, limit: int
+) -> Sequence[Receipt]:
+    """The newest receipts that are about one reference, newest first."""
+    query = select(Receipt).where(
+        Receipt.connection_id == connection_id, Receipt.about_index == reference_index, Receipt.received_at > since
+    )
+    return (await tx.execute(query.order_by(Receipt.id.desc()).limit(limit))).scalars().all()
+
+
+async def raw_older_than(tx: Transaction, connection_id: UUID, before: datetime, after: UUID, limit: int) -> Sequence[Receipt]:
+    """Receipts of one connection from before a moment that still hold their bodies, by id, held for this transaction.
 
     Left out: those with something that is not understood, looked up or handed on yet.
     """
@@ -281,8 +296,7 @@ async def raw_older_than(tx: Transaction, connector: str, before: datetime, afte
     )
     query = (
         select(Receipt)
-        .join(Connection, Connection.id == Receipt.connection_id)
-        .where(Connection.connector == connector, Receipt.state == ReceiptState.HANDLED, Receipt.wrapped_key.is_not(None))
+        .where(Receipt.connection_id == connection_id, Receipt.state == ReceiptState.HANDLED, Receipt.wrapped_key.is_not(None))
         .where(Receipt.received_at < before, Receipt.id > after, ~unfinished.exists())
     )
     return (await tx.execute(query.order_by(Receipt.id).limit(limit).with_for_update(of=Receipt))).scalars().all()
@@ -299,11 +313,22 @@ async def to_replay(tx: Transaction, organization_id: UUID, after: UUID, limit: 
 
 
 async def quarantined_after(tx: Transaction, organization_id: UUID, after: UUID, limit: int) -> Sequence[Event]:
-    """The next quarantined events, oldest first."""
+    """The next events that could not be understood, oldest first; those that are left to a person are in a queue of their own."""
     query = select(Event).where(
-        Event.organization_id == organization_id, Event.outcome == EventOutcome.QUARANTINED, Event.id > after
+        Event.organization_id == organization_id,
+        Event.outcome == EventOutcome.QUARANTINED,
+        Event.path.is_distinct_from(FOR_A_PERSON),
+        Event.id > after,
     )
     return (await tx.execute(query.order_by(Event.id).limit(limit))).scalars().all()
+
+
+async def newest_events(tx: Transaction, connection_id: UUID, limit: int) -> Sequence[tuple[Event, bytes | None]]:
+    """A connection's newest events that speak for themselves, each with whose its receipt is, newest first."""
+    held = (Receipt.connection_id == Event.connection_id) & (Receipt.id == Event.receipt_id)
+    query = select(Event, Receipt.about_index).join(Receipt, held).where(Event.connection_id == connection_id)
+    query = query.where(Event.outcome != EventOutcome.HANDED_ON).order_by(Event.id.desc()).limit(limit)
+    return [(row[0], row[1]) for row in (await tx.execute(query)).all()]
 
 
 async def set_aside_after(tx: Transaction, organization_id: UUID, after: UUID, limit: int) -> Sequence[Receipt]:

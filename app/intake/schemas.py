@@ -109,3 +109,54 @@ class Accounts(BaseModel):
     alerts: int
     unmatched: dict[str, int] = {}
     look_ups: dict[str, int] = {}
+
+
+class Change(BaseModel):
+    """One event that a document would have told otherwise: as what it is read now, and as what it would be."""
+
+    event_id: UUID
+    received_at: datetime
+    before: str
+    after: str
+
+
+class Preview(BaseModel):
+    """What would become of the newest events: how many were read, as what now and then, which would change. No content."""
+
+    read: int
+    before: dict[str, int]
+    after: dict[str, int]
+    changes: list[Change]
+
+
+class ForwardingConfirmation(BaseModel):
+    """A mailbox's question whether mails may be forwarded here, which came to the member's address.
+
+    `checked`: the mailbox service's own signature is on it. `link`: only then, and only into that service.
+    """
+
+    received_at: datetime
+    checked: bool
+    code: str | None
+    link: str | None
+    text: str
+
+
+class ForwardingAddress(BaseModel):
+    """Where a member lets alert mails be forwarded to. `set_up`: its organization takes mails; `address` null: none yet.
+
+    `agreed`: what comes is kept now, as the member last said.
+    """
+
+    set_up: bool
+    address: str | None
+    made_at: datetime | None
+    agreed: bool
+    confirmations: list[ForwardingConfirmation]
+
+
+class Forwarding(BaseModel):
+    """That a member has a forwarding address, and since when; never which."""
+
+    member_id: UUID
+    made_at: datetime

@@ -116,6 +116,12 @@ async def seal_event(tx: Transaction, keyring: Keyring, organization_id: UUID, e
     return crypto.seal(key, json.dumps(value).encode(), crypto.place("event", "sealed", event_id)), wrapped
 
 
+async def seal_again(tx: Transaction, keyring: Keyring, event: Event, value: Any) -> None:
+    """Put another value into an event's own copy, under the key that it has. Only for one whose key is there."""
+    key = await keyring.unwrap(tx, event.organization_id, event.wrapped_key or b"", "event", event.id)
+    event.sealed = crypto.seal(key, json.dumps(value).encode(), crypto.place("event", "sealed", event.id))
+
+
 class SealedItem(Protocol):
     """What of an event is needed to open it."""
 

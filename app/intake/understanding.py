@@ -130,7 +130,7 @@ def to_keep(event: RawEvent | BrokenEvent, understood: Understood) -> dict[str, 
 
 
 def as_raw(copy: dict[str, Any]) -> RawEvent | None:
-    """The event that `to_keep` kept; None for an item that was broken, or whose original was erased by contract."""
+    """The event that `to_keep` kept; None for an item that was broken, or whose original is past its term."""
     if copy["type"] is None or copy["body"] is None:
         return None
     return RawEvent(copy["type"], copy["id"], copy["body"], copy.get("asked") or {})

@@ -7,7 +7,8 @@ from uuid import UUID
 
 import structlog
 
-from app.intake import handling, looking_up, repository
+from app.connections.raw_terms import with_raw_terms
+from app.intake import handling, left_to_people, looking_up, repository
 from app.intake.models import Receipt
 from app.intake.refusals import WRITE_EVERY, Refusals
 from app.intake.retention import erase_raw
@@ -19,7 +20,6 @@ from app.kit.logging import about_receipt
 from app.kit.outbox import Consumer, Message, wake_parked
 from app.ledger.service import Act, Actor, append
 from app.members.service import ENROLLMENT_CHANGED, REFERENCE_FORGOTTEN
-from connectors.registry import registry
 
 log = structlog.get_logger(__name__)
 
@@ -84,7 +84,7 @@ async def counting(database: Database, refusals: Refusals) -> AsyncIterator[None
 
 
 def waker(context: Context) -> Consumer:
-    """Look up what waited for an enrollment or a consent."""
+    """Look up what waited for an enrollment or a consent; destroy what was left to a person when its member says no."""
 
     async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
         changed: dict[UUID, set[UUID]] = {}
@@ -92,6 +92,7 @@ def waker(context: Context) -> Consumer:
             changed.setdefault(message.organization_id, set()).add(UUID(message.payload["member_id"]))
         for organization_id, member_ids in sorted(changed.items()):
             await looking_up.wake(tx, context.keyring, organization_id, member_ids)
+            await left_to_people.let_go(tx, context.keyring, organization_id, member_ids)
 
     return Consumer("intake.look_ups", frozenset({ENROLLMENT_CHANGED}), handle)
 
@@ -108,14 +109,16 @@ def forgetter(context: Context) -> Consumer:
     return Consumer("intake.forget", frozenset({REFERENCE_FORGOTTEN}), handle)
 
 
-async def erase_by_contract(database: Database, keyring: Keyring) -> int:
+async def erase_by_term(database: Database, keyring: Keyring) -> int:
     """Erase the raw data whose term is over, one batch a transaction; returns how many receipts lost their bodies."""
     total = 0
-    for connector in registry().values():
+    async with database.begin(read_only=True) as tx:
+        limited = await with_raw_terms(tx)
+    for connection_id in limited:
         after: UUID | None = UUID(int=0)
-        while connector.retention is not None and after is not None:
+        while after is not None:
             async with database.begin() as tx:
-                after, erased = await erase_raw(tx, keyring, connector.name, connector.retention.raw, after, ERASED_AT_ONCE)
+                after, erased = await erase_raw(tx, keyring, connection_id, after, ERASED_AT_ONCE)
             total += erased
     return total
 

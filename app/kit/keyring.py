@@ -17,7 +17,7 @@ from sqlalchemy import LargeBinary, String, select, text
 from sqlalchemy.exc import NoResultFound
 from sqlalchemy.orm import Mapped, SessionTransaction, mapped_column
 
-from app.kit import clock, crypto
+from app.kit import clock, crypto, indexes
 from app.kit.crypto import KeysAway, Unreadable
 from app.kit.database import Base, Transaction
 from app.kit.door_keys import INDEXES, DoorRing, Handed, has_handed_over
@@ -66,10 +66,14 @@ class OrganizationKey(Base):
 
 
 class Unchanging(msgspec.Struct, frozen=True):
-    """The keys that are never replaced, because what they made must stay equal: by purpose, and `root` for every other one."""
+    """The keys that are never replaced, because what they made must stay equal: by purpose, and `root` for every other one.
+
+    `later`: the keys of later versions of blind indexes, by field, the oldest first (kit/indexes).
+    """
 
     by_purpose: dict[str, bytes]
     root: bytes
+    later: dict[str, list[bytes]] = {}
 
     @staticmethod
     def of(key: bytes) -> "Unchanging":
@@ -141,8 +145,20 @@ class OpenedKeys:
         return found
 
     def index(self, field: str, value: bytes) -> bytes:
-        """A blind index: equal values of one field give equal 32 bytes, and nothing else."""
-        return crypto.keyed_hash(self.sub_key(f"index:{field}"), value)
+        """A blind index in its newest version: equal values of one field give equal bytes, and nothing else."""
+        return self.indexes(field, value)[-1]
+
+    def indexes(self, field: str, value: bytes) -> list[bytes]:
+        """A blind index in every version, the oldest first: to look for what may not be under the newest yet."""
+        return self.raised(field, crypto.keyed_hash(self.sub_key(f"index:{field}"), value))
+
+    def raised(self, field: str, index: bytes) -> list[bytes]:
+        """A blind index that is there, in each version from its own to the newest."""
+        return indexes.raised(index, self.unchanging.later.get(field, ()))
+
+    def index_version(self, field: str) -> int:
+        """The newest version of a field's index."""
+        return 1 + len(self.unchanging.later.get(field, ()))
 
     def wrap_new(self, *where: object) -> tuple[bytes, bytes]:
         """A fresh key for one row and its wrapped form: `(key, wrapped)`."""
@@ -311,7 +327,7 @@ class Keyring:
         return keys
 
     async def index(self, tx: Transaction, organization_id: UUID, field: str, value: bytes | str) -> bytes:
-        """A blind index within one organization: equal values of one field give equal 32 bytes, and nothing else."""
+        """A blind index within one organization: equal values of one field give equal bytes, and nothing else."""
         raw = value.encode() if isinstance(value, str) else value
         return (await self.opened(tx, organization_id)).index(field, raw)
 

@@ -13,6 +13,7 @@ from app.ledger.service import SYSTEM, Actor
 class Gone(StrEnum):
     """What was deleted. MEMBER: a person's key and what names them. KEYS: of receipts and events. BODY: a contract's raw data.
 
+    TERM: none yet, but after how many days (`count`; 0: as its connector says) a connection's raw data goes from now on.
     CONNECTION: the settings of one that was closed. SECRET: of one, replaced or leaked. CONSENT: a member's yes, taken back; the
     answers themselves all stay. PROVIDER: an organization's own sign-in. The others are classes of rows whose term was over.
     """
@@ -31,9 +32,10 @@ class Gone(StrEnum):
     CONSENT = "consent"
     SECRET = "secret"  # noqa: S105 - a word, no password
     PROVIDER = "provider"
+    TERM = "term"
 
 
-STAYS_GONE = frozenset({Gone.MEMBER, Gone.KEYS, Gone.CONNECTION, Gone.CONSENT, Gone.SECRET, Gone.PROVIDER})
+STAYS_GONE = frozenset({Gone.MEMBER, Gone.KEYS, Gone.CONNECTION, Gone.CONSENT, Gone.SECRET, Gone.PROVIDER, Gone.TERM})
 """What must not come back with an old backup: nothing in the restored rows says that its time is over."""
 
 

@@ -49,6 +49,7 @@ class Sight(StrEnum):
     DOCUMENT = "document"
     LOSSES = "losses"
     MATTER_LIST = "matter list"
+    MAIL = "mail"
     ROSTER = "roster"
 
 

@@ -67,6 +67,10 @@ class Enrollment(Base):
     created_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
 
+    def stands_at(self, moment: datetime) -> bool:
+        """Whether what came in under the reference at a moment is the member's: it still stands, or had not ended then."""
+        return self.ended_at is None or self.ended_at > moment
+
 
 class Consent(Base):
     """A member's answer, for one connection, to keeping what comes over it. The latest row counts; none is ever changed."""

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 
 from app.kit.database import Transaction
 from app.kit.rows import among
@@ -22,9 +22,9 @@ async def organizations(tx: Transaction) -> Sequence[Organization]:
     return (await tx.execute(select(Organization).order_by(Organization.id))).scalars().all()
 
 
-async def by_external(tx: Transaction, organization_id: UUID, external_index: bytes) -> Member | None:
-    """The member behind the organization's own number."""
-    query = select(Member).where(Member.organization_id == organization_id, Member.external_index == external_index)
+async def by_external(tx: Transaction, organization_id: UUID, indexes: Sequence[bytes]) -> Member | None:
+    """The member behind the organization's own number, given in every version of its index."""
+    query = select(Member).where(Member.organization_id == organization_id, Member.external_index.in_(indexes))
     return (await tx.execute(query)).scalar_one_or_none()
 
 
@@ -72,13 +72,16 @@ async def enrollments_of(
     return (await tx.execute(query.order_by(Enrollment.id).limit(2))).scalars().all()
 
 
-async def enrollments_behind(tx: Transaction, references: Collection[tuple[UUID, bytes]]) -> Sequence[Enrollment]:
-    """Who is behind some references now, `(connection, blind index)`, by age of enrollment."""
+async def enrollments_behind(
+    tx: Transaction, references: Collection[tuple[UUID, bytes]], *, ever: bool = False
+) -> Sequence[Enrollment]:
+    """Who is behind some references now, `(connection, blind index)`, by age of enrollment. `ever`: or was once."""
     query = select(Enrollment).where(
         among(tx, Enrollment.connection_id, {reference[0] for reference in references}),
         among(tx, Enrollment.reference_index, {reference[1] for reference in references}),
-        Enrollment.ended_at.is_(None),
     )
+    if not ever:
+        query = query.where(Enrollment.ended_at.is_(None))
     return (await tx.execute(query.order_by(Enrollment.id))).scalars().all()
 
 
@@ -140,6 +143,35 @@ async def enrollments_of_member(tx: Transaction, member_id: UUID) -> Sequence[En
     """A member's enrollments that are still on."""
     query = select(Enrollment).where(Enrollment.member_id == member_id, Enrollment.ended_at.is_(None))
     return (await tx.execute(query.order_by(Enrollment.id))).scalars().all()
+
+
+async def enrollments_ever(tx: Transaction, member_id: UUID, connection_id: UUID) -> Sequence[Enrollment]:
+    """Every enrollment that a member has or had on a connection, newest first."""
+    query = select(Enrollment).where(Enrollment.member_id == member_id, Enrollment.connection_id == connection_id)
+    return (await tx.execute(query.order_by(Enrollment.id.desc()))).scalars().all()
+
+
+async def enrolled_count(tx: Transaction, organization_id: UUID, connection_id: UUID) -> int:
+    """How many members are enrolled on a connection now."""
+    query = select(func.count(Enrollment.member_id.distinct())).where(
+        Enrollment.organization_id == organization_id,
+        Enrollment.connection_id == connection_id,
+        Enrollment.ended_at.is_(None),
+    )
+    return (await tx.execute(query)).scalar_one()
+
+
+async def enrolled_after(
+    tx: Transaction, organization_id: UUID, connection_id: UUID, after: UUID, limit: int
+) -> Sequence[Enrollment]:
+    """The next enrollments on a connection that are still on, by id."""
+    query = select(Enrollment).where(
+        Enrollment.organization_id == organization_id,
+        Enrollment.connection_id == connection_id,
+        Enrollment.id > after,
+        Enrollment.ended_at.is_(None),
+    )
+    return (await tx.execute(query.order_by(Enrollment.id).limit(limit))).scalars().all()
 
 
 async def references_of(tx: Transaction, member_id: UUID) -> Sequence[tuple[UUID, bytes]]:

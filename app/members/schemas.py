@@ -34,10 +34,14 @@ class MemberView(BaseModel):
 
 
 class ConsentAnswer(Strict):
-    """A member's answer to keeping what one monitoring service sends."""
+    """A member's answer to keeping what one monitoring service sends.
+
+    `reviewed`: yes to this, too, that a caseworker reads, masked, what only a person can tell; where there is such a thing.
+    """
 
     connection_id: UUID
     given: Annotated[bool, Field(strict=True)]
+    reviewed: Annotated[bool, Field(strict=True)] = False
 
 
 class NewHold(Strict):

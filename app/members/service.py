@@ -29,9 +29,14 @@ CONSENT_MISSING = "members.consent_missing"
 """Topic: something that came over `connection_id` waits until the member `member_id` says whether it may be kept."""
 REFERENCE_FORGOTTEN = "members.reference_forgotten"
 """Topic: nobody is behind `reference_index` (hex) of `connection_id` any more: what was kept under it goes."""
-_EXTERNAL = "member.external_id"
+EXTERNAL = "member.external_id"
+"""The field of the index of the organization's own numbers."""
+
 _REFERENCE = "enrollment.reference"
 SCOPE = "alerts"
+REVIEWED = "alerts, and masked to a caseworker"
+"""What a member agrees to who lets mails be forwarded: decision 0041."""
+
 OWN_ANSWER = "member"
 """The source of a consent that the member gave in person: no file speaks over it."""
 
@@ -63,13 +68,15 @@ async def import_roster(
 ) -> ImportReport:
     """Add and update people by external id; who is not in the file stays. A dry run, or any problem, changes nothing."""
     report = ImportReport(dry_run=dry_run, problems=[p.__dict__ for p in problems])
+    # Held, so that there is no newer version of the index before this has ended: somebody could be added twice.
+    keys = await keyring.for_writing(tx, organization_id)
     for entry in entries if not problems else ():
-        index = await keyring.index(tx, organization_id, _EXTERNAL, entry.external_id)
-        member = await repository.by_external(tx, organization_id, index)
+        indexes = keys.indexes(EXTERNAL, entry.external_id.encode())
+        member = await repository.by_external(tx, organization_id, indexes)
         change = "added" if member is None else await _difference(tx, keyring, member, entry)
         setattr(report, change, getattr(report, change) + 1)
         if not dry_run and change != "unchanged":
-            await _write_entry(tx, keyring, organization_id, member, index, entry)
+            await _write_entry(tx, keyring, organization_id, member, indexes[-1], entry)
     if not dry_run and (report.added or report.updated):
         facts = {"added": report.added, "updated": report.updated}
         await append(tx, keyring, organization_id, Act.ROSTER, facts=facts, actor=actor)
@@ -125,8 +132,7 @@ async def import_enrollments(
     report = ImportReport(dry_run=dry_run, problems=[p.__dict__ for p in problems])
     found: list[tuple[EnrollmentEntry, Member]] = []
     for entry in entries if not problems else ():
-        index = await keyring.index(tx, organization_id, _EXTERNAL, entry.external_id)
-        member = await repository.by_external(tx, organization_id, index)
+        member = await find_member(tx, keyring, organization_id, entry.external_id)
         if member is None:
             message = "is not on the roster: import the roster first, or correct it"
             report.problems.append(RowProblem(entry.line, "external_id", message).__dict__)
@@ -161,9 +167,9 @@ async def _enroll(
         return "unchanged"
     if not dry_run:
         if not enrolled:
-            row = same[0] if same else _enrollment(member, connection_id, index)
+            row = same[0] if same else new_enrollment(member, connection_id, index)
             key = await open_key(tx, keyring, member)
-            row.reference_sealed = seal_json(key, entry.reference, *_sealed_at(member.id, row.id))
+            row.reference_sealed = seal_json(key, entry.reference, *reference_at(member.id, row.id))
             tx.add(row)
             await publish(tx, ENROLLMENT_CHANGED, member.organization_id, member_id=member.id)
         if not answered:
@@ -173,7 +179,8 @@ async def _enroll(
     return "updated" if same else "added"
 
 
-def _enrollment(member: Member, connection_id: UUID, index: bytes) -> Enrollment:
+def new_enrollment(member: Member, connection_id: UUID, index: bytes) -> Enrollment:
+    """A member tied to a connection under a blind index, as of now; not added yet."""
     return Enrollment(
         member_id=member.id,
         id=uuid7(),
@@ -203,7 +210,7 @@ async def enroll_by_index(
         raise Problem(409, "This number at the service belongs to somebody already. Open the queue again.")
     if await consents_to(tx, member.id, connection_id, clock.now()) is not None:
         raise Problem(409, "This person has already answered for this service. An admin can import their number there.")
-    tx.add(_enrollment(member, connection_id, index))
+    tx.add(new_enrollment(member, connection_id, index))
     await tx.flush()
     await publish(tx, ENROLLMENT_CHANGED, organization_id, member_id=member.id)
     return member
@@ -218,8 +225,8 @@ async def enroll_oneself(tx: Transaction, keyring: Keyring, member: Member, conn
     index = await reference_index(tx, keyring, member.organization_id, connection_id, reference)
     known = await repository.enrollments_of(tx, member.organization_id, connection_id, index)
     if not any(row.member_id == member.id for row in known):
-        row, key = _enrollment(member, connection_id, index), await open_key(tx, keyring, member)
-        row.reference_sealed = seal_json(key, reference, *_sealed_at(member.id, row.id))
+        row, key = new_enrollment(member, connection_id, index), await open_key(tx, keyring, member)
+        row.reference_sealed = seal_json(key, reference, *reference_at(member.id, row.id))
         tx.add(row)
         await publish(tx, ENROLLMENT_CHANGED, member.organization_id, member_id=member.id)
     if not await consents_to(tx, member.id, connection_id, clock.now()):
@@ -228,7 +235,8 @@ async def enroll_oneself(tx: Transaction, keyring: Keyring, member: Member, conn
     return index
 
 
-def _sealed_at(member_id: UUID, enrollment_id: UUID) -> tuple[object, ...]:
+def reference_at(member_id: UUID, enrollment_id: UUID) -> tuple[object, ...]:
+    """Where a sealed reference is bound to."""
     return ("enrollment", "reference_sealed", member_id, enrollment_id)
 
 
@@ -247,7 +255,7 @@ async def who_agreed(
     """Who is enrolled on a connection and agreed to it for now, by age of enrollment; under `indexes` only, when given."""
     rows = await repository.enrolled_on(tx, organization_id, connection_id, indexes)
     answers = await repository.last_consents(tx, connection_id, {member.id for _, member in rows})
-    return [(enrollment, member) for enrollment, member in rows if _agrees(answers.get(member.id), clock.now())]
+    return [(enrollment, member) for enrollment, member in rows if agrees(answers.get(member.id), clock.now())]
 
 
 async def still_agreed(tx: Transaction, organization_id: UUID, connection_id: UUID, index: bytes) -> bool:
@@ -258,7 +266,7 @@ async def still_agreed(tx: Transaction, organization_id: UUID, connection_id: UU
     return bool(await who_agreed(tx, organization_id, connection_id, {index}))
 
 
-def _agrees(last: Consent | None, now: datetime) -> bool | None:
+def agrees(last: Consent | None, now: datetime) -> bool | None:
     """What a last answer says for now; None: never asked, or run out."""
     if last is None or (last.given and last.expires_at is not None and last.expires_at <= now):
         return None
@@ -275,7 +283,7 @@ async def enrolled_who_agreed(tx: Transaction, keyring: Keyring, organization_id
     for enrollment, member in await who_agreed(tx, organization_id, connection_id):
         if enrollment.reference_sealed is not None and member.wrapped_key is not None:
             key = await open_key(tx, keyring, member)
-            reference = open_json(key, enrollment.reference_sealed, *_sealed_at(member.id, enrollment.id))
+            reference = open_json(key, enrollment.reference_sealed, *reference_at(member.id, enrollment.id))
             found.append(Enrolled(member.id, reference, enrollment.reference_index))
     return found
 
@@ -296,6 +304,7 @@ async def record_consent(
     given: bool,
     source: str,
     actor: Actor,
+    scope: str = SCOPE,
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> None:
@@ -310,13 +319,13 @@ async def record_consent(
             organization_id=member.organization_id,
             connection_id=connection_id,
             given=given,
-            scope=SCOPE,
+            scope=scope,
             decided_at=since or clock.now(),
             expires_at=until,
             source=source,
         )
     )
-    facts = {"given": given, "scope": SCOPE, "until": until.isoformat() if until else None}
+    facts = {"given": given, "scope": scope, "until": until.isoformat() if until else None}
     await append(
         tx,
         keyring,
@@ -332,7 +341,7 @@ async def record_consent(
 
 async def consents_to(tx: Transaction, member_id: UUID, connection_id: UUID, now: datetime) -> bool | None:
     """Whether a member agreed, for now, to keeping what comes over a connection; None when never asked or run out."""
-    return _agrees(await repository.last_consent(tx, member_id, connection_id), now)
+    return agrees(await repository.last_consent(tx, member_id, connection_id), now)
 
 
 async def all_consents_to(
@@ -340,7 +349,7 @@ async def all_consents_to(
 ) -> dict[tuple[UUID, UUID], bool | None]:
     """`consents_to` for many at once, by `(member, connection)`."""
     last = await repository.last_consents_of(tx, wanted)
-    return {one: _agrees(last.get(one), now) for one in wanted}
+    return {one: agrees(last.get(one), now) for one in wanted}
 
 
 async def place_hold(tx: Transaction, keyring: Keyring, caller: Principal, member_id: UUID | None, reason: str) -> LegalHold:
@@ -383,5 +392,11 @@ async def release_hold(tx: Transaction, keyring: Keyring, caller: Principal, hol
 
 async def find_member(tx: Transaction, keyring: Keyring, organization_id: UUID, external_id: str) -> Member | None:
     """The member behind the organization's own number."""
-    index = await keyring.index(tx, organization_id, _EXTERNAL, external_id)
-    return await repository.by_external(tx, organization_id, index)
+    keys, before = await keyring.opened(tx, organization_id), None
+    while keys is not before:
+        found = await repository.by_external(tx, organization_id, keys.indexes(EXTERNAL, external_id.encode()))
+        if found is not None:
+            return found
+        # Perhaps under a version that this process has not heard of: versions are there before anything is under them.
+        before, keys = keys, await keyring.refreshed(tx, organization_id)
+    return None

@@ -1,24 +1,35 @@
 """Routes of the timeline: the member's own, and what counsel sees of a matter."""
 
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from app.access.gate import Caller, MemberCaller
+from app.intake import handing_in
+from app.kit import errors
 from app.kit.context import Ctx, Tx
 from app.kit.pagination import Cursor, Limit, Page
-from app.timeline import break_glass, service
+from app.timeline import break_glass, importing, reviewing, service
 from app.timeline.schemas import (
     BreakGlassView,
     CounselIncidentDetail,
+    FileKept,
+    FileTrial,
     IncidentDetail,
     MatterIncident,
     NewBreakGlass,
     OriginalView,
+    ReviewAnswer,
+    ReviewDetail,
+    ReviewDone,
+    ReviewDraft,
+    ReviewView,
     TimelineEntry,
 )
 from app.timeline.visits import VisitView, visits_page
 from connectors.own.documents import ENDINGS
+from connectors.vocabulary import AlertKind
 
 router = APIRouter(prefix="/v1", tags=["timeline"])
 
@@ -105,3 +116,53 @@ async def break_glass_timeline(
 ) -> Page[TimelineEntry]:
     """The member's timeline, for whoever asked and only while the hour lasts. Each look is shown to the member."""
     return await break_glass.timeline_page(tx, context, caller, request_id, cursor, limit)
+
+
+SentFile = Annotated[importing.Sent, Depends(importing.read_file)]
+_OF_FILES = errors.described({413: "The file is larger than this takes; `harmline files add` takes any size."})
+
+
+@router.post(
+    "/connections/{connection_id}/files",
+    tags=["connections"],
+    openapi_extra={"requestBody": importing.FORM},
+    responses=_OF_FILES,
+)
+async def hand_in_file(
+    connection_id: UUID, request: Request, sent: SentFile, caller: Caller, context: Ctx, dry_run: bool = False
+) -> FileTrial | FileKept:
+    """Hand in a file of alerts or mails, whole; with `dry_run`, say what it would become and keep nothing.
+
+    Rows that cannot be read are kept too, and wait for a person. The same file again adds nothing.
+    """
+    database = context.database.acting_as(request.state.acting)
+    if not dry_run:
+        async with database.begin() as tx:
+            return await importing.keep(tx, context.keyring, caller, connection_id, sent)
+    async with database.begin(read_only=True) as tx:
+        _, reader = await handing_in.open_target(tx, caller.organization_id, connection_id)
+    return await importing.try_out(reader, sent)
+
+
+@router.get("/queues/reviews")
+async def reviews(caller: Caller, tx: Tx, cursor: Cursor = None, limit: Limit = 50) -> Page[ReviewView]:
+    """What only a person can tell, oldest first: mostly mails that no rule fits. No content."""
+    return await reviewing.reviews_page(tx, caller, cursor, limit)
+
+
+@router.get("/queues/reviews/{event_id}")
+async def review(event_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> ReviewDetail:
+    """One of these, masked. Only of a member who agreed to it, and they see that you looked."""
+    return await reviewing.show(tx, context, caller, event_id)
+
+
+@router.post("/queues/reviews/{event_id}")
+async def answer_review(event_id: UUID, body: ReviewAnswer, caller: Caller, context: Ctx, tx: Tx) -> ReviewDone:
+    """Say what it is. It changes what the alert is said to be, never how well it is proven."""
+    return await reviewing.answer(tx, context, caller, event_id, body)
+
+
+@router.get("/queues/reviews/{event_id}/rule")
+async def draft_rule(event_id: UUID, kind: AlertKind, caller: Caller, context: Ctx, tx: Tx) -> ReviewDraft:
+    """A rule by which the like of it would be of this kind, to be edited and sent along with the answer."""
+    return await reviewing.draft(tx, context, caller, event_id, kind)

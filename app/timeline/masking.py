@@ -23,6 +23,8 @@ _LEGIBLE = re.compile(
 # Both are tried only where a word begins: else a long one that does not fit would be read again from each of its letters.
 _PIECE = r"(?:[^\W\d_]*\d)+[^\W\d_]*"
 _NUMBER = re.compile(rf"(?<![^\W_]){_PIECE}(?:[\W_]{{1,3}}{_PIECE})*")
+_LINK = re.compile(r"(?:https?://|(?<![\w.@])www\.)[^\s<>\"'()\[\]]+", re.IGNORECASE)
+_HOST = re.compile(r"(?:https?://)?(?:[^/?#@]*@)?([^/?#@:]*)", re.IGNORECASE)
 _ADDRESS = re.compile(r"(?<![^\s@<>\"'])[^\s@<>\"']+@[^\s@<>\"']+")
 
 
@@ -50,6 +52,19 @@ def mask_text(text: str) -> str:
         last = legible.end()
     pieces.append(_NUMBER.sub(_mask_number, text[last:]))
     return _ADDRESS.sub(lambda found: f"{MASK * 3}@{MASK * 3}", "".join(pieces))
+
+
+def mask_letter(text: str) -> str:
+    """A letter as somebody else may read it: numbers and addresses masked, and of links only where they lead, not by which way.
+
+    A link in a mail may let in whoever follows it.
+    """
+    return mask_text(_LINK.sub(_only_host, text))
+
+
+def _only_host(match: re.Match[str]) -> str:
+    host = _HOST.match(match.group())
+    return f"{host.group(1) if host else ''}/…"
 
 
 def mask(value: Any) -> Any:

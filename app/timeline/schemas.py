@@ -1,17 +1,20 @@
-"""What a member, or counsel of a matter, sees of incidents."""
+"""What a member, or counsel of a matter, sees of incidents, and an admin of a file that they hand in."""
 
+import json
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, model_validator
 
 from app.access.schemas import Strict
+from app.connections.schemas import NewDocument
 from app.damages.schemas import LossView, Totals
 from app.incidents.identity import Answer
 from app.linkage.schemas import CounselLinkView, LinkView
-from connectors.contract import Interval
+from connectors.contract import Currency, Interval, LastFour, require_storable
 from connectors.verifiers import Grade
 from connectors.vocabulary import AlertKind, Bureau
 
@@ -138,7 +141,7 @@ class CounselIncidentDetail(IncidentDetail):
 
 
 class OriginalView(BaseModel):
-    """The provider's own item, long numbers masked; null when the provider's contract no longer lets us keep it."""
+    """The provider's own item, long numbers masked; null when the term for keeping it is over."""
 
     event_id: UUID
     received_at: datetime
@@ -152,3 +155,107 @@ class MatterIncident(BaseModel):
 
     member_id: UUID
     incident: TimelineEntry
+
+
+class FileTrial(BaseModel):
+    """What a file would become. `kinds`: how many alerts of each kind; `wrong`: the first 1,000 rows that cannot be read, by
+    number and column; `wrong_rows`: all of them; `first`: some alerts, long numbers masked.
+
+    `for_a_person`: rows whose word for what happened has no meaning yet; `handed_on`: mails inside of mails, read by themselves.
+    """
+
+    rows: int
+    kinds: dict[str, int]
+    ignored: int
+    handed_on: int
+    for_a_person: int
+    wrong_rows: int
+    wrong: list[str]
+    first: list[dict[str, Any]]
+
+
+class FileKept(BaseModel):
+    """A file that is kept whole: its rows, its bytes, and when it was. `already`: it was before, so that nothing was added."""
+
+    rows: int
+    size: int
+    finished_at: datetime
+    already: bool
+
+
+class ReviewView(BaseModel):
+    """One thing that only a person can tell, in the queue: no content. `may_be_shown`: its member agreed that it is read."""
+
+    id: UUID
+    connection_id: UUID
+    received_at: datetime
+    reason: str | None
+    may_be_shown: bool
+
+
+class ReviewDetail(ReviewView):
+    """The same, masked, by the names that its connector gives. `supposed`: what its words tell of, perhaps."""
+
+    masked: dict[str, str]
+    supposed: AlertKind | None
+
+
+class ReviewDraft(BaseModel):
+    """A document by which the like of one event would be of a kind, to be edited before it is saved."""
+
+    name: str
+    text: str
+
+
+class ReviewDone(BaseModel):
+    """What became of an event by a person's word."""
+
+    outcome: str
+
+
+class NoAlert(StrEnum):
+    """What a mail is that is no alert: words of ours, since whatever is typed could name somebody."""
+
+    ADVERTISING = "advertising"
+    SUBSCRIPTION = "about the subscription itself"
+    SIGN_IN = "about signing in"
+    SUMMARY = "a summary that says nothing happened"
+    PRIVATE = "a private mail that came here by mistake"
+    OTHER = "something else"
+
+
+def _as_text(value: object) -> object:
+    """Money is written as text: a float has lost cents before anybody reads it."""
+    if isinstance(value, float | bool):
+        raise ValueError("Write the amount as text, such as 120.50.")
+    return value
+
+
+class ReviewAnswer(Strict):
+    """What a mail tells of, and what it names; or that it is no alert, and why. `rule`: a document to be written with it."""
+
+    kind: AlertKind | None = None
+    not_an_alert: NoAlert | None = None
+    institution: (
+        Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(require_storable)]
+        | None
+    ) = None
+    last_four: LastFour | None = None
+    amount: Annotated[Decimal, BeforeValidator(_as_text), Field(max_digits=14, decimal_places=2, ge=0)] | None = None
+    currency: Currency | None = None
+    bureau: Bureau | None = None
+    rule: NewDocument | None = None
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> "ReviewAnswer":
+        if (self.kind is None) == (self.not_an_alert is None):
+            raise ValueError("Say which kind of alert it is, or why it is none.")
+        if (self.amount is None) != (self.currency is None):
+            raise ValueError("An amount and its currency stand together.")
+        return self
+
+    @property
+    def written(self) -> str:
+        """As its connector finds it beside the event (decision 0037)."""
+        said = self.model_dump(mode="json", exclude_none=True, exclude={"rule", "not_an_alert"})
+        return json.dumps({"not_an_alert": True} if self.not_an_alert else said, sort_keys=True)

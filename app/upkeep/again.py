@@ -9,6 +9,7 @@ from sqlalchemy import delete, select, update
 from app.access.models import ApiToken, KnownBrowser, Recovery, Session, SignInLink
 from app.access.providers import remove_again
 from app.connections.managing import close
+from app.connections.raw_terms import set_term_again
 from app.connections.repository import connection_of, destroy_secrets_again
 from app.intake.repository import destroy_keys_again
 from app.kit import clock
@@ -56,6 +57,8 @@ async def apply(tx: Transaction, keyring: Keyring, erasures: Sequence[Record]) -
             await destroy_secrets_again(tx, UUID(record.subjects["connection"]), _ids(record, "secrets"), record.at)
         elif record.what == Gone.CONNECTION:
             await _close_again(tx, keyring, record)
+        elif record.what == Gone.TERM:
+            await set_term_again(tx, UUID(record.subjects["connection"]), record.count)
         elif record.what == Gone.PROVIDER and record.organization_id is not None:
             await remove_again(tx, keyring, record.organization_id, UUID(record.subjects["provider"]))
         elif record.what == Gone.CONSENT:

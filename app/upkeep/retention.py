@@ -108,7 +108,8 @@ WITH_SOMETHING_ELSE: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "raw data of deliveries": (
         ("receipt", "event", "alert", "handed_on"),
-        "by the provider's contract, see below; all with the erasure of a member they hold. Hash and outcome stay",
+        "by the term of their connection: the one an admin has set for it, else its connector's, see below; what is left to a "
+        "person at its member's no; all with the erasure of a member they hold. Hash and outcome stay",
     ),
     "ways to sign in": (
         ("passkey", "password", "known_browser", "recovery_code", "provider_link"),
@@ -236,7 +237,7 @@ def in_words() -> str:
         f"| {name} (`{'`, `'.join(tables)}`) | {when} | its own worker |" for name, (tables, when) in WITH_SOMETHING_ELSE.items()
     ]
     lines += [f"| {name} (`{'`, `'.join(tables)}`) | for good: {why} | nobody |" for name, (tables, why) in KEPT.items()]
-    lines += ["", "| connector | raw data kept for | why |", "|---|---|---|"]
+    lines += ["", "| connector | raw data of a connection without a term of its own is kept for | why |", "|---|---|---|"]
     for one in registry().values():
         days = f"{one.retention.raw.days} days" if one.retention else "as long as its member is kept"
         lines.append(f"| `{one.name}` | {days} | {one.retention.source if one.retention else 'no term in its contract'} |")

@@ -17,11 +17,14 @@ from app.connections.schemas import ConnectionChange, NewConnection
 from app.connections.service import OWN, Created, create_connection
 from app.connections.settings import settings_of
 from app.connections.viewing import connection_detail, connector_view, is_signed
+from app.intake.handing_in import takes_files
 from app.intake.health import health_of
 from app.intake.questions import questions_of
+from app.intake.readers import leaves_to_people, reads_by_documents
 from app.kit.context import Context, Ctx, Tx
 from app.kit.database import Transaction
 from app.kit.errors import Problem, not_found
+from app.members.repository import enrolled_count
 from app.notices.service import open_alarms
 from app.web import dispute_form
 from app.web.connection_words import SAID, STATES, posted_settings, setting_fields, shown_once, with_errors
@@ -33,12 +36,13 @@ from connectors.registry import registry
 router = APIRouter()
 
 OVERLAPS = (("24", "for another day"), ("168", "for another week"), ("0", "no longer: it leaked"))
-_TYPED = ("connector", "title", "sender", "fresh_hours")
-_HOURS = re.compile(r"[0-9]{1,6}")
+_TYPED = ("connector", "title", "sender", "fresh_hours", "raw_days")
+_NUMBER = re.compile(r"[0-9]{1,6}")
 _HELP = {
     "title": "Write a name of at most 120 characters.",
     "sender": "Choose who sends the alerts.",
     "fresh_hours": "Write a number of hours between 1 and 8784, or leave it empty.",
+    "raw_days": "Write a number of days between 1 and 3660, or leave it empty.",
 }
 
 
@@ -156,11 +160,14 @@ async def _one_page(
         connection=detail,
         connector=connector_view(known) if known else None,
         signed=known is not None and is_signed(known),
+        takes_files=known is not None and takes_files(known),
         health=health,
         state=STATES[health.state],
         alarms=[alarm for alarm in await open_alarms(tx, caller.organization_id) if alarm.connection_id == row.id],
         fields=setting_fields(settings, detail.settings, detail.secrets_set, draft),
         overlaps=OVERLAPS,
+        has_rules=known is not None and reads_by_documents(known),
+        forwards=await enrolled_count(tx, caller.organization_id, row.id) if known and leaves_to_people(row.connector) else 0,
         disputes=await disputing.disputes_of(tx, context.keyring, caller.organization_id, row.id),
         draft=draft,
         said=said,
@@ -238,13 +245,14 @@ async def _wanted(form: Posted, tx: Transaction, caller: Principal, connection_i
     row, draft = await _row(tx, caller, connection_id), _draft(form)
     known = registry().get(row.connector)
     settings = posted_settings(form, settings_of(known), new=False) if known else {}
-    hours = draft.values["fresh_hours"]
-    typed = {"title": draft.values["title"], "fresh_hours": int(hours) if _HOURS.fullmatch(hours) else hours or None}
+    numbers = {name: draft.values[name] for name in ("fresh_hours", "raw_days")}
+    typed: dict[str, Any] = {name: int(said) if _NUMBER.fullmatch(said) else said or None for name, said in numbers.items()}
+    typed |= {"title": draft.values["title"], "longer_by_contract": form.text("longer_by_contract") == "yes"}
     try:
         body = ConnectionChange.model_validate({**typed, "settings": settings})
     except ValidationError as error:
         return _explained(draft, error), {}
-    return draft, {"title": body.title, "fresh_hours": body.fresh_hours, "settings": body.settings}
+    return draft, {name: getattr(body, name) for name in (*typed, "settings")}
 
 
 def _draft(form: Posted) -> Draft:

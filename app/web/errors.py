@@ -16,6 +16,7 @@ from app.access.walls import acting_for
 from app.kit.context import Context
 from app.kit.crypto import KeysAway
 from app.kit.errors import STORE_AWAY, Problem, ProblemBody, not_found, problem_response
+from app.kit.uploads import FORM_WITH_FILE
 from app.web.forms import read_form
 from app.web.templating import page
 from app.web.ways_in_pages import confirm_page
@@ -61,11 +62,14 @@ def _wrapped(inner: Handler) -> Handler:
 
 
 async def _confirm_first(request: Request, error: ConfirmFirst) -> Response:
-    """Ask whoever is signed in to show that it is them, and keep what they typed: it is sent once more afterwards."""
+    """Ask whoever is signed in to show that it is them, and keep what they typed: it is sent once more afterwards.
+
+    A file is not kept: its page is opened again, and there they choose it once more.
+    """
     context: Context = request.app.state.context
     caller = require_principal(request)
-    fields = None
-    if request.method not in ("GET", "HEAD"):
+    fields, file = None, request.headers.get("content-type", "").lower().startswith(FORM_WITH_FILE)
+    if request.method not in ("GET", "HEAD") and not (file and ("GET", request.scope["route"].path) in POLICY):
         try:
             posted = await read_form(request)
         except Problem:
@@ -73,7 +77,7 @@ async def _confirm_first(request: Request, error: ConfirmFirst) -> Response:
         fields = [(name, value) for name in posted.names() for value in posted.all(name)]
     acting = acting_for(POLICY["GET", "/confirm"], caller)
     async with context.database.begin(read_only=True, acting=acting) as tx:
-        return await confirm_page(request, tx, caller, status=403, then=request.url.path, again=fields)
+        return await confirm_page(request, tx, caller, status=403, then=request.url.path, again=fields, file=file)
 
 
 def error_page(request: Request, answer: Response) -> Response:

@@ -157,8 +157,11 @@ def verdict_of(posted: Posted) -> NewVerdict:
 
 def consent_of(posted: Posted) -> ConsentAnswer:
     """The member's yes or no to one connection. Raises a 422 Problem for what no page of ours sends."""
-    given = {"yes": True, "no": False}.get(posted.text("given"))
+    said = posted.text("given")
+    given = {"yes": True, "no": False, "reviewed": True}.get(said)
     try:
-        return ConsentAnswer.model_validate({"connection_id": posted.text("connection_id"), "given": given})
+        return ConsentAnswer.model_validate(
+            {"connection_id": posted.text("connection_id"), "given": given, "reviewed": said == "reviewed"}
+        )
     except ValidationError:
         raise Problem(422, "Choose yes or no. Open the page again and retry.") from None

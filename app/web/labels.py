@@ -145,6 +145,7 @@ SIGHTS: dict[Sight, str] = {
     Sight.INCIDENT: "One incident",
     Sight.ORIGINAL: "What a service sent about an incident",
     Sight.DOCUMENT: "A document that you handed in",
+    Sight.MAIL: "A mail that was forwarded for you",
     Sight.LOSSES: "The losses of an incident",
     Sight.MATTER_LIST: "An incident, in the list of a case",
     Sight.ROSTER: "Your name, number and e-mail address on the roster",
@@ -164,7 +165,7 @@ HOMES: dict[Role, str] = {
 """The page on which each role begins."""
 
 NAVIGATION: dict[Role, tuple[tuple[str, str], ...]] = {
-    Role.MEMBER: (("/timeline", "Your timeline"), ("/visits", "Who looked")),
+    Role.MEMBER: (("/timeline", "Your timeline"), ("/forwarding", "Forward mails"), ("/visits", "Who looked")),
     Role.STAFF: (("/statistics", "Statistics"),),
     Role.CASEWORKER: (("/queues", "Queues"), ("/emergency", "In an emergency")),
     Role.COUNSEL: (("/matters", "Matters"), ("/statistics", "Statistics")),

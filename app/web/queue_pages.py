@@ -19,6 +19,7 @@ from app.kit.context import Ctx, Tx
 from app.kit.database import Transaction
 from app.kit.errors import Problem, not_found
 from app.kit.pagination import Cursor, decode_id_cursor, encode_cursor
+from app.timeline import reviewing
 from app.web.forms import Draft, Form
 from app.web.templating import page
 
@@ -30,6 +31,7 @@ SAID = {
     "understood": "Understood now. It goes its way.",
     "asked": "The provider is asked again. If it still does not know it, it comes back here in time.",
     "left": "Left as it is. It is kept, and asked for when the provider tells of it again.",
+    "answered": "Noted. It is read as you said; its member sees it as an alert if it is one.",
     "still": "It still cannot be understood. It stays here, and nothing of it is lost.",
 }
 """What the page says after an act."""
@@ -43,14 +45,16 @@ async def queues(
     tx: Tx,
     unmatched: Cursor = None,
     quarantined: Cursor = None,
+    reviews: Cursor = None,
     set_aside: Cursor = None,
     not_found: Cursor = None,
     said: str = "",
 ) -> Response:
-    """What waits for a person: alerts that are nobody's, events and deliveries that could not be understood. No content."""
+    """What waits for a person: what is nobody's, what only a person can tell, what could not be understood. No content."""
     organization_id = caller.organization_id
     nobodys = await giving.nobodys_after(tx, organization_id, decode_id_cursor(unmatched), PAGE + 1)
     events = await intake.quarantined_after(tx, organization_id, decode_id_cursor(quarantined), PAGE + 1)
+    asked = await reviewing.reviews_page(tx, caller, reviews, PAGE)
     deliveries = await intake.set_aside_after(tx, organization_id, decode_id_cursor(set_aside), PAGE + 1)
     lost = await look_ups.not_found_after(tx, organization_id, decode_id_cursor(not_found), PAGE + 1)
     return page(
@@ -59,12 +63,14 @@ async def queues(
         titles={row.id: row.title for row in await connections_of(tx, organization_id)},
         unmatched=nobodys[:PAGE],
         quarantined=events[:PAGE],
+        reviews=asked.items,
         set_aside=deliveries[:PAGE],
         not_found=lost[:PAGE],
         keeps=looking_up.LONGEST_WAIT,
         more={
             "unmatched": encode_cursor(nobodys[PAGE - 1].alert_id.hex) if len(nobodys) > PAGE else None,
             "quarantined": encode_cursor(events[PAGE - 1].id.hex) if len(events) > PAGE else None,
+            "reviews": asked.next,
             "set_aside": encode_cursor(deliveries[PAGE - 1].id.hex) if len(deliveries) > PAGE else None,
             "not_found": encode_cursor(lost[PAGE - 1][0].event_id.hex) if len(lost) > PAGE else None,
         },

@@ -229,8 +229,12 @@ async def confirm_page(
     then: str = "/",
     again: list[tuple[str, str]] | None = None,
     draft: Draft | None = None,
+    file: bool = False,
 ) -> Response:
-    """The page that asks for a passkey or password, and then goes on. `again`: the fields of the form to be sent once more."""
+    """The page that asks for a passkey or password, and then goes on.
+
+    `again`: the fields of the form to be sent once more; `file`: there was a file with it, which has to be chosen again.
+    """
     password = await credentials.password_of(tx, caller.account_id)
     own = await _own_sign_in(request, tx, caller)
     return scripted_page(
@@ -240,6 +244,7 @@ async def confirm_page(
         draft=draft or Draft(),
         then=then,
         again=again,
+        file=file,
         own=own if own is not None and own.linked is not None else None,
         back=then if again is None else f"/{then.split('/')[1]}",
         by_password=password is not None and password.confirmed_at is not None,

@@ -20,6 +20,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Annotated, Literal
 
 import yaml
@@ -36,6 +37,11 @@ LONGEST_DOCUMENT = 100_000
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128)]
 Ignored = Literal["ignore"]
 Asking = Literal["ask"]
+
+
+def told_apart(word: str) -> str:
+    """A word as it is compared: without blanks around it, however its letters are."""
+    return word.strip().casefold()
 
 
 class _Strict(BaseModel):
@@ -81,13 +87,16 @@ class Kinds(_Strict):
     """A column whose words say what happened."""
 
     column: Name
-    words: Annotated[dict[str, AlertKind | Ignored], Field(max_length=MOST_WORDS)] = Field(default_factory=dict)
+    words: Annotated[dict[str, AlertKind | Ignored | Asking], Field(max_length=MOST_WORDS)] = Field(default_factory=dict)
     otherwise: AlertKind | Ignored | Asking = "ask"
 
     def read(self, text: str) -> AlertKind | Ignored | Asking:
         """What a word means: as it is written, however its letters are."""
-        meant = {word.strip().casefold(): kind for word, kind in self.words.items()}
-        return meant.get(text.strip().casefold(), self.otherwise)
+        return self._meant.get(told_apart(text), self.otherwise)
+
+    @cached_property
+    def _meant(self) -> dict[str, AlertKind | Ignored | Asking]:
+        return {told_apart(word): kind for word, kind in self.words.items()}
 
 
 class Bureaus(_Strict):
@@ -98,9 +107,12 @@ class Bureaus(_Strict):
 
     def read(self, text: str) -> Bureau | None:
         """The bureau that a word names: one of `words`, or the bureau's own name; None for any other."""
-        meant = {word.strip().casefold(): bureau for word, bureau in self.words.items()}
+        return self._meant.get(told_apart(text))
+
+    @cached_property
+    def _meant(self) -> dict[str, Bureau]:
         own = {bureau.value: bureau for bureau in Bureau}
-        return (own | meant).get(text.strip().casefold())
+        return own | {told_apart(word): bureau for word, bureau in self.words.items()}
 
 
 class Columns(_Strict):

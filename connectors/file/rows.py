@@ -20,6 +20,8 @@ MOST_COLUMNS = 500
 DELIMITERS = ",;\t|"
 CSV, JSON_LINES, JSON = FORMS = ("csv", "ndjson", "json")
 _BOM = b"\xef\xbb\xbf"
+_PACKED = (b"\x1f\x8b", b"PK\x03\x04")
+"""How gzip begins, and ZIP, which a workbook is too."""
 _BLANK = b" \t\r\n"
 _BETWEEN = _BLANK + b",[]"
 """What stands around the items of a JSON array."""
@@ -83,15 +85,28 @@ def header_of(file: BinaryIO, delimiter: str | None, encoding: str) -> tuple[lis
     """The names of a CSV file's columns, its delimiter, and the byte at which the rows begin. Raises Malformed."""
     file.seek(0)
     line = _Cutter(file, 0, _csv_ends).row()
+    if line.startswith(_PACKED):
+        raise Malformed("header: it is packed, or a workbook; unpack it, or save it as CSV")
     text = _decoded(line.removeprefix(_BOM), encoding)
     if text is None or len(line) > LONGEST_ROW:
-        raise Malformed("header")
+        raise Malformed(f"header: it is not {encoding}" if text is None else "header: it is longer than a row can be")
     found = delimiter or max(DELIMITERS, key=text.count)
     (names, *_) = _records(text, found) or [[]]
     names = [name.strip() for name in names]
-    if not 0 < len(names) <= MOST_COLUMNS or not all(names) or len(set(names)) != len(names):
-        raise Malformed("header")
+    wrong = _wrong_names(names)
+    if wrong is not None:
+        raise Malformed(f"header: {wrong}")
     return names, found, len(line)
+
+
+def _wrong_names(names: list[str]) -> str | None:
+    """What keeps these from being the names of columns."""
+    if not 0 < len(names) <= MOST_COLUMNS:
+        return f"a file has 1 to {MOST_COLUMNS} columns"
+    if not all(names):
+        return f"column {names.index('') + 1} has no name"
+    twice = next((number for number, name in enumerate(names) if name in names[:number]), None)
+    return None if twice is None else f"columns {names.index(names[twice]) + 1} and {twice + 1} have the same name"
 
 
 def rows_of(body: bytes, form: str, first: int, columns: list[str], delimiter: str, encoding: str) -> Iterator[Row]:

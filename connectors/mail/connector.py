@@ -23,11 +23,14 @@ from connectors.contract import (
     Piece,
     RawEvent,
 )
+from connectors.drafting import Drafting
 from connectors.mail import domains, files, rules, signed
 from connectors.mail.claims import Answer, answer_in, reported
 from connectors.mail.events import ATTACHED, MAIL, Written, events_of, handed_on, recipient, written_in
 from connectors.mail.phrases import summary
+from connectors.mail.proposing import proposed, rule_name
 from connectors.mail.rules import Found, Rules, Undecided
+from connectors.mail.telling import suggested
 from connectors.verifiers import Outcome, Verification
 from connectors.vocabulary import AlertKind
 
@@ -56,7 +59,7 @@ class MailConfig(ConnectorConfig):
     )
 
 
-class Mail(Connector):
+class Mail(Connector, Drafting):
     """Takes raw mails that others hand on, and files of mails that people hand in. It asks nobody and nobody pushes to it."""
 
     name = "mail"
@@ -77,6 +80,17 @@ class Mail(Connector):
     def reading_by(self, documents: Mapping[str, str]) -> Mail:
         """Documents are rules about senders, by name, beside the shipped ones or in their place: see `rules.read_rules`."""
         return Mail(rules.read_rules(documents))
+
+    def shipped_documents(self) -> Mapping[str, str]:
+        """The rules that come with the house."""
+        return rules.shipped()
+
+    def drafted(self, event: RawEvent, kind: AlertKind) -> tuple[str, str] | None:
+        """A rule about its sender, named for the sender's domain."""
+        if event.event_type != MAIL:
+            return None
+        letter = written_in(event).letter
+        return rule_name(letter), proposed(letter, kind)
 
     def names_to_ask(self, body: bytes) -> Sequence[str]:
         """The names of the keys that its DKIM signatures were made with."""
@@ -115,12 +129,17 @@ class Mail(Connector):
             return NotAnAlert(found.ignored)
         return _alert(written, to, found, said) if to else _question("", to)
 
+    def supposed(self, event: RawEvent) -> AlertKind | None:
+        """What its words tell of, as far as anybody's words do."""
+        return suggested(written_in(event).letter) if event.event_type == MAIL else None
+
     def shown(self, event: RawEvent) -> Mapping[str, str]:
         """The letter as it can be read, what is attached to it by name, and how it came."""
         if event.event_type != MAIL:
             return {"To": recipient(event)}
         letter = written_in(event)
         lines = {
+            "Sent from": letter.letter.domain,
             "From": f"{letter.sender_name} <{letter.sender}>".strip(),
             "To": recipient(event),
             "Date": letter.dated,

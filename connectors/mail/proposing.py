@@ -15,6 +15,7 @@ from connectors.vocabulary import AlertKind
 FEWEST_WORDS = 2
 """Fixed words that a subject must have, one of them telling, so that a pattern can be made of it."""
 LONGEST_SUBJECT = 300
+LONGEST_NAME = 50
 
 _TELLING = frozenset(
     {
@@ -224,6 +225,11 @@ def proposed(letter: Letter, kind: AlertKind) -> str:
     }
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
     return _HEADER + ("" if pattern else _TOO_FEW) + text
+
+
+def rule_name(letter: Letter) -> str:
+    """What to call such a rule: its sender's domain, as far as that can be a name."""
+    return re.sub(r"[^a-z0-9.-]", "", letter.domain.lower())[:LONGEST_NAME].strip(".-") or "sender"
 
 
 def _pattern(subject: str) -> str | None:

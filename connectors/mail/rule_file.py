@@ -182,14 +182,15 @@ class RuleFile(_Strict):
 
 @lru_cache(maxsize=512)
 def rule_file(name: str, text: str) -> RuleFile:
-    """Read one document. ValueError with its name, the path of the field and how to mend it; never a value of it."""
+    """Read one document. ValueError with its name, path and line of the field, and how to mend it; never a value of it."""
     if NAME.fullmatch(name) is None:
         raise ValueError("a rule's name is up to 64 of a-z, 0-9, dot, - and _, and begins with a letter or a digit")
     try:
         document = _document(text)
         return RuleFile.model_validate(document)
     except ValidationError as error:
-        told = [_complaint(problem) for problem in error.errors(include_input=False, include_url=False, include_context=False)]
+        problems = error.errors(include_input=False, include_url=False, include_context=False)
+        told = [_complaint(problem, _line(text, problem["loc"])) for problem in problems]
     except (yaml.YAMLError, RecursionError) as error:
         told = [_misspelled(error)]
     except ValueError as error:
@@ -229,10 +230,26 @@ def _no_field_twice(node: yaml.Node | None, path: str) -> None:
             _no_field_twice(value, f"{path}.{key.value}")
 
 
-def _complaint(problem: Any) -> str:
+def _complaint(problem: Any, line: int) -> str:
     path = ".".join(map(str, problem["loc"])) or "the file"
     said = _MENDING.get(problem["type"]) or str(problem["msg"]).removeprefix("Value error, ")
-    return f"{path}: {said}"
+    return f"{path}: {said} (line {line})"
+
+
+def _line(text: str, place: tuple[int | str, ...]) -> int:
+    """The line, from 1, where a field stands, or where what it belongs to begins. `text` was read before, so it is YAML."""
+    node, line = yaml.compose(text, Loader=yaml.SafeLoader), 1
+    for part in place:
+        if isinstance(node, yaml.MappingNode):
+            found = next(((key, value) for key, value in node.value if key.value == str(part)), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            found = (node.value[part], node.value[part])
+        else:
+            found = None
+        if found is None:
+            break
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line
 
 
 def _misspelled(error: Exception) -> str:

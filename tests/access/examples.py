@@ -41,7 +41,16 @@ MATTER = {Role.COUNSEL: ("other_organization",)}
 ADMINS = {Role.ADMIN: ("other_organization",)}
 CASEWORKERS = {Role.CASEWORKER: ("other_organization",)}
 NOTICES = {Role.CASEWORKER: ("other_organizations_notice", "notice_to_be_asked_for", "unproven_notice")}
+REVIEWS = {Role.CASEWORKER: ("other_organizations_review", "refused_review")}
+RULE = {
+    "name": "some-service",
+    "text": "title: Some service\nalerts:\n- {kind: tax.fraud, subject: ['^tax return'], details_requested: true}\n",
+}
 UNMATCHED = ("alert_id", "external_id")
+FILES = {"fresh": ("file_connection_id",), "foreign": ADMINS}
+ALERTS_CSV = "member,id,type\nref-M-1,x-1,ssn.use\n"
+HEADER = {"columns": '["Whose"]', "words": " {}", "encoding": "utf-8", "after": "0"}
+"""What a form about the columns of a file brings back of that file."""
 PROVIDER = {"issuer": "https://login.example.internal", "client_id": "harmline", "domains": ["union.example"]}
 """Nobody's: an address inside a private network, which nothing is sent to."""
 REPORT: dict[str, Any] = {
@@ -101,6 +110,9 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("POST", "/v1/me/consents"): Example(
         204, {"json": {"connection_id": "{connection_id}", "given": True}}, foreign={Role.MEMBER: ("other_organization",)}
     ),
+    ("GET", "/v1/me/forwarding-address"): Example(fresh=("address",)),
+    ("POST", "/v1/me/forwarding-address"): Example(201, fresh=("mail_id",)),
+    ("DELETE", "/v1/me/forwarding-address"): Example(204, fresh=("address",)),
     ("GET", "/v1/incidents/{incident_id}"): Example(foreign=INCIDENT),
     ("GET", "/v1/incidents/{incident_id}/originals/{event_id}"): Example(foreign=INCIDENT),
     ("GET", "/v1/incidents/{incident_id}/losses"): Example(foreign=INCIDENT),
@@ -123,7 +135,16 @@ EXAMPLES: dict[tuple[str, str], Example] = {
         204, {"json": {"external_id": "{external_id}"}}, fresh=UNMATCHED, foreign=CASEWORKERS
     ),
     ("POST", "/v1/queues/receipts/{receipt_id}/retry"): Example(fresh=("receipt_id",), foreign=CASEWORKERS),
+    ("GET", "/v1/queues/reviews"): Example(),
+    ("GET", "/v1/queues/reviews/{event_id}"): Example(fresh=("review_id",), foreign=REVIEWS, people_only=True),
+    ("POST", "/v1/queues/reviews/{event_id}"): Example(
+        200, {"json": {"kind": "tax.fraud"}}, fresh=("review_id",), foreign=REVIEWS, people_only=True
+    ),
+    ("GET", "/v1/queues/reviews/{event_id}/rule"): Example(
+        query="?kind=tax.fraud", fresh=("review_id",), foreign=REVIEWS, people_only=True
+    ),
     ("GET", "/v1/members"): Example(),
+    ("GET", "/v1/forwarding-addresses"): Example(),
     ("POST", "/v1/members/import"): Example(send=upload(ROSTER_CSV)),
     ("POST", "/v1/enrollments/import"): Example(
         send=upload(ENROLLMENT_CSV), query="?connection_id={connection_id}", foreign=ADMINS
@@ -148,6 +169,13 @@ EXAMPLES: dict[tuple[str, str], Example] = {
         201, {"json": {"received_from": "2023-05-01T00:00:00Z", "reason": "Why."}}, fresh=("connection_id",), foreign=ADMINS
     ),
     ("POST", "/v1/connections/{connection_id}/disputes/{dispute_id}/withdraw"): Example(foreign=ADMINS),
+    ("POST", "/v1/connections/{connection_id}/files"): Example(send=upload(ALERTS_CSV), **FILES),
+    ("GET", "/v1/connections/{connection_id}/documents"): Example(fresh=("rule",), foreign=ADMINS),
+    ("POST", "/v1/connections/{connection_id}/documents"): Example(201, {"json": RULE}, fresh=("mail_id",), foreign=ADMINS),
+    ("POST", "/v1/connections/{connection_id}/documents/preview"): Example(
+        200, {"json": RULE}, fresh=("mail_id",), foreign=ADMINS
+    ),
+    ("DELETE", "/v1/connections/{connection_id}/documents/{name}"): Example(fresh=("rule",), foreign=ADMINS),
     ("GET", "/v1/connectors"): Example(),
     ("GET", "/v1/accounts"): Example(),
     ("POST", "/v1/accounts"): Example(201, {"json": {"email": "new@example.org", "role": "{role}"}}),
@@ -185,6 +213,8 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("POST", "/consents"): Example(
         303, {"data": {"connection_id": "{connection_id}", "given": "yes"}}, foreign={Role.MEMBER: ("other_organization",)}
     ),
+    ("GET", "/forwarding"): Example(fresh=("address",)),
+    ("POST", "/forwarding"): Example(303, {"data": {"todo": "make"}}, fresh=("mail_id",)),
     ("GET", "/matters"): Example(),
     ("GET", "/matters/{matter_id}"): Example(foreign=MATTER),
     ("GET", "/statistics"): Example(),
@@ -195,6 +225,10 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ),
     ("POST", "/queues/receipts/{receipt_id}"): Example(303, fresh=("receipt_id",), foreign=CASEWORKERS),
     ("POST", "/queues/not-found/{event_id}"): Example(303, {"data": {"todo": "leave"}}, fresh=("event_id",), foreign=NOTICES),
+    ("GET", "/queues/reviews/{event_id}"): Example(fresh=("review_id",), foreign=REVIEWS, people_only=True),
+    ("POST", "/queues/reviews/{event_id}"): Example(
+        303, {"data": {"todo": "alert", "kind": "tax.fraud"}}, fresh=("review_id",), foreign=REVIEWS, people_only=True
+    ),
     ("GET", "/emergency"): Example(),
     ("POST", "/emergency"): Example(303, {"data": {"external_id": "M-2", "reason": "They cannot be reached."}}),
     ("POST", "/emergency/{request_id}/approval"): Example(303, fresh=("request_id",), foreign=ADMINS),
@@ -209,6 +243,19 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("GET", "/admin/connections/{connection_id}/remove"): Example(foreign=ADMINS),
     ("POST", "/admin/connections"): Example(
         200, {"data": {"connector": "standard", "title": "Another Monitor", "sender": "provider"}}
+    ),
+    ("GET", "/admin/connections/{connection_id}/files"): Example(**FILES),
+    ("POST", "/admin/connections/{connection_id}/files"): Example(send={**upload(ALERTS_CSV), "data": {"todo": "add"}}, **FILES),
+    ("POST", "/admin/connections/{connection_id}/columns"): Example(
+        303, {"data": {**HEADER, "member": "Whose", "kind_all": "ssn.use", "todo": "save"}}, **FILES
+    ),
+    ("GET", "/admin/connections/{connection_id}/rules"): Example(fresh=("rule",), foreign=ADMINS),
+    ("GET", "/admin/connections/{connection_id}/rules/edit"): Example(fresh=("mail_id",), foreign=ADMINS),
+    ("POST", "/admin/connections/{connection_id}/rules"): Example(
+        303, {"data": {**RULE, "todo": "save"}}, fresh=("mail_id",), foreign=ADMINS
+    ),
+    ("POST", "/admin/connections/{connection_id}/rules/preview"): Example(
+        200, {"data": RULE}, fresh=("mail_id",), foreign=ADMINS
     ),
     ("GET", "/admin/sign-in"): Example(),
     ("POST", "/admin/sign-in"): Example(422, {"data": {**PROVIDER, "todo": "keep"}}),
@@ -234,7 +281,13 @@ def filled(value: Any, ids: Mapping[str, str]) -> Any:
 async def ids_for(scene: Scene, role: Role, fresh: tuple[str, ...]) -> dict[str, str]:
     """The ids of the caller's own things; those named in `fresh` are made now."""
     granted = Role.COUNSEL if role is Role.COUNSEL else Role.STAFF
-    ids = {**scene.places["own"], "role": granted.value, "path": "app.css", "token": scene.places["own"]["connection_token"]}
+    ids = {
+        **scene.places["own"],
+        "role": granted.value,
+        "path": "app.css",
+        "name": "none",
+        "token": scene.places["own"]["connection_token"],
+    }
     ids |= {name: str(scene.missing()) for name in ("token_id", "account_id", "hold_id", "receipt_id", "request_id")}
     if "token_id" in fresh:
         ids["token_id"] = str((await scene.token(role))[0])
@@ -260,9 +313,19 @@ async def _queue_ids(scene: Scene, fresh: tuple[str, ...]) -> dict[str, str]:
     ids = {"external_id": "M-1"}
     if "connection_id" in fresh:
         ids["connection_id"] = str(await scene.polled_connection())
+    if "file_connection_id" in fresh:
+        ids["connection_id"] = str(await scene.file_connection())
     if "external_id" in fresh:
         ids["external_id"] = await scene.another_number()
         ids["alert_id"] = str(await scene.nobodys_alert())
+    if {"mail_id", "rule"} & set(fresh):
+        ids["connection_id"] = str(await scene.mail_connection())
+    if "rule" in fresh:
+        ids["name"] = await scene.rule()
+    if "address" in fresh:
+        await scene.asked_address()
+    if "review_id" in fresh:
+        ids["event_id"] = str(await scene.left_to_a_person())
     if "receipt_id" in fresh:
         ids["receipt_id"] = str(await scene.unreadable_receipt())
     if "event_id" in fresh:

@@ -108,7 +108,12 @@ def assigned(row: Row, me: Acting, everything: Everything) -> bool:
 
 
 def holds_own(row: Row, me: Acting, everything: Everything) -> bool:
-    return row["id"] in everything.receipts_of({me.member_id})
+    about = [
+        (e["connection_id"], e["reference_index"])
+        for e in everything.rows["enrollment"]
+        if own(e, me, everything) and e["ended_at"] is None
+    ]
+    return row["id"] in everything.receipts_of({me.member_id}) or (row["connection_id"], row["about_index"]) in about
 
 
 def holds_clients(row: Row, me: Acting, everything: Everything) -> bool:

@@ -17,23 +17,27 @@ from app.access.policy import scopes_of
 from app.access.providers import Wanted
 from app.access.roles import Principal, Role
 from app.breaches.repository import matters_of
+from app.connections import documents
 from app.connections.disputing import dispute
 from app.connections.service import Created, create_connection
 from app.incidents import repository as incidents
 from app.incidents.models import Unmatched
-from app.intake import look_ups, looking_up
+from app.intake import forwarding, look_ups, looking_up
 from app.intake.models import LookUp, LookUpState
 from app.intake.workers import write_refusals
 from app.kit import clock
 from app.kit.database import Base
 from app.kit.ids import uuid7
+from app.ledger.service import SYSTEM
 from app.members import service as members
+from app.members.repository import member as find
 from app.members.roster import RosterEntry
 from app.statistics.workers import publish_release
 from app.timeline import break_glass
 from connectors.contract import Sender
 from tests.incidents.reports import PDF, event_of, reported
 from tests.support.world import NOW, ROSTER, Tenant, World, alert
+from tests.timeline.mails import Mailed, mail, mailed_world, question
 
 BOOKKEEPING = frozenset({"session", "api_token", "sign_in_link"})
 """Where signing in and using a token leave their marks."""
@@ -45,6 +49,7 @@ class Scene:
 
     world: World
     places: dict[str, dict[str, str]] = field(default_factory=dict)
+    mailed: dict[UUID, Mailed] = field(default_factory=dict)
 
     async def principal(self, role: Role, who: str = "", tenant: Tenant | None = None) -> Principal:
         tenant = tenant or self.world.union
@@ -87,6 +92,14 @@ class Scene:
         """One more connection, whose provider sends signed notices and is asked about them."""
         return (await self._polled(self.world.union)).connection.id
 
+    async def file_connection(self) -> UUID:
+        """One more connection, to which people hand in files."""
+        context = self.world.context
+        async with context.database.begin() as tx:
+            where = (tx, context.keyring, self.world.union.id)
+            made = await create_connection(*where, connector="file", title="Exports", sender=Sender.ORGANIZATION)
+        return made.connection.id
+
     async def _polled(self, tenant: Tenant) -> Created:
         context, settings, title = self.world.context, {"api_key": "k", "secret": "s"}, "Credit Watch"
         async with context.database.begin() as tx:
@@ -118,6 +131,55 @@ class Scene:
             waits = await look_ups.not_found(tx, tenant.id, row.event_id)
             assert (waits is not None) is (proven and row.state == LookUpState.UNKNOWN), "a person decides about it, or not"
         return told.event_id
+
+    async def mail_connection(self, tenant: Tenant | None = None) -> UUID:
+        """The organization's mail connection, made if there is none."""
+        tenant = tenant or self.world.union
+        if tenant.id not in self.mailed:
+            self.mailed[tenant.id] = await mailed_world(self.world, tenant)
+        return self.mailed[tenant.id].connection_id
+
+    async def rule(self) -> str:
+        """The name of a rule that an admin wrote."""
+        where, name = (self.world.context.keyring, self.world.union.id, await self.mail_connection()), f"r-{uuid7()}"
+        caller = await self.principal(Role.ADMIN)
+        async with self.world.context.database.begin() as tx:
+            await documents.write(tx, *where, name=name, text="title: Some service\n", actor=caller.actor)
+        return name
+
+    async def address(self, who: str, tenant: Tenant | None = None) -> str:
+        """A member's forwarding address, made if there is none."""
+        await self.mail_connection(tenant)
+        caller = await self.principal(Role.MEMBER, who, tenant)
+        async with self.world.context.database.begin() as tx:
+            made = await forwarding.address_of(tx, self.world.context, caller)
+            if made.address is None:
+                made = await forwarding.make(tx, self.world.context, caller)
+        assert made.address is not None
+        return made.address
+
+    async def asked_address(self) -> None:
+        """M-1 has a forwarding address, and a mailbox has asked of it whether mails may be forwarded to it."""
+        address = await self.address("M-1")
+        await self.mailed[self.world.union.id].bring(question(), address)
+
+    async def left_to_a_person(self, tenant: Tenant | None = None, *, who: str = "M-1") -> UUID:
+        """The event of a mail to a member's address that only a person can tell."""
+        tenant = tenant or self.world.union
+        address = await self.address(who, tenant)
+        mailed = self.mailed[tenant.id]
+        return (await mailed.event(await mailed.bring(mail(), address))).id
+
+    async def refused_review(self) -> UUID:
+        """The event of a mail to a member who has not agreed that anybody reads such a thing."""
+        event_id = await self.left_to_a_person(who="M-2")
+        member_id, connection_id = self.world.union.members["M-2"], await self.mail_connection()
+        async with self.world.context.database.begin() as tx:
+            member = await find(tx, self.world.union.id, member_id)
+            assert member is not None
+            where = (tx, self.world.context.keyring, member, connection_id)
+            await members.record_consent(*where, given=True, source=members.OWN_ANSWER, actor=SYSTEM)
+        return event_id
 
     async def nobodys_alert(self, tenant: Tenant | None = None) -> UUID:
         """An alert under a reference that nobody is enrolled with."""
@@ -235,6 +297,8 @@ async def make_scene(world: World) -> Scene:
     foreign["account_id"] = str(await scene.staff_account(tenant=world.other))
     scene.places |= {
         "other_organizations_notice": {"event_id": str(await scene.notice_not_found(world.other))},
+        "other_organizations_review": {"event_id": str(await scene.left_to_a_person(world.other))},
+        "refused_review": {"event_id": str(await scene.refused_review())},
         "notice_to_be_asked_for": {"event_id": str(await scene.notice_not_found(misses=1))},
         "unproven_notice": {"event_id": str(await scene.notice_not_found(proven=False))},
     }

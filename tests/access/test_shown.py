@@ -1,5 +1,7 @@
 """Every key of every answer, by route and role, stands in shown_keys.json: a field that is new to somebody is reviewed there.
 
+Answers to acts are in it as well as those to questions, each act with the body of its example; an act may also be refused there.
+
 After reading what it adds, write the list anew: HARMLINE_SHOWN=1 .venv/bin/python -m pytest tests/access/test_shown.py
 """
 
@@ -21,11 +23,16 @@ from tests.access.test_matrix import send
 from tests.support.world import World
 
 LIST = Path(__file__).with_name("shown_keys.json")
-READS = [(route, rule) for route, rule in POLICY.items() if route[0] == "GET" and route[1].startswith("/v1/") and rule.roles]
+ROUTES = [(route, rule) for route, rule in POLICY.items() if route[1].startswith("/v1/") and rule.roles]
+READS = [(route, rule) for route, rule in ROUTES if route[0] == "GET"]
+ACTS = [(route, rule) for route, rule in ROUTES if route[0] != "GET"]
+OPTIONS = [("POST", "/ways-in/passkeys/options"), ("POST", "/confirm/passkey/options")]
+"""What scripts of pages are answered in JSON."""
+
 FREE = {"masked", "cells", "payload"}
 """Keys whose value has keys of its own making: a provider's item, a table of statistics."""
 
-FULL = ("token_id", "hold_id", "receipt_id", "event_id", "external_id", "open_request_id")
+FULL = ("review_id", "address", "rule", "token_id", "hold_id", "receipt_id", "event_id", "external_id", "open_request_id")
 """What is made anew, so that no list is empty."""
 
 
@@ -39,6 +46,17 @@ def keys_of(value: Any, path: str = "") -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from keys_of(inner, path)
+
+
+def require_listed(shown: dict[str, list[str]], *, acts: bool) -> None:
+    """The list's half about acts, or about questions, says just this. Writes it anew where that is asked for."""
+    listed = json.loads(LIST.read_text())
+    about = {entry: keys for entry, keys in listed.items() if (not entry.startswith("/")) is acts}
+    if os.environ.get("HARMLINE_SHOWN") == "1":
+        others = {entry: keys for entry, keys in listed.items() if entry not in about}
+        LIST.write_text(json.dumps(others | shown, indent=1, sort_keys=True) + "\n")
+        about = shown
+    assert shown == about
 
 
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
@@ -56,6 +74,20 @@ async def test_each_role_is_shown_the_keys_of_its_list_and_no_other(world: World
                         assert answer.headers["content-disposition"].startswith("attachment;")
                         continue
                     shown[f"{route[1]} {role}"] = sorted(set(keys_of(answer.json())))
-    if os.environ.get("HARMLINE_SHOWN") == "1":
-        LIST.write_text(json.dumps(shown, indent=1, sort_keys=True) + "\n")
-    assert shown == json.loads(LIST.read_text())
+    require_listed(shown, acts=False)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+async def test_each_act_answers_each_role_with_the_keys_of_its_list_and_no_other(world: World) -> None:
+    scene, shown = await make_scene(world), {}
+    for role in Role:
+        async with await world.sign_in(role) as browser:
+            for route, rule in (*ACTS, *((route, POLICY[route]) for route in OPTIONS)):
+                if role in rule.roles:
+                    example = EXAMPLES[route]
+                    answer = await send(browser, route, example, await ids_for(scene, role, example.fresh))
+                    assert answer.status_code == example.own, (route, answer.text)
+                    keys = set(keys_of(answer.json())) if answer.content else set()
+                    shown[f"{route[0]} {route[1]} {role}"] = sorted(keys)
+    assert {entry.split()[0] for entry in shown} == {"POST", "PATCH", "DELETE"}
+    require_listed(shown, acts=True)

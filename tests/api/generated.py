@@ -20,11 +20,13 @@ from app.access.gate import cookie_name
 from app.access.models import ApiToken
 from app.access.policy import POLICY
 from app.access.roles import Role
+from app.breaches.models import Matter
 from app.damages.models import Loss
 from app.incidents.models import Incident, MemberEvent
 from app.kit.pagination import encode_cursor
 from app.statistics.workers import publish_release
 from tests.access.examples import EXAMPLES, filled
+from tests.api.colleagues import add_colleagues, colleagues, may_tell
 from tests.support.world import Filled, Tenant, World, alert, make_world
 
 GROW_WITH_EACH_LOOK = ("/v1/ledger", "/ledger", "/v1/me/visits", "/visits")
@@ -86,9 +88,10 @@ class Pair:
 
 
 def people_of(world: World) -> list[tuple[str, Role, str, Tenant]]:
-    """Everybody but M-1 and who is to see M-1's incidents: counsel of the matter, and the auditor of the ledger."""
+    """Everybody but M-1 and the auditor of the ledger. Counsel of M-1's matter is asked only where they do not see M-1."""
     here: list[tuple[str, Role, str, Tenant]] = [(who, Role.MEMBER, who, world.union) for who in ("M-2", "M-3")]
     here += [(f"{role} here", role, "", world.union) for role in (Role.STAFF, Role.CASEWORKER, Role.ADMIN)]
+    here += colleagues(world.union)
     return here + [(f"{role} elsewhere", role, "", world.other) for role in Role]
 
 
@@ -108,6 +111,7 @@ def an_alert(dice: random.Random, who: str, number: int) -> dict[str, Any]:
 
 async def before(world: World, dice: random.Random, unasked: Tenant) -> None:
     """What everybody else has in both worlds."""
+    await add_colleagues(world)
     for tenant in (world.union, world.other):
         for number in range(dice.randint(1, 3)):
             assert (await world.deliver(an_alert(dice, "M-2", number), tenant)).status_code == 202
@@ -181,6 +185,7 @@ async def ids_of_others(world: World) -> dict[str, list[str]]:
     """Ids that are there in both worlds."""
     async with world.context.database.begin(read_only=True) as tx:
         incidents = (await tx.execute(select(Incident.id))).scalars().all()
+        matters = (await tx.execute(select(Matter.id))).scalars().all()
         events = (await tx.execute(select(MemberEvent.event_id, MemberEvent.alert_id))).all()
     return {
         "incident_id": [str(one) for one in incidents],
@@ -188,6 +193,7 @@ async def ids_of_others(world: World) -> dict[str, list[str]]:
         "alert_id": [str(row[1]) for row in events],
         "connection_id": [str(tenant.connection.connection.id) for tenant in (world.union, world.other)],
         "account_id": [str(one) for one in world.union.accounts.values()],
+        "matter_id": [str(one) for one in matters],
     }
 
 
@@ -199,6 +205,7 @@ def generate(pair: Pair, dice: random.Random) -> Call:
     who = dice.choice(sorted(pair.cookies))
     reads = dice.random() < 0.85
     routes = ROUTES if dice.random() < 0.15 else [route for route in ROUTES if pair.roles[who] in POLICY[route].roles]
+    routes = [route for route in routes if not may_tell(who, route[1])]
     fitting = [route for route in routes if (route[0] == "GET") is reads and (reads or acts_on_ids(route))]
     method, path = dice.choice(fitting or ROUTES[:1])
     reads = method == "GET"
@@ -210,7 +217,7 @@ def generate(pair: Pair, dice: random.Random) -> Call:
         ids[name] = dice.choice([*known, nobodys] if dice.random() < 0.9 or not reads else SCRAMBLED)
     if not reads:
         ids |= dict.fromkeys(("connection_id", "account_id", "receipt_id", "member_id", "matter_id"), nobodys)
-    ids |= {"role": "staff", "external_id": dice.choice(("M-1", "M-9")), "path": "app.css", "token": "x" * 43}
+    ids |= {"role": "staff", "external_id": dice.choice(("M-1", "M-9")), "path": "app.css", "name": "none", "token": "x" * 43}
     query = dice.choice((filled(example.query, ids), a_query(pair, dice)))
     send = {} if reads else {key: value for key, value in filled(dict(example.send), ids).items() if key in ("json", "data")}
     headers = {name: dice.choice(HEADERS[name]) for name in dice.sample(sorted(HEADERS), dice.choice((0, 0, 1, 2)))}

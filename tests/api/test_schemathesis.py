@@ -40,6 +40,7 @@ NOT_BY_SHAPE = {
     "POST /v1/connections/{connection_id}/retire": "a connection may be closed",
     "POST /v1/connections/{connection_id}/pause": "a connection may be closed",
     "POST /v1/connections/{connection_id}/resume": "a connection may be closed",
+    "POST /v1/connections/{connection_id}/files": "what a file must hold is up to the connector",
     "POST /v1/connections/{connection_id}/disputes": "an end lies after its beginning, and a beginning not ahead",
     "POST /v1/connections/{connection_id}/poll": "some providers are never asked",
     "POST /v1/queues/unmatched/{alert_id}/member": "whether somebody has a number is up to the roster",
@@ -51,7 +52,12 @@ NOT_BY_SHAPE = {
 }
 """Where a request of the right form can still be refused with 422, and why. Everywhere else it must be taken."""
 
-NOT_TO_BE_TOLD = ("POST /v1/enrollments/import", "POST /v1/members/import", "POST /v1/reports")
+NOT_TO_BE_TOLD = (
+    "POST /v1/connections/{connection_id}/files",
+    "POST /v1/enrollments/import",
+    "POST /v1/members/import",
+    "POST /v1/reports",
+)
 """Where a request of the wrong form cannot be told from a right one: whatever stands in a part of a form is text."""
 
 

@@ -19,6 +19,7 @@ from app.statistics.workers import publish_release
 from connectors.contract import Sender
 from tests.access.examples import EXAMPLES, filled, ids_for
 from tests.access.scene import Scene
+from tests.api.colleagues import OF_ANOTHER_MATTER, OF_THE_MATTER, add_colleagues, colleagues, may_tell
 from tests.api.generated import compare, described, make_pair
 from tests.support.postgres import PostgresServer
 from tests.support.world import Filled, Tenant, World, alert
@@ -29,12 +30,13 @@ Copied = tuple[str, Filled, Callable[[], Awaitable[str]]]
 
 @asynccontextmanager
 async def everybody_else(world: World) -> AsyncIterator[dict[str, httpx.AsyncClient]]:
-    """Signed in: M-2 and M-3 of the same organization, its office, and everybody of the other organization."""
+    """Signed in: M-2 and M-3 of the same organization, its office and its counsel, and everybody of the other organization."""
     people: list[tuple[str, Role, str, Tenant]] = [
         ("M-2", Role.MEMBER, "M-2", world.union),
         ("M-3", Role.MEMBER, "M-3", world.union),
     ]
     people += [(f"{role} here", role, "", world.union) for role in (Role.STAFF, Role.CASEWORKER, Role.ADMIN)]
+    people += colleagues(world.union)
     people += [(f"{role} elsewhere", role, "", world.other) for role in Role]
     async with AsyncExitStack() as stack:
         browsers = {
@@ -52,7 +54,7 @@ async def all_answers(browsers: dict[str, httpx.AsyncClient], ids: dict[str, str
     found = {}
     for who, browser in browsers.items():
         for (method, path), rule in POLICY.items():
-            if method == "GET" and not rule.public and path not in GROW_WITH_EACH_LOOK:
+            if method == "GET" and not rule.public and path not in GROW_WITH_EACH_LOOK and not may_tell(who, path):
                 answer = await browser.get(filled(path + EXAMPLES[method, path].query, ids))
                 found[who, path] = (answer.status_code, answer.content, sorted(answer.headers.items()))
     return found
@@ -60,6 +62,7 @@ async def all_answers(browsers: dict[str, httpx.AsyncClient], ids: dict[str, str
 
 async def test_nobody_can_tell_whether_m1_has_any_data(world: World) -> None:
     unasked = await connection_without_consent(world)
+    await add_colleagues(world)
     for tenant in (world.union, world.other):
         assert (await world.deliver(alert(id="b-1", member="ref-M-2"), tenant)).status_code == 202
     assert (await world.deliver(alert(id="b-2", member="ref-M-2"), unasked)).status_code == 202, "this one worked before, too"
@@ -76,7 +79,9 @@ async def test_nobody_can_tell_whether_m1_has_any_data(world: World) -> None:
         after = await all_answers(browsers, await ids_for(scene, Role.MEMBER, ()))
         m1 = await real_ids(world)
         by_id = await all_answers(browsers, await ids_for(Scene(world, {"own": m1}), Role.MEMBER, ()))
-    assert len(before) > 250
+    assert len(before) > 350
+    assert await sees(world, OF_ANOTHER_MATTER) == ["M-2"]
+    assert (await sees(world, OF_THE_MATTER)).count("M-1") >= 1, "and whoever may see M-1 does"
     assert [key for key in before if before[key] != again[key]] == []
     assert [key for key in before if before[key] != after[key]] == []
     differs = [
@@ -85,8 +90,20 @@ async def test_nobody_can_tell_whether_m1_has_any_data(world: World) -> None:
     assert differs == [], "M-1's ids answer like ids that nothing has"
 
 
+async def sees(world: World, who: str) -> list[str]:
+    """Whose incidents are in the matters of one counsel, by the member's own number."""
+    by_id = {str(member_id): number for number, member_id in world.union.members.items()}
+    async with await world.sign_in(Role.COUNSEL, who) as counsel:
+        found = []
+        for matter in (await counsel.get("/v1/matters")).json():
+            items = (await counsel.get(f"/v1/matters/{matter['id']}/incidents")).json()["items"]
+            found += [by_id[item["member_id"]] for item in items]
+    return sorted(found)
+
+
 async def test_who_looked_at_m2_is_the_same_whether_or_not_m1_has_any_data(world: World) -> None:
     unasked = await connection_without_consent(world)
+    await add_colleagues(world)
     assert (await world.deliver(alert(id="b-1", member="ref-M-2"))).status_code == 202
     await world.workers.drain()
     told: list[list[tuple[str, str]]] = []

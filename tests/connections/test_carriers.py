@@ -32,6 +32,11 @@ CARRIERS = ("mailgun", "sendgrid", "postmark", "ses")
 TO = "m-4kq2riverbend@in.union.example"
 
 
+async def create_mail(world: World) -> connections.Created:
+    """The connection that takes what carriers bring: it is there first."""
+    return await create(world, "mail", settings=sandbox_of(registry()["mail"])(clock.now).settings("https://x.example"))
+
+
 async def create(world: World, connector: str, **more: Any) -> connections.Created:
     async with world.context.database.begin() as tx:
         return await connections.create_connection(
@@ -66,6 +71,7 @@ def secret_of(connector: str) -> str:
 
 @pytest.mark.parametrize(("connector", "words"), [("mailgun", "HTTP webhook signing key"), ("ses", "the ARN of the topic")])
 async def test_a_secret_that_only_the_sender_has_cannot_be_left_out(world: World, connector: str, words: str) -> None:
+    await create_mail(world)
     for fields in ({}, {"secret": " "}):
         answer = await create_by_page(world, connector=connector, **fields)
         assert answer.status_code == 422
@@ -84,6 +90,7 @@ async def test_a_secret_that_only_the_sender_has_cannot_be_left_out(world: World
 
 async def test_ses_takes_no_key_without_its_topic(world: World) -> None:
     key = secret_of("ses").partition(" ")[2]
+    await create_mail(world)
     answer = await create_by_page(world, connector="ses", secret=key)
     assert answer.status_code == 422
     assert "This secret proves nothing. Give the ARN of the topic" in unescape(answer.text)
@@ -92,6 +99,7 @@ async def test_ses_takes_no_key_without_its_topic(world: World) -> None:
 
 async def test_sendgrid_goes_from_a_password_to_a_key(world: World) -> None:
     case = fixture("sendgrid:webhook__mail.multipart")
+    await create_mail(world)
     made = await create(world, "sendgrid")
     assert made.secret.startswith("harmline:")
     basic = httpx.BasicAuth(*made.secret.split(":"))._auth_header
@@ -108,6 +116,7 @@ async def test_sendgrid_goes_from_a_password_to_a_key(world: World) -> None:
 async def test_a_question_of_amazons_stands_on_the_page_of_the_connection_as_long_as_it_can_be_answered(world: World) -> None:
     """Nothing is visited by itself. Another topic's question is refused at the door, whoever signed it."""
     case = fixture("ses:webhook__SubscriptionConfirmation")
+    await create_mail(world)
     made = await create(world, "ses", secret=secret_of("ses"))
     other = {**json.loads(case.body), "TopicArn": "arn:aws:sns:us-east-1:210987654321:somebody-elses"}
     assert (
@@ -131,6 +140,7 @@ async def page(world: World, made: connections.Created) -> str:
 
 
 async def test_the_address_of_a_route_of_mailguns_may_end_in_mime(world: World) -> None:
+    await create_mail(world)
     made = await create(world, "mailgun", secret=secret_of("mailgun"))
     case = fixture("mailgun:webhook__mail.form")
     assert (await post(world, replace(made, path=f"{made.path}?mime"), case)).status_code == 202
@@ -138,7 +148,7 @@ async def test_the_address_of_a_route_of_mailguns_may_end_in_mime(world: World) 
 
 async def test_one_mail_by_every_carrier_is_one_alert(world: World) -> None:
     """Each brings the same bytes to the same person; what it adds of its own stays in its own receipt."""
-    receiver = await create(world, "mail", settings=sandbox_of(registry()["mail"])(clock.now).settings("https://x.example"))
+    receiver = await create_mail(world)
     await enroll(world, receiver.connection.id)
     mail = mail_of(fixture("mailgun:webhook__mail.form"))
     for name in CARRIERS:

@@ -109,3 +109,29 @@ async def test_a_secret_moved_to_another_connection_opens_nothing(world: World) 
     async with world.context.database.begin() as tx:
         with pytest.raises(Unreadable):
             await door_of(tx, world.context.keyring, ours.path.split("/")[2])
+
+
+SENT = {"connector": "postmark", "title": "Postmark", "sender": "provider"}
+MAIL = {"connector": "mail", "title": "Mail", "sender": "provider", "settings": {"domain": "alerts.union.example"}}
+
+
+async def test_what_is_handed_on_has_a_place_to_go_to_first_and_one_only(world: World) -> None:
+    early = await create(world, **SENT)
+    assert early.status_code == 422
+    assert early.json()["errors"] == [
+        {
+            "field": "body.connector",
+            "message": "What comes by this is read by the connection “E-mail”. Set that one up first.",
+        }
+    ]
+    made = await create(world, **MAIL)
+    assert made.status_code == 201, made.text
+    assert (await create(world, **SENT)).status_code == 201
+    second = await create(world, **MAIL)
+    assert (second.status_code, second.json()["errors"][0]["field"]) == (422, "body.connector")
+    async with await world.sign_in(Role.ADMIN) as admin:
+        assert (await admin.post(f"/v1/connections/{made.json()['id']}/close")).status_code == 200
+    assert (await create(world, **SENT)).status_code == 422
+    assert (await create(world, **MAIL)).status_code == 201
+    async with await world.sign_in(Role.ADMIN, tenant=world.other) as elsewhere:
+        assert (await elsewhere.post("/v1/connections", json={**NEW, **SENT})).status_code == 422

@@ -26,7 +26,7 @@ import asyncpg
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
-from app import operations, rotation
+from app import index_rotation, operations, rotation
 from app.intake.asker import Asker
 from app.kit import clock, sqlite
 from app.kit.config import Settings
@@ -46,7 +46,8 @@ _STATEMENT = re.compile(r"\s*(?:(INSERT INTO|UPDATE|DELETE FROM)\s+(\w+)|(SELECT
 class Order:
     """One asker: whom it asks and when by its clock. `die_at`: the how-manieth step; 0: it lives. `steps`: the file for them.
 
-    `work`: "ask", or "rotate": replace the keys of the organization that stands in the place of the connection, then the top key.
+    `work`: "ask", or "rotate": replace the keys of the organization that stands in the place of the connection, then the top key;
+    or "indexes": put its look-up indexes under a new key.
     """
 
     database_url: str
@@ -184,10 +185,25 @@ async def rotate(order: Order) -> None:
         await context.database.close()
 
 
+async def rotate_indexes(order: Order) -> None:
+    """Put the look-up indexes under a new key, in small batches."""
+    clock.set_to(datetime.fromisoformat(order.now))
+    index_rotation.BATCH = 2
+    context = open_context(Settings(database_url=order.database_url, key_file=Path(order.key_file)))
+    try:
+        left = await operations.rotate_indexes(context, UUID(order.connection), lambda _: None)
+        assert left == {}, left
+    finally:
+        await context.database.close()
+
+
+WORKS = {"ask": ask, "rotate": rotate, "indexes": rotate_indexes}
+
+
 def ended(order: Order) -> int:
     """Let one work here; the exit code of that."""
     try:
-        asyncio.run({"ask": ask, "rotate": rotate}[order.work](order))
+        asyncio.run(WORKS[order.work](order))
     except BaseException as error:  # whoever gave the order only sees the exit code: say what it was
         sys.stderr.write(f"{error!r}\n")
         sys.stderr.flush()

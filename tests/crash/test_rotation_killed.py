@@ -28,7 +28,15 @@ EVERYTHING = {BEFORE_COMMIT, COMMIT_SENT, AFTER_COMMIT, BEFORE_FILE, AFTER_FILE}
     )
 }
 SELDOM = 11
-"""Killed at every so-manieth step: at each takes five minutes. `./run campaign rotation` kills at any moment, fifty times."""
+"""Killed at every so-manieth step: at each takes minutes, and is what `./run campaign rotation_steps` does, seed after seed.
+
+`./run campaign rotation` kills at any moment, fifty times.
+"""
+
+
+def deaths(seed: int, steps: int) -> range:
+    """At which steps of so many somebody dies. Seeds 0 to `SELDOM` - 1 have each step once."""
+    return range(1 + seed % SELDOM, steps + 1, SELDOM)
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +54,12 @@ class Rotating(Rig):
     def __post_init__(self) -> None:
         with_key_file(self.world, self.folder)
 
-    async def rotate(self, die_at: int = 0) -> list[str]:
-        """Replace every key, and die at a step (or be done before that); the steps that were seen."""
+    async def rotate(self, die_at: int = 0, work: str = "rotate") -> list[str]:
+        """Replace every key (`work`: or what else), and die at a step (or be done before that); the steps that were seen."""
         steps = self.folder / "steps"
         steps.unlink(missing_ok=True)
         where = (self.world.context.database.url, str(self.folder / "top.key"), "", str(self.world.union.id))
-        code = await self.forks.ask(Order(*where, clock.now().isoformat(), str(steps), die_at, "rotate"))
+        code = await self.forks.ask(Order(*where, clock.now().isoformat(), str(steps), die_at, work))
         self.codes[code] += 1
         assert code in ((0, KILLED) if die_at else (0,))
         await self._buried()
@@ -62,14 +70,29 @@ class Rotating(Rig):
         return await hanging(self.world.context, self.world.union.id, Keyring(KeyFile(self.folder / "top.key")))
 
 
-async def test_whoever_replaces_keys_may_die_at_any_step(world: World, forks: Launcher, tmp_path: Path) -> None:
+async def all_steps(world: World, rig: Rotating) -> list[str]:
+    """Fill the world and let one replace all keys; the steps that took."""
     await fill(world)
-    rig = Rotating(world, forks, tmp_path, "", world.union.connection.connection.id)
     before = await rig.read()
     steps = await rig.rotate()
     assert set(steps) >= EVERYTHING
     assert await rig.read() == before
-    for n, die_at in enumerate(range(1, len(steps) + 1, SELDOM)):
+    return steps
+
+
+async def require_whole(world: World) -> None:
+    """One version of each key, one top key, and a timeline."""
+    async with world.context.database.begin(read_only=True) as tx:
+        status = (await rotation.status(tx))[str(world.union.id)]
+    assert [(len(lane["versions"]), lane["left"]) for lane in status.values()] == [(1, {}), (1, {})]
+    assert len(await world.timeline()) >= 1
+
+
+async def test_whoever_replaces_keys_may_die_at_any_step(world: World, forks: Launcher, tmp_path: Path) -> None:
+    rig = Rotating(world, forks, tmp_path, "", world.union.connection.connection.id)
+    steps = await all_steps(world, rig)
+    before = await rig.read()
+    for n, die_at in enumerate(deaths(0, len(steps))):
         rig.died_at.update(await rig.rotate(die_at))
         found = await rig.read()
         assert {place: found[place] for place in before} == before
@@ -83,7 +106,7 @@ async def test_whoever_replaces_keys_may_die_at_any_step(world: World, forks: La
     await rig.rotate()
     assert await rig.read() == before
     assert len(read_key_file(tmp_path / "top.key")) == 1
-    async with world.context.database.begin(read_only=True) as tx:
-        status = (await rotation.status(tx))[str(world.union.id)]
-    assert [(len(lane["versions"]), lane["left"]) for lane in status.values()] == [(1, {}), (1, {})]
-    assert len(await world.timeline()) >= 1
+    await require_whole(world)
+    met = Counter(die_at for seed in range(SELDOM) for die_at in deaths(seed, len(steps)))
+    assert met == Counter(range(1, len(steps) + 1)), "the campaign's seeds leave out no step, and none comes twice"
+    assert {steps[die_at - 1] for die_at in met} >= EVERYTHING

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import io
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,7 +12,6 @@ from sqlalchemy import select
 
 from app.connections import documents, managing
 from app.connections.models import ReadingDocument
-from app.connections.service import create_connection
 from app.file_commands import hand_in_all
 from app.incidents.models import MemberEvent
 from app.intake import handing_in, workers
@@ -24,48 +21,14 @@ from app.kit import clock
 from app.kit.errors import Problem
 from app.kit.ids import uuid7
 from app.ledger.service import SYSTEM
-from connectors.contract import Sender
 from connectors.file import rows
-from tests.connectors.stage import enroll
 from tests.intake.counting import books
+from tests.intake.exports import connected, exported, handed
 from tests.support.commands import done, run
 from tests.support.rows import counts
 from tests.support.world import World
 
-WHO = {"ref-one": "M-1", "ref-two": "M-2"}
-NAMES = ("member", "id", "type", "institution")
 DOCUMENT = "{member: Whose, kind: {column: What, words: {Card: new_account.credit_card}}, institution: Where}"
-
-
-def exported(count: int, *more: Sequence[str]) -> bytes:
-    text = io.StringIO(newline="")
-    known = [(list(WHO)[n % 2], f"x-{n}", "new_account.credit_card", f"Bank {n}") for n in range(count)]
-    csv.writer(text).writerows([NAMES, *known, *more])
-    return text.getvalue().encode()
-
-
-async def connected(world: World, connector: str = "file", settings: dict[str, str] | None = None) -> UUID:
-    async with world.context.database.begin() as tx:
-        made = await create_connection(
-            tx,
-            world.context.keyring,
-            world.union.id,
-            connector=connector,
-            title="Exports",
-            sender=Sender.ORGANIZATION,
-            settings=settings,
-        )
-        await enroll(tx, world, made.connection.id, WHO)
-        return made.connection.id
-
-
-async def handed(world: World, connection_id: UUID, file: bytes, *, at_once: int | None = 1) -> handing_in.Come:
-    """The next piece."""
-    opened = io.BytesIO(file)
-    async with world.context.database.begin() as tx:
-        where = (tx, world.context.keyring, world.union.id, connection_id)
-        known = handing_in.measured(opened)
-        return await handing_in.hand_in(*where, opened, known, told={}, actor=SYSTEM, at_once=at_once)
 
 
 async def timelines(world: World) -> list[tuple[UUID, str | None, str]]:

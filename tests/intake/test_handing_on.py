@@ -23,7 +23,7 @@ from connectors.contract import Sender
 from connectors.mail.sandbox import attached
 from tests.connectors.stage import enroll
 from tests.intake.counting import books
-from tests.mail.test_signed import KEYS, NAME, OTHER, plain_mail, record, sign
+from tests.mail.signing import KEYS, NAME, OTHER, plain_mail, record, sign
 from tests.support.dns import Names, name_server
 from tests.support.world import World
 
@@ -197,7 +197,7 @@ async def test_what_is_not_handed_on_yet_is_no_old_raw_data(world: World, names:
     await hand_in(world, connection_id, sign(plain_mail()))
     clock.set_to(clock.now() + timedelta(days=400))
     async with world.context.database.begin() as tx:
-        assert await repository.raw_older_than(tx, "mail", clock.now(), UUID(int=0), 10) == []
+        assert await repository.raw_older_than(tx, connection_id, clock.now(), UUID(int=0), 10) == []
 
 
 async def test_what_was_destroyed_meanwhile_is_not_handed_on(world: World, names: Names) -> None:

@@ -14,7 +14,7 @@ from app.access.roles import Role
 from app.connections import managing
 from app.intake import looking_up
 from app.intake.models import Event, LookUpState
-from app.intake.workers import erase_by_contract
+from app.intake.workers import erase_by_term
 from app.kit import clock
 from app.ledger.models import LedgerEntry
 from app.notices import service as notices
@@ -162,7 +162,7 @@ async def test_its_notice_is_kept_past_the_contracts_term_as_long_as_it_may_be_f
     await wait(crs, *LADDER)
     context = crs.world.context
     clock.set_to(clock.now() + timedelta(days=60))
-    await erase_by_contract(context.database, context.keyring)
+    await erase_by_term(context.database, context.keyring)
     async with context.database.begin(read_only=True) as tx:
         (event,) = (await tx.execute(select(Event).where(Event.connection_id == crs.id))).scalars()
     assert event.raw_erased_at is None

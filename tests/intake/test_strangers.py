@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from app.intake.models import Event, Receipt
 from app.intake.sealing import open_body
-from app.intake.workers import erase_by_contract
+from app.intake.workers import erase_by_term
 from app.kit import clock
 from app.operations import replay
 from connectors.hibp_callback.connector import HibpCallback
@@ -97,7 +97,7 @@ async def test_the_delivery_itself_is_gone_after_a_week(world: World) -> None:
     await desk.post(CASE, callback())
     await world.workers.drain()
     clock.set_to(clock.now() + timedelta(days=7, minutes=1))
-    assert await erase_by_contract(world.context.database, world.context.keyring) == 1
+    assert await erase_by_term(world.context.database, world.context.keyring) == 1
     async with world.context.database.begin(read_only=True) as tx:
         (receipt,) = (await tx.execute(select(Receipt))).scalars()
         assert await open_body(tx, world.context.keyring, receipt) is None

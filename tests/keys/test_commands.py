@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from click.testing import Result
@@ -30,6 +31,16 @@ def starts(monkeypatch: pytest.MonkeyPatch, command: str) -> tuple[Result, list[
         patched.setattr(cli.uvloop, "run", lambda _: None)
         patched.setattr(cli, "configure", lambda _: None)
         return run(command), got_to
+
+
+def test_indexes_get_a_new_key(home: Path) -> None:
+    done("keys", "create")
+    union = done("organization", "Union", "--admin", "admin@example.org")["organization"]
+    index = run("keys", "rotate", "--indexes")
+    assert (index.exit_code, json.loads(index.stdout)) == (0, {"left": {}}), index.output
+    assert "member.external_index: version 2 made" in index.stderr
+    assert done("keys", "status")["indexes"] == {union: {"member.external_index": {"version": 2, "left": 0}}}
+    assert run("keys", "rotate", "--indexes", "--organization", str(UUID(int=1))).exit_code == 1
 
 
 def test_from_the_first_key_to_the_next(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

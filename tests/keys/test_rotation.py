@@ -43,6 +43,7 @@ SEALED_UNDER_KEYS_OF_ROWS = {
 }
 EQUAL_FOR_EVER = {
     *("account.email_index", "member.external_index", "enrollment.reference_index", "receipt.body_hash", "receipt.about_index"),
+    "handed_in.file_index",
     *("alert.dedupe_key", "alert.reference_index", "event.content_hash", "event.reference_index", "look_up.key"),
     *(
         "guesses.key",

@@ -15,8 +15,8 @@ from sqlalchemy.exc import DBAPIError
 
 from app.access.roles import Role
 from app.access.walls import MEMBER
-from app.kit.acting import ANYONE, NOBODY, TAKE_ON, WORKER, Acting
-from app.kit.database import Transaction
+from app.kit.acting import ANYONE, DOOR, NOBODY, TAKE_ON, WORKER, Acting
+from app.kit.database import Transaction, taking_on
 from tests.support.logins import LOGIN, dsn
 from tests.support.world import World
 
@@ -167,3 +167,27 @@ def test_all_four_values_are_said_each_time() -> None:
     who = UUID(int=7)
     assert Acting("x", who, None, None).values == ("x", str(who), "", "")
     assert ANYONE.values == ("harmline_anyone", "", "", "")
+
+
+@on_postgresql
+async def test_a_part_of_a_transaction_may_act_as_somebody_else_and_nothing_of_it_stays(world: World) -> None:
+    me = people(world)[0]
+    async with world.context.database.begin(acting=me) as tx:
+        await look(tx, me)
+        async with taking_on(tx, DOOR):
+            assert (await tx.execute(text(TOLD))).scalar_one() == f"{DOOR.role}:"
+            with pytest.raises(DBAPIError, match="permission denied"):
+                async with tx.begin_nested():
+                    await tx.execute(text(SEEN))
+        await look(tx, me)
+    with suppress(ZeroDivisionError):
+        async with world.context.database.begin(acting=me) as tx, taking_on(tx, DOOR):
+            raise ZeroDivisionError
+    async with world.context.database.begin(acting=me) as tx:
+        await look(tx, me)
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+async def test_sqlite_knows_nobody_else(world: World) -> None:
+    async with world.context.database.begin() as tx, taking_on(tx, DOOR):
+        assert (await tx.execute(text("SELECT count(*) FROM member"))).scalar_one() > 0

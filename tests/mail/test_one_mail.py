@@ -127,6 +127,7 @@ def test_an_unknown_sender_is_left_to_a_person_who_is_told_about_whom() -> None:
     assert said_of(UNKNOWN) == [ForAPerson("no rule knows this sender", TO)]
     (event,) = cut(UNKNOWN)
     assert connector().shown(event) == {
+        "Sent from": "harborwatch.example",
         "From": "Harbor <alerts@harborwatch.example>",
         "To": TO,
         "How it came": "original",

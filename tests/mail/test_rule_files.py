@@ -119,6 +119,14 @@ def test_what_is_wrong_in_a_rule_is_told_with_its_place(old: str, new: str, told
     assert told in str(caught.value)
 
 
+def test_what_is_wrong_is_told_with_its_line() -> None:
+    told = _refusal("service", GOOD.replace("inquiry.hard", "inquiry.soft").replace("mark: A", "mark: X"))
+    assert told == (
+        "rule service: domains.0.mark: is none of the words that may stand here (line 4); "
+        "alerts.0.kind: is none of the words that may stand here (line 11)"
+    )
+
+
 @pytest.mark.parametrize("text", ["", "5", "- a", "title", "? [a]\n: b", "\x00", "a: 2001-99-99", "%", "\ud800"])
 def test_what_is_no_rule_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="rule service: "):

@@ -75,7 +75,7 @@ class Rooms:
         async with self.database.begin() as tx:
             await members.import_roster(tx, self.keyring, self.organization_id, [entry], [])
             index = await self.keyring.index(tx, self.organization_id, "member.external_id", number)
-            found = await by_external(tx, self.organization_id, index)
+            found = await by_external(tx, self.organization_id, [index])
         assert found is not None
         return found.id
 

@@ -12,6 +12,7 @@ from app.access.models import ApiToken, IdentityProvider, Session, SignInLink
 from app.access.roles import Role
 from app.connections import managing
 from app.connections.models import Connection, ConnectionSecret
+from app.intake.models import Receipt
 from app.kit import clock
 from app.kit.context import Context
 from app.kit.errors import Problem
@@ -139,6 +140,25 @@ async def test_a_yes_that_is_newer_than_a_no_stands(places: Places) -> None:
     context = places.restored()
     async with context.database.begin(read_only=True) as tx:
         assert await consents_to(tx, world.union.members["M-1"], connection_id, clock.now())
+    await context.database.close()
+
+
+async def test_a_term_that_was_set_for_a_connection_since_is_in_force_again(places: Places) -> None:
+    world, connection_id = places.world, places.world.union.connection.connection.id
+    await world.deliver(BOTH)
+    await world.workers.drain()
+    backup = await places.back_up()
+    async with await world.sign_in(Role.ADMIN) as admin:
+        for days in (30, 7):
+            assert (await admin.patch(f"/v1/connections/{connection_id}", json={"raw_days": days})).status_code == 200
+    await journal.keep(world.context.database, places.journal)
+    assert [(record.what, record.count) for record in places.journal.read()] == [(Gone.TERM, 30), (Gone.TERM, 7)]
+    clock.set_to(NOW + timedelta(days=8))
+    await places.restore(backup)
+    context = places.restored()
+    async with context.database.begin(read_only=True) as tx:
+        assert (await tx.get_one(Connection, connection_id)).raw_days == 7
+        assert (await tx.execute(select(Receipt.wrapped_key))).scalars().all() == [None]
     await context.database.close()
 
 

@@ -19,6 +19,7 @@ from app.web.connection_words import SAID, STATES
 from connectors.registry import registry
 from connectors.sandboxing import Fault
 from tests.incidents.reports import report
+from tests.intake.looked_up import looked_up_world
 from tests.intake.polled import Polled, polled_world
 from tests.support.world import ORIGIN, World, alert
 from tests.web.test_office_pages import text_of
@@ -256,16 +257,17 @@ async def test_settings_are_changed_and_an_untouched_form_changes_nothing(polled
     before = fields_of((await get(world, path)).text)
     assert (await post(world, path, **before)).status_code == 303
     assert fields_of((await get(world, path)).text) == before
-    changed = await post(world, path, **before | {"title": "Paged again", "fresh_hours": "7"})
+    changed = await post(world, path, **before | {"title": "Paged again", "fresh_hours": "7", "raw_days": "30"})
     assert changed.status_code == 303
     stale = await post(world, path, **before | {"title": "By somebody else"})
     assert stale.status_code == 409
     assert "Somebody has changed this connection meanwhile." in stale.text
     now = fields_of((await get(world, path)).text)
-    assert (now["title"], now["fresh_hours"]) == ("Paged again", "7")
+    assert (now["title"], now["fresh_hours"], now["raw_days"]) == ("Paged again", "7", "30")
     wrong: list[tuple[dict[str, str], str]] = [
         ({"title": ""}, "Write a name"),
         ({"fresh_hours": "soon"}, "Write a number of hours"),
+        ({"raw_days": "0"}, "Write a number of days"),
         ({"setting.base_url": "https://localhost", "setting.key": "k"}, "The address"),
         ({"setting.base_url": "https://elsewhere.example"}, "Fill this in."),
     ]
@@ -277,6 +279,19 @@ async def test_settings_are_changed_and_an_untouched_form_changes_nothing(polled
     key = await post(world, path, **now | {"setting.key": "hush-3"})
     assert key.status_code == 303
     assert "hush-3" not in (await get(world, path)).text
+
+
+async def test_a_term_longer_than_the_connectors_is_taken_with_the_word_that_the_contract_says_so(world: World) -> None:
+    async with looked_up_world(world) as crs:
+        path = f"/admin/connections/{crs.id}"
+        before = fields_of((await get(world, path)).text)
+        assert before.pop("longer_by_contract") == "yes", "a box that is not ticked is not sent"
+        refused = await post(world, path, **before | {"raw_days": "60"})
+        assert refused.status_code == 422
+        assert "it is 30 days at most, unless your own contract" in text_of(refused.text)
+        assert 'value="60"' in refused.text
+        assert (await post(world, path, **before | {"raw_days": "60", "longer_by_contract": "yes"})).status_code == 303
+        assert fields_of((await get(world, path)).text)["raw_days"] == "60"
 
 
 async def test_what_a_provider_calls_itself_never_becomes_a_part_of_the_page(world: World) -> None:
