@@ -55,11 +55,11 @@ async def set_up_union(
     """The union with all its services, its whole roster and everybody's enrollment. `addresses`: where `providers` are asked."""
     async with context.database.begin() as tx:
         tenant = await _organization(tx, context, UNION, (Service.WATCH, Service.IDENTITY, Service.DESK), "union.example")
+        await _connect(tx, context, tenant, Service.MAIL, settings={"domain": MAIL_DOMAIN})
         for service in (*ASKED, Service.CARRIER):
             sandbox = providers.sandboxes[service]
             settings = sandbox.settings(addresses.get(service, ""))
             await _connect(tx, context, tenant, service, secret=sandbox.webhook_secret, settings=settings)
-        await _connect(tx, context, tenant, Service.MAIL, settings={"domain": MAIL_DOMAIN})
         await _connect(tx, context, tenant, Service.EXPORT)
         file = tenant.connections[Service.EXPORT].connection.id
         await documents.write(tx, context.keyring, tenant.id, file, name=COLUMNS, text=export.DOCUMENT, actor=SYSTEM)

@@ -136,7 +136,7 @@ def _others(mails: list[Mailed]) -> Iterator[Mailed]:
     yield replace(offer, at=soon + timedelta(hours=1), meaning=Meaning.NOTHING, signed=True)
     notice = _letter(first, "Quiet Harbor <post@quiet-harbor.example>", "Please read", "A card was ordered in your name.")
     yield replace(notice, at=soon + timedelta(hours=1, minutes=30), meaning=Meaning.UNREADABLE)
-    stray = f"m-0000000000000000@{MAIL_DOMAIN}"
+    stray = f"m-{'a' * 26}@{MAIL_DOMAIN}"
     nobodys = alert_mail(AlertKind.INQUIRY_HARD, "nobody@example.org", soon, 901, "Copper Kite Bank", None) or b""
     yield Mailed(soon + timedelta(hours=2), stray, nobodys, message_id(nobodys), is_nobodys=True)
     yield Mailed(soon + timedelta(hours=3), first.to, nobodys, message_id(nobodys), brought=Brought.FORGED)
