@@ -8,10 +8,10 @@ from itertools import count
 from random import Random
 from typing import Any
 
-from app.demo.enrollment import Book, Service
+from app.demo.enrollment import SENDING, Book, Service
 from app.demo.plan import Delivery, Item, batch, ping, single
 from app.demo.troubles import troubled
-from app.demo.truth import BEGIN, CURRENCY, END, Phase, TrueIncident, Truth
+from app.demo.truth import BEGIN, CURRENCY, END, Heard, Phase, TrueIncident, Truth
 from app.timeline.wording import KINDS
 from connectors.vocabulary import AlertKind, Bureau
 
@@ -33,7 +33,7 @@ class _Teller:
     def __init__(self, seed: int, truth: Truth, book: Book) -> None:
         self.rng = Random(f"{seed}:alerts")
         self.truth = truth
-        self.references = {s: {e.external_id: e.reference for e in book.enrolled[s]} for s in Service}
+        self.references = {s: {e.external_id: e.reference for e in book.enrolled[s]} for s in SENDING}
         self.numbers = count(1001)
 
     def chance(self, of: float) -> bool:
@@ -114,7 +114,7 @@ class _Teller:
 def plan_deliveries(seed: int, truth: Truth, book: Book) -> tuple[Delivery, ...]:
     """Everything that is ever sent, in the order in which it is; always the same for a seed and a truth."""
     teller = _Teller(seed, truth, book)
-    notices = [notice for incident in truth.incidents for notice in teller.tell(incident)]
+    notices = [notice for incident in truth.heard(Heard.SERVICES) for notice in teller.tell(incident)]
     deliveries = [*_packed(teller, notices), *_pings(teller), *_to_neighbours(truth, book, notices)]
     deliveries = troubled(teller.rng, truth, book, deliveries)
     deliveries += list(_repeats(teller, deliveries))

@@ -2,21 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from app.access import service as access
 from app.access.repository import account_of_member
 from app.access.roles import Principal, Role
+from app.connections import documents
 from app.connections import service as connections
 from app.connections.service import Created
-from app.demo.enrollment import ASKED, Book, Enrolled, Service, enrollment_csv
+from app.demo import export
+from app.demo.enrollment import ASKED, MAIL_DOMAIN, Book, Enrolled, Service, enrollment_csv
 from app.demo.population import Person, roster_csv
 from app.demo.providers import Providers
 from app.kit.context import Context
 from app.kit.database import Transaction
+from app.ledger.service import SYSTEM
 from app.members import service as members
 from app.members.roster import parsed, read_enrollments, read_roster
 from app.members.schemas import ImportReport
+from connectors.file.columns import DOCUMENT as COLUMNS
 
 UNION = "Invented Police Officers' Union"
 NEIGHBOUR = "Invented Nurses' Association"
@@ -47,24 +52,23 @@ class Tenant:
 async def set_up_union(
     context: Context, people: Sequence[Person], book: Book, providers: Providers, addresses: Mapping[Service, str]
 ) -> Tenant:
-    """The union with six services, its whole roster and everybody's enrollment. `addresses`: where `providers` are asked."""
+    """The union with all its services, its whole roster and everybody's enrollment. `addresses`: where `providers` are asked."""
     async with context.database.begin() as tx:
         tenant = await _organization(tx, context, UNION, (Service.WATCH, Service.IDENTITY, Service.DESK), "union.example")
-        for service in ASKED:
+        await _connect(tx, context, tenant, Service.MAIL, settings={"domain": MAIL_DOMAIN})
+        for service in (*ASKED, Service.CARRIER):
             sandbox = providers.sandboxes[service]
-            tenant.connections[service] = await connections.create_connection(
-                tx,
-                context.keyring,
-                tenant.id,
-                connector=service.connector,
-                title=service.named,
-                sender=service.stands_behind,
-                secret=sandbox.webhook_secret,
-                settings=sandbox.settings(addresses[service]),
-            )
+            settings = sandbox.settings(addresses.get(service, ""))
+            await _connect(tx, context, tenant, service, secret=sandbox.webhook_secret, settings=settings)
+        await _connect(tx, context, tenant, Service.EXPORT)
+        file = tenant.connections[Service.EXPORT].connection.id
+        await documents.write(tx, context.keyring, tenant.id, file, name=COLUMNS, text=export.DOCUMENT, actor=SYSTEM)
+        own = await connections.own_connection(tx, context.keyring, tenant.id, SYSTEM)
+        tenant.connections[Service.OWN] = Created(own, "", "")
         await _roster(tx, context, tenant, people)
         for service in tenant.connections:
-            await _enroll(tx, context, tenant, service, book.enrolled[service])
+            if book.enrolled[service]:
+                await _enroll(tx, context, tenant, service, book.enrolled[service])
         for one in book.shared:
             await _enroll(tx, context, tenant, Service.WATCH, (one,))
     return tenant
@@ -86,10 +90,28 @@ async def _organization(tx: Transaction, context: Context, name: str, services: 
         await access.grant_role(tx, context.keyring, account, role)
         tenant.accounts[role] = account.id
     for service in services:
-        tenant.connections[service] = await connections.create_connection(
-            tx, context.keyring, tenant.id, connector="standard", title=service.named, sender=service.stands_behind
-        )
+        await _connect(tx, context, tenant, service)
     return tenant
+
+
+async def _connect(
+    tx: Transaction,
+    context: Context,
+    tenant: Tenant,
+    service: Service,
+    secret: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> None:
+    tenant.connections[service] = await connections.create_connection(
+        tx,
+        context.keyring,
+        tenant.id,
+        connector=service.connector,
+        title=service.named,
+        sender=service.stands_behind,
+        secret=secret,
+        settings=settings,
+    )
 
 
 async def _roster(tx: Transaction, context: Context, tenant: Tenant, people: Sequence[Person]) -> None:

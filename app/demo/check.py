@@ -1,5 +1,6 @@
 """Compares what the house made of the scenario with the scenario's own truth. Every difference is one line of plain words."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -9,6 +10,7 @@ from app.damages.schemas import LossView
 from app.demo.check_accounts import Books, books_of, check_diary, compare_books
 from app.demo.check_faces import check_faces, visible_cells
 from app.demo.check_links import check_links
+from app.demo.check_ways import check_ways, graded_mails
 from app.demo.expected import AlertKey, Told
 from app.demo.play import Played
 from app.demo.reading import Found, describe, found_incidents, links_under, losses_under
@@ -25,12 +27,14 @@ SILENT = (Agreement.NEVER, Agreement.REFUSED)
 class Result:
     """The accounts of both organizations, how well incidents were put together (0 to 1), and every difference.
 
-    `several`: how many incidents two services told of, and how many three or more. `outage`: see `Diary`.
+    `several`: how many incidents two services told of, and how many three or more. `mails`: how many of the alerts that were
+    forwarded are proven how well. `outage`: see `Diary`.
     """
 
     books: Books
     books_elsewhere: Books
     several: tuple[int, int]
+    mails: Counter[str]
     outage: tuple[tuple[int, bool], ...]
     precision: float
     recall: float
@@ -66,12 +70,14 @@ async def check(played: Played, least_cells: int = 8) -> Result:
         *check_diary(played, ours.astray),
         *compare_incidents(script.told, script.truth.incidents, seen, silent),
         *check_links(script, {member: [(one.found, one.links) for one in shelf] for member, shelf in seen.items()}),
+        *check_ways(script, [[one.found for one in shelf] for shelf in seen.values()]),
         *await check_faces(played, least_cells),
     ]
     return Result(
         books=ours,
         books_elsewhere=theirs,
         several=_several(made),
+        mails=graded_mails([one.found for shelf in seen.values() for one in shelf]),
         outage=tuple(played.diary.outage),
         precision=len(wanted & made) / max(1, len(made)),
         recall=len(wanted & made) / max(1, len(wanted)),

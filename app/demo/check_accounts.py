@@ -87,7 +87,8 @@ def check_diary(played: Played, astray: int) -> Iterator[str]:
         if status != wanted:
             yield f"{count} deliveries ({Way(way).value}) were answered {status} and not {wanted}."
     for (service, manner, status), count in sorted(diary.knocks.items()):
-        wanted = STATUSES["not_authentic"] if (service, manner) == (Service.NIGHTLY, Manner.FORGED) else TAKEN
+        proves_itself = service in (Service.NIGHTLY, Service.METHOD, Service.CARRIER)
+        wanted = STATUSES["not_authentic"] if proves_itself and manner is Manner.FORGED else TAKEN
         if status != wanted:
             yield f"{count} notices of {service.named} ({manner.value}) were answered {status} and not {wanted}."
     yield from _trouble(diary, told)

@@ -9,7 +9,8 @@ from uuid import UUID
 from app.access.policy import scopes_of
 from app.access.roles import Principal, Role
 from app.access.service import create_token
-from app.demo.play import RELEASES, Played
+from app.demo.acts import RELEASES
+from app.demo.play import Played
 from app.demo.reading import found_incidents
 from app.demo.truth import Agreement
 from app.statistics.release import THRESHOLD, Release

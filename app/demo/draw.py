@@ -1,15 +1,13 @@
 """Draws the truth from a seed: a fixed set of stories that must be there, and around them chance."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
-from itertools import count
+from datetime import UTC, date, datetime, timedelta
 from random import Random
 
 from app.breaches.exposure import ExposureBasis
 from app.demo import reactions
-from app.demo.institutions import WHERE, Institution
+from app.demo.drawing import AFTER, FOCAL_KINDS, Draw, Window, moment
+from app.demo.one_way import told_by_one_way
 from app.demo.population import Person
 from app.demo.star import star_incidents
 from app.demo.truth import (
@@ -27,17 +25,6 @@ from app.demo.truth import (
 from connectors.vocabulary import AlertKind, DataElement
 
 K = AlertKind
-FOCAL_KINDS = {
-    K.NEW_ACCOUNT_CREDIT_CARD: 32,
-    K.INQUIRY_HARD: 16,
-    K.TAKEOVER_BANK: 12,
-    K.NEW_ACCOUNT_BANK: 9,
-    K.FILE_CHANGE_ADDRESS: 8,
-    K.GOVERNMENT_BENEFITS: 7,
-    K.NEW_ACCOUNT_TELECOM_MOBILE: 6,
-    K.NEW_ACCOUNT_PERSONAL_LOAN: 6,
-    K.NEW_ACCOUNT_AUTO: 4,
-}
 OTHER_KINDS = {
     K.TAKEOVER_CARD: 40,
     K.NEW_ACCOUNT_CREDIT_CARD: 20,
@@ -46,91 +33,14 @@ OTHER_KINDS = {
     K.CONSEQUENCE_COLLECTION: 12,
 }
 OWN_KINDS = {K.NEW_ACCOUNT_CREDIT_CARD: 45, K.INQUIRY_HARD: 35, K.NEW_ACCOUNT_AUTO: 20}
-PRODUCTS = (K.NEW_ACCOUNT_CREDIT_CARD, K.NEW_ACCOUNT_PERSONAL_LOAN, K.NEW_ACCOUNT_AUTO)
-TO_HAND = {K.INQUIRY_HARD, K.FILE_CHANGE_ADDRESS, K.PAYROLL_DIVERSION}
-"""Kinds that come without an amount."""
-
 LAST_HAPPENED = date(2024, 6, 8)
-
-
-@dataclass(frozen=True, slots=True)
-class _Window:
-    first: date
-    last: date
-
-    def day(self, rng: Random) -> date:
-        return self.first + timedelta(days=rng.randint(0, (self.last - self.first).days))
-
-
-BEFORE = _Window(date(2022, 7, 6), date(2023, 1, 20))
-BETWEEN = _Window(date(2023, 2, 12), date(2023, 2, 26))
-WAVE_TWO_EARLY = _Window(date(2023, 3, 8), date(2023, 3, 27))
-AFTER = _Window(date(2023, 3, 10), date(2023, 12, 20))
-SECOND_SEASON = _Window(date(2024, 4, 2), LAST_HAPPENED)
-SEEN_AFTER_ONE = _Window(date(2023, 3, 6), date(2023, 3, 24))
-SEEN_AFTER_TWO = _Window(date(2023, 4, 9), date(2023, 4, 26))
-TAX_SEASON = _Window(date(2023, 3, 12), date(2023, 4, 20))
-
-
-class Draw:
-    """The state of one draw: its chance, the numbers given out, and what each member already has where."""
-
-    def __init__(self, seed: int, people: Sequence[Person]) -> None:
-        """`people`: the roster."""
-        self.rng = Random(f"{seed}:truth")
-        self.people = people
-        self.size = len(people)
-        self._keys = count(1)
-        self._taken: set[tuple[str, str, str]] = set()
-
-    def share(self, per_thousand: int) -> int:
-        """So many of every thousand members, and two at least."""
-        return max(2, round(self.size * per_thousand / 1000))
-
-    def chosen(self, kinds: dict[AlertKind, int]) -> AlertKind:
-        """One kind by weight."""
-        return self.rng.choices(list(kinds), list(kinds.values()))[0]
-
-    def where(self, member: str, kind: AlertKind) -> Institution | None:
-        """A place where this member has nothing of this family yet: the same place twice could be taken for one act."""
-        places = [p for p in WHERE.get(kind, ()) if (member, kind.family, p.name) not in self._taken]
-        if not places:
-            return None
-        place = self.rng.choice(places)
-        self._taken.add((member, kind.family, place.name))
-        return place
-
-    def incident(self, person: Person, kind: AlertKind, cause: Cause, phase: Phase, day: date) -> TrueIncident | None:
-        """One act with its details; None where the member has this kind everywhere already."""
-        place = self.where(person.external_id, kind)
-        if place is None and kind in WHERE:
-            return None
-        noticed = moment(self.rng, day + timedelta(days=self.rng.randint(1, 18)))
-        return TrueIncident(
-            key=f"T-{next(self._keys):04d}",
-            member=person.external_id,
-            kind=kind,
-            cause=cause,
-            phase=phase,
-            happened_on=day,
-            noticed=noticed,
-            product=self.rng.choice(PRODUCTS) if kind is K.INQUIRY_HARD else None,
-            institution=place,
-            last_four=f"{self.rng.randint(0, 9999):04d}" if place and kind not in TO_HAND else None,
-            amount=None if place is None or kind in TO_HAND else Decimal(self.rng.randint(4000, 900000)) / 100,
-            dated=phase is not Phase.LATER or self.rng.random() < 0.85,
-        )
-
-    def number(self, incident: TrueIncident) -> TrueIncident:
-        """The same with the next key; its place counts as taken."""
-        if incident.institution is not None:
-            self._taken.add((incident.member, incident.kind.family, incident.institution.name))
-        return replace(incident, key=f"T-{next(self._keys):04d}")
-
-
-def moment(rng: Random, day: date) -> datetime:
-    """A moment of the working day."""
-    return datetime.combine(day, time(8), UTC) + timedelta(seconds=rng.randint(0, 12 * 3600))
+BEFORE = Window(date(2022, 7, 6), date(2023, 1, 20))
+BETWEEN = Window(date(2023, 2, 12), date(2023, 2, 26))
+WAVE_TWO_EARLY = Window(date(2023, 3, 8), date(2023, 3, 27))
+SECOND_SEASON = Window(date(2024, 4, 2), LAST_HAPPENED)
+SEEN_AFTER_ONE = Window(date(2023, 3, 6), date(2023, 3, 24))
+SEEN_AFTER_TWO = Window(date(2023, 4, 9), date(2023, 4, 26))
+TAX_SEASON = Window(date(2023, 3, 12), date(2023, 4, 20))
 
 
 def draw_truth(seed: int, people: Sequence[Person]) -> Truth:
@@ -150,10 +60,15 @@ def draw_truth(seed: int, people: Sequence[Person]) -> Truth:
     found += _of_the_quiet(draw, quiet)
     incidents = sorted(
         (i if i.member == star.external_id else reactions.react(draw.rng, i, consents.get(i.member)) for i in found),
-        key=lambda i: (i.noticed, i.key),
+        key=_in_order,
     )
     letters = (*_letters(draw, incidents, outside), _record_of(star))
-    return Truth(tuple(incidents), letters, consents, star.external_id)
+    incidents += told_by_one_way(draw, people, star, seed, incidents, consents)
+    return Truth(tuple(sorted(incidents, key=_in_order)), letters, consents, star.external_id)
+
+
+def _in_order(incident: TrueIncident) -> tuple[datetime, str]:
+    return incident.noticed, incident.key
 
 
 def _consents(draw: Draw, quiet: Sequence[Person]) -> dict[str, Consent]:

@@ -7,15 +7,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from random import Random
+from string import ascii_lowercase
 from uuid import UUID
 
 from app.demo.population import Person, draw_people
-from app.demo.truth import Agreement, Truth
+from app.demo.truth import Agreement, Heard, Truth
 from connectors.contract import Sender
 
 
 class Service(StrEnum):
-    """One source of alerts. The last one sends to another organization."""
+    """One source of alerts, or one way by which they come in. The last one sends to another organization."""
 
     WATCH = "watch"
     IDENTITY = "identity"
@@ -23,6 +24,11 @@ class Service(StrEnum):
     BUREAUS = "bureaus"
     NIGHTLY = "nightly"
     LISTINGS = "listings"
+    METHOD = "method"
+    CARRIER = "carrier"
+    MAIL = "mail"
+    OWN = "own"
+    EXPORT = "export"
     ELSEWHERE = "elsewhere"
 
     @property
@@ -38,7 +44,7 @@ class Service(StrEnum):
     @property
     def stands_behind(self) -> Sender:
         """Who vouches for what it sends."""
-        return Sender.ORGANIZATION if self is Service.DESK else Sender.PROVIDER
+        return Sender.ORGANIZATION if self in (Service.DESK, Service.EXPORT) else Sender.PROVIDER
 
 
 _TITLES = {
@@ -48,18 +54,38 @@ _TITLES = {
     Service.BUREAUS: "Three Bureaus (invented)",
     Service.NIGHTLY: "Nightly Notices (invented)",
     Service.LISTINGS: "Breach Listings (invented)",
+    Service.METHOD: "Debt Lookout (invented)",
+    Service.CARRIER: "What brings the mail",
+    Service.MAIL: "Mail that members forward",
+    Service.OWN: "What members report",
+    Service.EXPORT: "A file of old notices",
     Service.ELSEWHERE: "Credit Watch (invented)",
 }
-_CONNECTORS = {Service.BUREAUS: "array", Service.NIGHTLY: "crs", Service.LISTINGS: "hibp"}
+_CONNECTORS = {
+    Service.BUREAUS: "array",
+    Service.NIGHTLY: "crs",
+    Service.LISTINGS: "hibp",
+    Service.METHOD: "method",
+    Service.CARRIER: "mailgun",
+    Service.MAIL: "mail",
+    Service.OWN: "own",
+    Service.EXPORT: "file",
+}
 
 SENDING = (Service.WATCH, Service.IDENTITY, Service.DESK, Service.ELSEWHERE)
 """Those that send everything themselves, in our own schema."""
 
-ASKED = tuple(_CONNECTORS)
-"""Those that are asked: two of them after a notice that says no more than "go and look", the third on our own initiative."""
+ASKED = (Service.BUREAUS, Service.NIGHTLY, Service.LISTINGS, Service.METHOD)
+"""Those that are asked, after a notice that says no more than "go and look" or on our own initiative."""
 
-AT_BUREAUS, AT_NIGHTLY, AT_LISTINGS = 6, 25, 10
+BY_HAND = (Service.CARRIER, Service.MAIL, Service.OWN, Service.EXPORT)
+"""Ways in by which people bring what no service sends: members who forward their mail or log in for us, the union with a file."""
+
+AT_BUREAUS, AT_NIGHTLY, AT_LISTINGS, AT_MAIL, AT_EXPORT = 6, 25, 10, 8, 6
 """How many members they know. Each question is a real request, and all of it has to fit into a minute."""
+
+MAIL_DOMAIN = "alerts.union.example"
+"""Where the members' forwarding addresses are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +141,9 @@ def draw_enrollments(seed: int, people: Sequence[Person], truth: Truth) -> Book:
         Service.IDENTITY: identity,
         Service.DESK: desk,
         **_at_the_asked(seed, some, truth),
+        **_by_one_way(seed, some, truth),
+        Service.CARRIER: (),
+        Service.OWN: (),
         Service.ELSEWHERE: elsewhere,
     }
     return Book(enrolled, shared, neighbours)
@@ -126,7 +155,7 @@ def _at_the_asked(seed: int, some: Sequence[Person], truth: Truth) -> dict[Servi
     The star is not at Nightly Notices, which names no digits: nobody could tell the star's two cards apart there.
     """
     rng = Random(f"{seed}:asked")
-    often = Counter(i.member for i in truth.incidents if i.institution is not None)
+    often = Counter(i.member for i in truth.heard(Heard.SERVICES) if i.institution is not None)
     known = {person.external_id: person for person in some}
     by_much = sorted(known.keys() - {truth.star}, key=lambda number: (-often[number], number))
     busiest = by_much[: AT_BUREAUS - 1]
@@ -138,6 +167,30 @@ def _at_the_asked(seed: int, some: Sequence[Person], truth: Truth) -> dict[Servi
         Service.NIGHTLY: tuple(Enrolled(number, f"user-{rng.getrandbits(48):012x}") for number in nightly),
         Service.LISTINGS: tuple(Enrolled(number, known[number].email) for number in listed),
     }
+
+
+def _by_one_way(seed: int, some: Sequence[Person], truth: Truth) -> dict[Service, tuple[Enrolled, ...]]:
+    """Those of whom something is known by one way alone, and some more; members report without being on any list."""
+    rng = Random(f"{seed}:one way")
+    by_mail = _filled(rng, some, truth, AT_MAIL, Heard.MAIL, Heard.HINT)
+    in_the_file = _filled(rng, some, truth, AT_EXPORT, Heard.EXPORT)
+    at_method = list(dict.fromkeys(i.member for i in truth.heard(Heard.METHOD)))
+    return {
+        Service.MAIL: tuple(Enrolled(number, _forwarding_address(rng)) for number in by_mail),
+        Service.EXPORT: tuple(Enrolled(number, f"Card {rng.randint(100000, 999999)}") for number in in_the_file),
+        Service.METHOD: tuple(Enrolled(number, f"ent_{rng.getrandbits(48):012x}") for number in at_method),
+    }
+
+
+def _forwarding_address(rng: Random) -> str:
+    """As the house makes them, but known beforehand."""
+    return f"m-{''.join(rng.choices(ascii_lowercase + '234567', k=26))}@{MAIL_DOMAIN}"
+
+
+def _filled(rng: Random, some: Sequence[Person], truth: Truth, size: int, *heard: Heard) -> list[str]:
+    first = list(dict.fromkeys(i.member for i in truth.heard(*heard)))
+    rest = [person.external_id for person in some if person.external_id not in first and person.external_id != truth.star]
+    return first + rng.sample(rest, min(len(rest), max(0, size - len(first))))
 
 
 def _one_of(person: Person, truth: Truth, every: int) -> bool:

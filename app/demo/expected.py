@@ -76,6 +76,10 @@ class Told:
     unmatched: dict[str, int] = field(default_factory=dict)
     set_aside: int = 0
 
+    def hear(self, incident: str, at: datetime) -> None:
+        """Somebody tells of a true incident."""
+        self.first[incident] = min(at, self.first.get(incident, at))
+
     @property
     def total(self) -> Counted:
         """Of all services together."""
@@ -126,7 +130,7 @@ class _Reader:
             counted.events[self._outcome(delivery.service, item)] += 1
             if item.incident is not None and item.meaning is Meaning.ALERT:
                 self.told.incidents[item.incident].add((delivery.service, item.alert))
-                self.told.first[item.incident] = min(received, self.told.first.get(item.incident, received))
+                self.told.hear(item.incident, received)
 
     def _outcome(self, service: Service, item: Item) -> str:
         if item.meaning is Meaning.NOTHING:

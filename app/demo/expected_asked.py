@@ -6,13 +6,14 @@ By somebody who knows how each of them is asked, without the house's own code: w
 import json
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 
 from app.demo.enrollment import Book, Service
 from app.demo.expected import Counted, Told
 from app.demo.programme import MENDED, NEW_WORD, Ask, Doing, Down, Knock, Telling
 from app.demo.truth import BEGIN
+from connectors.method.sandbox import A_PAGE
 from connectors.sandboxing import Manner
 
 DAILY, HOURLY, WEEKLY = timedelta(days=1), timedelta(hours=1), timedelta(days=7)
@@ -36,6 +37,7 @@ class _Books(ABC):
     def __init__(self) -> None:
         self.counted = Counted()
         self.found: set[str] = set()
+        self.first: dict[str, datetime] = {}
         self.down = False
 
     @abstractmethod
@@ -50,12 +52,13 @@ class _Books(ABC):
     def ask(self, now: datetime) -> None:
         """We ask it."""
 
-    def fetch(self, alerts: Iterable[str]) -> None:
+    def fetch(self, alerts: Iterable[str], now: datetime) -> None:
         """The details of these alerts are fetched: one answer each, and one alert in it."""
         for alert in alerts:
             self.counted.keep(repeat=False)
             self.counted.events["new"] += 1
             self.found.add(alert)
+            self.first[alert] = now
 
 
 class _Bureaus(_Books):
@@ -99,7 +102,7 @@ class _Bureaus(_Books):
                 self.counted.keep(repeat=same)
                 self.counted.events["non_alert"] += 0 if same else len(alerts)
                 self.noticed.update(alerts)
-        self.fetch(self.noticed - self.found)
+        self.fetch(self.noticed - self.found, now)
 
 
 class _Nightly(_Books):
@@ -124,7 +127,7 @@ class _Nightly(_Books):
             self.waiting = []
 
     def ask(self, now: datetime) -> None:
-        self.fetch(self.noticed - self.found)
+        self.fetch(self.noticed - self.found, now)
 
 
 class _Listings(_Books):
@@ -166,31 +169,108 @@ class _Listings(_Books):
         self.counted.events["breach_record"] += 0 if repeat else len(names)
 
 
+class _Method(_Books):
+    """A notice an event, and a list of all events, asked sort by sort; what was opened is looked up, the rest is told at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: list[Telling] = []
+        self.listed: defaultdict[str, list[Telling]] = defaultdict(list)
+        self.noticed: set[str] = set()
+        self.pages: set[tuple[Telling, ...]] = set()
+        self.said: defaultdict[str, set[str]] = defaultdict(set)
+        self.newest: date | None = None
+        self.swept: datetime | None = None
+        self._due = _Due(HOURLY)
+
+    def learn(self, telling: Telling) -> None:
+        self.waiting.append(telling)
+        self.listed[telling.under].append(telling)
+
+    def knock(self, knock: Knock) -> None:
+        if knock.manner is Manner.FORGED:
+            self.counted.deliveries += len(knock.made_up)
+            self.counted.refused["not_authentic"] += len(knock.made_up)
+            return
+        told, self.waiting = self.waiting, []
+        for telling in () if knock.lost else told:
+            self.counted.keep(repeat=False)
+            self._event(telling, "a notice", knock.at)
+
+    def _event(self, telling: Telling, words: str, now: datetime) -> None:
+        """One event, in the words of a notice or of the list: they are not the same."""
+        if telling.known_as:
+            self.noticed.add(telling.name)
+            self.counted.events["non_alert"] += 1
+            return
+        known = self.said[telling.name]
+        self.counted.events["new" if not known else "sighting" if words in known else "revision"] += 1
+        known.add(words)
+        self.first.setdefault(telling.name, now)
+
+    def ask(self, now: datetime) -> None:
+        if self._due.take(now):
+            self._poll(now)
+        self.fetch(self.noticed - self.found, now)
+
+    def _poll(self, now: datetime) -> None:
+        """From the day before the newest one that it told of; once a week from the beginning."""
+        sweep = self.swept is None or now - self.swept >= WEEKLY
+        since = None if sweep or self.newest is None else self.newest - DAILY
+        self.swept = now if sweep else self.swept
+        for events in self.listed.values():
+            fitting = [one for one in events if since is None or one.at.date() >= since]
+            for start in range(0, len(fitting), A_PAGE):
+                page = tuple(fitting[start : start + A_PAGE])
+                self.counted.keep(repeat=page in self.pages)
+                for telling in () if page in self.pages else page:
+                    self._event(telling, "the list", now)
+                self.pages.add(page)
+                self.newest = max([one.at.date() for one in page] + [self.newest or date.min])
+
+
 def expect_asked(told: Told, programme: Iterable[Doing], book: Book) -> Told:
     """`told` with everything that comes from the providers that are asked."""
-    books: dict[Service, _Books] = {Service.BUREAUS: _Bureaus(), Service.NIGHTLY: _Nightly(), Service.LISTINGS: _Listings()}
-    forged: tuple[bytes, ...] = ()
+    programme = tuple(programme)
+    books: dict[Service, _Books] = {
+        Service.BUREAUS: _Bureaus(),
+        Service.NIGHTLY: _Nightly(),
+        Service.LISTINGS: _Listings(),
+        Service.METHOD: _Method(),
+    }
     for doing in programme:
-        match doing:
-            case Telling():
-                books[doing.service].learn(doing)
-                if doing.incident is not None:
-                    told.incidents[doing.incident].add((doing.service, doing.alert))
-            case Knock():
-                books[doing.service].knock(doing)
-                forged = doing.made_up if doing.service is Service.BUREAUS and doing.made_up else forged
-            case Down():
-                books[doing.service].down = not doing.over
-            case Ask():
-                for one in books.values():
-                    if not one.down:
-                        one.ask(doing.at)
+        _follow(books, doing)
+    whose = {(d.service, d.name): d.incident for d in programme if isinstance(d, Telling) and d.incident is not None}
+    for alert, incident in whose.items():
+        told.incidents[incident].add(alert)
     for service, one in books.items():
         one.counted.look_ups["done"] = len(one.found)
         told.services[service] = one.counted
-    told.services[Service.BUREAUS].look_ups.update(_never_found(forged, book))
+        for name, at in one.first.items():
+            told.hear(whose[service, name], at)
+    told.services[Service.BUREAUS].look_ups.update(_never_found(_forged(programme), book))
     told.set_aside = _set_aside(programme)
     return told
+
+
+def _follow(books: Mapping[Service, _Books], doing: Doing) -> None:
+    match doing:
+        case Telling():
+            books[doing.service].learn(doing)
+        case Knock():
+            books[doing.service].knock(doing)
+        case Down():
+            books[doing.service].down = not doing.over
+        case Ask():
+            for one in books.values():
+                if not one.down:
+                    one.ask(doing.at)
+
+
+def _forged(programme: Iterable[Doing]) -> tuple[bytes, ...]:
+    """What somebody made up in the name of the bureaus."""
+    knocks = (doing for doing in programme if isinstance(doing, Knock) and doing.service is Service.BUREAUS)
+    return tuple(body for knock in knocks for body in knock.made_up)
 
 
 def _never_found(forged: Iterable[bytes], book: Book) -> dict[str, int]:
@@ -202,9 +282,8 @@ def _never_found(forged: Iterable[bytes], book: Book) -> dict[str, int]:
     return {"unknown": in_vain, "given_up": len(wanted) - in_vain}
 
 
-def _set_aside(programme: Iterable[Doing]) -> int:
+def _set_aside(programme: Sequence[Doing]) -> int:
     """How many alerts the older edition of the connector has met with a word that it does not know, when the newer one comes."""
-    programme = tuple(programme)
     asked = max(doing.at for doing in programme if isinstance(doing, Ask) and doing.at < MENDED)
     knocked = [doing.at for doing in programme if isinstance(doing, Knock) and doing.service is Service.NIGHTLY]
     heard = max((at for at in knocked if at <= asked), default=BEGIN)

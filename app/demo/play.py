@@ -1,16 +1,15 @@
 """Plays the scenario: moves the clock through two years, posts what is due, lets the workers work, lets the people act."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 
-from app.access.roles import Role
-from app.breaches import service as breaches
 from app.connections import polls
-from app.damages.schemas import NewLoss, NewReimbursement
-from app.damages.service import enter_loss
+from app.demo.acts import Act, People
 from app.demo.alerts import plan_deliveries
 from app.demo.cast import StageError, Tenant, set_up_neighbour, set_up_union
 from app.demo.draw import draw_truth
@@ -18,36 +17,30 @@ from app.demo.editions import without
 from app.demo.enrollment import Book, Service, draw_enrollments
 from app.demo.expected import Told, expect
 from app.demo.expected_asked import expect_asked
+from app.demo.expected_by_hand import expect_by_hand
+from app.demo.export import HandIn
+from app.demo.forwarded import Brought, Mailed, as_it_comes
 from app.demo.plan import Delivery, Way
 from app.demo.population import MEMBERS, Person, draw_people
 from app.demo.programme import NEW_WORD, Ask, Doing, Down, Knock, Mend, Outage, Telling, steps, write_programme
 from app.demo.providers import Providers
-from app.demo.reading import Found, found_incidents, holding
 from app.demo.server import Post, Stage, running
-from app.demo.truth import BEGIN, CURRENCY, END, FOCAL_BREACH, KNOWN, Agreement, Cost, Letter, Said, TrueIncident, Truth
-from app.incidents.endpoints import answer_consent, answer_incident
-from app.incidents.schemas import NewVerdict
+from app.demo.signing import NAME, MailServer, name_server
+from app.demo.truth import BEGIN, Truth
+from app.file_commands import hand_in_all
 from app.intake import service as intake
 from app.intake import workers as intake_workers
 from app.kit import clock
 from app.kit.context import Context
-from app.kit.database import Transaction
 from app.ledger.service import SYSTEM
-from app.members.schemas import ConsentAnswer
-from app.statistics.workers import publish_release
 from connectors.sandboxing import Manner
 
 SEED = 20230206
 SWEEP_EVERY = timedelta(days=28)
-RELEASES = tuple(
-    datetime(year, month, 3, 9, tzinfo=UTC) for year, month in ((2023, 4), (2023, 7), (2023, 10), (2024, 1), (2024, 4))
-)
-"""Moments of the quarterly editions; the last one is made at the end."""
-
+MANNERS = {Brought.ONCE: Manner.HONEST, Brought.TWICE: Manner.TWICE, Brought.FORGED: Manner.FORGED}
 DETAILS = "/direct/efx-alert"
 """Where Nightly Notices is asked for details."""
 
-Act = Callable[[Transaction], Awaitable[object]]
 Progress = Callable[[datetime, int], None]
 
 
@@ -62,6 +55,7 @@ class Script:
     programme: tuple[Doing, ...]
     told: Told
     told_elsewhere: Told
+    seed: int = SEED
 
 
 def write_script(seed: int = SEED, size: int = MEMBERS) -> Script:
@@ -71,8 +65,8 @@ def write_script(seed: int = SEED, size: int = MEMBERS) -> Script:
     book = draw_enrollments(seed, people, truth)
     deliveries = plan_deliveries(seed, truth, book)
     programme = write_programme(seed, truth, book)
-    told = expect_asked(expect(deliveries, truth), programme, book)
-    return Script(people, truth, book, deliveries, programme, told, expect(deliveries, truth, elsewhere=True))
+    told = expect_by_hand(expect_asked(expect(deliveries, truth), programme, book), programme, truth)
+    return Script(people, truth, book, deliveries, programme, told, expect(deliveries, truth, elsewhere=True), seed)
 
 
 @dataclass
@@ -101,19 +95,21 @@ class Played:
     union: Tenant
     neighbour: Tenant
     providers: Providers
+    mail_server: MailServer
     diary: Diary
 
 
 @asynccontextmanager
 async def played(context: Context, script: Script, progress: Progress = lambda now, sent: None) -> AsyncIterator[Played]:
     """Play the whole script into an empty, migrated database. Inside the block the clock stands still at the end."""
-    providers = Providers(clock.now, script.book)
+    providers, server = Providers(clock.now, script.book), MailServer(script.seed)
     with clock.stopped(BEGIN), ExitStack() as older:
-        async with providers.serving() as addresses:
+        async with providers.serving() as addresses, name_server({NAME: server.record}) as names:
+            context = replace(context, settings=context.settings.model_copy(update={"dns_servers": names}))
             union = await set_up_union(context, script.people, script.book, providers, addresses)
             neighbour = await set_up_neighbour(context, script.book)
             async with running(context) as stage:
-                made = Played(script, context, stage, union, neighbour, providers, Diary())
+                made = Played(script, context, stage, union, neighbour, providers, server, Diary())
                 older.enter_context(without(Service.NIGHTLY.connector, NEW_WORD))
                 player = Player(made, older)
                 await stage.workers.drain()
@@ -130,13 +126,14 @@ class Player:
 
     def __init__(self, made: Played, older: ExitStack) -> None:
         """Everything is due in order of time. `older`: closed when the older edition of a connector is replaced."""
-        self._script, self._context, self._stage = made.script, made.context, made.stage
+        self._made, self._context, self._stage = made, made.context, made.stage
         self._union, self._neighbour, self._providers = made.union, made.neighbour, made.providers
         self._diary, self._older = made.diary, older
         self._post = Post(made.stage, made.diary.answers)
         happens: list[Delivery | Doing] = [*made.script.deliveries, *made.script.programme]
         self._to_happen = sorted(happens, key=lambda one: one.at)[::-1]
-        self._to_do = sorted(self._acts(), key=lambda due: due[0], reverse=True)
+        people = People(made.context, made.script.truth, made.script.told, made.union, made.neighbour)
+        self._to_do = sorted(people.acts(), key=lambda due: due[0], reverse=True)
         self._swept = BEGIN
         self._down: Service | None = None
         self.sent = 0
@@ -176,6 +173,10 @@ class Player:
                 await self._ask(one)
             case Mend():
                 await self._mend()
+            case Mailed():
+                await self._bring(one)
+            case HandIn():
+                await self._hand_in(one)
 
     def _tell(self, one: Telling) -> None:
         alert = self._providers.sandboxes[one.service].tell(one.happening)
@@ -191,6 +192,24 @@ class Player:
         url = self._stage.origin + self._union.connections[one.service].path
         statuses = await sandbox.push(url, one.manner, len(one.made_up))
         self._diary.knocks.update((one.service, one.manner, status) for status in statuses)
+
+    async def _bring(self, mail: Mailed) -> None:
+        """The carrier brings a mail, which its sender's server may have signed; or somebody forges one."""
+        carrier, url = self._providers.carrier, self._stage.origin + self._union.connections[Service.CARRIER].path
+        manner = MANNERS[mail.brought]
+        if manner is not Manner.FORGED:
+            written = self._made.mail_server.sign(mail.written, mail.at) if mail.signed else mail.written
+            carrier.brought += 1
+            carrier.bring(as_it_comes(mail, written), mail.to)
+        statuses = await carrier.push(url, manner, 1)
+        self._diary.knocks.update((Service.CARRIER, manner, status) for status in statuses)
+
+    async def _hand_in(self, one: HandIn) -> None:
+        with NamedTemporaryFile(suffix=".csv") as file:
+            file.write(one.file)
+            file.flush()
+            connection = self._union.connections[Service.EXPORT].connection
+            await hand_in_all(self._context, self._union.id, connection.id, Path(file.name))
 
     async def _ask(self, one: Ask) -> None:
         seen = self._providers.nightly.faults.seen
@@ -224,73 +243,3 @@ class Player:
     async def _act(self, act: Act) -> None:
         async with self._context.database.begin() as tx:
             await act(tx)
-
-    def _acts(self) -> Sequence[tuple[datetime, Act]]:
-        """What people do besides the services: answers, losses, consents, letters, the breaches, the editions."""
-        acts: list[tuple[datetime, Act]] = [(KNOWN, self._write_down_breaches)]
-        for incident in self._script.truth.incidents:
-            acts += [(said.at, self._answer(incident, said)) for said in incident.said]
-            acts += [(cost.at, self._enter(incident, cost)) for cost in incident.costs]
-        acts += [(letter.at, self._letter(letter)) for letter in self._script.truth.letters]
-        for member, consent in self._script.truth.consents.items():
-            if consent.at is not None:
-                acts.append((consent.at, self._consent(member, consent.agreement is Agreement.LATE)))
-        return acts + [(at, self._release) for at in (*RELEASES, END)]
-
-    async def _write_down_breaches(self, tx: Transaction) -> None:
-        for tenant in (self._union, self._neighbour):
-            await breaches.load_catalogue(tx, self._context.keyring, tenant.id, "oakland")
-            counsel = tenant.accounts[Role.COUNSEL]
-            await breaches.open_matter(tx, self._context.keyring, tenant.id, FOCAL_BREACH, "The 2023 breach", counsel)
-
-    async def _release(self, tx: Transaction) -> None:
-        await publish_release(tx, self._context, self._union.id)
-
-    def _letter(self, letter: Letter) -> Act:
-        async def act(tx: Transaction) -> None:
-            member_id = self._union.members[letter.member]
-            where = (letter.breach, letter.wave, letter.basis, letter.elements)
-            await breaches.record_evidence(tx, self._context.keyring, self._union.id, member_id, *where)
-
-        return act
-
-    def _consent(self, member: str, given: bool) -> Act:
-        async def act(tx: Transaction) -> None:
-            connection = self._union.connections[Service.WATCH].connection
-            answer = ConsentAnswer(connection_id=connection.id, given=given)
-            await answer_consent(tx, self._context, self._union.member(member), answer)
-
-        return act
-
-    def _answer(self, incident: TrueIncident, said: Said) -> Act:
-        async def act(tx: Transaction) -> None:
-            found = await self._find(tx, incident)
-            answer = NewVerdict(answer=said.answer, shown=sorted(found.alerts.values()))
-            await answer_incident(tx, self._context, self._union.member(incident.member), found.row.id, answer)
-
-        return act
-
-    def _enter(self, incident: TrueIncident, cost: Cost) -> Act:
-        async def act(tx: Transaction) -> None:
-            found = await self._find(tx, incident)
-            back = [NewReimbursement(payer=b.payer, amount=str(b.amount)) for b in cost.back]
-            loss = NewLoss(
-                head=cost.head,
-                amount=str(cost.amount),
-                currency=CURRENCY,
-                incurred_on=cost.incurred_on,
-                note="Entered by an invented member.",
-                reimbursements=back,
-            )
-            await enter_loss(tx, self._context.keyring, self._union.member(incident.member), found.row.id, loss)
-
-        return act
-
-    async def _find(self, tx: Transaction, incident: TrueIncident) -> Found:
-        """The incident as its member finds it on their timeline. Raises StageError when it is not there."""
-        member_id = self._union.members[incident.member]
-        everything = await found_incidents(tx, self._context, self._union, member_id)
-        found = holding(everything, self._script.told.incidents[incident.key])
-        if found is None:
-            raise StageError(f"{incident.key} is not on its member's timeline")
-        return found

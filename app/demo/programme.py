@@ -11,9 +11,12 @@ from itertools import groupby, pairwise
 from random import Random
 
 from app.demo.enrollment import Book, Service
+from app.demo.export import HandIn, hand_ins
+from app.demo.forwarded import Mailed, write_mails
 from app.demo.institutions import Institution
 from app.demo.providers import Providers
-from app.demo.truth import BEGIN, END, TrueIncident, Truth
+from app.demo.truth import BEGIN, END, Heard, TrueIncident, Truth
+from connectors.method.vocabulary import OPENED
 from connectors.sandboxing import Fault, Happening, Manner
 from connectors.vocabulary import AlertKind, Bureau
 
@@ -32,7 +35,10 @@ NEW_WORD = "TRADELINE"
 """The word of Nightly Notices for a new account. The edition of the connector before `MENDED` does not know it."""
 
 FORGED_AT = datetime(2023, 9, 6, 2, tzinfo=UTC)
-FORGED_NOTICES, FORGED_BATCHES = 24, 3
+FORGED_NOTICES, FORGED_BATCHES, FORGED_AT_METHOD = 24, 3, 2
+LOST_AT_METHOD = 3
+"""Every third of its notices is lost: the list of events tells what it told of."""
+
 AT_NIGHT = time(4, 30, tzinfo=UTC)
 BUREAUS = (Bureau.EQUIFAX, Bureau.EXPERIAN, Bureau.TRANSUNION)
 IN_FULL = dict.fromkeys(
@@ -45,7 +51,10 @@ NAMES_THE_DIGITS = Bureau.EQUIFAX
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """A provider learns of something. `alert`: its own id of it; `under`: its own word for it, or the list in which it stands."""
+    """A provider learns of something. `alert`: its own id of it; `under`: its own word for it, or the list in which it stands.
+
+    `known_as`: the provider's id of the alert that comes of it, where that is another one.
+    """
 
     at: datetime
     service: Service
@@ -53,6 +62,12 @@ class Telling:
     alert: str
     under: str
     incident: str | None = None
+    known_as: str = ""
+
+    @property
+    def name(self) -> str:
+        """The provider's id of the alert that comes of it."""
+        return self.known_as or self.alert
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +119,7 @@ class Mend:
     at: datetime
 
 
-Doing = Telling | Knock | Outage | Down | Ask | Mend
+Doing = Telling | Knock | Outage | Down | Ask | Mend | Mailed | HandIn
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +154,7 @@ def asks() -> tuple[datetime, ...]:
 def write_programme(seed: int, truth: Truth, book: Book) -> tuple[Doing, ...]:
     """Everything that the providers do and that is done with them, in order; always the same for a seed, a truth and a book."""
     rng = Random(f"{seed}:programme")
-    learnt = [*_at_bureaus(rng, truth, book), *_at_nightly(rng, truth, book), *_at_listings(book)]
+    learnt = [*_at_bureaus(rng, truth, book), *_at_nightly(rng, truth, book), *_at_listings(book), *_at_method(truth, book)]
     learnt.sort(key=lambda one: one.at)
     providers = Providers(lambda: BEGIN, book)
     told = [telling for one in learnt if one.at < FORGED_AT if (telling := _told(providers, one))]
@@ -155,9 +170,13 @@ def write_programme(seed: int, truth: Truth, book: Book) -> tuple[Doing, ...]:
         *nights,
         Knock(FORGED_AT, Service.BUREAUS, Manner.FORGED, made_up=forged),
         Knock(FORGED_AT, Service.NIGHTLY, Manner.FORGED, made_up=(b"",) * FORGED_BATCHES),
+        Knock(FORGED_AT, Service.METHOD, Manner.FORGED, made_up=(b"",) * FORGED_AT_METHOD),
+        *_method_knocks([one for one in told if one.service is Service.METHOD]),
         *_outage(at_nightly, nights),
         *(Ask(at) for at in asks()),
         Mend(MENDED),
+        *write_mails(seed, truth, book),
+        *hand_ins(truth, book),
     ]
     return tuple(sorted(doings, key=lambda doing: doing.at))
 
@@ -180,6 +199,10 @@ def _told(providers: Providers, one: _Learnt) -> Telling | None:
             under = providers.bureaus.alerts[alert].source
         case Service.NIGHTLY:
             under = str(providers.nightly.details[alert]["alertType"])
+        case Service.METHOD:
+            event = providers.method.listed[-1]
+            opened = str(event["resource_id"]) if event["type"] == OPENED else ""
+            return Telling(one.at, one.service, one.happening, alert, str(event["type"]), one.incident, opened)
         case _:
             under = alert
     return Telling(one.at, one.service, one.happening, alert, under, one.incident)
@@ -190,7 +213,7 @@ def _at_bureaus(rng: Random, truth: Truth, book: Book) -> Iterator[_Learnt]:
 
     Of two acts of one sort at one company only the bureau that names digits tells which is which.
     """
-    at_one_company = Counter((i.member, i.kind.family, i.institution) for i in truth.incidents)
+    at_one_company = Counter((i.member, i.kind.family, i.institution) for i in truth.heard(Heard.SERVICES))
     for incident, place in _of(truth, book, Service.BUREAUS):
         at = incident.noticed + timedelta(days=rng.randint(0, 4), seconds=rng.randint(3600, 20 * 3600))
         happening = _happening(rng, book.reference(Service.BUREAUS, incident.member) or "", incident, place, at)
@@ -219,9 +242,23 @@ def _at_listings(book: Book) -> Iterator[_Learnt]:
 def _of(truth: Truth, book: Book, service: Service) -> Iterator[tuple[TrueIncident, Institution]]:
     """What happens at some company to those whom a service knows; what names no company could be set beside nothing."""
     known = {one.external_id for one in book.enrolled[service]}
-    for incident in truth.incidents:
+    for incident in truth.heard(Heard.SERVICES):
         if incident.member in known and incident.institution is not None:
             yield incident, incident.institution
+
+
+def _at_method(truth: Truth, book: Book) -> Iterator[_Learnt]:
+    """What nobody else tells of; it names no company and no day, so that nothing could be set beside it."""
+    for incident in truth.heard(Heard.METHOD):
+        name = incident.institution.name if incident.institution else None
+        reference = book.reference(Service.METHOD, incident.member) or ""
+        happening = Happening(reference, incident.kind, incident.noticed, name, incident.last_four)
+        yield _Learnt(incident.noticed, Service.METHOD, happening, incident.key)
+
+
+def _method_knocks(told: Sequence[Telling]) -> Iterator[Knock]:
+    for number, telling in enumerate(told, 1):
+        yield Knock(telling.at + timedelta(minutes=1), Service.METHOD, lost=number % LOST_AT_METHOD == 0)
 
 
 def _happening(rng: Random, reference: str, incident: TrueIncident, place: Institution, at: datetime) -> Happening:

@@ -1,4 +1,4 @@
-"""The three providers that are asked, as fakes on real HTTP, made of nothing but a seed and whom they know."""
+"""The providers that are asked, as fakes on real HTTP, and who brings mails; made of nothing but a seed and whom they know."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
@@ -10,6 +10,8 @@ from connectors.array.sandbox import ArraySandbox
 from connectors.crs.sandbox import CrsSandbox
 from connectors.hibp.sandbox import HibpSandbox
 from connectors.http import sandbox_allowed
+from connectors.mailgun.sandbox import MailgunSandbox
+from connectors.method.sandbox import MethodSandbox
 from connectors.sandboxing import Sandbox, serving
 
 FAST = 60_000
@@ -22,6 +24,7 @@ class Providers:
     def __init__(self, now: Callable[[], datetime], book: Book) -> None:
         """They know those whom the book has enrolled, and nothing has happened yet. `now`: aware."""
         self.bureaus, self.nightly, self.listings = ArraySandbox(now, 1), CrsSandbox(now, 2), HibpSandbox(now, 3)
+        self.method, self.carrier = MethodSandbox(now, 4), MailgunSandbox(now, 5)
         # A list that bears no dates says the same until something happens: only what is documented for certain.
         self.bureaus.dated = False
         self.listings.requests_per_minute = FAST
@@ -29,6 +32,8 @@ class Providers:
             Service.BUREAUS: self.bureaus,
             Service.NIGHTLY: self.nightly,
             Service.LISTINGS: self.listings,
+            Service.METHOD: self.method,
+            Service.CARRIER: self.carrier,
         }
         self._addresses: dict[Service, str] = {}
         self._up: dict[Service, AsyncExitStack] = {}

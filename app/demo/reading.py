@@ -1,7 +1,8 @@
 """Finds out what the house made of the alerts: whose they are and which incident holds them, by the services' own ids."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from app.damages.schemas import LossView
@@ -9,9 +10,11 @@ from app.damages.service import losses_of
 from app.demo.cast import Tenant
 from app.demo.enrollment import Service
 from app.demo.expected import AlertKey
+from app.demo.export import NUMBER
 from app.incidents import repository as incidents
+from app.incidents.details import wanting
 from app.incidents.matching import sealed_at
-from app.incidents.models import Incident
+from app.incidents.models import Incident, MemberEvent
 from app.kit.context import Context
 from app.kit.database import Transaction
 from app.linkage.schemas import CounselLinkView
@@ -22,10 +25,15 @@ from app.members.keys import open_json, open_key
 
 @dataclass(frozen=True)
 class Found:
-    """One present incident with its alerts: the services' ids, and under which id of our own each is."""
+    """One present incident with its alerts: the services' ids, and under which id of our own each is.
+
+    `grades`: how well each alert is proven, each time that it was told; `asks`: whether its member is asked for details.
+    """
 
     row: Incident
     alerts: dict[AlertKey, UUID]
+    grades: dict[AlertKey, set[str]]
+    asks: bool
 
 
 async def found_incidents(tx: Transaction, context: Context, tenant: Tenant, member_id: UUID) -> list[Found]:
@@ -39,12 +47,32 @@ async def found_incidents(tx: Transaction, context: Context, tenant: Tenant, mem
     names: dict[UUID, AlertKey] = {}
     for event in events:
         copy = open_json(key, event.sealed, *sealed_at(member_id, event.event_id))
-        names[event.alert_id] = (services[event.connection_id], copy["id"])
+        service = services[event.connection_id]
+        names.setdefault(event.alert_id, (service, _name(service, copy)))
     held = await incidents.alerts_by_incident(tx, member_id)
     rows = await incidents.incidents_of_member(tx, member_id)
-    return [
-        Found(row, {names[alert_id]: alert_id for alert_id in held.get(row.id, ())}) for row in rows if row.redirect_to is None
-    ]
+    return [_found(row, held.get(row.id, ()), names, events) for row in rows if row.redirect_to is None]
+
+
+def _found(row: Incident, held: Collection[UUID], names: Mapping[UUID, AlertKey], events: Sequence[MemberEvent]) -> Found:
+    ours = [event for event in events if event.alert_id in held]
+    grades: dict[AlertKey, set[str]] = {}
+    for event in ours:
+        grades.setdefault(names[event.alert_id], set()).add(event.grade)
+    return Found(row, {names[alert_id]: alert_id for alert_id in held}, grades, bool(wanting(ours)))
+
+
+def _name(service: Service, copy: Mapping[str, Any]) -> str:
+    """The service's own id of an alert; where there is none, what of it is like no other."""
+    body = copy["body"]
+    match service:
+        case Service.MAIL if body["message_id"] is None:
+            return f"{copy['asked']['to']} {body['dated']}"
+        case Service.OWN:
+            return str(body["note"])
+        case Service.EXPORT:
+            return str(body[NUMBER])
+    return str(copy["id"])
 
 
 def holding(found: Sequence[Found], alerts: set[AlertKey]) -> Found | None:

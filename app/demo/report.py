@@ -6,9 +6,12 @@ from collections.abc import Iterator, Mapping
 from rich.table import Table
 
 from app.demo.check import Result
-from app.demo.enrollment import Service
+from app.demo.enrollment import ASKED, Service
+from app.demo.export import HandIn
+from app.demo.forwarded import Mailed
 from app.demo.play import Script
 from app.demo.programme import Knock, Telling
+from app.demo.truth import Heard
 from app.intake.schemas import Accounts
 
 _EVENTS = {
@@ -21,6 +24,17 @@ _EVENTS = {
     "+ handed on": "handed_on",
     "+ set aside": "quarantined",
 }
+
+
+def summary(script: Script) -> str:
+    """What is going to be played, in one sentence."""
+    mails = sum(isinstance(doing, Mailed) for doing in script.programme)
+    rows = max(len(doing.rows) for doing in script.programme if isinstance(doing, HandIn))
+    return (
+        f"{len(script.people)} invented members, {len(script.truth.incidents)} things that happen to "
+        f"{len({i.member for i in script.truth.incidents})} of them, {len(script.deliveries)} deliveries over HTTP, {len(ASKED)} "
+        f"providers that are asked, {mails} mails that members forward, a file of {rows} rows, two years."
+    )
 
 
 def _table(title: str, headings: Iterator[str] | list[str]) -> Table:
@@ -69,8 +83,24 @@ def notes(script: Script, result: Result) -> Iterator[str]:
     lost = _lost(script)
     yield f"{lost} alerts whose notices were lost in one week came in by the daily list; the provider was down that week too."
     yield f"{script.told.set_aside} alerts with a new word were set aside, and understood after the connector was mended."
+    yield from _by_people(script, result)
     requests = [count for count, _ in result.outage]
     yield f"In an outage of hours the provider was asked {sum(map(bool, requests))} times, and else left alone."
+
+
+def _by_people(script: Script, result: Result) -> Iterator[str]:
+    """What members forwarded, what they looked up for us, and what stood in the file."""
+    connections = result.books.connections
+    carried, mail, file = connections[Service.CARRIER], connections[Service.MAIL], connections[Service.EXPORT]
+    hints = script.truth.heard(Heard.HINT)
+    looked = sum(incident.looked is not None for incident in hints)
+    yield (
+        f"{carried.receipts} mails were forwarded, their alerts: {_counted(result.mails)}. {mail.sightings} came by two ways, "
+        f"{mail.quarantined} that no rule knows waits for a person."
+    )
+    yield f"{len(hints)} mails said no more than to log in; {looked} members did, and told what stood there."
+    rows = {"alerts": file.alerts, "told again": file.sightings, "no alert": file.non_alerts, "wrong": file.quarantined}
+    yield f"Of {file.events} rows of a file: {_counted(rows)}."
 
 
 def _lost(script: Script) -> int:

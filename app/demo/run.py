@@ -25,7 +25,7 @@ from app.demo.cast import StageError, Tenant
 from app.demo.check import Result, check
 from app.demo.play import Played, Script, played, write_script
 from app.demo.providers import Providers
-from app.demo.report import accounts_table, events_table, verdict
+from app.demo.report import accounts_table, events_table, summary, verdict
 from app.demo.truth import BEGIN, END
 from app.kit import migrate
 from app.kit.accepting import Server
@@ -46,11 +46,12 @@ CELLS = 8
 """How many numbers the statistics of the whole scenario must show at least."""
 
 VISITORS = {
-    Role.MEMBER: "What happened to one member: why each thing is linked to the breach, and what speaks against it.",
+    Role.MEMBER: "What happened to one member: why each thing is linked to the breach, and what speaks against it. "
+    "One mail said no more than to log in: tell what stands there.",
     Role.STAFF: "The published statistics, and nothing that names anybody.",
-    Role.CASEWORKER: "The queues: alerts about nobody, and what could not be read.",
+    Role.CASEWORKER: "The queues: alerts about nobody, what could not be read, among it a mail that no rule knows.",
     Role.COUNSEL: "The matter over the breach, with every incident linked to it.",
-    Role.ADMIN: "Connections, roster and roles; no incident's contents.",
+    Role.ADMIN: "Connections with their rules and columns, roster and roles; no incident's contents.",
     Role.AUDITOR: "The ledger: what was received and done, and when.",
 }
 """Whom the demo offers to sign in as, and what they see."""
@@ -124,12 +125,7 @@ def _play(console: Console, settings: Settings, keep: Callable[[Played], T]) -> 
     create_key_file(settings.key_file)
     migrate.upgrade(settings.database_url)
     script = write_script()
-    console.print(
-        f"{len(script.people)} invented members, {len(script.truth.incidents)} things that happen to "
-        f"{len({i.member for i in script.truth.incidents})} of them, {len(script.deliveries)} deliveries over HTTP and three "
-        "providers that are asked, two years.",
-        soft_wrap=True,
-    )
+    console.print(summary(script), soft_wrap=True)
     return _apart(lambda: _perform(console, settings, script, keep))
 
 

@@ -49,6 +49,16 @@ class Phase(StrEnum):
     LATER = "later"
 
 
+class Heard(StrEnum):
+    """Who tells of something at all."""
+
+    SERVICES = "the services that send, and others besides"
+    MAIL = "one mail that a member forwards"
+    HINT = "one mail that says no more than to log in"
+    METHOD = "Method alone"
+    EXPORT = "one row of a file"
+
+
 class Agreement(StrEnum):
     """What a member says to keeping what the services send."""
 
@@ -87,7 +97,10 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class TrueIncident:
-    """One act. `noticed` is when the first service tells of it; `amount` is what was opened or taken."""
+    """One act. `noticed` is when the first service tells of it; `amount` is what was opened or taken.
+
+    `looked`: when its member logs in where they were told to, and says what stands there.
+    """
 
     key: str
     member: str
@@ -103,6 +116,8 @@ class TrueIncident:
     dated: bool = True
     said: tuple[Said, ...] = ()
     costs: tuple[Cost, ...] = ()
+    heard: Heard = Heard.SERVICES
+    looked: datetime | None = None
 
     @property
     def answer(self) -> Answer:
@@ -142,6 +157,10 @@ class Truth:
     def consent_of(self, member: str) -> Consent:
         """How a member stands to keeping what comes."""
         return self.consents.get(member, Consent(Agreement.GIVEN))
+
+    def heard(self, *by: Heard) -> tuple[TrueIncident, ...]:
+        """What is told of by nobody but these."""
+        return tuple(incident for incident in self.incidents if incident.heard in by)
 
     def readable(self) -> tuple[TrueIncident, ...]:
         """What may be on a timeline in the end: of members who agreed, at once or later."""

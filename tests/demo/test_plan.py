@@ -13,7 +13,7 @@ from app.demo.expected import STRAYS, expect
 from app.demo.plan import Delivery, Item, Meaning, Way, batch, ping, single
 from app.demo.play import Script, write_script
 from app.demo.population import draw_people
-from app.demo.truth import BEGIN, END, Truth
+from app.demo.truth import BEGIN, END, Heard, Truth
 from app.incidents.correlation import AlertFacts, same_incident
 from app.incidents.institutions import canonical_institution
 from app.intake.understanding import Unsplittable, split, understand
@@ -75,7 +75,7 @@ def test_each_item_is_what_the_plan_says(seed: int) -> None:
 @given(seeds)
 def test_the_alerts_of_one_act_belong_together_and_of_two_do_not(seed: int) -> None:
     script = write_script(seed, 60)
-    members = {incident.key: incident.member for incident in script.truth.incidents}
+    members = {incident.key: incident.member for incident in script.truth.heard(Heard.SERVICES)}
     sender = connector()
     told: dict[str, list[AlertFacts]] = {}
     for delivery in kept(script):
@@ -109,7 +109,7 @@ def test_what_must_come_of_it_closes_and_has_something_of_everything(seed: int) 
     assert accounts.deliveries == accounts.receipts + accounts.repeats + sum(accounts.refused.values())
     assert accounts.repeats > 20
     assert set(accounts.refused) == {"not_authentic", "too_large", "wrong_type"}
-    assert (accounts.stale, accounts.unsplittable, accounts.quarantined) == (1, 2, 4)
+    assert (accounts.stale, accounts.unsplittable, accounts.quarantined) == (1, 2, 6)
     assert set(accounts.unmatched) == {*STRAYS, "no_consent", "expired", "refused"}
     assert script.told.astray == 1
     assert set(script.told.incidents) == {incident.key for incident in script.truth.incidents}

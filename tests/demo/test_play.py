@@ -14,10 +14,11 @@ import pytest
 import uvloop
 
 from app.demo.check import check
-from app.demo.enrollment import Service
+from app.demo.enrollment import BY_HAND, Service
+from app.demo.forwarded import Mailed
 from app.demo.play import Played, Script, played, write_script
 from app.demo.programme import Telling
-from app.demo.truth import END, Agreement, Consent, Phase
+from app.demo.truth import END, Agreement, Consent, Heard, Phase
 from app.kit import clock, crypto
 from app.kit.config import Settings
 from app.kit.context import Context
@@ -46,6 +47,8 @@ async def small(database_url: str) -> AsyncIterator[Played]:
 def tampered(script: Script) -> Script:
     """The script with one lie of each sort in it, each about another incident."""
     truth = script.truth
+    (hint,) = (i for i in truth.heard(Heard.HINT) if i.member == truth.star)
+    mail = next(one for one in script.programme if isinstance(one, Mailed) and one.is_proven and one.incident)
     star = [i for i in truth.incidents if i.member == truth.star]
     before = next(i for i in star if i.phase is Phase.BEFORE_THEFT)
     between = next(i for i in star if i.phase is Phase.BETWEEN)
@@ -58,6 +61,7 @@ def tampered(script: Script) -> Script:
         costly.key: replace(costly, costs=(replace(costly.costs[0], amount=costly.costs[0].amount + 1),)),
         first.key: replace(first, phase=Phase.BEFORE_THEFT),
         second.key: replace(second, phase=Phase.BETWEEN),
+        hint.key: replace(hint, looked=END),
         car.key: replace(car, kind=AlertKind.NEW_ACCOUNT_BANK),
     }
     others = {i.member: i for i in truth.readable() if i.member != truth.star and i.member not in truth.consents}
@@ -74,7 +78,7 @@ def tampered(script: Script) -> Script:
     listed = next(one for one in script.programme if isinstance(one, Telling) and one.service is Service.LISTINGS)
     return replace(
         script,
-        programme=tuple(one for one in script.programme if one is not listed),
+        programme=tuple(replace(one, signed=False) if one is mail else one for one in script.programme if one is not listed),
         people=tuple(replace(p, jobs=()) if p.external_id == outsider.member else p for p in script.people),
         truth=replace(
             truth,
@@ -107,6 +111,8 @@ NOTICED = (
     "was asked 5 times when it was to be left alone",
     "was down and in the end its connection was unreachable, ok, ok",
     "Edition 1: ",
+    "is graded third_party and should be unverifiable",
+    "is asked for details, which is wrong",
 )
 """What each lie must lead to."""
 
@@ -139,7 +145,8 @@ async def agrees_with_its_truth_and_with_no_other(database_url: str) -> None:
 
 def test_the_front_page_counts_the_services_as_they_are() -> None:
     told = re.search(r"come from (\w+) services at once and from the union's own desk", (ROOT / "README.md").read_text())
-    providers = [one for one in Service if one.stands_behind is Sender.PROVIDER and one is not Service.ELSEWHERE]
+    others = {Service.ELSEWHERE, *BY_HAND}
+    providers = [one for one in Service if one.stands_behind is Sender.PROVIDER and one not in others]
     assert told
     assert ("no", "one", "two", "three", "four", "five", "six").index(told[1]) == len(providers)
 

@@ -128,7 +128,7 @@ def test_what_is_fetched_is_counted_by_hand() -> None:
         Ask(asks()[0] + 2 * DAY),
     )
     expected = expect_asked(Told(), programme, book)
-    bureaus, nightly, listings = (expected.services[service] for service in ASKED)
+    bureaus, nightly, listings, _ = (expected.services[service] for service in ASKED)
     # Two notices and three made-up ones (one a repeat of another), two details, two lists polled twice.
     assert (bureaus.deliveries, bureaus.receipts, bureaus.repeats) == (2 + 3 + 2 + 4, 1 + 2 + 2 + 2, 1 + 1 + 2)
     assert bureaus.events == Counter(new=2, non_alert=1 + 2 + 2)
@@ -139,3 +139,42 @@ def test_what_is_fetched_is_counted_by_hand() -> None:
     assert dict(expected.services[Service.BUREAUS].look_ups) == {"done": 2, "unknown": 1, "given_up": 1}
     assert expected.set_aside == 1
     assert expected.incidents["T-1"] >= {(Service.BUREAUS, "lost"), (Service.NIGHTLY, "night")}
+
+
+def test_what_method_tells_is_counted_by_hand() -> None:
+    ours = Enrolled("M-1", "us")
+    book = Book(dict.fromkeys(ASKED, (ours,)), (ours, ours), ())
+    happening = Happening("us", AlertKind.INQUIRY_HARD, BEGIN)
+
+    def told(days: int, alert: str, under: str, opened: str = "") -> Telling:
+        return Telling(BEGIN + days * DAY, Service.METHOD, happening, alert, under, f"T-{alert}", opened)
+
+    def knock(days: int, manner: Manner = Manner.HONEST, *, lost: bool = False) -> Knock:
+        return Knock(BEGIN + days * DAY, Service.METHOD, manner, lost=lost, made_up=(b"",) * (manner is Manner.FORGED))
+
+    first, second = Ask(BEGIN + 10 * DAY), Ask(BEGIN + 20 * DAY)
+    programme: tuple[Doing, ...] = (
+        *(told(1, "one", "account.opened", "acc-one"), knock(1)),
+        *(told(2, "count", "inquiries"), knock(2)),
+        *(told(3, "lost", "inquiries"), knock(3, lost=True)),
+        knock(4, Manner.FORGED),
+        first,
+        *(told(15, "late", "account.opened", "acc-late"), knock(15, lost=True)),
+        second,
+        Ask(second.at + timedelta(hours=2)),
+    )
+    expected = expect_asked(Told(), programme, book)
+    method = expected.services[Service.METHOD]
+    # Two notices, one forged; two pages, then three, of which one is the same; two look-ups.
+    assert (method.deliveries, method.receipts, method.repeats) == (2 + 1 + 2 + 2 + 1 + 2, 2 + 2 + 1 + 1 + 2, 1)
+    assert method.refused == {"not_authentic": 1}
+    # Opened: a notice, three times in the list, and once more. Counts: a notice, then the list in other words.
+    assert method.events == Counter(new=2 + 2, non_alert=1 + 1 + 2 + 1, revision=1)
+    assert method.look_ups == {"done": 2}
+    assert expected.first == {
+        "T-one": first.at,
+        "T-count": BEGIN + 2 * DAY,
+        "T-lost": first.at,
+        "T-late": second.at,
+    }
+    assert expected.incidents["T-one"] == {(Service.METHOD, "acc-one")}

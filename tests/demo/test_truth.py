@@ -11,7 +11,7 @@ from app.breaches.catalogue import MilestoneKind, load_breaches
 from app.demo.draw import draw_truth
 from app.demo.institutions import WHERE
 from app.demo.population import draw_people
-from app.demo.truth import BEGIN, END, KNOWN, THEFT, Agreement, Cause, Phase, TrueIncident, Truth
+from app.demo.truth import BEGIN, END, KNOWN, THEFT, Agreement, Cause, Heard, Phase, TrueIncident, Truth
 from app.incidents.identity import Answer
 from app.incidents.institutions import canonical_institution
 from connectors.vocabulary import AlertKind
@@ -106,6 +106,16 @@ def test_at_least_120_of_714_are_hit_by_others(seed: int) -> None:
     hit = Counter(incident.member for incident in truth.readable() if incident.cause is not Cause.OWN)
     assert len(hit) >= 120
     assert sum(times > 1 for times in hit.values()) >= 20
+
+
+@given(seeds)
+def test_what_only_one_way_tells_of_is_of_members_who_have_other_things_too(seed: int) -> None:
+    truth = drawn(seed)
+    others = {incident.member for incident in truth.heard(Heard.SERVICES)} - truth.consents.keys()
+    by_one_way = truth.heard(*set(Heard) - {Heard.SERVICES})
+    assert {incident.heard for incident in by_one_way} == set(Heard) - {Heard.SERVICES}
+    assert {incident.member for incident in by_one_way} <= others
+    assert [incident.heard for incident in by_one_way if incident.member == truth.star] == [Heard.HINT]
 
 
 def test_each_institution_is_one_however_it_is_spelled() -> None:
