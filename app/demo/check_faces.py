@@ -10,6 +10,7 @@ from app.access.policy import scopes_of
 from app.access.roles import Principal, Role
 from app.access.service import create_token
 from app.demo.acts import RELEASES
+from app.demo.enrollment import Service
 from app.demo.play import Played
 from app.demo.reading import found_incidents
 from app.demo.truth import Agreement
@@ -95,9 +96,11 @@ async def _an_incident(played: Played, member: str) -> UUID:
 async def _queues(played: Played, reader: _Reader) -> AsyncIterator[str]:
     """The caseworker's queues hold what nobody could place, and nothing else."""
     told, total = played.script.told, played.script.told.total
+    for_people = told.services[Service.MAIL].events["quarantined"]
     wanted = {
         "unmatched": sum(told.unmatched.get(reason, 0) for reason in STRAY_REASONS),
-        "quarantined": total.events["quarantined"],
+        "quarantined": total.events["quarantined"] - for_people,
+        "reviews": for_people,
         "set-aside": total.stale + total.unsplittable,
     }
     for queue, count in wanted.items():
