@@ -27,12 +27,14 @@ from tests.conftest import run_apart
 from tests.migrations.test_migrations import REVISIONS
 from tests.support.world import Filled
 
+BEFORE_THE_DOOR = REVISIONS[REVISIONS.index("0018") - 1]
+
 
 @pytest.fixture
 def old(filled_database: tuple[str, Filled], tmp_path: Path) -> Context:
-    """An installation one revision behind this code."""
+    """An installation from before the door had a key of its own."""
     url, known = filled_database
-    run_apart(lambda: command.downgrade(alembic_config(url), REVISIONS[-2]))
+    run_apart(lambda: command.downgrade(alembic_config(url), BEFORE_THE_DOOR))
     key = tmp_path / "keys" / "top.key"
     key.parent.mkdir(mode=0o700)
     key.touch(mode=0o600)
@@ -52,7 +54,7 @@ async def test_an_older_installation_comes_to_the_newest_schema_with_a_backup_of
     made = await upkeep_commands.upgrade_steps(old, steps.append)
     assert steps == list(Step)
     assert await at(old) == head()
-    assert (await read_manifest(made, old.keyring)).schema_revision == REVISIONS[-2]
+    assert (await read_manifest(made, old.keyring)).schema_revision == BEFORE_THE_DOOR
     async with old.database.begin(read_only=True) as tx:
         assert await doors(tx) == {fingerprint(read_key_file(old.settings.door_key)[0])}, "the door was given a key of its own"
     await old.database.close()
@@ -64,7 +66,7 @@ async def test_what_is_unsafe_is_not_upgraded(old: Context) -> None:
     with pytest.raises(Problem, match="HARMLINE_KEY_FILE"):
         await upkeep_commands.upgrade_steps(old, steps.append)
     assert steps == [Step.CHECK]
-    assert await at(old) == REVISIONS[-2]
+    assert await at(old) == BEFORE_THE_DOOR
     assert not old.settings.backup_folder.exists()
     await old.database.close()
 
@@ -78,7 +80,7 @@ async def test_without_a_backup_that_can_be_restored_nothing_is_migrated(old: Co
     with pytest.raises(Problem):
         await upkeep_commands.upgrade_steps(old, steps.append)
     assert steps == [Step.CHECK, Step.BACKUP]
-    assert await at(old) == REVISIONS[-2]
+    assert await at(old) == BEFORE_THE_DOOR
     await old.database.close()
 
 
