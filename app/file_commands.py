@@ -1,6 +1,5 @@
 """`harmline files ...`: say what the columns of a file mean, try a file out, hand it in. A file may have millions of rows."""
 
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +14,7 @@ from app.intake import handing_in
 from app.kit.context import Context
 from app.ledger.service import SYSTEM
 from app.terminal import OrganizationId, run, show
+from app.whole_files import hand_in_all
 from connectors.file.columns import DOCUMENT
 
 commands = typer.Typer(no_args_is_help=True, help="Files of alerts or mails that somebody hands in.")
@@ -70,23 +70,3 @@ def add(organization_id: OrganizationId, connection_id: ConnectionId, file: File
 
         come = run(lambda context: hand_in_all(context, organization_id, connection_id, file, to, told))
     show({"rows": come.rows, "bytes": come.size, "finished_at": come.finished_at})
-
-
-async def hand_in_all(
-    context: Context,
-    organization_id: UUID,
-    connection_id: UUID,
-    file: Path,
-    to: str = "",
-    told: Callable[[handing_in.Come], None] = lambda come: None,
-) -> handing_in.Come:
-    """Hand a file in to its end, some pieces a transaction; `told` after each. Raises a 404, 409 or 422 Problem."""
-    with file.open("rb") as opened:
-        known = handing_in.measured(opened)
-        while True:
-            async with context.database.begin() as tx:
-                where = (tx, context.keyring, organization_id, connection_id)
-                come = await handing_in.hand_in(*where, opened, known, told=handing_in.told_beside(to), actor=SYSTEM)
-            told(come)
-            if come.finished_at is not None:
-                return come

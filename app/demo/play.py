@@ -27,12 +27,12 @@ from app.demo.providers import Providers
 from app.demo.server import Post, Stage, running
 from app.demo.signing import NAME, MailServer, name_server
 from app.demo.truth import BEGIN, Truth
-from app.file_commands import hand_in_all
 from app.intake import service as intake
 from app.intake import workers as intake_workers
 from app.kit import clock
 from app.kit.context import Context
 from app.ledger.service import SYSTEM
+from app.whole_files import hand_in_all
 from connectors.sandboxing import Manner
 
 SEED = 20230206

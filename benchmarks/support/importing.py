@@ -10,12 +10,12 @@ import time
 from pathlib import Path
 
 from app.connections.service import create_connection
-from app.file_commands import hand_in_all
 from app.kit.config import Settings
 from app.kit.context import open_context
 from app.kit.migrate import upgrade
 from app.kit.vault import create_key_file
 from app.members.service import create_organization
+from app.whole_files import hand_in_all
 from connectors.contract import Sender
 
 

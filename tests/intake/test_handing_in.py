@@ -12,7 +12,6 @@ from sqlalchemy import select
 
 from app.connections import documents, managing
 from app.connections.models import ReadingDocument
-from app.file_commands import hand_in_all
 from app.incidents.models import MemberEvent
 from app.intake import handing_in, workers
 from app.intake.models import Event, HandedIn, Receipt
@@ -21,6 +20,7 @@ from app.kit import clock
 from app.kit.errors import Problem
 from app.kit.ids import uuid7
 from app.ledger.service import SYSTEM
+from app.whole_files import hand_in_all
 from connectors.file import rows
 from tests.intake.counting import books
 from tests.intake.exports import connected, exported, handed

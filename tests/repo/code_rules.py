@@ -25,6 +25,7 @@ TRANSACTIONS_AT = (
     "app/upkeep/",
     "app/upkeep_commands.py",
     "app/file_commands.py",
+    "app/whole_files.py",
     "app/demo/",
     "app/access/gate.py",
     "app/intake/polling.py",
