@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from app.intake.models import HandedOn
 from app.kit.database import Transaction
@@ -19,10 +19,4 @@ async def due(tx: Transaction, now: datetime, limit: int) -> list[tuple[UUID, UU
 async def row(tx: Transaction, connection_id: UUID, event_id: UUID) -> HandedOn:
     """One of them, held for this transaction."""
     query = select(HandedOn).where(HandedOn.connection_id == connection_id, HandedOn.event_id == event_id).with_for_update()
-    return (await tx.execute(query)).scalar_one()
-
-
-async def waiting(tx: Transaction, organization_id: UUID) -> int:
-    """How many of an organization's messages are not handed on yet."""
-    query = select(func.count()).where(HandedOn.organization_id == organization_id, HandedOn.due_at.is_not(None))
     return (await tx.execute(query)).scalar_one()

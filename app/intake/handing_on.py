@@ -23,6 +23,7 @@ from app.intake.readers import readers_of
 from app.intake.receive import Arrival
 from app.intake.sealing import open_asked, open_body
 from app.kit import clock, dns
+from app.kit.at_once import store_is_away
 from app.kit.context import Context
 from app.kit.database import Transaction
 from app.kit.rows import insert_rows
@@ -35,7 +36,10 @@ log = structlog.get_logger(__name__)
 
 AT_ONCE = 20
 AGAIN_AFTER = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60))
-"""How long the DNS is waited for, again and again; then the message is taken in without its keys, and graded as it is."""
+"""How long the DNS is waited for, again and again; then the message is taken in without its keys, and graded as it is.
+
+What fails in any other way is tried again as often, and then every hour: it is never given up.
+"""
 
 WITHOUT_CONNECTION = timedelta(hours=1)
 KEYS, KEYS_MISSING = "keys", "keys_missing"
@@ -81,17 +85,26 @@ async def hand_on(context: Context, asked: Resolver) -> int:
 
 
 async def _one(context: Context, asked: Resolver, connection_id: UUID, event_id: UUID, attempts: int) -> None:
+    """One message, which must not stand in the way of the others: whatever goes wrong with it, it is tried again later."""
     try:
         message = await _message(context, asked, connection_id, event_id, patient=attempts < len(AGAIN_AFTER))
-    except dns.NoAnswer:
         async with context.database.begin() as tx:
-            row = await hand_ons.row(tx, connection_id, event_id)
-            if row.due_at is not None and row.attempts == attempts:
-                row.due_at = clock.now() + AGAIN_AFTER[attempts]
-                row.attempts, row.reason = attempts + 1, "the DNS does not answer"
-        return
+            await _settle(tx, context, await hand_ons.row(tx, connection_id, event_id), message)
+    except dns.NoAnswer:
+        await _later(context, connection_id, event_id, attempts, "the DNS does not answer")
+    except Exception as error:  # a mistake of ours or of a connector is one message's own: it is kept, shown and tried again
+        if store_is_away(error):
+            raise
+        log.error("not handed on yet", connection=str(connection_id), event_id=str(event_id), error=type(error).__name__)
+        await _later(context, connection_id, event_id, attempts, f"handing on failed: {type(error).__name__}")
+
+
+async def _later(context: Context, connection_id: UUID, event_id: UUID, attempts: int, reason: str) -> None:
     async with context.database.begin() as tx:
-        await _settle(tx, context, await hand_ons.row(tx, connection_id, event_id), message)
+        row = await hand_ons.row(tx, connection_id, event_id)
+        if row.due_at is not None and row.attempts == attempts:
+            row.due_at = clock.now() + AGAIN_AFTER[min(attempts, len(AGAIN_AFTER) - 1)]
+            row.attempts, row.reason = attempts + 1, reason[:80]
 
 
 async def _message(context: Context, asked: Resolver, connection_id: UUID, event_id: UUID, *, patient: bool) -> _Message:

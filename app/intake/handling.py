@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.orm.attributes import set_committed_value
 
 from app.connections.models import Connection
@@ -20,7 +19,7 @@ from app.intake.readers import readers_of
 from app.intake.sealing import seal_event
 from app.intake.understanding import KEY_VERSION, to_keep
 from app.kit import clock
-from app.kit.at_once import STATES_OF_THE_STORE
+from app.kit.at_once import store_is_away
 from app.kit.database import Transaction
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
@@ -51,7 +50,7 @@ async def handle_all(tx: Transaction, keyring: Keyring, taken: Sequence[tuple[Re
         async with tx.begin_nested():
             await _handle_all(tx, keyring, taken)
     except Exception as error:  # our own mistake must not lose or block anything: set aside, alarm, replay after the fix
-        if _store_is_away(error):
+        if store_is_away(error):
             raise  # nothing is wrong with the receipts, the next round takes them again
         if len(taken) == 1:
             await _set_aside(tx, taken[0][0], error)
@@ -62,12 +61,6 @@ async def handle_all(tx: Transaction, keyring: Keyring, taken: Sequence[tuple[Re
     middle = len(taken) // 2
     await handle_all(tx, keyring, taken[:middle])
     await handle_all(tx, keyring, taken[middle:])
-
-
-def _store_is_away(error: Exception) -> bool:
-    if isinstance(error, OperationalError | InterfaceError | OSError):
-        return True
-    return isinstance(error, DBAPIError) and str(getattr(error.orig, "sqlstate", None) or "").startswith(STATES_OF_THE_STORE)
 
 
 async def _set_aside(tx: Transaction, receipt: Receipt, error: Exception) -> None:

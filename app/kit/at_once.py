@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.kit.acting import TAKE_ON, Acting
@@ -22,6 +22,13 @@ LONGEST = 30.0
 
 STATES_OF_THE_STORE = ("08", "40", "53", "57", "58")
 """Classes of SQLSTATE that say nothing about the statement: no connection, a lost race, no room, a stop, a broken disk."""
+
+
+def store_is_away(error: Exception) -> bool:
+    """Whether an error says that the store (or the top key) is not to be had just now, and nothing about what was to be done."""
+    if isinstance(error, OperationalError | InterfaceError | OSError):
+        return True
+    return isinstance(error, DBAPIError) and str(getattr(error.orig, "sqlstate", None) or "").startswith(STATES_OF_THE_STORE)
 
 
 def driver_options(engine: AsyncEngine) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -20,6 +20,7 @@ from app.kit import clock, dns
 from app.ledger.service import SYSTEM
 from app.members import erasing
 from connectors.contract import Sender
+from connectors.mail.connector import Mail
 from connectors.mail.sandbox import attached
 from tests.connectors.stage import enroll
 from tests.intake.counting import books
@@ -155,6 +156,34 @@ async def test_without_a_connection_for_it_a_mail_waits_and_is_not_lost(world: W
     clock.set_to(clock.now() + handing_on.WITHOUT_CONNECTION)
     await world.workers.drain()
     assert await grades(world) == ["third_party"]
+    assert names.asked
+
+
+async def test_one_that_fails_stands_in_nobodys_way_and_is_never_given_up(
+    world: World, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mistake in the reading of one mail: more such mails than are looked at at once, and a good one behind them."""
+    monkeypatch.setattr(handing_on, "AT_ONCE", 2)
+    connection_id, honest = await mailbox(world), Mail.names_to_ask
+
+    def mistaken(connector: Mail, body: bytes) -> Sequence[str]:
+        if b"X-Odd" in body:
+            raise ZeroDivisionError
+        return honest(connector, body)
+
+    monkeypatch.setattr(Mail, "names_to_ask", mistaken)
+    for number in range(3):
+        await hand_in(world, connection_id, b"X-Odd: %d\r\n" % number + sign(plain_mail()))
+    await hand_in(world, connection_id, sign(plain_mail()))
+    assert await grades(world) == ["third_party"]
+    for _ in range(len(handing_on.AGAIN_AFTER) + 2):
+        clock.set_to(clock.now() + handing_on.AGAIN_AFTER[-1])
+        await world.workers.drain()
+    assert [reason for reason, _ in await waiting(world)] == ["handing on failed: ZeroDivisionError"] * 3
+    monkeypatch.setattr(Mail, "names_to_ask", honest)
+    clock.set_to(clock.now() + handing_on.AGAIN_AFTER[-1])
+    await world.workers.drain()
+    assert (len(await grades(world)), await waiting(world)) == (4, [])
     assert names.asked
 
 
