@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, func, select
+from sqlalchemy import ColumnElement, case, func, select, union_all
 
 from app.connections.models import Connection
 from app.connections.polls import RETRIES
 from app.intake.look_ups import nobodys
-from app.intake.models import Channel, Event, EventOutcome, LookUp, LookUpState, Receipt, ReceiptState, Refusal
+from app.intake.models import Channel, Event, EventOutcome, HandedOn, LookUp, LookUpState, Receipt, ReceiptState, Refusal
 from app.kit.database import Transaction
 
 Ids = Collection[UUID]
@@ -29,11 +29,15 @@ async def last_received(tx: Transaction, connection_ids: Ids) -> dict[UUID, date
 
 
 async def unhandled(tx: Transaction, connection_ids: Ids) -> dict[UUID, tuple[int, datetime]]:
-    """Receipts that wait to be handled: `(how many, since when the oldest waits)`."""
-    query = select(Receipt.connection_id, func.count(), func.min(Receipt.received_at)).where(
-        Receipt.state == ReceiptState.STORED, Receipt.connection_id.in_(connection_ids)
-    )
-    return {row[0]: (row[1], row[2]) for row in (await tx.execute(query.group_by(Receipt.connection_id))).all()}
+    """Receipts that wait to be handled, and messages in them that wait to be handed on: `(how many, since when the oldest)`."""
+    stored = select(Receipt.connection_id, Receipt.received_at).where(Receipt.state == ReceiptState.STORED)
+    in_it = (Event.connection_id == HandedOn.connection_id) & (Event.id == HandedOn.event_id)
+    inside = select(HandedOn.connection_id, Event.received_at).join(Event, in_it).where(HandedOn.due_at.is_not(None))
+    waits = union_all(
+        stored.where(Receipt.connection_id.in_(connection_ids)), inside.where(HandedOn.connection_id.in_(connection_ids))
+    ).subquery()
+    query = select(waits.c.connection_id, func.count(), func.min(waits.c.received_at)).group_by(waits.c.connection_id)
+    return {row[0]: (row[1], row[2]) for row in (await tx.execute(query)).all()}
 
 
 async def set_aside(tx: Transaction, organization_id: UUID, since: datetime) -> dict[UUID, int]:

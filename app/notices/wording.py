@@ -73,7 +73,8 @@ SAID = {
     ),
     AlarmKind.UNHANDLED: Said(
         "What came in has waited too long to be handled. It is kept.",
-        "See whether a worker is running, and look at its log.",
+        "See whether a worker is running, and look at its log. Where mails come in: is there a connection for e-mail, and does"
+        " the DNS answer?",
     ),
     AlarmKind.MADE_UP: Said(
         "Many notices speak of things that the provider does not know: somebody may be making them up.",

@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import select
 
 from app.connections import managing
-from app.connections.service import create_connection
 from app.incidents.models import MemberEvent
 from app.intake import handing_in, handing_on, repository
 from app.intake.models import Channel, HandedOn, Receipt
@@ -19,16 +18,13 @@ from app.intake.sealing import open_asked, open_body
 from app.kit import clock, dns
 from app.ledger.service import SYSTEM
 from app.members import erasing
-from connectors.contract import Sender
 from connectors.mail.connector import Mail
 from connectors.mail.sandbox import attached
-from tests.connectors.stage import enroll
 from tests.intake.counting import books
-from tests.mail.signing import KEYS, NAME, OTHER, plain_mail, record, sign
+from tests.intake.exports import hand_in_mail, mailbox
+from tests.mail.signing import KEYS, NAME, OTHER, TO, plain_mail, record, sign
 from tests.support.dns import Names, name_server
 from tests.support.world import World
-
-TO = "m-7f3a91c2@alerts.example.org"
 
 
 @pytest.fixture
@@ -39,29 +35,6 @@ async def names(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[
         server.records = {name: [text] for name, text in KEYS.items()}
         monkeypatch.setattr(world.workers, "_resolver", dns.resolver(server.server))
         yield server
-
-
-async def mailbox(world: World) -> UUID:
-    async with world.context.database.begin() as tx:
-        made = await create_connection(
-            tx,
-            world.context.keyring,
-            world.union.id,
-            connector="mail",
-            title="Mail",
-            sender=Sender.PROVIDER,
-            settings={"domain": "alerts.example.org"},
-        )
-        await enroll(tx, world, made.connection.id, {TO: "M-1"})
-        return made.connection.id
-
-
-async def hand_in(world: World, connection_id: UUID, mail: bytes) -> None:
-    opened = io.BytesIO(mail)
-    async with world.context.database.begin() as tx:
-        where = (tx, world.context.keyring, world.union.id, connection_id)
-        await handing_in.hand_in(*where, opened, handing_in.measured(opened), told={"to": TO}, actor=SYSTEM, at_once=None)
-    await world.workers.drain()
 
 
 async def grades(world: World) -> list[str]:
@@ -83,7 +56,7 @@ async def waiting(world: World) -> list[tuple[str | None, int]]:
 
 async def test_a_signed_mail_is_proven_with_the_key_that_is_kept_beside_it(world: World, names: Names) -> None:
     connection_id, mail = await mailbox(world), sign(plain_mail())
-    await hand_in(world, connection_id, mail)
+    await hand_in_mail(world, connection_id, mail)
     assert await grades(world) == ["third_party"]
     assert names.asked == [NAME], "asked once"
     (kept,) = await receipts(world, Channel.HANDED_ON)
@@ -96,7 +69,7 @@ async def test_a_signed_mail_is_proven_with_the_key_that_is_kept_beside_it(world
 
 async def test_a_key_that_is_replaced_later_changes_nothing(world: World, names: Names) -> None:
     connection_id = await mailbox(world)
-    await hand_in(world, connection_id, sign(plain_mail()))
+    await hand_in_mail(world, connection_id, sign(plain_mail()))
     names.records[NAME] = [record(OTHER)]
     (kept,) = await receipts(world, Channel.HANDED_ON)
     async with world.context.database.begin(read_only=True) as tx:
@@ -111,7 +84,7 @@ async def test_a_key_that_is_replaced_later_changes_nothing(world: World, names:
 async def test_the_dns_is_waited_for_and_then_done_without(world: World, names: Names, how: str) -> None:
     connection_id = await mailbox(world)
     setattr(names, how, True)
-    await hand_in(world, connection_id, sign(plain_mail()))
+    await hand_in_mail(world, connection_id, sign(plain_mail()))
     assert await grades(world) == []
     for attempt, rest in enumerate(handing_on.AGAIN_AFTER, 1):
         assert await waiting(world) == [("the DNS does not answer", attempt)]
@@ -124,7 +97,7 @@ async def test_the_dns_is_waited_for_and_then_done_without(world: World, names: 
 async def test_the_dns_that_comes_back_in_time_proves_it(world: World, names: Names) -> None:
     connection_id = await mailbox(world)
     names.broken = True
-    await hand_in(world, connection_id, sign(plain_mail()))
+    await hand_in_mail(world, connection_id, sign(plain_mail()))
     names.broken = False
     clock.set_to(clock.now() + handing_on.AGAIN_AFTER[0])
     await world.workers.drain()
@@ -133,9 +106,9 @@ async def test_the_dns_that_comes_back_in_time_proves_it(world: World, names: Na
 
 async def test_the_same_mail_by_two_ways_is_one_alert_with_two_sightings(world: World, names: Names) -> None:
     connection_id, mail = await mailbox(world), sign(plain_mail())
-    await hand_in(world, connection_id, mail)
-    await hand_in(world, connection_id, b"Received: from elsewhere; Mon, 2 Mar 2026 17:20:01 +0000\r\n" + mail)
-    await hand_in(world, connection_id, attached(mail, TO))
+    await hand_in_mail(world, connection_id, mail)
+    await hand_in_mail(world, connection_id, b"Received: from elsewhere; Mon, 2 Mar 2026 17:20:01 +0000\r\n" + mail)
+    await hand_in_mail(world, connection_id, attached(mail, TO))
     found = await books(world)
     assert (found["new"], found["sightings"], found["alerts"], found["quarantined"]) == (1, 2, 1, 0)
     assert await grades(world) == ["third_party"] * 3
@@ -173,8 +146,8 @@ async def test_one_that_fails_stands_in_nobodys_way_and_is_never_given_up(
 
     monkeypatch.setattr(Mail, "names_to_ask", mistaken)
     for number in range(3):
-        await hand_in(world, connection_id, b"X-Odd: %d\r\n" % number + sign(plain_mail()))
-    await hand_in(world, connection_id, sign(plain_mail()))
+        await hand_in_mail(world, connection_id, b"X-Odd: %d\r\n" % number + sign(plain_mail()))
+    await hand_in_mail(world, connection_id, sign(plain_mail()))
     assert await grades(world) == ["third_party"]
     for _ in range(len(handing_on.AGAIN_AFTER) + 2):
         clock.set_to(clock.now() + handing_on.AGAIN_AFTER[-1])
@@ -200,7 +173,7 @@ async def test_two_workers_hand_it_on_once(world: World, names: Names, monkeypat
 
     other: list[bool] = []
     monkeypatch.setattr(handing_on, "_message", slower)
-    await hand_in(world, connection_id, mail)
+    await hand_in_mail(world, connection_id, mail)
     found = await books(world)
     assert (found["handed_on"], found["receipts"], found["repeats"], found["alerts"]) == (1, 2, 0, 1)
     assert names.asked
@@ -209,7 +182,7 @@ async def test_two_workers_hand_it_on_once(world: World, names: Names, monkeypat
 async def test_an_erasure_reaches_what_a_mail_was_handed_on_from(world: World, names: Names) -> None:
     """Two hops: the file that was handed in, the mail in it, and the one that is attached to that."""
     connection_id = await mailbox(world)
-    await hand_in(world, connection_id, attached(sign(plain_mail()), TO))
+    await hand_in_mail(world, connection_id, attached(sign(plain_mail()), TO))
     async with world.context.database.begin() as tx:
         who = world.union.members["M-1"]
         await erasing.erase(tx, world.context.keyring, world.union.id, who, SYSTEM)
@@ -223,7 +196,7 @@ async def test_an_erasure_reaches_what_a_mail_was_handed_on_from(world: World, n
 async def test_what_is_not_handed_on_yet_is_no_old_raw_data(world: World, names: Names) -> None:
     connection_id = await mailbox(world)
     names.broken = True
-    await hand_in(world, connection_id, sign(plain_mail()))
+    await hand_in_mail(world, connection_id, sign(plain_mail()))
     clock.set_to(clock.now() + timedelta(days=400))
     async with world.context.database.begin() as tx:
         assert await repository.raw_older_than(tx, connection_id, clock.now(), UUID(int=0), 10) == []
@@ -232,7 +205,7 @@ async def test_what_is_not_handed_on_yet_is_no_old_raw_data(world: World, names:
 async def test_what_was_destroyed_meanwhile_is_not_handed_on(world: World, names: Names) -> None:
     connection_id = await mailbox(world)
     names.broken = True
-    await hand_in(world, connection_id, sign(plain_mail()))
+    await hand_in_mail(world, connection_id, sign(plain_mail()))
     (came,) = await receipts(world, Channel.HANDED_IN)
     async with world.context.database.begin() as tx:
         await repository.destroy_keys(tx, world.union.id, connection_id, {came.id}, set(), "a test")

@@ -17,9 +17,9 @@ from app.access import service as access
 from app.access.roles import Role
 from app.connections.models import Connection, PollState
 from app.incidents import matching
-from app.intake import looking_up
+from app.intake import handing_on, looking_up
 from app.intake.models import LookUpState
-from app.kit import clock
+from app.kit import clock, dns
 from app.kit.outbox import LAST_ATTEMPT
 from app.notices import service, workers
 from app.notices.conditions import MOST_FAILURES, MOST_REFUSED, Condition
@@ -31,8 +31,10 @@ from connectors.registry import registry
 from connectors.sandboxing import Fault, Manner, serving
 from connectors.standard.connector import Standard
 from tests.connectors.stage import enroll_whom_forgers_name, staged
+from tests.intake.exports import hand_in_mail, mailbox
 from tests.intake.looked_up import looked_up_world
 from tests.intake.polled import Polled, connect
+from tests.mail.signing import plain_mail, sign
 from tests.notices.mailed import ADMIN, Mailed, mailed_world, on_sqlite
 from tests.support.paged import PagedSandbox, paged_registered
 from tests.support.world import NOW, Filled, alert
@@ -204,6 +206,19 @@ async def test_what_waits_unhandled(mailed: Mailed) -> None:
     assert await mailed.watch(minutes=1) == {AlarmKind.UNHANDLED}
     await mailed.world.workers.drain()
     assert await mailed.watch(minutes=10) == set()
+
+
+@on_sqlite
+async def test_a_mail_that_waits_for_the_dns(mailed: Mailed, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dns, "IN_TIME", 0.2)
+    monkeypatch.setattr(mailed.world.workers, "_resolver", dns.resolver("127.0.0.1:9"))
+    await hand_in_mail(mailed.world, await mailbox(mailed.world), sign(plain_mail()))
+    assert await mailed.watch(minutes=14) == set()
+    assert await mailed.watch(minutes=1) == {AlarmKind.UNHANDLED}
+    for rest in handing_on.AGAIN_AFTER:
+        clock.set_to(clock.now() + rest)
+        await mailed.world.workers.drain()
+    assert await mailed.watch(minutes=10) == set(), "it came in without its key"
 
 
 @on_sqlite

@@ -20,7 +20,8 @@ from app.ledger.service import SYSTEM
 from app.timeline import importing
 from connectors.contract import Sender
 from tests.intake.counting import books
-from tests.intake.test_handing_in import connected, exported, handed, timelines
+from tests.intake.exports import connected, exported, handed, mailbox
+from tests.intake.test_handing_in import timelines
 from tests.support.rows import counts
 from tests.support.world import World
 
@@ -41,20 +42,6 @@ async def kept_so_far(world: World) -> dict[str, int]:
     """How many rows each table has, those left out that signing in adds to."""
     found = await counts(world.context.database)
     return {table: count for table, count in found.items() if table not in ("session", "ledger_entry")}
-
-
-async def mailbox(world: World) -> UUID:
-    async with world.context.database.begin() as tx:
-        made = await create_connection(
-            tx,
-            world.context.keyring,
-            world.union.id,
-            connector="mail",
-            title="Mails",
-            sender=Sender.ORGANIZATION,
-            settings={"domain": "alerts.example.org"},
-        )
-    return made.connection.id
 
 
 async def test_a_trial_says_what_a_file_would_become_and_keeps_nothing(world: World) -> None:
@@ -138,7 +125,7 @@ async def test_columns_are_read_by_the_documents_of_the_connection(world: World)
 
 
 async def test_mails_come_with_the_address_that_they_came_to(world: World) -> None:
-    connection_id = await mailbox(world)
+    connection_id = await mailbox(world, Sender.ORGANIZATION)
     found = await sent(world, connection_id, MAIL, "?dry_run=true", to="Somebody@alerts.example.org")
     assert (found.status_code, found.json()["rows"]) == (200, 1)
     assert (await sent(world, connection_id, MAIL, to="x" * 400)).json()["errors"][0]["field"] == "body.to"

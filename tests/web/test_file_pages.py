@@ -17,7 +17,8 @@ from app.connections import managing
 from app.kit import clock
 from connectors.file.columns import columns_of
 from connectors.file.glimpse import MOST_WORDS
-from tests.intake.test_handing_in import connected, exported, handed, timelines, written
+from tests.intake.exports import connected, exported, handed
+from tests.intake.test_handing_in import timelines, written
 from tests.support.world import World
 from tests.timeline.test_importing import MAIL, mailbox
 from tests.web.test_office_pages import text_of

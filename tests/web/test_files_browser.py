@@ -14,7 +14,8 @@ from app.access.roles import Role
 from app.access.sessions import FRESH_FOR
 from app.kit import clock
 from app.kit.edge import LARGEST_UPLOAD
-from tests.intake.test_handing_in import connected, timelines
+from tests.intake.exports import connected
+from tests.intake.test_handing_in import timelines
 from tests.support.world import World
 from tests.web.browsing import PHONE, Site, picture, site
 from tests.web.test_office_browser import NARROW, fits
