@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 from connectors.contract import BrokenEvent, Connector, ForAPerson, HandOn, Malformed, Normalised, NotAnAlert, RawEvent, pick
+from connectors.fields import binary
 from connectors.mail.message import address
 
 MAIL, PARSED = "mail", "parsed"
@@ -53,10 +53,7 @@ class CarriedMail(Connector):
             return NotAnAlert("a word of the service about itself")
         if event.event_type != MAIL:
             raise Malformed("type")
-        try:
-            raw = base64.b64decode(pick(event.body, "raw", str), validate=True)
-        except (binascii.Error, ValueError):
-            raise Malformed("raw") from None
+        raw = binary(event.body, "raw")
         if not raw:
             raise Malformed("raw")
         told = {"to": pick(event.body, "to", str), "from": pick(event.body, "from", str), "via": self.name}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from connectors.claimed import interval
-from connectors.contract import Interval, Malformed, storable
+from connectors.contract import Interval, Malformed, pick, storable
 
 LONGEST_ID = 200
 LONGEST_TEXT = 2000
@@ -29,6 +31,14 @@ def identifier(body: Mapping[str, Any], name: str) -> str:
     if value is None or len(value) > LONGEST_ID:
         raise Malformed(name)
     return value
+
+
+def binary(body: Mapping[str, Any], name: str) -> bytes:
+    """Bytes that stand in an event as base64, as events are kept as JSON; they must be there."""
+    try:
+        return base64.b64decode(pick(body, name, str), validate=True)
+    except (binascii.Error, ValueError):
+        raise Malformed(name) from None
 
 
 def last_digits(number: str | None) -> str | None:

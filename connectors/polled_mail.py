@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, ClassVar
@@ -22,8 +21,8 @@ from connectors.contract import (
     NotAnAlert,
     Notice,
     RawEvent,
-    pick,
 )
+from connectors.fields import binary
 from connectors.mail.message import address
 from connectors.mail.parts import headers_of
 
@@ -72,10 +71,10 @@ class PolledMail(Connector):
     def normalise(self, event: RawEvent) -> Normalised:
         """The mail itself, for `mail`, which asks a person where nobody knows to whom it came; or a question to a person."""
         if event.event_type == LEFT:
-            return _left(event.asked, _headers(_bytes(event, "head")))
+            return _left(event.asked, _headers(binary(event.body, "head")))
         if event.event_type != MAIL:
             raise Malformed("type")
-        raw = _bytes(event, "raw")
+        raw = binary(event.body, "raw")
         wanted = event.asked.get(HEADER)
         told = {
             "to": _first(raw, (wanted,) if wanted else RECIPIENT),
@@ -89,7 +88,7 @@ class PolledMail(Connector):
         if event.event_type != LEFT:
             return {}
         known = {name.lower(): name for name in SHOWN}
-        found = reversed(_headers(_bytes(event, "head")))
+        found = reversed(_headers(binary(event.body, "head")))
         lines = {known[name]: _text(value)[:LONGEST_SHOWN] for name, value in found if name in known}
         return {"Mail": event.asked.get(UID, ""), **lines}
 
@@ -133,10 +132,3 @@ def _headers(raw: bytes) -> tuple[tuple[str, bytes], ...]:
 
 def _text(value: bytes) -> str:
     return " ".join(value.decode("utf-8", "replace").replace("\x00", " ").split())
-
-
-def _bytes(event: RawEvent, name: str) -> bytes:
-    try:
-        return base64.b64decode(pick(event.body, name, str), validate=True)
-    except (binascii.Error, ValueError):
-        raise Malformed(name) from None

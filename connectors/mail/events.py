@@ -6,7 +6,6 @@ What a carrier added is in no event: the same mail by two ways makes the same ev
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from connectors.asking import Asked
 from connectors.contract import BrokenEvent, HandOn, Malformed, Moment, RawEvent, pick, require_storable, storable, validated
+from connectors.fields import binary
 from connectors.mail import forwards, message
 from connectors.mail.letter import How, Letter
 from connectors.mail.message import LONGEST_TEXT, MOST_FILES
@@ -126,10 +126,7 @@ def written_in(event: RawEvent) -> Written:
 
 def handed_on(event: RawEvent) -> HandOn | None:
     """The mail in an event `attached`, with what belongs to it; None when it lies too deep. Raises Malformed."""
-    try:
-        raw = base64.b64decode(pick(event.body, "raw", str), validate=True)
-    except (binascii.Error, ValueError):
-        raise Malformed("raw") from None
+    raw = binary(event.body, "raw")
     if not raw:
         raise Malformed("raw")
     told = {name: _told(event.asked, name) for name in KEPT}
