@@ -22,7 +22,6 @@ from app.timeline.importing import Sent
 from app.web import column_form, file_words
 from app.web.column_form import Meant, Seen
 from app.web.forms import Draft, Form
-from app.web.report_pages import CHOICES
 from app.web.templating import page
 from connectors.contract import Connector, Malformed
 from connectors.file.columns import DOCUMENT
@@ -211,7 +210,6 @@ def _columns_page(
         words=words,
         meanings=column_form.SAID,
         ways=column_form.WRITTEN,
-        choices=CHOICES,
         problem=problem,
     )
 

@@ -23,7 +23,6 @@ from app.timeline.visits import visits_page
 from app.timeline.wording import DETAILS
 from app.web.forms import Draft, Form, consent_of, loss_of, refused_loss, verdict_of
 from app.web.reasons import Records, groups_of
-from app.web.report_pages import CHOICES
 from app.web.templating import page
 
 router = APIRouter()
@@ -92,7 +91,6 @@ async def _show(
         today=clock.now().date(),
         hint=HINT,
         asked=DETAILS,
-        choices=CHOICES,
         more=Draft({"completes": str(detail.wanting[0])} if detail.wanting else {}),
     )
 

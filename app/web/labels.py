@@ -1,5 +1,7 @@
 """The plain words of codes that pages show: kinds, families, bureaus, order of time, marks, queues. Pure data."""
 
+from collections.abc import Sequence
+
 from app.access.roles import Role
 from app.breaches.catalogue import MilestoneKind
 from app.breaches.exposure import ExposureStatus
@@ -31,6 +33,11 @@ FAMILIES: dict[str, str] = {
     "other": "Something else",
 }
 """Families of kinds, as headings of statistics."""
+
+CHOICES: Sequence[tuple[str, Sequence[tuple[AlertKind, str]]]] = tuple(
+    (title, tuple((kind, text) for kind, text in KINDS.items() if kind.family == family)) for family, title in FAMILIES.items()
+)
+"""What can have happened, in plain words, family by family: for whoever has to choose."""
 
 BUREAUS: dict[Bureau, str] = {
     Bureau.EQUIFAX: "Equifax",

@@ -1,6 +1,6 @@
 """The page on which a member reports something themselves, or tells more of what a service only hinted at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -12,23 +12,14 @@ from app.kit import clock
 from app.kit.context import Ctx, Tx
 from app.kit.errors import Problem
 from app.kit.uploads import Upload
-from app.timeline.wording import KINDS
 from app.web.forms import Draft, plain_amount
-from app.web.labels import FAMILIES
 from app.web.templating import page
-from connectors.vocabulary import AlertKind
 
 router = APIRouter()
 
-_ALL = {**KINDS, AlertKind.OTHER_UNCLASSIFIED: "Something else"}
-CHOICES: Sequence[tuple[str, Sequence[tuple[AlertKind, str]]]] = tuple(
-    (title, tuple((kind, text) for kind, text in _ALL.items() if kind.family == family)) for family, title in FAMILIES.items()
-)
-"""What can have happened, in plain words, family by family."""
-
 
 def _show(request: Request, draft: Draft, status: int = 200, problem: str | None = None) -> Response:
-    return page(request, "report.html", status, draft=draft, choices=CHOICES, today=clock.now().date(), problem=problem)
+    return page(request, "report.html", status, draft=draft, today=clock.now().date(), problem=problem)
 
 
 @router.get("/report")

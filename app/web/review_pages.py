@@ -15,10 +15,9 @@ from app.kit.database import Transaction
 from app.kit.errors import Problem
 from app.timeline import reviewing
 from app.timeline.schemas import NoAlert, ReviewAnswer
-from app.timeline.wording import KINDS
 from app.web.forms import Draft, Form, Posted, plain_amount
 from app.web.templating import page
-from connectors.vocabulary import AlertKind, Bureau
+from connectors.vocabulary import Bureau
 
 router = APIRouter()
 
@@ -34,9 +33,6 @@ _HELP = {
     "bureau": "Choose a bureau, or leave it.",
     "rule": "A rule has a name of small letters and a text.",
 }
-_FAMILIES: dict[str, list[tuple[AlertKind, str]]] = {}
-for _kind, _words in KINDS.items():
-    _FAMILIES.setdefault(_kind.family, []).append((_kind, _words))
 
 
 @router.get("/queues/reviews/{event_id}")
@@ -63,7 +59,6 @@ async def _page(
         status,
         review=review,
         title=connection.title if connection else "",
-        families=_FAMILIES,
         bureaus=tuple(Bureau),
         reasons=tuple(NoAlert),
         draft=draft,
