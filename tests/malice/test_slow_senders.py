@@ -53,7 +53,7 @@ def application() -> FastAPI:
 
     @app.get("/wait")
     async def wait() -> PlainTextResponse:
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(2.5)  # long enough for the whole crowd to arrive, however busy the machine is
         return PlainTextResponse("waited")
 
     return app

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import uvicorn
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, async_playwright, expect
 
 from app.access.gate import cookie_name
 from app.access.roles import Role
@@ -30,6 +30,8 @@ FLAGS = (
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1100, "height": 900}
 SCREENS = ROOT / "docs" / "screens"
+
+expect.set_options(timeout=20_000)  # another test may have most of this machine; Playwright's own is five seconds
 
 
 @dataclass
