@@ -116,7 +116,8 @@ _ABOUT_ENROLLED = (
     " WHERE r.connection_id = $1 AND r.id = $2 AND e.ended_at IS NULL"
 )
 FUNCTIONS: Mapping[str, str] = {
-    "harmline_is_client(uuid)": f"SELECT EXISTS (SELECT 1 FROM exposure WHERE member_id = $1 AND breach_id IN ({_MATTERS}))",
+    "harmline_is_client(uuid)": f"SELECT EXISTS (SELECT 1 FROM exposure WHERE member_id = $1 AND breach_id IN ({_MATTERS}))"
+    f" OR EXISTS (SELECT 1 FROM member_evidence WHERE member_id = $1 AND breach_id IN ({_MATTERS}))",
     "harmline_is_opened(uuid)": "SELECT EXISTS (SELECT 1 FROM break_glass WHERE member_id = $1 AND approved_at IS NOT NULL"
     f" AND ended_at IS NULL AND {ASKED})",
     "harmline_holds_own(uuid, uuid)": f"SELECT EXISTS ({_HOLDERS} AND a.member_id = {_told('member')})"
@@ -125,9 +126,9 @@ FUNCTIONS: Mapping[str, str] = {
 }
 """Questions whose answer lies in tables that whoever asks may not read. They run as the worker and answer yes or no.
 
-Whether a matter of this counsel is over a breach that exposed a member; whether this caseworker's request to see a member in an
-emergency was approved (that its hour is over is the service's to say); whether a receipt holds an alert of the member who
-asks or is about nobody else, or holds one of counsel's.
+Whether a matter of this counsel is over a breach that exposed a member, or in which something names them though nobody says
+what data it was; whether this caseworker's request to see a member in an emergency was approved (that its hour is over is the
+service's to say); whether a receipt holds an alert of the member who asks or is about nobody else, or holds one of counsel's.
 """
 
 Wall = Mapping[str, Sequence[May]]

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import Text, cast, delete, func, select
+from sqlalchemy import Text, cast, delete, exists, func, select
 
 from app.breaches.models import Breach, ExposureRow, Matter, MatterCounsel, MemberEvidence
 from app.kit.database import Transaction
@@ -161,15 +161,12 @@ async def of_organization(tx: Transaction, organization_id: UUID) -> Sequence[tu
 
 
 async def in_a_matter(tx: Transaction, organization_id: UUID, account_id: UUID, member_id: UUID) -> bool:
-    """Whether a matter of this counsel is over a breach that has an exposure row of this member."""
+    """Whether a matter of this counsel is over a breach that exposed data of this member, or in which something names them."""
+    exposed = exists().where(ExposureRow.breach_id == Matter.breach_id, ExposureRow.member_id == member_id)
+    named = exists().where(MemberEvidence.breach_id == Matter.breach_id, MemberEvidence.member_id == member_id)
     query = (
         select(Matter.id)
         .join(MatterCounsel, MatterCounsel.matter_id == Matter.id)
-        .join(ExposureRow, ExposureRow.breach_id == Matter.breach_id)
-        .where(
-            Matter.organization_id == organization_id,
-            MatterCounsel.account_id == account_id,
-            ExposureRow.member_id == member_id,
-        )
+        .where(Matter.organization_id == organization_id, MatterCounsel.account_id == account_id, exposed | named)
     )
     return (await tx.execute(query.limit(1))).first() is not None

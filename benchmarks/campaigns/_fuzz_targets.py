@@ -5,6 +5,7 @@ A target takes any bytes. It raises `Finding`, or whatever the code raised, when
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import csv
 import io
@@ -18,6 +19,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode
 
 import rfc8785
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from app.connections.settings import checked
 from app.damages.schemas import NewLoss
@@ -45,6 +48,7 @@ from connectors.verifiers import (
     StaticHeader,
     Verifier,
 )
+from connectors.verifiers_mail import LEAST_RSA_BITS, SIGNED, SignedForm, SignedP256, SnsMessage
 
 NOW = datetime(2026, 3, 2, 16, tzinfo=UTC)
 FOLDERS = Path(__file__).parents[2] / "connectors"
@@ -105,6 +109,14 @@ def read_json(data: bytes) -> None:
         rfc8785.dumps(tree)
 
 
+TOPIC = "arn:aws:sns:us-east-1:123456789012:mails"
+
+
+def _public(key: Any) -> str:
+    """A public key as its owner shows it. Nobody keeps the other half."""
+    return base64.b64encode(key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
+
+
 VERIFIERS: tuple[tuple[Verifier, tuple[str, ...]], ...] = (
     (StandardWebhooks(), ("whsec_" + "QUJDREVGR0hJSktMTU5PUFFSU1RVVldYWVphYmNkZWY=", "whpk_" + "A" * 42 + "E=")),
     (HmacSha256("x-signature"), ("k" * 32,)),
@@ -113,6 +125,9 @@ VERIFIERS: tuple[tuple[Verifier, tuple[str, ...]], ...] = (
     (Basic(), ("user:" + "p" * 32,)),
     (BearerList(), ("t" * 32, "u" * 32)),
     (StaticHeader("x-secret"), ("s" * 32,)),
+    (SignedForm("the key"), ("k" * 32,)),
+    (SignedP256("x-signature", "x-timestamp", "the key"), (_public(ec.generate_private_key(ec.SECP256R1())),)),
+    (SnsMessage("the topic"), (f"{TOPIC} {_public(rsa.generate_private_key(65537, LEAST_RSA_BITS))}",)),
 )
 
 
@@ -141,7 +156,15 @@ def verifying() -> Fuzzed:
         "authorization: Bearer ttt",
         "x-secret: sss",
     )
-    return Fuzzed(verify, tuple(bytes([n]) + head.encode() + b'\n\n{"a": 1}' for n, head in enumerate(heads)))
+    seeds = [head.encode() + b'\n\n{"a": 1}' for head in heads]
+    seeds.append(b"\n\n" + urlencode({"timestamp": stamp, "token": "t" * 50, "signature": "ab" * 32}).encode())
+    seeds.append(
+        f"x-signature: {base64.b64encode(bytes.fromhex('3006020101020101')).decode()}\nx-timestamp: {stamp}\n\n".encode()
+    )
+    told = dict.fromkeys(SIGNED["Notification"], "x") | {"Type": "Notification", "TopicArn": TOPIC, "SignatureVersion": "2"}
+    signed = {"Signature": "AA==", "SigningCertURL": "https://sns.us-east-1.amazonaws.com/a.pem", "Timestamp": NOW.isoformat()}
+    seeds.append(b"\n\n" + json.dumps(told | signed).encode())
+    return Fuzzed(verify, tuple(bytes([n]) + seed for n, seed in enumerate(seeds)))
 
 
 def read_answer(data: bytes) -> None:

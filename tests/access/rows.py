@@ -28,10 +28,13 @@ class Everything:
         return {row[of] for row in self.rows[table] if all(row[name] == value for name, value in where.items())}
 
     def clients(self, me: Acting) -> set[Any]:
-        """The members whom a breach exposed over which this counsel has a matter."""
+        """The members whom a breach exposed over which this counsel has a matter, or who are named in it."""
         assigned = self.ids("matter_counsel", "matter_id", account_id=me.account_id)
         matters = [row for row in self.rows["matter"] if row["id"] in assigned and row["organization_id"] == me.organization_id]
-        return {row["member_id"] for row in self.rows["exposure"] if row["breach_id"] in {one["breach_id"] for one in matters}}
+        breaches = {one["breach_id"] for one in matters}
+        return {
+            row["member_id"] for row in (*self.rows["exposure"], *self.rows["member_evidence"]) if row["breach_id"] in breaches
+        }
 
     def receipts_of(self, members: set[Any]) -> set[Any]:
         """The receipts out of which these members have an event."""
