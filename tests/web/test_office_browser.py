@@ -53,7 +53,7 @@ async def test_an_admin_adds_a_connection_and_replaces_its_secret_on_a_phone(ser
     page = await served.signed_in(Role.ADMIN)
     await page.get_by_role("button", name="Add a connection").click()
     assert await fits(page)
-    await page.get_by_role("link", name="Have I Been Pwned").click()
+    await page.get_by_role("link", name="Have I Been Pwned", exact=True).click()
     await page.get_by_label("Name, as members will read it").fill("Breach Watch")
     await picture(page, "add-connection", full_page=True)
     await page.get_by_role("button", name="Add it").click()
