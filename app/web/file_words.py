@@ -18,7 +18,7 @@ _DAY_HELP: Mapping[Written, str] = {
 }
 _NEEDED = "This must not be empty, and no longer than a number or a name."
 _TIMES = {"occurred": "happened", "opened": "opened", "reported": "reported"}
-_COLUMNS_HELP = re.compile(r"(\d+) columns instead of (\d+)")
+_COLUMNS_HELP = re.compile(r"(\d{1,9}) columns instead of (\d{1,9})")
 _OTHER = "A part of it is not written as it should be."
 SAID = {
     "columns": "Saved. From now on files are read by it. What waits of earlier ones is, too, when a caseworker tries it again."

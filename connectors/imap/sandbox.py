@@ -14,9 +14,9 @@ from connectors.telling_mail import SENDER, TellsByMail
 
 USER, PASSWORD = "alerts@union.example", "invented-app-password"
 FOLDER = "INBOX"
-_COMMAND = re.compile(r"(\S+) (UID \S+|\S+) ?(.*)", re.DOTALL)
+_COMMAND = re.compile(r"(\S{1,40}) (UID \S{1,40}|\S{1,40}) ?(.*)", re.DOTALL)
 _STRING = re.compile(r'"((?:[^"\\]|\\.)*)"|(\S+)')
-_FETCH = re.compile(r"(\d+) \(RFC822\.SIZE BODY\.PEEK\[\]<(\d+)\.(\d+)>\)")
+_FETCH = re.compile(r"(\d{1,12}) \(RFC822\.SIZE BODY\.PEEK\[\]<(\d{1,12})\.(\d{1,12})>\)")
 _LITERAL = re.compile(r"\{(\d+)\}\Z")
 _REFUSALS = {
     Fault.LIMITED_SECONDS: "NO [LIMIT] Too fast",

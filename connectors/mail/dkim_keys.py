@@ -20,7 +20,7 @@ WEAKEST, STRONGEST = 1024, 8192
 LARGEST_EXPONENT = 2**32
 LONGEST = 8 * 1024
 RAW_KEY = 32
-_TAG = re.compile(r"\s*([A-Za-z][A-Za-z0-9_]{0,15})\s*=([^;]*)(?:;|\Z)")
+_TAG = re.compile(r"(?<!\s)\s*+([A-Za-z][A-Za-z0-9_]{0,15})\s*+=([^;]*+)(?:;|\Z)")
 
 
 class KeyRefused(Exception):

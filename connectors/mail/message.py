@@ -31,8 +31,8 @@ STUB = 200
 """Characters. A plain text that is shorter, where the HTML beside it is much longer, only says that there is HTML."""
 
 _ADDRESS = r"([^\s<>()\[\]\",:;\\@]{1,64}@[A-Za-z0-9.-]{1,190})"
-_NAMED = re.compile(rf'\s*("(?:[^"\\]|\\.)*"\s*|[^<>"]*)<\s*{_ADDRESS}\s*>\s*(?:\([^()]*\)\s*)?')
-_BARE = re.compile(rf"\s*{_ADDRESS}\s*(?:\([^()]*\)\s*)?")
+_NAMED = re.compile(rf'\A\s*+("[^"\\]*+(?:\\.[^"\\]*+)*"\s*+|[^<>"]*+)<\s*+{_ADDRESS}\s*+>\s*+(?:\([^()]*+\)\s*)?')
+_BARE = re.compile(rf"\A\s*+{_ADDRESS}\s*+(?:\([^()]*+\)\s*)?")
 _MESSAGE_ID = re.compile(r"<([^<>\s]{1,250})>")
 _MAILS = frozenset({"message/rfc822", "message/global"})
 _MAY_BE_A_MAIL = frozenset({"application/octet-stream", "text/plain", "application/eml", "application/x-eml"})

@@ -32,7 +32,7 @@ LONGEST_BOUNDARY = 200
 DEFAULT_TYPE = "text/plain"
 _END_OF_HEADERS = re.compile(rb"\n\r?\n")
 _HEADER = re.compile(rb"([\x21-\x39\x3b-\x7e]{1,200}):")
-_TYPE = re.compile(r"\s*([a-z0-9!#$&^_.+-]{1,80}/[a-z0-9!#$&^_.+-]{1,80})\s*(?:;|\Z)")
+_TYPE = re.compile(r"\A\s*+([a-z0-9!#$&^_.+-]{1,80}/[a-z0-9!#$&^_.+-]{1,80})\s*+(?:;|\Z)")
 _PARAMETER = re.compile(r""";\s*([a-z0-9*_-]{1,40})\s*=\s*("(?:[^"\\]|\\.)*"|[^;\s]*)""", re.IGNORECASE)
 _NOT_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 

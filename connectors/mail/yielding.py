@@ -26,7 +26,7 @@ _BUREAUS = {
     "chexsystems": Bureau.CHEXSYSTEMS,
 }
 _DOLLARS = re.compile(
-    r"(?:.*[^A-Za-z])?(?:US ?)?\$ ?([0-9]{1,3}(?:,[0-9]{3}){1,3}(?:\.[0-9]{2})?|[0-9]{1,9}(?:\.[0-9]{2})?)", re.DOTALL
+    r"\A(?:.*[^A-Za-z])?(?:US ?)?\$ ?([0-9]{1,3}(?:,[0-9]{3}){1,3}(?:\.[0-9]{2})?|[0-9]{1,9}(?:\.[0-9]{2})?)", re.DOTALL
 )
 _ADDRESS = re.compile(r"https?:|www\.|://|@|\.(?:com|net|org|example)\b", re.IGNORECASE)
 _NO_NAME = re.compile(
