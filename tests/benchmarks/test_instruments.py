@@ -203,7 +203,7 @@ def test_a_version_that_is_not_there_is_named() -> None:
 @pytest.mark.parametrize("database", ["postgresql", "sqlite"])
 def test_a_few_seconds_of_soak(tmp_path: Path, database: str) -> None:
     results = tmp_path / "soak.json"
-    arguments = ("--minutes", "0.1", "--rate", "40", "--database", database, "--seed", "7", "--results", str(results))
+    arguments = ("--minutes", "0.2", "--rate", "40", "--database", database, "--seed", "7", "--results", str(results))
     done = run("benchmarks.campaigns.soak", *arguments)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     (found,) = json.loads(results.read_text())["runs"]

@@ -102,32 +102,22 @@ def guesses(number: str, known: list[bytes]) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize(
-    "rotated",
-    [False, pytest.param(True, marks=pytest.mark.slow)],
-    ids=["first keys", "replaced"],
+    ("rotated", "more"),
+    [(False, []), pytest.param(True, [], marks=pytest.mark.slow), pytest.param(False, MORE, marks=pytest.mark.slow)],
+    ids=["first keys", "replaced", "many more"],
 )
-async def test_a_dictionary_of_numbers_finds_nothing_without_a_key_and_the_one_with_it(world: World, rotated: bool) -> None:
+async def test_a_dictionary_of_numbers_finds_nothing_without_a_key_and_the_one_with_it(
+    world: World, rotated: bool, more: list[str]
+) -> None:
     await put_in(world, TRUE)
     if rotated:
         await replace_all(world)
-    await require_not_found(world, SPACE)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
-async def test_a_long_dictionary_finds_nothing_either(world: World) -> None:
-    await put_in(world, TRUE)
-    await require_not_found(world, [*SPACE, *MORE])
-
-
-async def require_not_found(world: World, numbers: list[str]) -> None:
-    """None of these numbers, the true one among them, is in the database in any spelling or hash that needs no key."""
     database = await stolen(world)
     assert len(database) > 50_000
     windows = {database[start : start + WINDOW] for start in range(len(database) - WINDOW)}
     union, connection = world.union.id, world.union.connection.connection.id
     known = [union.bytes, connection.bytes, str(union).encode(), str(connection).encode(), bytes(32)]
-    for number in numbers:
+    for number in (*SPACE, *more):
         for text in spellings(number):
             assert number != TRUE or text not in database
         hits = [guess for guess in guesses(number, known) if guess in windows]
