@@ -34,8 +34,10 @@ FAMILIES: dict[str, str] = {
 }
 """Families of kinds, as headings of statistics."""
 
+_CHOOSABLE = {**KINDS, AlertKind.OTHER_UNCLASSIFIED: "Something else"}
 CHOICES: Sequence[tuple[str, Sequence[tuple[AlertKind, str]]]] = tuple(
-    (title, tuple((kind, text) for kind, text in KINDS.items() if kind.family == family)) for family, title in FAMILIES.items()
+    (title, tuple((kind, text) for kind, text in _CHOOSABLE.items() if kind.family == family))
+    for family, title in FAMILIES.items()
 )
 """What can have happened, in plain words, family by family: for whoever has to choose."""
 
