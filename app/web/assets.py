@@ -17,6 +17,7 @@ _MEDIA_TYPES = {
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
 }
+_LOOK = ("pico.min.css", "app.css")
 _UNCHANGING = "public, max-age=31536000, immutable"
 _A_WHILE = "public, max-age=3600"
 
@@ -34,13 +35,19 @@ class Asset:
 
 @cache
 def assets() -> dict[str, Asset]:
-    """Every static file by its name, our own and the vendored ones."""
-    found = {}
-    for path in sorted([*FOLDER.iterdir(), *(FOLDER / "vendor").iterdir()]):
-        if path.suffix in _MEDIA_TYPES:
-            content = path.read_bytes()
-            found[path.name] = Asset(content, _MEDIA_TYPES[path.suffix], hashlib.sha256(content).hexdigest()[:12])
-    return found
+    """Every static file by its name, our own and the vendored ones; and `look.css`, the styles of our pages in one piece.
+
+    In one piece because a browser may lay a page out before the second of two styles has come: Pico's alone is not our look,
+    and asks for pictures that our policy refuses.
+    """
+    paths = sorted([*FOLDER.iterdir(), *(FOLDER / "vendor").iterdir()])
+    contents = {path.name: path.read_bytes() for path in paths if path.suffix in _MEDIA_TYPES}
+    contents["look.css"] = b"\n".join(contents.pop(name) for name in _LOOK)
+    return {name: _asset(name, content) for name, content in contents.items()}
+
+
+def _asset(name: str, content: bytes) -> Asset:
+    return Asset(content, _MEDIA_TYPES[Path(name).suffix], hashlib.sha256(content).hexdigest()[:12])
 
 
 def asset_url(name: str) -> str:

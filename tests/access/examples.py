@@ -284,7 +284,7 @@ async def ids_for(scene: Scene, role: Role, fresh: tuple[str, ...]) -> dict[str,
     ids = {
         **scene.places["own"],
         "role": granted.value,
-        "path": "app.css",
+        "path": "look.css",
         "name": "none",
         "token": scene.places["own"]["connection_token"],
     }

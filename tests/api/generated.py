@@ -217,7 +217,7 @@ def generate(pair: Pair, dice: random.Random) -> Call:
         ids[name] = dice.choice([*known, nobodys] if dice.random() < 0.9 or not reads else SCRAMBLED)
     if not reads:
         ids |= dict.fromkeys(("connection_id", "account_id", "receipt_id", "member_id", "matter_id"), nobodys)
-    ids |= {"role": "staff", "external_id": dice.choice(("M-1", "M-9")), "path": "app.css", "name": "none", "token": "x" * 43}
+    ids |= {"role": "staff", "external_id": dice.choice(("M-1", "M-9")), "path": "look.css", "name": "none", "token": "x" * 43}
     query = dice.choice((filled(example.query, ids), a_query(pair, dice)))
     send = {} if reads else {key: value for key, value in filled(dict(example.send), ids).items() if key in ("json", "data")}
     headers = {name: dice.choice(HEADERS[name]) for name in dice.sample(sorted(HEADERS), dice.choice((0, 0, 1, 2)))}

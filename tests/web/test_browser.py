@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Error as PlaywrightError
+from playwright.async_api import Page, Route, expect
 
 from app.access.roles import Role
 from connectors.vocabulary import AlertKind
@@ -200,6 +203,26 @@ async def test_pages_bring_no_code_and_the_policy_refuses_any(served: Site) -> N
     )
     assert ran is False
     assert any("Content Security Policy" in said for said in served.trouble)
+
+
+async def test_a_page_never_shows_half_of_its_look(served: Site) -> None:
+    page = await served.signed_in(Role.MEMBER, "M-1")
+    styles: list[str] = []
+
+    async def later(route: Route) -> None:
+        styles.append(route.request.url)
+        await asyncio.sleep(0.5 * (len(styles) - 1))  # each comes later than the one before it
+        await route.continue_()
+
+    await page.route("**/static/*.css*", later)
+    await page.get_by_role("button", name="Report something yourself").click()
+    for _ in range(20):  # who measures a page has it laid out with what has come by then
+        with suppress(PlaywrightError):
+            await page.evaluate("() => [...document.querySelectorAll('select')].map(one => one.offsetHeight)")
+        await asyncio.sleep(0.05)
+    await expect(page.get_by_label("What happened?")).to_be_visible()
+    assert served.trouble == []
+    assert len(styles) == 1
 
 
 async def test_the_timeline_on_a_phone(served: Site) -> None:

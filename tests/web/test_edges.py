@@ -109,7 +109,7 @@ async def test_static_files_are_a_fixed_set_and_may_be_kept(world: World) -> Non
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert (await world.client.get(f"/static/{name}")).headers["cache-control"] == "public, max-age=3600"
-    for wrong in ("../templating.py", "..%2Ftemplating.py", "vendor/pico.min.css", "VENDOR.toml", ".", "", "app.css%00"):
+    for wrong in ("../templating.py", "..%2Ftemplating.py", "vendor/pico.min.css", "VENDOR.toml", ".", "", "look.css%00"):
         assert (await world.client.get(f"/static/{wrong}")).status_code == 404, wrong
 
 
