@@ -19,6 +19,8 @@ from rfc3161_client import (
     decode_timestamp_response,
 )
 
+from app.ledger.der import sorted_certificates
+
 QUERY, REPLY = "application/timestamp-query", "application/timestamp-reply"
 MOST_BYTES = 64 * 1024
 """Of one answer: with a whole chain of certificates it is a tenth of that."""
@@ -48,12 +50,14 @@ def query(text: str) -> TimeStampRequest:
 
 def decoded(raw: bytes) -> TimeStampResponse:
     """An answer taken apart. Raises NotStamped."""
-    try:
-        answer = decode_timestamp_response(raw)
-        answer.tst_info  # noqa: B018 - a refusal has none, and says so here
-    except ValueError:
-        raise NotStamped("it is no granted timestamp") from None
-    return answer
+    for read in (bytes, sorted_certificates):
+        try:
+            answer = decode_timestamp_response(read(raw))
+            answer.tst_info  # noqa: B018 - a refusal has none, and says so here
+        except ValueError:
+            continue
+        return answer
+    raise NotStamped("it is no granted timestamp")
 
 
 def stamped_at(raw: bytes) -> datetime:
@@ -76,10 +80,10 @@ def verified(asked: TimeStampRequest, text: str, raw: bytes, roots: Sequence[Cer
             raise NotStamped("it is over another kind of hash than was asked for")
         builder.build().verify_message(answer, text.encode())
     except (VerificationError, ValueError) as error:
-        reason = type(error).__name__
+        reason = str(error)
     else:
         at = answer.tst_info.gen_time.astimezone(UTC)
         if abs(at - now) > MOST_OFF:
             raise NotStamped("the authority's clock and ours are more than ten minutes apart")
         return at
-    raise NotStamped(f"it is not signed below the roots that are trusted, or not for this question ({reason})")
+    raise NotStamped(f"it does not verify: {reason}")
