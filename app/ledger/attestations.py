@@ -51,8 +51,9 @@ async def waiting_since(tx: Transaction, organization_id: UUID, size: int) -> da
 async def cosigned_sizes(tx: Transaction, organization_id: UUID, witnesses: Collection[str]) -> dict[str, int]:
     """The largest size that each witness has cosigned; 0 for none."""
     of = Cosignature
-    query = select(of.witness, func.max(of.size)).where(of.organization_id == organization_id, of.witness.in_(witnesses))
-    found = {witness: size for witness, size in (await tx.execute(query.group_by(of.witness))).all()}
+    query = select(of.witness, func.max(of.size).label("size"))
+    query = query.where(of.organization_id == organization_id, of.witness.in_(witnesses))
+    found = {row.witness: row.size for row in (await tx.execute(query.group_by(of.witness))).all()}
     return {name: found.get(name, 0) for name in witnesses}
 
 

@@ -12,8 +12,8 @@ from cryptography.x509 import Certificate, ObjectIdentifier, load_pem_x509_certi
 from rfc3161_client import (
     HashAlgorithm,
     TimeStampRequest,
-    TimeStampResponse,
     TimestampRequestBuilder,
+    TimeStampResponse,
     VerificationError,
     VerifierBuilder,
     decode_timestamp_response,

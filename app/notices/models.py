@@ -59,6 +59,8 @@ class AlarmKind(StrEnum):
     CANARY = "canary"
     CLOCK = "clock"
     DISK = "disk"
+    UNWITNESSED = "unwitnessed"
+    UNSTAMPED = "unstamped"
 
 
 class Alarm(Base):

@@ -94,7 +94,8 @@ async def observed(
     everywhere = {(None, AlarmKind(word)) for word in signs.everywhere}
     amiss = signs.amiss(organization_id, since=await repository.last_seen(tx, organization_id, AlarmKind.ACCOUNTS))
     odd = {(connection_id, AlarmKind(word)) for connection_id, word in signs.odd.get(organization_id, ())}
-    return found | everywhere | odd | ({(None, AlarmKind.ACCOUNTS)} if amiss else set())
+    unattested = {(None, AlarmKind(word)) for word in signs.unattested.get(organization_id, ())}
+    return found | everywhere | odd | unattested | ({(None, AlarmKind.ACCOUNTS)} if amiss else set())
 
 
 async def settle(tx: Transaction, context: Context, organization_id: UUID, found: frozenset[Condition]) -> int:

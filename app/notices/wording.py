@@ -128,6 +128,15 @@ SAID = {
         "The disk of the database is nearly full. When it is full, nothing can be taken in.",
         "Whoever runs the service should make room.",
     ),
+    AlarmKind.UNWITNESSED: Said(
+        "A witness has not seen the ledger's newest state for more than ten minutes. The ledger goes on.",
+        "Whoever runs the service should look at the log, and ask whoever runs the witness. If it knows a longer ledger than ours,"
+        " a backup was restored, or the ledger was rewritten: keep everything as it is.",
+    ),
+    AlarmKind.UNSTAMPED: Said(
+        "A timestamp authority has been due for a day and has not stamped the ledger.",
+        "Whoever runs the service should look at the log, and check the authority's address and root certificates.",
+    ),
 }
 
 WHOLE_SERVICE = "The whole service"

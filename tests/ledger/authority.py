@@ -21,6 +21,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.kit import clock
+from app.kit.ids import uuid7
 from connectors.http import sandbox_allowed
 from tests.web.browsing import free_socket
 
@@ -82,7 +83,7 @@ async def openssl(*arguments: str | Path, given: bytes = b"") -> tuple[int, byte
 
 async def stamped(folder: Path, query: bytes) -> bytes:
     """The authority's answer to one request, DER in and out."""
-    number = len(list(folder.glob("*.tsq")))
+    number = uuid7()
     asked, answered = folder / f"{number}.tsq", folder / f"{number}.tsr"
     asked.write_bytes(query)
     status, said = await openssl("ts", "-reply", "-config", folder / "tsa.cnf", "-queryfile", asked, "-out", answered)
