@@ -1,4 +1,4 @@
-"""All SQL about what others attest of the logs: which checkpoint is the newest, who has stamped or cosigned what."""
+"""All SQL about the face of a log: its checkpoints and keys, where an entry stands, who has stamped or cosigned what."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -8,7 +8,8 @@ from sqlalchemy import func, or_, select, update
 
 from app.kit.database import Transaction, upsert
 from app.kit.outbox import ConsumerState, ensure
-from app.ledger.models import Checkpoint, Cosignature, Head, Timestamp
+from app.ledger.models import Checkpoint, Cosignature, Head, Leaf, Signer, Timestamp
+from app.ledger.notes import Key, Kind
 
 
 async def take_turn(tx: Transaction, name: str, owner: UUID, now: datetime, lasts: timedelta) -> bool:
@@ -90,6 +91,28 @@ async def cosignatures_of(tx: Transaction, organization_id: UUID, size: int) -> 
 async def timestamp(tx: Transaction, organization_id: UUID, size: int, authority: str) -> Timestamp | None:
     """What one authority answered for one checkpoint."""
     return await tx.get(Timestamp, (organization_id, size, authority))
+
+
+async def keys(tx: Transaction, organization_id: UUID) -> list[Key]:
+    """Every key that a log was ever signed with, oldest first."""
+    query = select(Signer.origin, Signer.public_key).where(Signer.organization_id == organization_id).order_by(Signer.number)
+    return [Key(row.origin, Kind.SIGNATURE, row.public_key) for row in (await tx.execute(query)).all()]
+
+
+async def place_of(tx: Transaction, organization_id: UUID, entry_id: UUID) -> tuple[int, bytes] | None:
+    """Where an entry stands in its log, and its leaf's hash; None while it waits for its place, or is another's."""
+    query = select(Leaf.position, Leaf.hash).where(Leaf.organization_id == organization_id, Leaf.entry_id == entry_id)
+    row = (await tx.execute(query)).one_or_none()
+    return None if row is None else (row.position, row.hash)
+
+
+async def newest_cosignatures(tx: Transaction, organization_id: UUID) -> Sequence[Cosignature]:
+    """The newest cosignature of each witness that ever cosigned, by name."""
+    of = Cosignature
+    newest = select(of.witness, func.max(of.size).label("size")).where(of.organization_id == organization_id)
+    found = newest.group_by(of.witness).subquery()
+    query = select(of).join(found, (of.witness == found.c.witness) & (of.size == found.c.size))
+    return (await tx.execute(query.where(of.organization_id == organization_id).order_by(of.witness))).scalars().all()
 
 
 async def newest_timestamps(tx: Transaction, organization_id: UUID) -> Sequence[Timestamp]:

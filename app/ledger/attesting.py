@@ -16,11 +16,14 @@ from app.kit import clock
 from app.kit.attesters import Authority, Witness
 from app.kit.context import Context
 from app.kit.ids import uuid7
-from app.ledger import attestations, cosigning, reading, timestamping
+from app.ledger import attestations, cosigning, timestamping
 from app.ledger.cosigning import NotCosigned
 from app.ledger.models import Checkpoint
+from app.ledger.nodes import range_roots
 from app.ledger.notes import parse_note
 from app.ledger.timestamping import NotStamped
+from app.ledger.tree import consistency_ranges
+from app.ledger.witnessing import write_request
 from connectors.asking import ProviderError
 from connectors.guarded import GuardedTransport, Posted, post
 
@@ -161,8 +164,8 @@ class Attesting:
 
     async def _submitted(self, transport: GuardedTransport, witness: Witness, newest: Checkpoint, known: int) -> Posted:
         async with self._database.begin(read_only=True) as tx:
-            proof = await reading.consistency(tx, newest.organization_id, known, newest.size)
-        body = cosigning.submission(known, proof, newest.note)
+            proof = await range_roots(tx, newest.organization_id, consistency_ranges(known, newest.size))
+        body = write_request(known, proof, newest.note)
         return await post(transport, witness.url + cosigning.ADD, body, media_type=cosigning.SENT_AS)
 
     async def _stamped(self, name: str, organization_id: UUID) -> bool:

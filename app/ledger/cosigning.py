@@ -1,8 +1,6 @@
 """Cosignatures of witnesses (c2sp.org/tlog-witness): what a witness is sent, and what its answer says. No I/O."""
 
-from collections.abc import Sequence
-
-from app.ledger.notes import Key, Kind, Note, NoteError, Signature, number_from, parse_key, parse_signature, to_base64, verify
+from app.ledger.notes import Key, Kind, Note, NoteError, Signature, number_from, parse_key, parse_signature, verify
 
 ADD = "/add-checkpoint"
 SENT_AS = "text/plain"
@@ -24,12 +22,6 @@ def witness_key(name: str, vkey: str) -> Key:
     if key.kind is not Kind.COSIGNATURE:
         raise ValueError(f"HARMLINE_LEDGER_WITNESSES: {name}: this is the key of a log, not of a witness")
     return key
-
-
-def submission(old: int, proof: Sequence[bytes], note: bytes) -> bytes:
-    """The body of `add-checkpoint`. `old`: the size that the witness knows; `proof`: that the log has only grown since."""
-    lines = [f"old {old}", *map(to_base64, proof), ""]
-    return "".join(f"{line}\n" for line in lines).encode() + note
 
 
 def known_size(media_type: str, body: bytes) -> int:

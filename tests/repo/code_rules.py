@@ -22,6 +22,7 @@ TRANSACTIONS_AT = (
     "app/rotation.py",
     "app/index_rotation.py",
     "app/handing_over.py",
+    "app/ledger/attesting.py",
     "app/upkeep/",
     "app/upkeep_commands.py",
     "app/file_commands.py",
