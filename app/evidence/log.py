@@ -1,4 +1,4 @@
-"""The face of an organization's log for whoever checks it: checkpoints, keys, tiles, proofs and timestamps, as C2SP writes them."""
+"""The face of an organization's log for whoever checks it: checkpoints, keys, tiles, proofs (as C2SP has them), timestamps."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,9 +39,7 @@ async def consistency(tx: Transaction, organization_id: UUID, old: int, new: int
     if new > newest.size:
         raise Problem(422, errors=[FieldError(field="new", message="The log is not that long yet.")])
     if old > new:
-        raise Problem(
-            422, errors=[FieldError(field="old", message="A log does not get shorter: it must not be larger than new.")]
-        )
+        raise Problem(422, errors=[FieldError(field="old", message="A log does not get shorter: not larger than new.")])
     return _lines(await range_roots(tx, organization_id, consistency_ranges(old, new)))
 
 

@@ -57,7 +57,7 @@ async def tile(
     tx: Tx,
     width: Annotated[int, Query(ge=1, le=TILE_WIDTH, description="how many of its hashes, from the left")] = TILE_WIDTH,
 ) -> Response:
-    """A tile of the log's tree: level 0 holds leaves' hashes, level L the roots over 256^L leaves. 404 while it is not that full."""
+    """A tile of the log's tree: level 0 holds leaves' hashes, level L the roots over 256^L leaves. 404: not that full."""
     return _file(await log.tile(tx, caller.organization_id, level, index, width), f"tile-{level}-{index}", BYTES)
 
 

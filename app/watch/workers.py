@@ -37,12 +37,13 @@ _LOCAL = "http://127.0.0.1:"
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What stands in the way of the whole service, and what is odd about connections or logs: words of `notices.models.AlarmKind`."""
+    """What stands in the way of the whole service, and what is odd about a part of it: words of `notices.models.AlarmKind`."""
 
     everywhere: frozenset[str] = frozenset()
     book: Book | None = None
     odd: Odd = field(default_factory=dict)
     unattested: Mapping[UUID, frozenset[str]] = field(default_factory=dict)
+    """By organization."""
 
     def amiss(self, organization_id: UUID, *, since: datetime | None) -> bool:
         """Whether an organization's accounts do not close; `since`: when the open alarm about it was last seen, if one is."""

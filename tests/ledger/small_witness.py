@@ -19,7 +19,7 @@ from tests.ledger.authority import served
 
 @dataclass
 class SmallWitness:
-    """`logs`: the keys it trusts, by origin. `known`: size and root that it cosigned last. `instead`: an answer of other kinds."""
+    """`logs`: the keys it trusts, by origin. `known`: size and root that it cosigned last. `instead`: another answer."""
 
     name: str = "witness.example/w1"
     url: str = ""
