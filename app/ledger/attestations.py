@@ -71,7 +71,7 @@ async def last_stamps(tx: Transaction, organization_id: UUID, authorities: Colle
 
 
 async def keep_cosignature(tx: Transaction, organization_id: UUID, size: int, witness: str, line: str, at: datetime) -> None:
-    """Keep a cosignature that was verified; the first of a witness for a checkpoint stays."""
+    """Keep a cosignature that was verified, its line without the newline; the first of a witness for a checkpoint stays."""
     row = {"organization_id": organization_id, "size": size, "witness": witness, "line": line, "at": at}
     await tx.execute(upsert(tx, Cosignature).values(**row).on_conflict_do_nothing())
 

@@ -157,7 +157,7 @@ class Attesting:
                 answer = await self._submitted(transport, witness, newest, size)
         if answer.status != _OK:
             raise NotCosigned(f"it answered with status {answer.status}")
-        line = cosigning.cosignature(parse_note(newest.note), answer.body, self._keys[name]).line
+        line = cosigning.cosignature(parse_note(newest.note), answer.body, self._keys[name]).line.removesuffix("\n")
         async with self._database.begin() as tx:
             await attestations.keep_cosignature(tx, organization_id, newest.size, name, line, clock.now())
         return True
