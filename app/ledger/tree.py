@@ -175,7 +175,8 @@ def verify_consistency(old: int, old_root: bytes, new: int, new_root: bytes, has
     if old == 0:
         if old_root != EMPTY_ROOT:
             raise ProofError("the root of a log without entries is another")
-        return
+        if new:
+            return
     if old & (old - 1) and old != new:
         first, ranges, hashes = hashes[0], ranges[1:], hashes[1:]
     else:

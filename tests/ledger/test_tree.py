@@ -231,8 +231,10 @@ def test_a_log_does_not_shrink(old: int, new: int, why: str) -> None:
 
 
 def test_two_roots_of_one_size_are_a_fork() -> None:
-    with pytest.raises(ProofError, match="rewritten"):
-        verify_consistency(4, HASHED[0], 4, HASHED[1], [])
+    for size, root in ((4, HASHED[0]), (0, tree.EMPTY_ROOT)):
+        verify_consistency(size, root, size, root, [])
+        with pytest.raises(ProofError, match="rewritten"):
+            verify_consistency(size, root, size, HASHED[1], [])
 
 
 def test_a_tree_is_rebuilt_quickly() -> None:
