@@ -34,10 +34,10 @@ async def checkpoint(tx: Transaction, organization_id: UUID, size: int | None = 
 
 
 async def consistency(tx: Transaction, organization_id: UUID, old: int, new: int) -> bytes:
-    """The proof that the log of `new` entries begins with that of `old`: a hash on each line. Raises Problem 404 and 422."""
+    """The proof that the log of `new` entries begins with that of `old`: a hash on each line. Raises Problem 404, 409, 422."""
     newest = await _checkpoint(tx, organization_id)
     if new > newest.size:
-        raise Problem(422, errors=[FieldError(field="new", message="The log is not that long yet.")])
+        raise Problem(409, "The log is not that long yet: `new` is larger than its newest checkpoint.")
     if old > new:
         raise Problem(422, errors=[FieldError(field="old", message="A log does not get shorter: not larger than new.")])
     return _lines(await range_roots(tx, organization_id, consistency_ranges(old, new)))
