@@ -148,11 +148,11 @@ async def test_the_page_says_in_plain_words_who_has_confirmed_what(
         at_work = attesting(world, {"stamps.example": stamps}, {"notary": witness})
         assert await at_work.cosign() >= 1
         assert await at_work.stamp() >= 1
-    assert f"notary has seen all {newest.size:,} entries" in text_of((await auditor.get("/ledger")).text)
+    assert f"notary has cosigned the state of all {newest.size:,} entries" in text_of((await auditor.get("/ledger")).text)
     later = await grow(world, 2)
     html = (await auditor.get("/ledger")).text
-    assert f"notary has seen the first {newest.size:,} of {later.size:,} entries" in text_of(html)
-    assert f"stamps.example confirms that the first {newest.size:,} of {later.size:,} entries were there" in text_of(html)
+    assert f"notary has cosigned the state of the first {newest.size:,} of {later.size:,} entries" in text_of(html)
+    assert f"stamps.example has stamped the state of the first {newest.size:,} of {later.size:,} entries" in text_of(html)
     for link in ("/v1/ledger/checkpoint", "/v1/ledger/key", f"/v1/ledger/timestamps/{newest.size}/stamps.example"):
         assert f'href="{link}"' in html
         assert (await auditor.get(link)).status_code == 200
