@@ -15,7 +15,16 @@ import uvicorn
 import uvloop
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import connection_commands, connector_commands, file_commands, key_commands, matter_commands, operations, upkeep_commands
+from app import (
+    connection_commands,
+    connector_commands,
+    file_commands,
+    key_commands,
+    ledger_commands,
+    matter_commands,
+    operations,
+    upkeep_commands,
+)
 from app.kit import migrate as schema
 from app.kit.accepting import Server, allow_connections
 from app.kit.config import Settings
@@ -41,6 +50,7 @@ cli.add_typer(connection_commands.commands, name="connections")
 cli.add_typer(connector_commands.commands, name="connectors")
 cli.add_typer(matter_commands.commands, name="matters")
 cli.add_typer(file_commands.commands, name="files")
+cli.add_typer(ledger_commands.commands, name="ledger")
 cli.add_typer(upkeep_commands.backup, name="backup")
 cli.command("doctor")(upkeep_commands.doctor)
 cli.command("upgrade")(upkeep_commands.upgrade)
