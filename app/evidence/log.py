@@ -6,69 +6,52 @@ from uuid import UUID
 
 from app.kit.database import Transaction
 from app.kit.errors import FieldError, Problem, not_found
-from app.ledger import attestations
-from app.ledger.models import Checkpoint
-from app.ledger.nodes import TILE_WIDTH, Missing, level_rows, range_roots
-from app.ledger.notes import parse_note, parse_signature, to_base64
-from app.ledger.proofs import LogProof, write
+from app.ledger import attestations, reading
+from app.ledger.nodes import Missing
+from app.ledger.notes import to_base64
+from app.ledger.reading import NotThere
 from app.ledger.timestamping import NotStamped, stamped_at
-from app.ledger.tree import consistency_ranges, inclusion_ranges
-
-
-async def _checkpoint(tx: Transaction, organization_id: UUID, size: int | None = None) -> Checkpoint:
-    found = await attestations.checkpoint(tx, organization_id, size)
-    if found is None:
-        raise not_found()
-    return found
-
-
-async def _cosigned(tx: Transaction, row: Checkpoint) -> bytes:
-    lines = [one.line for one in await attestations.cosignatures_of(tx, row.organization_id, row.size)]
-    return bytes(parse_note(row.note).with_lines(parse_signature(line) for line in lines))
 
 
 async def checkpoint(tx: Transaction, organization_id: UUID, size: int | None = None) -> tuple[int, bytes]:
     """A checkpoint of this size, or the newest: its size, and its signed note with every cosignature. Raises Problem 404."""
-    row = await _checkpoint(tx, organization_id, size)
-    return row.size, await _cosigned(tx, row)
+    try:
+        row = await reading.checkpoint_at(tx, organization_id, size)
+    except NotThere:
+        raise not_found() from None
+    return row.size, await reading.signed_note(tx, row)
 
 
 async def consistency(tx: Transaction, organization_id: UUID, old: int, new: int) -> bytes:
-    """The proof that the log of `new` entries begins with that of `old`: a hash on each line. Raises Problem 404, 409, 422."""
-    newest = await _checkpoint(tx, organization_id)
-    if new > newest.size:
+    """The proof that the log of `new` entries begins with that of `old`: a hash on each line. Raises Problem 409 and 422."""
+    newest = await reading.latest_checkpoint(tx, organization_id)
+    if new > (newest.size if newest else 0):
         raise Problem(409, "The log is not that long yet: `new` is larger than its newest checkpoint.")
     if old > new:
         raise Problem(422, errors=[FieldError(field="old", message="A log does not get shorter: not larger than new.")])
-    return _lines(await range_roots(tx, organization_id, consistency_ranges(old, new)))
-
-
-def _lines(hashes: list[bytes]) -> bytes:
+    hashes = await reading.consistency(tx, organization_id, old, new)
     return "".join(f"{to_base64(one)}\n" for one in hashes).encode()
 
 
 async def tile(tx: Transaction, organization_id: UUID, level: int, index: int, width: int) -> bytes:
     """`width` hashes of a C2SP tile, 32 bytes each. Raises Problem 404 where the log is not that long yet."""
-    first = index * TILE_WIDTH
     try:
-        return b"".join(await level_rows(tx, organization_id, level, first, first + width))
+        return b"".join(await reading.tile(tx, organization_id, level, index, width))
     except Missing:
         raise not_found() from None
 
 
 async def proof(tx: Transaction, organization_id: UUID, entry_id: UUID) -> bytes:
     """The `.tlog-proof` of an entry under the newest checkpoint. Raises Problem 404, also while the entry waits for its place."""
-    place = await attestations.place_of(tx, organization_id, entry_id)
-    if place is None:
-        raise not_found()
-    newest, (position, _) = await _checkpoint(tx, organization_id), place
-    hashes = await range_roots(tx, organization_id, inclusion_ranges(position, newest.size))
-    return write(LogProof(position, tuple(hashes), await _cosigned(tx, newest)))
+    try:
+        return (await reading.tlog_proof(tx, organization_id, entry_id)).encode()
+    except NotThere:
+        raise not_found() from None
 
 
 async def keys(tx: Transaction, organization_id: UUID) -> bytes:
     """Every key that the log was ever signed with, oldest first: a vkey on each line. Raises Problem 404 before the first."""
-    found = await attestations.keys(tx, organization_id)
+    found = await reading.log_keys(tx, organization_id)
     if not found:
         raise not_found()
     return "".join(f"{one}\n" for one in found).encode()
@@ -105,7 +88,7 @@ class State:
 
 async def state(tx: Transaction, organization_id: UUID) -> State | None:
     """What there is to say about a log; None before its first checkpoint."""
-    newest = await attestations.checkpoint(tx, organization_id)
+    newest = await reading.latest_checkpoint(tx, organization_id)
     if newest is None:
         return None
     cosigned = await attestations.newest_cosignatures(tx, organization_id)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from app.kit.limits import Limits
 from connectors.asking import NotAllowed
@@ -63,6 +63,11 @@ class Witness(BaseModel):
     key: Annotated[str, AfterValidator(_spelled_as_a_key)]
     organizations: frozenset[UUID] = frozenset()
 
+    @property
+    def signs_as(self) -> str:
+        """The name in its key, by which everybody knows it."""
+        return self.key.partition("+")[0]
+
     def follows(self, organization_id: UUID) -> bool:
         """Whether it is sent an organization's checkpoints."""
         return not self.organizations or organization_id in self.organizations
@@ -80,3 +85,10 @@ class Attesters(Limits):
     ledger_witnesses: dict[Name, Witness] = Field(
         default={}, description='who cosigns them: {"name": {"url": "https://…", "key": "name+hash+base64"}}'
     )
+
+    @field_validator("ledger_witnesses")
+    @classmethod
+    def _sign_by_names_of_their_own(cls, value: dict[str, Witness]) -> dict[str, Witness]:
+        if len({one.signs_as for one in value.values()}) != len(value):
+            raise ValueError("HARMLINE_LEDGER_WITNESSES: two of them sign by the same name; each needs one of its own")
+        return value

@@ -1,4 +1,4 @@
-"""All SQL about the face of a log: its checkpoints and keys, where an entry stands, who has stamped or cosigned what."""
+"""All SQL about what others attest of the logs: who has stamped or cosigned what, and since when who is behind."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
@@ -8,8 +8,7 @@ from sqlalchemy import func, or_, select, update
 
 from app.kit.database import Transaction, upsert
 from app.kit.outbox import ConsumerState, ensure
-from app.ledger.models import Checkpoint, Cosignature, Head, Leaf, Signer, Timestamp
-from app.ledger.notes import Key, Kind
+from app.ledger.models import Checkpoint, Cosignature, Head, Timestamp
 
 
 async def take_turn(tx: Transaction, name: str, owner: UUID, now: datetime, lasts: timedelta) -> bool:
@@ -35,14 +34,6 @@ async def logs(tx: Transaction) -> Sequence[UUID]:
     return (await tx.execute(select(Head.organization_id).order_by(Head.organization_id))).scalars().all()
 
 
-async def checkpoint(tx: Transaction, organization_id: UUID, size: int | None = None) -> Checkpoint | None:
-    """A log's checkpoint of this size, or its newest."""
-    query = select(Checkpoint).where(Checkpoint.organization_id == organization_id)
-    if size is not None:
-        query = query.where(Checkpoint.size == size)
-    return (await tx.execute(query.order_by(Checkpoint.size.desc()).limit(1))).scalar_one_or_none()
-
-
 async def waiting_since(tx: Transaction, organization_id: UUID, size: int) -> datetime | None:
     """When the first checkpoint after this size was made; None: there is none."""
     query = select(Checkpoint.at).where(Checkpoint.organization_id == organization_id, Checkpoint.size > size)
@@ -50,7 +41,7 @@ async def waiting_since(tx: Transaction, organization_id: UUID, size: int) -> da
 
 
 async def cosigned_sizes(tx: Transaction, organization_id: UUID, witnesses: Collection[str]) -> dict[str, int]:
-    """The largest size that each witness has cosigned; 0 for none."""
+    """The largest size that each witness (by its key's name) has cosigned; 0 for none."""
     of = Cosignature
     query = select(of.witness, func.max(of.size).label("size"))
     query = query.where(of.organization_id == organization_id, of.witness.in_(witnesses))
@@ -82,28 +73,9 @@ async def keep_timestamp(tx: Transaction, organization_id: UUID, size: int, auth
     await tx.execute(upsert(tx, Timestamp).values(**row).on_conflict_do_nothing())
 
 
-async def cosignatures_of(tx: Transaction, organization_id: UUID, size: int) -> Sequence[Cosignature]:
-    """Who has cosigned a checkpoint, by name."""
-    query = select(Cosignature).where(Cosignature.organization_id == organization_id, Cosignature.size == size)
-    return (await tx.execute(query.order_by(Cosignature.witness))).scalars().all()
-
-
 async def timestamp(tx: Transaction, organization_id: UUID, size: int, authority: str) -> Timestamp | None:
     """What one authority answered for one checkpoint."""
     return await tx.get(Timestamp, (organization_id, size, authority))
-
-
-async def keys(tx: Transaction, organization_id: UUID) -> list[Key]:
-    """Every key that a log was ever signed with, oldest first."""
-    query = select(Signer.origin, Signer.public_key).where(Signer.organization_id == organization_id).order_by(Signer.number)
-    return [Key(row.origin, Kind.SIGNATURE, row.public_key) for row in (await tx.execute(query)).all()]
-
-
-async def place_of(tx: Transaction, organization_id: UUID, entry_id: UUID) -> tuple[int, bytes] | None:
-    """Where an entry stands in its log, and its leaf's hash; None while it waits for its place, or is another's."""
-    query = select(Leaf.position, Leaf.hash).where(Leaf.organization_id == organization_id, Leaf.entry_id == entry_id)
-    row = (await tx.execute(query)).one_or_none()
-    return None if row is None else (row.position, row.hash)
 
 
 async def newest_cosignatures(tx: Transaction, organization_id: UUID) -> Sequence[Cosignature]:

@@ -16,13 +16,11 @@ from app.kit import clock
 from app.kit.attesters import Authority, Witness
 from app.kit.context import Context
 from app.kit.ids import uuid7
-from app.ledger import attestations, cosigning, timestamping
+from app.ledger import attestations, cosigning, reading, timestamping
 from app.ledger.cosigning import NotCosigned
 from app.ledger.models import Checkpoint
-from app.ledger.nodes import range_roots
 from app.ledger.notes import parse_note
 from app.ledger.timestamping import NotStamped
-from app.ledger.tree import consistency_ranges
 from app.ledger.witnessing import write_request
 from connectors.asking import ProviderError
 from connectors.guarded import GuardedTransport, Posted, post
@@ -142,9 +140,10 @@ class Attesting:
         return done
 
     async def _cosigned(self, name: str, witness: Witness, organization_id: UUID) -> bool:
+        key = self._keys[name]
         async with self._database.begin(read_only=True) as tx:
-            newest = await attestations.checkpoint(tx, organization_id)
-            known = (await attestations.cosigned_sizes(tx, organization_id, [name]))[name]
+            newest = await reading.latest_checkpoint(tx, organization_id)
+            known = (await attestations.cosigned_sizes(tx, organization_id, [key.name]))[key.name]
         if newest is None or known >= newest.size:
             return False
         async with GuardedTransport(total=PATIENCE, most=cosigning.MOST_BYTES) as transport:
@@ -157,20 +156,20 @@ class Attesting:
                 answer = await self._submitted(transport, witness, newest, size)
         if answer.status != _OK:
             raise NotCosigned(f"it answered with status {answer.status}")
-        line = cosigning.cosignature(parse_note(newest.note), answer.body, self._keys[name]).line.removesuffix("\n")
+        line = cosigning.cosignature(parse_note(newest.note), answer.body, key).line.removesuffix("\n")
         async with self._database.begin() as tx:
-            await attestations.keep_cosignature(tx, organization_id, newest.size, name, line, clock.now())
+            await attestations.keep_cosignature(tx, organization_id, newest.size, key.name, line, clock.now())
         return True
 
     async def _submitted(self, transport: GuardedTransport, witness: Witness, newest: Checkpoint, known: int) -> Posted:
         async with self._database.begin(read_only=True) as tx:
-            proof = await range_roots(tx, newest.organization_id, consistency_ranges(known, newest.size))
+            proof = await reading.consistency(tx, newest.organization_id, known, newest.size)
         body = write_request(known, proof, newest.note)
         return await post(transport, witness.url + cosigning.ADD, body, media_type=cosigning.SENT_AS)
 
     async def _stamped(self, name: str, organization_id: UUID) -> bool:
         async with self._database.begin(read_only=True) as tx:
-            newest = await attestations.checkpoint(tx, organization_id)
+            newest = await reading.latest_checkpoint(tx, organization_id)
             last = (await attestations.last_stamps(tx, organization_id, [name])).get(name)
         if newest is None or (last and (last[0] >= newest.size or clock.now() - last[1] < self._every)):
             return False

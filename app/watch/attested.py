@@ -35,7 +35,7 @@ async def behind(tx: Transaction, settings: Settings, now: datetime) -> list[Beh
 
 
 async def _witnesses(tx: Transaction, settings: Settings, organization_id: UUID, now: datetime) -> list[Behind]:
-    follow = [name for name, one in settings.ledger_witnesses.items() if one.follows(organization_id)]
+    follow = [one.signs_as for one in settings.ledger_witnesses.values() if one.follows(organization_id)]
     sizes = await attestations.cosigned_sizes(tx, organization_id, follow)
     since = {name: await attestations.waiting_since(tx, organization_id, size) for name, size in sizes.items()}
     return [Behind(organization_id, name, UNWITNESSED, now - at) for name, at in since.items() if at is not None]

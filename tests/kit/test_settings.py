@@ -86,7 +86,7 @@ def test_who_attests_the_ledger_is_named_in_json(monkeypatch: pytest.MonkeyPatch
     config = made(
         monkeypatch,
         timestamp_authorities=json.dumps({"stamps": AUTHORITY}),
-        ledger_witnesses=json.dumps({"local-12": {**WITNESS, "organizations": [one]}, "notary": WITNESS}),
+        ledger_witnesses=json.dumps({"local-12": {**WITNESS, "organizations": [one]}, "notary": {**WITNESS, "key": f"n-{KEY}"}}),
     )
     assert config.timestamp_authorities["stamps"].url == "https://stamps.example/tsr"
     assert config.timestamp_every == 24
@@ -117,6 +117,8 @@ def test_nobody_attests_it_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
         ("ledger_witnesses", {"w": {**WITNESS, "url": f"https://{CANARY}@witness.example"}}),
         ("ledger_witnesses", {"w": {**WITNESS, "organizations": [CANARY]}}),
         ("ledger_witnesses", [CANARY]),
+        ("ledger_witnesses", {"w": WITNESS, "the same": WITNESS}),
+        ("ledger_witnesses", {"one": WITNESS, "two": WITNESS}),
         ("timestamp_every", 0),
         ("timestamp_every", 745),
     ],

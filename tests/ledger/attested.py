@@ -14,7 +14,7 @@ from app.kit import clock
 from app.kit.attesters import Authority, Witness
 from app.kit.context import Context
 from app.kit.ids import uuid7
-from app.ledger import attestations
+from app.ledger import attestations, reading
 from app.ledger.attesting import Attesting
 from app.ledger.models import Checkpoint, Cosignature, Timestamp
 from app.ledger.sequencing import integrate
@@ -50,7 +50,7 @@ async def grow(world: World, count: int = 1, organization_id: UUID | None = None
             await append(tx, world.context.keyring, own, Act.VIEW, facts={"n": number}, receipt=uuid7())
     await integrate(world.context.database, world.context.keyring, "localhost")
     async with world.context.database.begin(read_only=True) as tx:
-        newest = await attestations.checkpoint(tx, own)
+        newest = await reading.latest_checkpoint(tx, own)
     assert newest is not None
     return newest
 
@@ -59,7 +59,7 @@ async def trust(world: World, *witnesses: SmallWitness) -> None:
     """Let the witnesses know every log that there is."""
     async with world.context.database.begin(read_only=True) as tx:
         for organization_id in await attestations.logs(tx):
-            for key in await attestations.keys(tx, organization_id):
+            for key in await reading.log_keys(tx, organization_id):
                 for one in witnesses:
                     one.logs[key.name] = key
 

@@ -16,7 +16,7 @@ from app.ledger import attestations
 from app.ledger import attesting as tested
 from app.ledger.attesting import Rests
 from app.ledger.models import Cosignature, Timestamp
-from app.ledger.notes import Kind, Signer, parse_key, parse_note, parse_signature, verify
+from app.ledger.notes import Kind, Signer, parse_checkpoint, parse_key, parse_note, parse_signature, verify
 from app.notices import service, workers
 from app.watch.workers import Watcher
 from tests.ledger.attested import attesting, context_with, grow, kept, logs, trust
@@ -121,21 +121,24 @@ async def test_a_witness_cosigns_what_has_only_grown(world: World, witness: Smal
         assert await at_work.cosign() >= 1
         assert await at_work.cosign() == 0
         last = (await kept(world, Cosignature))[-1]
-        assert (last.size, last.witness, last.at) == (newest.size, "notary", clock.now())
+        assert (last.size, last.witness, last.at) == (newest.size, witness.name, clock.now())
         note = parse_note(newest.note).with_lines([parse_signature(last.line)])
         assert verify(note, [parse_key(witness.key)]) == {parse_key(witness.key): int(clock.now().timestamp())}
     assert len(await kept(world, Cosignature)) == 3
 
 
 async def test_a_witness_that_knows_another_size_is_asked_again_from_there(world: World, witness: SmallWitness) -> None:
-    await grow(world, 5)
+    first = await grow(world, 5)
     await trust(world, witness)
-    assert await attesting(world, witnesses={"other": witness}).cosign() >= 1
-    await grow(world, 5)
-    witness.asked.clear()
-    # Under another name nothing is known of what it has seen.
-    assert await attesting(world, witnesses={"notary": witness}).cosign() >= 1
-    assert [body.startswith(b"old 0\n") for body in witness.asked[:2]] == [True, False]
+    # What it has seen was lost on our side.
+    checkpoint = parse_checkpoint(parse_note(first.note).text)
+    witness.known[checkpoint.origin] = (checkpoint.size, checkpoint.root)
+    at_work = attesting(world, witnesses={"notary": witness}, organizations=frozenset({world.union.id}))
+    assert await at_work.cosign() == 1
+    assert [body.partition(b"\n")[0] for body in witness.asked] == [b"old 0", b"old %d" % first.size]
+    checkpoint = parse_checkpoint(parse_note((await grow(world, 5)).note).text)
+    assert await at_work.cosign() == 1
+    assert (len(witness.asked), witness.known[checkpoint.origin]) == (3, (checkpoint.size, checkpoint.root))
 
 
 async def test_a_witness_that_knows_more_is_an_error_and_cosigns_nothing(
@@ -201,7 +204,7 @@ async def test_who_is_away_holds_up_nobody_and_is_left_alone_for_a_while(world: 
     newest = await grow(world)
     assert await at_work.cosign() >= 1
     assert {(row.witness, row.size) for row in await kept(world, Cosignature) if row.size == newest.size} == {
-        ("notary", newest.size)
+        (witness.name, newest.size)
     }
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from app.access.roles import Role
 from app.kit import clock
-from app.ledger import attestations
+from app.ledger import reading
 from app.ledger.models import Checkpoint, LedgerEntry, Timestamp
 from app.ledger.notes import Key, open_checkpoint, parse_checkpoint, parse_key, parse_note, verify
 from app.ledger.proofs import check, read
@@ -88,11 +88,10 @@ async def test_an_entrys_proof_holds_by_itself_with_its_witness(world: World, au
     async with world.context.database.begin(read_only=True) as tx:
         query = select(LedgerEntry.id).where(LedgerEntry.organization_id == world.union.id).order_by(LedgerEntry.id.desc())
         for entry_id in (await tx.execute(query.limit(3))).scalars():
-            place = await attestations.place_of(tx, world.union.id, entry_id)
-            assert place is not None
+            leaf = await reading.place_of(tx, world.union.id, entry_id)
             proof = read(await got(auditor, f"entries/{entry_id}/proof"))
-            shown = check(proof, place[1], await keys(auditor), [parse_key(witness.key)], quorum=1)
-            assert proof.index == place[0] < shown.checkpoint.size
+            shown = check(proof, leaf.hash, await keys(auditor), [parse_key(witness.key)], quorum=1)
+            assert proof.index == leaf.position < shown.checkpoint.size
 
 
 async def test_an_entry_that_waits_or_is_anothers_has_no_proof(world: World, auditor: httpx.AsyncClient) -> None:
@@ -148,10 +147,12 @@ async def test_the_page_says_in_plain_words_who_has_confirmed_what(
         at_work = attesting(world, {"stamps.example": stamps}, {"notary": witness})
         assert await at_work.cosign() >= 1
         assert await at_work.stamp() >= 1
-    assert f"notary has cosigned the state of all {newest.size:,} entries" in text_of((await auditor.get("/ledger")).text)
+    assert f"witness.example/w1 has cosigned the state of all {newest.size:,} entries" in text_of(
+        (await auditor.get("/ledger")).text
+    )
     later = await grow(world, 2)
     html = (await auditor.get("/ledger")).text
-    assert f"notary has cosigned the state of the first {newest.size:,} of {later.size:,} entries" in text_of(html)
+    assert f"witness.example/w1 has cosigned the state of the first {newest.size:,} of {later.size:,} entries" in text_of(html)
     assert f"stamps.example has stamped the state of the first {newest.size:,} of {later.size:,} entries" in text_of(html)
     for link in ("/v1/ledger/checkpoint", "/v1/ledger/key", f"/v1/ledger/timestamps/{newest.size}/stamps.example"):
         assert f'href="{link}"' in html
