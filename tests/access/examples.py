@@ -206,7 +206,7 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("GET", "/v1/ledger/tile/{level}/{index}"): Example(query="?width=1", is_file=True),
     ("GET", "/v1/ledger/entries/{entry_id}/proof"): Example(foreign=AUDITORS, is_file=True),
     ("GET", "/v1/ledger/key"): Example(is_file=True),
-    ("GET", "/v1/ledger/timestamps/{size}/{authority}"): Example(foreign=AUDITORS, is_file=True),
+    ("GET", "/v1/ledger/timestamps/{size}/{authority}"): Example(is_file=True),
     ("GET", "/timeline"): Example(),
     ("GET", "/visits"): Example(),
     ("GET", "/incidents/{incident_id}"): Example(foreign=INCIDENT),

@@ -112,7 +112,7 @@ async def test_an_entry_that_waits_or_is_anothers_has_no_proof(world: World, aud
 async def test_a_saved_timestamp_is_over_the_text_of_a_saved_checkpoint(
     world: World, auditor: httpx.AsyncClient, tmp_path: Path
 ) -> None:
-    newest = await grow(world)
+    newest = await grow(world, 50)
     async with authority(tmp_path / "authority") as stamps:
         assert await attesting(world, {"stamps.example": stamps}).stamp() >= 1
     answer = await got(auditor, f"timestamps/{newest.size}/stamps.example", "application/timestamp-reply")
@@ -124,6 +124,11 @@ async def test_a_saved_timestamp_is_over_the_text_of_a_saved_checkpoint(
     assert (await openssl("ts", "-verify", *files))[0] == 0
     assert hashlib.sha256((tmp_path / "text").read_bytes()).digest() in answer
     assert (await auditor.get(f"/v1/ledger/timestamps/{newest.size}/nobody")).status_code == 404
+    async with await world.sign_in(Role.AUDITOR, tenant=world.other) as stranger:
+        for row in await kept(world, Timestamp, world.other.id):
+            theirs = await got(stranger, f"timestamps/{row.size}/stamps.example", "application/timestamp-reply")
+            assert theirs == row.response != answer
+        assert (await stranger.get(f"/v1/ledger/timestamps/{newest.size}/stamps.example")).status_code == 404
 
 
 async def test_every_cosignature_is_in_the_checkpoint(world: World, auditor: httpx.AsyncClient) -> None:
