@@ -20,6 +20,7 @@ from app import (
     connector_commands,
     file_commands,
     key_commands,
+    ledger_commands,
     matter_commands,
     operations,
     upkeep_commands,
@@ -50,6 +51,7 @@ cli.add_typer(connection_commands.commands, name="connections")
 cli.add_typer(connector_commands.commands, name="connectors")
 cli.add_typer(matter_commands.commands, name="matters")
 cli.add_typer(file_commands.commands, name="files")
+cli.add_typer(ledger_commands.commands, name="ledger")
 cli.add_typer(upkeep_commands.backup, name="backup")
 cli.add_typer(witness_commands.commands, name="witness")
 cli.command("doctor")(upkeep_commands.doctor)

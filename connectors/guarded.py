@@ -1,4 +1,5 @@
-"""The guard of `http`, as a transport below a library that brings an httpx client of its own (Authlib, for signing in).
+"""The guard of `http`, as a transport below a library that brings an httpx client of its own (Authlib, for signing in), and as
+one POST of bytes that are no JSON, to whoever attests the ledger.
 
 Every request resolves the name anew, refuses it if even one address is not public, connects to the address that was judged, and
 ends in time; the answer is read whole, within a bound. Redirects are for the client above to refuse. Raises only ProviderError.
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Container, Sequence
+from dataclasses import dataclass
 
 import httpx
 
@@ -115,3 +117,20 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             body.feed(chunk)
         kept = {"content-type": response.headers.get("content-type", "")}
         return httpx.Response(response.status_code, headers=kept, content=body.whole())
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """What came back. `media_type`: in small letters, without its parameters."""
+
+    status: int
+    media_type: str
+    body: bytes
+
+
+async def post(transport: GuardedTransport, url: str, body: bytes, *, media_type: str, accept: str = "*/*") -> Posted:
+    """POST these exact bytes; any status is an answer, also a redirect, which is not followed. Raises ProviderError."""
+    headers = {"content-type": media_type, "accept": accept}
+    answer = await transport.handle_async_request(httpx.Request("POST", url, headers=headers, content=body))
+    said = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return Posted(answer.status_code, said, answer.content)

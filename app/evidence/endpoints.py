@@ -7,13 +7,14 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from app.access.gate import Caller
+from app.evidence import log_endpoints
 from app.kit.context import Tx
 from app.kit.database import Transaction
 from app.kit.pagination import Cursor, Limit, Page, decode_id_cursor, encode_cursor
 from app.ledger.models import LedgerEntry
 from app.ledger.repository import entries_after
 
-router = APIRouter(prefix="/v1", tags=["evidence"])
+_own = APIRouter(prefix="/v1", tags=["evidence"])
 
 
 class EntryView(BaseModel):
@@ -49,7 +50,12 @@ async def entries(tx: Transaction, organization_id: UUID, cursor: str | None, li
     return Page(items=items, next=encode_cursor(rows[limit - 1].id.hex) if len(rows) > limit else None)
 
 
-@router.get("/ledger")
+@_own.get("/ledger")
 async def list_entries(caller: Caller, tx: Tx, cursor: Cursor = None, limit: Limit = 50) -> Page[EntryView]:
     """Your organization's ledger, oldest first."""
     return await entries(tx, caller.organization_id, cursor, limit)
+
+
+router = APIRouter()
+router.include_router(_own)
+router.include_router(log_endpoints.router)

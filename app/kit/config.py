@@ -8,10 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, HttpUrl, SecretStr, field_validator, model_validator
 
-from app.kit.limits import Limits
+from app.kit.attesters import Attesters, reachable
 from app.kit.vault import Lock
-from connectors.asking import NotAllowed
-from connectors.http import require_base
 
 _DRIVERS = {
     "sqlite://": "sqlite+aiosqlite://",
@@ -30,8 +28,8 @@ def _with_driver(value: str) -> str:
 def _require_reachable(setting: str, url: str) -> None:
     """ValueError for an address that the outgoing client would never connect to."""
     try:
-        require_base(url)
-    except NotAllowed as error:
+        reachable(url)
+    except ValueError as error:
         reason = str(error)
     else:
         return
@@ -47,7 +45,7 @@ def _is_signing_secret(value: str) -> bool:
     return value.startswith("whsec_") and 24 <= len(key) <= 64
 
 
-class Settings(Limits):
+class Settings(Attesters):
     """All settings with their defaults: SQLite and keys under `var/`, http://localhost:8000, no mail server."""
 
     database_url: str = "sqlite+aiosqlite:///var/harmline.db"

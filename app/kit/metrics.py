@@ -106,6 +106,12 @@ CANARY_SEEN = Gauge(
     registry=REGISTRY,
 )
 CANARY_ABSENT = Gauge("harmline_canary_absent", "1 while the canary is overdue, else 0.", registry=REGISTRY)
+UNATTESTED = Gauge(
+    "harmline_ledger_unattested_seconds",
+    "How long the oldest checkpoint of any log has waited for a witness, or an authority past its time, by name.",
+    ["by"],
+    registry=REGISTRY,
+)
 MEASURED = Gauge(
     "harmline_measured_timestamp_seconds", "When the gauges that need the database were last set.", registry=REGISTRY
 )

@@ -56,9 +56,12 @@ class AlarmKind(StrEnum):
     PARKED = "parked"
     MAIL = "mail"
     ACCOUNTS = "accounts"
+    LEDGER = "ledger"
     CANARY = "canary"
     CLOCK = "clock"
     DISK = "disk"
+    UNWITNESSED = "unwitnessed"
+    UNSTAMPED = "unstamped"
 
 
 class Alarm(Base):

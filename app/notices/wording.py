@@ -116,6 +116,10 @@ SAID = {
         "The accounts of what came in do not close: something that was received may be missing.",
         "Whoever runs the service should look at the log for the receipts that it names, and keep every backup.",
     ),
+    AlarmKind.LEDGER: Said(
+        "The ledger's log does not go on, or something in it is not what was written. The alerts themselves are kept.",
+        "Whoever runs the service should run harmline ledger verify, and keep every backup.",
+    ),
     AlarmKind.CANARY: Said(
         "A trial alert that is sent through the whole service every hour did not arrive. Real alerts may be held up too.",
         "Whoever runs the service should see whether web and workers are running, and look at the log.",
@@ -127,6 +131,15 @@ SAID = {
     AlarmKind.DISK: Said(
         "The disk of the database is nearly full. When it is full, nothing can be taken in.",
         "Whoever runs the service should make room.",
+    ),
+    AlarmKind.UNWITNESSED: Said(
+        "A witness has not seen the ledger's newest state for more than ten minutes. The ledger goes on.",
+        "Whoever runs the service should look at the log, and ask whoever runs the witness. If it knows a longer ledger than"
+        " ours, a backup was restored, or the ledger was rewritten: keep everything as it is.",
+    ),
+    AlarmKind.UNSTAMPED: Said(
+        "A timestamp authority has been due for a day and has not stamped the ledger.",
+        "Whoever runs the service should look at the log, and check the authority's address and root certificates.",
     ),
 }
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,7 +14,7 @@ from app.intake.first_byte import Acknowledged
 from app.kit import clock, metrics
 from app.kit.context import Context
 from app.kit.health import CLOCK, DISK, Readiness
-from app.watch import canary, checking, counting, repository
+from app.watch import attested, canary, checking, counting, repository
 from app.watch.accounts import Amiss, Identity
 from app.watch.checking import SETTLED, STEP, Book
 from app.watch.counting import Odd
@@ -36,11 +37,13 @@ _LOCAL = "http://127.0.0.1:"
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What stands in the way of the whole service, and what is odd about connections: words of `notices.models.AlarmKind`."""
+    """What stands in the way of the whole service, and what is odd about a part of it: words of `notices.models.AlarmKind`."""
 
     everywhere: frozenset[str] = frozenset()
     book: Book | None = None
     odd: Odd = field(default_factory=dict)
+    unattested: Mapping[UUID, frozenset[str]] = field(default_factory=dict)
+    """By organization."""
 
     def amiss(self, organization_id: UUID, *, since: datetime | None) -> bool:
         """Whether an organization's accounts do not close; `since`: when the open alarm about it was last seen, if one is."""
@@ -183,4 +186,11 @@ class Watcher:
     async def signs(self) -> Signs:
         """What stands in the way of the whole service now."""
         reasons = {obstacle.reason for obstacle in await self._readiness.obstacles()} & {DISK, CLOCK}
-        return Signs(frozenset(reasons | ({"canary"} if self._absent else set())), self.book, self._odd)
+        everywhere = frozenset(reasons | ({"canary"} if self._absent else set()))
+        return Signs(everywhere, self.book, self._odd, await self._unattested())
+
+    async def _unattested(self) -> dict[UUID, frozenset[str]]:
+        async with self._context.database.begin(read_only=True) as tx:
+            found = await attested.behind(tx, self._context.settings, clock.now())
+        metrics.only(metrics.UNATTESTED, attested.longest(found).items())
+        return attested.late(found)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from app.access.gate import Caller
 from app.evidence.endpoints import entries
+from app.evidence.log import state
 from app.kit.context import Ctx, Tx
 from app.kit.pagination import Cursor
 from app.ledger.service import Act, append
@@ -56,4 +57,5 @@ def _drawn(release: Release) -> list[tuple[ReleasedCube, Shape, Any]]:
 async def ledger(request: Request, caller: Caller, tx: Tx, cursor: Cursor = None) -> Response:
     """The ledger, oldest first: what was done, when and in which role."""
     found = await entries(tx, caller.organization_id, cursor, PAGE)
-    return page(request, "ledger.html", entries=found.items, following=found.next, first=cursor is None)
+    newest = await state(tx, caller.organization_id) if cursor is None else None
+    return page(request, "ledger.html", entries=found.items, following=found.next, first=cursor is None, state=newest)

@@ -39,6 +39,7 @@ MEMBERS_ONLY = {Role.MEMBER: ("other_member", "other_organization")}
 INCIDENT = {**MEMBERS_ONLY, Role.COUNSEL: ("other_organization",)}
 MATTER = {Role.COUNSEL: ("other_organization",)}
 ADMINS = {Role.ADMIN: ("other_organization",)}
+AUDITORS = {Role.AUDITOR: ("other_organization",)}
 CASEWORKERS = {Role.CASEWORKER: ("other_organization",)}
 NOTICES = {Role.CASEWORKER: ("other_organizations_notice", "notice_to_be_asked_for", "unproven_notice")}
 REVIEWS = {Role.CASEWORKER: ("other_organizations_review", "refused_review")}
@@ -200,6 +201,12 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("POST", "/v1/break-glass/{request_id}/end"): Example(204, fresh=("request_id",), foreign={**ADMINS, **CASEWORKERS}),
     ("GET", "/v1/break-glass/{request_id}/timeline"): Example(fresh=("open_request_id",), foreign=CASEWORKERS),
     ("GET", "/v1/ledger"): Example(),
+    ("GET", "/v1/ledger/checkpoint"): Example(is_file=True),
+    ("GET", "/v1/ledger/consistency"): Example(query="?old=1&new=2", is_file=True),
+    ("GET", "/v1/ledger/tile/{level}/{index}"): Example(query="?width=1", is_file=True),
+    ("GET", "/v1/ledger/entries/{entry_id}/proof"): Example(foreign=AUDITORS, is_file=True),
+    ("GET", "/v1/ledger/key"): Example(is_file=True),
+    ("GET", "/v1/ledger/timestamps/{size}/{authority}"): Example(is_file=True),
     ("GET", "/timeline"): Example(),
     ("GET", "/visits"): Example(),
     ("GET", "/incidents/{incident_id}"): Example(foreign=INCIDENT),
@@ -286,6 +293,9 @@ async def ids_for(scene: Scene, role: Role, fresh: tuple[str, ...]) -> dict[str,
         "role": granted.value,
         "path": "look.css",
         "name": "none",
+        "level": "0",
+        "index": "0",
+        "size": "1",
         "token": scene.places["own"]["connection_token"],
     }
     ids |= {name: str(scene.missing()) for name in ("token_id", "account_id", "hold_id", "receipt_id", "request_id")}

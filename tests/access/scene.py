@@ -28,6 +28,8 @@ from app.intake.workers import write_refusals
 from app.kit import clock
 from app.kit.database import Base
 from app.kit.ids import uuid7
+from app.ledger import attestations
+from app.ledger.models import Leaf
 from app.ledger.service import SYSTEM
 from app.members import service as members
 from app.members.repository import member as find
@@ -252,6 +254,10 @@ class Scene:
         return hashes
 
 
+def _authority(tenant: Tenant) -> str:
+    return f"stamps-{tenant.id.hex[-12:]}"
+
+
 async def _place(world: World, tenant: Tenant, who: str) -> dict[str, str]:
     """The ids of what one member has, and of what their organization has."""
     member_id = tenant.members[who]
@@ -259,12 +265,16 @@ async def _place(world: World, tenant: Tenant, who: str) -> dict[str, str]:
         (incident,) = await incidents.incidents_of_member(tx, member_id)
         (event,) = await incidents.events_of_member(tx, member_id)
         ((matter, _),) = await matters_of(tx, tenant.id, tenant.accounts[Role.COUNSEL])
+        entry = select(Leaf.entry_id).where(Leaf.organization_id == tenant.id, Leaf.position == 0)
+        entry_id = (await tx.execute(entry)).scalar_one()
     return {
         "incident_id": str(incident.id),
         "event_id": str(event.event_id),
         "alert_id": str(event.alert_id),
         "member_id": str(member_id),
         "matter_id": str(matter.id),
+        "entry_id": str(entry_id),
+        "authority": _authority(tenant),
         "connection_id": str(tenant.connection.connection.id),
         "connection_token": tenant.connection.path.rpartition("/")[2],
     }
@@ -281,6 +291,8 @@ async def make_scene(world: World) -> Scene:
     for tenant in (world.union, world.other):
         async with world.context.database.begin() as tx:
             await publish_release(tx, world.context, tenant.id)
+            stamps = (tx, tenant.id, 1, _authority(tenant))
+            await attestations.keep_timestamp(*stamps, b"a timestamp", NOW)
     scene.places = {
         "own": await _place(world, world.union, "M-1"),
         "other_member": await _place(world, world.union, "M-2"),

@@ -29,7 +29,10 @@ from tests.access.examples import EXAMPLES, filled
 from tests.api.colleagues import add_colleagues, colleagues, may_tell
 from tests.support.world import Filled, Tenant, World, alert, make_world
 
-GROW_WITH_EACH_LOOK = ("/v1/ledger", "/ledger", "/v1/me/visits", "/visits")
+GROW_WITH_EACH_LOOK = (
+    *("/v1/ledger", "/ledger", "/v1/me/visits", "/visits"),
+    *(path for _, path in POLICY if path.startswith("/v1/ledger/")),
+)
 """What is answered there grows by asking, and names what grew by ids made in that moment."""
 ROUTES = tuple(route for route, rule in POLICY.items() if not rule.public and route[1] not in GROW_WITH_EACH_LOOK)
 IDS = (

@@ -15,8 +15,11 @@ from connectors.standard.schema import json_schema
 SPEC: dict[str, Any] = create_app(work=False).openapi()
 DESCRIBED = [route for route in POLICY if route[1].startswith(("/v1", "/webhooks", "/livez", "/readyz"))]
 
-FILES = {"/v1/incidents/{incident_id}/documents/{event_id}"}
-"""What answers with somebody's own bytes."""
+FILES = {
+    "/v1/incidents/{incident_id}/documents/{event_id}",
+    *(path for _, path in POLICY if path.startswith("/v1/ledger/")),
+}
+"""What answers with bytes to be saved."""
 
 
 def operation(method: str, path: str) -> dict[str, Any]:
