@@ -15,6 +15,7 @@ from app.intake.models import Event, Receipt
 from app.kit import crypto
 from app.kit.database import Base
 from app.kit.keyring import Lane, OpenedKeys
+from app.ledger.models import Signer
 from app.members.models import LegalHold, Member
 
 _HEADER_BYTES = len(crypto.header(1))
@@ -122,6 +123,7 @@ PLACES = (
     Place(Connection, "sources_sealed", ("connection", "sources_sealed"), how=How.FOR_DOOR),
     Place(ConnectionSecret, "sealed", ("connection_secret",), ("connection_id", "id"), how=How.FOR_DOOR),
     Place(DisputedRange, "reason_sealed", ("disputed_range", "reason_sealed"), ("connection_id", "id")),
+    Place(Signer, "seed_sealed", ("ledger_signer", "seed_sealed"), ("organization_id", "number")),
     Place(Matter, "title_sealed", ("matter", "title_sealed"), lane=Lane.COUNSEL),
     Place(LegalHold, "reason_sealed", ("legal_hold",), lane=Lane.COUNSEL),
 )

@@ -166,6 +166,9 @@ _AT_THE_DOOR = (
     *("sources_sealed", "closed_at", "revision"),
 )
 """What the door reads of a connection: whom a delivery is for, never how its provider is asked."""
+_PROOF: Wall = {**_KEPT, **_each(COUNSEL, AUDITOR, may=(May("r", ORG),))}
+_OF_SIGNERS = ("organization_id", "number", "public_key", "made_at")
+"""All but the seed, which only the sequencer signs with."""
 
 WALLS: Mapping[str, Wall] = {
     "organization_key": {
@@ -188,6 +191,19 @@ WALLS: Mapping[str, Wall] = {
         MEMBER: (May("r", OWN), May("a", ORG)),
         AUDITOR: (May("ra", ORG),),
     },
+    # The trigger writes as whoever writes the entry.
+    "ledger_pending": {
+        **_ALL,
+        **_each(ANYONE.role, DOOR.role, may=(May("a", EVERY),)),
+        **_each(*OF_PEOPLE, may=(May("a", ORG),)),
+    },
+    "ledger_head": _WORKERS_ONLY,
+    "ledger_leaf": _PROOF,
+    "ledger_subtree": _PROOF,
+    "ledger_checkpoint": _PROOF,
+    "ledger_cosignature": _PROOF,
+    "ledger_timestamp": _PROOF,
+    "ledger_signer": {**_ALL, **_each(COUNSEL, AUDITOR, may=(May("r", ORG, columns=_OF_SIGNERS),))},
     "deletion": {**_KEPT, **_each(*OF_PEOPLE, may=(May("a", ORG),))},
     "account": {
         **_ALL,

@@ -94,6 +94,10 @@ WITH_SOMETHING_ELSE: dict[str, tuple[tuple[str, ...], str]] = {
         ("outbox", "outbox_failure", "outbox_consumer"),
         f"{outbox.KEPT_FOR.days} days after everybody who asks for one has handled it",
     ),
+    "entries that wait for their place in the log": (
+        ("ledger_pending", "ledger_head"),
+        "until they have it, seconds later; how far each log is stays",
+    ),
     "secrets of connections": (
         ("connection_secret",),
         "destroyed when they are replaced and their overlap is over; the bare row stays",
@@ -135,6 +139,10 @@ WITH_SOMETHING_ELSE: dict[str, tuple[tuple[str, ...], str]] = {
 
 KEPT: dict[str, tuple[tuple[str, ...], str]] = {
     "the ledger, and the list of deletions": (("ledger_entry", "deletion"), "they prove what was received and done; ids only"),
+    "the log over the ledger, and who vouched for it": (
+        ("ledger_leaf", "ledger_subtree", "ledger_checkpoint", "ledger_cosignature", "ledger_timestamp", "ledger_signer"),
+        "they prove that the ledger is as it was; hashes only",
+    ),
     "published statistics": (("statistics_release",), "they were published; no person is in them"),
     "legal holds and matters": (("legal_hold", "matter", "matter_counsel"), "counsel's record of who had to keep what"),
     "accounts and roles": (("account", "role_grant"), "the ledger names them by id; an erased member's has no address"),

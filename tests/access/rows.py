@@ -135,6 +135,7 @@ _MATCHED = (
     "reimbursement",
 )
 _SIGNED_IN: dict[str, Sees] = {"organization_key": factual, "letter": organizations}
+_LOG = ("ledger_leaf", "ledger_subtree", "ledger_checkpoint", "ledger_cosignature", "ledger_timestamp", "ledger_signer")
 _WAYS_IN = ("passkey", "password", "known_browser", "recovery_code", "recovery", "provider_link")
 _ACCOUNTS: dict[str, Sees] = {
     **dict.fromkeys(("session", "sign_in_link", "api_token", "role_grant", *_WAYS_IN), own_account),
@@ -168,6 +169,7 @@ SEES: dict[str, dict[str, Sees]] = {
     COUNSEL: {
         **_SIGNED_IN,
         "organization_key": both_lanes,
+        **dict.fromkeys(_LOG, organizations),
         **_MANAGED,
         **dict.fromkeys(_MATCHED, clients),
         **dict.fromkeys(("breach", "connection", "disputed_range", "legal_hold", "member"), organizations),
@@ -196,18 +198,19 @@ SEES: dict[str, dict[str, Sees]] = {
         **dict.fromkeys(("connection_secret", "poll_subject"), of_connections),
         "employment": of_members,
     },
-    AUDITOR: {**_SIGNED_IN, "ledger_entry": organizations},
+    AUDITOR: {**_SIGNED_IN, **dict.fromkeys(("ledger_entry", *_LOG), organizations)},
     STATISTICS: {**_SIGNED_IN, "statistics_release": organizations},
 }
 """By role and table: whether a row is to be seen."""
 
-_TOLD = frozenset({"ledger_entry", "outbox", "letter", "deletion"})
+_TOLD = frozenset({"ledger_entry", "ledger_pending", "outbox", "letter", "deletion"})
 _BY_HAND = frozenset({"session", "sign_in_link", "api_token"})
 _MADE = frozenset({"passkey", "recovery_code", "recovery", "guesses", "spent_challenge"})
 WRITES: dict[str, frozenset[str]] = {
     NOBODY.role: frozenset(),
-    ANYONE.role: _BY_HAND | {"ledger_entry", "outbox", "passkey", "password", "known_browser", "guesses", "spent_challenge"},
-    DOOR.role: frozenset({"receipt", "ledger_entry"}),
+    ANYONE.role: _BY_HAND
+    | {"ledger_entry", "ledger_pending", "outbox", "passkey", "password", "known_browser", "guesses", "spent_challenge"},
+    DOOR.role: frozenset({"receipt", "ledger_entry", "ledger_pending"}),
     ACCOUNT: _TOLD | _BY_HAND | _MADE | {"password", "known_browser", "provider_link"},
     MEMBER: _TOLD
     | _BY_HAND

@@ -34,7 +34,7 @@ OF_NOBODY = {"guesses": "hashes of addresses, known or not", "spent_challenge": 
 REFUSED = ("permission denied", "row-level security")
 LATER = ("foreign key", "already exists")
 """What is looked at only when the wall has let a row through."""
-TELL = {"ledger_entry", "outbox", "deletion"}
+TELL = {"ledger_entry", "ledger_pending", "outbox", "deletion"}
 """Tables that people's acts are written into and that they do not read, or not all that they may write."""
 
 

@@ -18,9 +18,11 @@ from app.intake.gateway import NOBODY
 from app.intake.models import HandedIn, HandedOn, LookUp
 from app.kit.database import Database, Transaction
 from app.kit.escrow import KeyRecovery
+from app.kit.ids import uuid7
 from app.kit.migrate import alembic_config, head, upgrade
 from app.kit.outbox import LAST_ATTEMPT, Failure
 from app.ledger.deletions import Gone, note_deletion
+from app.ledger.models import Checkpoint, Cosignature, Head, Leaf, Pending, Signer, Subtree, Timestamp
 from app.notices.models import Alarm, ConsentRequest
 from app.operations import accounts
 from app.statistics.models import StatisticsRelease
@@ -69,6 +71,7 @@ async def fill(world: World) -> None:
         look = {"reference_index": b"x", "key": b"x", "event_id": NOBODY, "state": "due", "trusted": True, "attempts": 0}
         await tx.execute(insert(LookUp).values(**own, **look))
         await fill_what_is_handed(tx, own)
+        await fill_ledger(tx, world.union.id)
         await tx.execute(insert(KeyRecovery).values(top=world.union.id.hex[-16:], confirmed_at=NOW, shares=2))
         own_sign_in = {"organization_id": world.union.id, "issuer": "https://login.example.org", "client_id": "harmline"}
         since_now = {"domains": [], "accounts": [], "created_at": NOW, "checked_at": NOW}
@@ -88,6 +91,19 @@ async def fill_what_is_handed(tx: Transaction, own: dict[str, UUID]) -> None:
     await tx.execute(insert(HandedIn).values(**own, **come))
     document = {"name": "x", "version": 1, "text": "x", "written_at": NOW}
     await tx.execute(insert(ReadingDocument).values(**own, **document))
+
+
+async def fill_ledger(tx: Transaction, organization_id: UUID) -> None:
+    """What a log has only when it is large, or from outside; the entry that waits is none."""
+    own, at = {"organization_id": organization_id}, {"at": NOW}
+    await tx.execute(insert(Pending).values(**own, entry_id=uuid7()))
+    await tx.execute(insert(Head).values(**own, size=1, read_back=0, fence=0))
+    await tx.execute(insert(Leaf).values(**own, position=0, entry_id=uuid7(), hash=b"x"))
+    await tx.execute(insert(Subtree).values(**own, level=1, position=0, hash=b"x"))
+    await tx.execute(insert(Checkpoint).values(**own, **at, size=1, root=b"x", note=b"x"))
+    await tx.execute(insert(Cosignature).values(**own, **at, size=1, witness="w.example", line="x"))
+    await tx.execute(insert(Timestamp).values(**own, **at, size=1, authority="a.example", response=b"x"))
+    await tx.execute(insert(Signer).values(**own, number=1, public_key=b"x", seed_sealed=b"x", made_at=NOW))
 
 
 async def fill_ways_in(world: World) -> None:
