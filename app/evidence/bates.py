@@ -26,9 +26,7 @@ def require_prefix(prefix: str) -> None:
         raise Problem(422, "A prefix is 2 to 12 capital letters and digits, and begins with a letter, such as OPOA.")
 
 
-async def give(
-    tx: Transaction, organization_id: UUID, matter_id: UUID, prefix: str, exhibits: Sequence[str]
-) -> dict[str, str]:
+async def give(tx: Transaction, organization_id: UUID, matter_id: UUID, prefix: str, exhibits: Sequence[str]) -> dict[str, str]:
     """The numbers of some exhibits of a matter, in writing; those that have none yet get the next ones, in the order given."""
     await repository.hold_numbers(tx, organization_id)
     known = await repository.numbers_of(tx, matter_id, prefix)

@@ -5,6 +5,7 @@ first. OPT: one line for each document that has pages. Source: domain.md 5.4; UT
 own specification comes before this: always confirm it.
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -51,3 +52,16 @@ def opt(documents: Sequence[Paged], volume: str) -> bytes:
     """The whole OPT file: a line for each document. `volume`: the name of the production."""
     lines = [f"{one.bates},{volume},{one.path},Y,,,{one.pages}\r\n" for one in documents]
     return BYTE_ORDER_MARK + "".join(lines).encode()
+
+
+def hashes_of(path: str, content: bytes, sha256: str) -> dict[str, str]:
+    """What the load file says of a file of the packet. MD5 is what old platforms compare by; nothing here rests on it."""
+    name = path.rpartition("/")[2]
+    return {
+        "FILENAME": name,
+        "FILEEXT": name.rpartition(".")[2],
+        "FILESIZE": str(len(content)),
+        "SHA256HASH": sha256,
+        "MD5HASH": hashlib.md5(content, usedforsecurity=False).hexdigest(),
+        "NATIVEPATH": path,
+    }

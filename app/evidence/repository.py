@@ -13,7 +13,7 @@ from app.incidents.models import MemberAlert, MemberEvent, Unmatched
 from app.intake.models import AlertRow, Event, HandedOn
 from app.kit.database import Transaction
 from app.kit.rows import among
-from app.ledger.models import Leaf, LedgerEntry
+from app.ledger.models import Checkpoint, Cosignature, Leaf, LedgerEntry, Signer, Timestamp
 from app.members.models import Enrollment, Member, Organization
 
 
@@ -61,7 +61,6 @@ async def erased_members(tx: Transaction, organization_id: UUID) -> set[UUID]:
     return set((await tx.execute(query)).scalars())
 
 
-
 async def told_to(tx: Transaction, member_ids: Collection[UUID]) -> list[Told]:
     """Every event of these members, in order of member and arrival."""
     columns: list[Any] = [getattr(MemberEvent, name) for name in Told._fields]
@@ -97,9 +96,7 @@ async def unread_of(tx: Transaction, member_ids: Collection[UUID], until: dateti
 
 async def references_of(tx: Transaction, member_id: UUID, connection_id: UUID) -> set[bytes]:
     """Every blind index by which a provider ever meant a member."""
-    query = select(Enrollment.reference_index).where(
-        Enrollment.member_id == member_id, Enrollment.connection_id == connection_id
-    )
+    query = select(Enrollment.reference_index).where(Enrollment.member_id == member_id, Enrollment.connection_id == connection_id)
     return set((await tx.execute(query)).scalars())
 
 
@@ -111,9 +108,7 @@ async def handed_on_by(tx: Transaction, receipt_ids: Collection[UUID]) -> dict[U
     return {row[0]: row[1] for row in rows}
 
 
-async def acts_after(
-    tx: Transaction, organization_id: UUID, after: int, size: int, limit: int
-) -> list[tuple[int, LedgerEntry]]:
+async def acts_after(tx: Transaction, organization_id: UUID, after: int, size: int, limit: int) -> list[tuple[int, LedgerEntry]]:
     """The next acts of the first `size` in an organization's log, each with its place; by place, after one."""
     query = (
         select(Leaf.position, LedgerEntry)
@@ -151,3 +146,27 @@ async def last_number(tx: Transaction, organization_id: UUID, prefix: str) -> in
         BatesNumber.organization_id == organization_id, BatesNumber.prefix == prefix
     )
     return (await tx.execute(query)).scalar_one() or 0
+
+
+async def checkpoint(tx: Transaction, organization_id: UUID, size: int | None) -> Checkpoint | None:
+    """The checkpoint of an organization's log that is of this size; None: the newest."""
+    query = select(Checkpoint).where(Checkpoint.organization_id == organization_id)
+    if size is not None:
+        query = query.where(Checkpoint.size == size)
+    return (await tx.execute(query.order_by(Checkpoint.size.desc()).limit(1))).scalar_one_or_none()
+
+
+async def vouched(tx: Transaction, organization_id: UUID, size: int) -> tuple[list[Cosignature], list[Timestamp]]:
+    """Who vouched for a checkpoint, in the order of their names."""
+    lines = select(Cosignature).where(Cosignature.organization_id == organization_id, Cosignature.size == size)
+    stamps = select(Timestamp).where(Timestamp.organization_id == organization_id, Timestamp.size == size)
+    return (
+        list((await tx.execute(lines.order_by(Cosignature.witness))).scalars()),
+        list((await tx.execute(stamps.order_by(Timestamp.authority))).scalars()),
+    )
+
+
+async def signers(tx: Transaction, organization_id: UUID) -> list[bytes]:
+    """The public keys that sign an organization's checkpoints, or did, oldest first."""
+    query = select(Signer.public_key).where(Signer.organization_id == organization_id)
+    return list((await tx.execute(query.order_by(Signer.number))).scalars())
