@@ -42,6 +42,7 @@ from app.kit.health import Readiness
 from app.kit.letters import Postman
 from app.kit.outbox import Consumer
 from app.kit.wakeup import Wakeups
+from app.ledger import reading_back, sequencing
 from app.linkage import workers as linkage_workers
 from app.members import endpoints as members
 from app.notices import workers as notice_workers
@@ -55,6 +56,9 @@ from app.web import endpoints as web
 from app.web.headers import SECURITY_HEADERS, UnlessSaid, always
 
 log = structlog.get_logger(__name__)
+
+LOGGED_EVERY, READ_BACK_EVERY = 3.0, 15.0
+"""Seconds between two turns of giving entries their places in the log, and of reading again what was written there."""
 
 MEASURED_EVERY = 5.0
 """Seconds between two settings of the gauges that need the database."""
@@ -122,6 +126,7 @@ class Workers:
         total = 0
         while done := await self._work() + await self.hand_on() + await self.send_letters():
             total += done
+        await self.lengthen_logs()
         await intake_workers.write_refusals(self._context.database, self._refusals)
         return total
 
@@ -131,6 +136,15 @@ class Workers:
             while done := await self._round():
                 total += done
             return total
+
+    async def lengthen_logs(self) -> int:
+        """Give the ledger's entries their places in the logs; how many got one."""
+        host = str(self._context.settings.base_url.host)
+        return await sequencing.integrate(self._context.database, self._context.keyring, host)
+
+    async def read_back(self) -> int:
+        """Read again what was written into the logs; how many leaves are whole."""
+        return await reading_back.read_back(self._context.database)
 
     async def hand_on(self) -> int:
         """Hand on every message that is due; how many were looked at. The DNS may be slow, so it has a tick of its own."""
@@ -246,6 +260,8 @@ class Workers:
             "measuring": self.watcher.measure,
             "volume": self.watcher.count,
             "journal": self.keep_journal,
+            "log": self.lengthen_logs,
+            "reading back": self.read_back,
             "sweep": self.sweep,
             "door": self.hand_over,
         }
@@ -269,7 +285,7 @@ def _schedule(context: Context, workers: Workers) -> AsyncIOScheduler:
     often, each_minute, each_hour = context.settings.worker_interval, 60.0, 3600.0
     every = {"work": often, "asking": often, "handing on": often, "letters": often}
     every |= {"measuring": MEASURED_EVERY, "journal": MEASURED_EVERY}
-    every["door"] = each_minute
+    every |= {"door": each_minute, "log": LOGGED_EVERY, "reading back": READ_BACK_EVERY}
     every |= {"watching": each_minute, "accounts": each_minute, "canary": each_minute, "volume": each_minute, "sweep": each_hour}
     scheduler.add_job(again_and_again(workers.hand_over, "door"))  # at once, too
     for name, work in workers.ticks().items():

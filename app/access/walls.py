@@ -167,7 +167,7 @@ _AT_THE_DOOR = (
 )
 """What the door reads of a connection: whom a delivery is for, never how its provider is asked."""
 _PROOF: Wall = {**_KEPT, **_each(COUNSEL, AUDITOR, may=(May("r", ORG),))}
-_OF_SIGNERS = ("organization_id", "number", "public_key", "made_at")
+_OF_SIGNERS = ("organization_id", "number", "origin", "public_key", "made_at")
 """All but the seed, which only the sequencer signs with."""
 
 WALLS: Mapping[str, Wall] = {

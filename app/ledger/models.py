@@ -69,7 +69,6 @@ class Head(Base):
     organization_id: Mapped[UUID] = mapped_column(primary_key=True)
     size: Mapped[int] = mapped_column(BigInteger, default=0)
     read_back: Mapped[int] = mapped_column(BigInteger, default=0)
-    lease_owner: Mapped[UUID | None]
     lease_until: Mapped[datetime | None]
     fence: Mapped[int] = mapped_column(BigInteger, default=0)
 
@@ -135,12 +134,16 @@ class Timestamp(Base):
 
 
 class Signer(Base):
-    """An Ed25519 key that signs one organization's checkpoints: the newest by `number`. The seed is sealed by its own key."""
+    """An Ed25519 key that signs one organization's checkpoints: the newest by `number`. The organization's key seals the seed.
+
+    `origin`: the log's name, of the public host at the time of the first; it stays when the service moves to another host.
+    """
 
     __tablename__ = "ledger_signer"
 
     organization_id: Mapped[UUID] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    origin: Mapped[str] = mapped_column(String(300))
     public_key: Mapped[bytes] = mapped_column(LargeBinary)
     seed_sealed: Mapped[bytes] = mapped_column(LargeBinary)
     made_at: Mapped[datetime]

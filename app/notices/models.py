@@ -56,6 +56,7 @@ class AlarmKind(StrEnum):
     PARKED = "parked"
     MAIL = "mail"
     ACCOUNTS = "accounts"
+    LEDGER = "ledger"
     CANARY = "canary"
     CLOCK = "clock"
     DISK = "disk"

@@ -16,6 +16,7 @@ from app.notices import repository
 from app.notices.conditions import Condition, conditions
 from app.notices.models import AlarmKind
 from app.notices.wording import SAID, WHOLE_SERVICE, Change
+from app.watch import logs
 from app.watch.workers import Signs
 
 NEWS = "notices.news"
@@ -94,7 +95,8 @@ async def observed(
     everywhere = {(None, AlarmKind(word)) for word in signs.everywhere}
     amiss = signs.amiss(organization_id, since=await repository.last_seen(tx, organization_id, AlarmKind.ACCOUNTS))
     odd = {(connection_id, AlarmKind(word)) for connection_id, word in signs.odd.get(organization_id, ())}
-    return found | everywhere | odd | ({(None, AlarmKind.ACCOUNTS)} if amiss else set())
+    wrong = {AlarmKind.ACCOUNTS: amiss, AlarmKind.LEDGER: await logs.is_amiss(tx, organization_id)}
+    return found | everywhere | odd | {(None, kind) for kind, so in wrong.items() if so}
 
 
 async def settle(tx: Transaction, context: Context, organization_id: UUID, found: frozenset[Condition]) -> int:

@@ -116,6 +116,10 @@ SAID = {
         "The accounts of what came in do not close: something that was received may be missing.",
         "Whoever runs the service should look at the log for the receipts that it names, and keep every backup.",
     ),
+    AlarmKind.LEDGER: Said(
+        "The ledger's log does not go on, or something in it is not what was written. The alerts themselves are kept.",
+        "Whoever runs the service should run harmline ledger verify, and keep every backup.",
+    ),
     AlarmKind.CANARY: Said(
         "A trial alert that is sent through the whole service every hour did not arrive. Real alerts may be held up too.",
         "Whoever runs the service should see whether web and workers are running, and look at the log.",

@@ -17,6 +17,8 @@ from app.upkeep.facts import gather, store_facts
 from app.upkeep.manifest import NAME
 from app.upkeep.safety import ADVICE, REFUSED, judged, told
 from app.upkeep.unsafe import DOOR_ALONE
+from app.watch import logs
+from app.watch.repository import organizations
 
 KEPT_FOR = timedelta(days=35)
 """How long a backup is kept: for as long, whoever has it and the key can read who was erased since."""
@@ -95,6 +97,11 @@ async def _unwritten(context: Context) -> list[str]:
     return [f"{len(missing)} erasures are not in {context.settings.journal} yet: is a worker running on this machine?"]
 
 
+async def _amiss_in_ledger(context: Context) -> list[str]:
+    async with context.database.begin(read_only=True) as tx:
+        return [said for one in await organizations(tx) for said in await logs.told(tx, one)]
+
+
 async def examine(context: Context, checks: Sequence[tuple[str, ReadyCheck]]) -> Findings:
     """Look at everything. `checks`: those of the rooms about being ready."""
     settings = context.settings
@@ -104,5 +111,6 @@ async def examine(context: Context, checks: Sequence[tuple[str, ReadyCheck]]) ->
     found.obstacles = [one.says for one in await Readiness(context, checks).obstacles()]
     if not found.obstacles:
         found.advice += await _unwritten(context)
+        found.advice += await _amiss_in_ledger(context)
     found.advice += about_backups(backups_made(settings.backup_folder), clock.machine())
     return found

@@ -22,7 +22,7 @@ from app.kit.ids import uuid7
 from app.kit.migrate import alembic_config, head, upgrade
 from app.kit.outbox import LAST_ATTEMPT, Failure
 from app.ledger.deletions import Gone, note_deletion
-from app.ledger.models import Checkpoint, Cosignature, Head, Leaf, Pending, Signer, Subtree, Timestamp
+from app.ledger.models import Cosignature, Pending, Subtree, Timestamp
 from app.notices.models import Alarm, ConsentRequest
 from app.operations import accounts
 from app.statistics.models import StatisticsRelease
@@ -97,13 +97,9 @@ async def fill_ledger(tx: Transaction, organization_id: UUID) -> None:
     """What a log has only when it is large, or from outside; the entry that waits is none."""
     own, at = {"organization_id": organization_id}, {"at": NOW}
     await tx.execute(insert(Pending).values(**own, entry_id=uuid7()))
-    await tx.execute(insert(Head).values(**own, size=1, read_back=0, fence=0))
-    await tx.execute(insert(Leaf).values(**own, position=0, entry_id=uuid7(), hash=b"x"))
     await tx.execute(insert(Subtree).values(**own, level=1, position=0, hash=b"x"))
-    await tx.execute(insert(Checkpoint).values(**own, **at, size=1, root=b"x", note=b"x"))
     await tx.execute(insert(Cosignature).values(**own, **at, size=1, witness="w.example", line="x"))
     await tx.execute(insert(Timestamp).values(**own, **at, size=1, authority="a.example", response=b"x"))
-    await tx.execute(insert(Signer).values(**own, number=1, public_key=b"x", seed_sealed=b"x", made_at=NOW))
 
 
 async def fill_ways_in(world: World) -> None:

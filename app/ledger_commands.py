@@ -1,0 +1,1 @@
+"""`harmline ledger`: prove that the ledger is what it was."""
