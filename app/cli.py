@@ -15,7 +15,16 @@ import uvicorn
 import uvloop
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import connection_commands, connector_commands, file_commands, key_commands, matter_commands, operations, upkeep_commands
+from app import (
+    connection_commands,
+    connector_commands,
+    file_commands,
+    key_commands,
+    matter_commands,
+    operations,
+    packet_commands,
+    upkeep_commands,
+)
 from app.kit import migrate as schema
 from app.kit.accepting import Server, allow_connections
 from app.kit.config import Settings
@@ -40,6 +49,7 @@ cli.add_typer(key_commands.commands, name="keys")
 cli.add_typer(connection_commands.commands, name="connections")
 cli.add_typer(connector_commands.commands, name="connectors")
 cli.add_typer(matter_commands.commands, name="matters")
+cli.add_typer(packet_commands.commands, name="packet")
 cli.add_typer(file_commands.commands, name="files")
 cli.add_typer(upkeep_commands.backup, name="backup")
 cli.command("doctor")(upkeep_commands.doctor)

@@ -38,13 +38,15 @@ async def find_erased(tx: Transaction, organization_id: UUID, size: int, members
     if not members:
         return found
     while page := await repository.acts_after(tx, organization_id, after, size, PAGE):
-        for after, entry in page:
-            if entry.member_id not in members:
+        for _, entry in page:
+            member = entry.member_id
+            if member is None or member not in members:
                 continue
             if entry.kind == Act.LINK and entry.subjects.get("breach") == str(breach_id):
-                found.linked.add(entry.member_id)
+                found.linked.add(member)
             elif entry.kind == Act.MATCH and "alert" in entry.subjects:
-                found.alerts[UUID(entry.subjects["alert"])] = entry.member_id
+                found.alerts[UUID(entry.subjects["alert"])] = member
+        after = page[-1][0]
     return found
 
 
@@ -64,14 +66,15 @@ async def find_custody(tx: Transaction, organization_id: UUID, size: int, wanted
     """The acts among the first `size` of a log that name one of these receipts, alerts, events or incidents."""
     found, after = Custody(), -1
     while page := await repository.acts_after(tx, organization_id, after, size, PAGE):
-        for after, entry in page:
+        for place, entry in page:
             if entry.kind not in ACTS:
                 continue
             for one in _ids(entry):
                 if one in wanted:
-                    found.acts.setdefault(one, []).append(after)
+                    found.acts.setdefault(one, []).append(place)
                     if entry.kind == Act.RECEIPT:
-                        found.came[one] = after
+                        found.came[one] = place
+        after = page[-1][0]
     return found
 
 

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from app.evidence import repository
+from app.evidence.models import BatesNumber
 from app.kit import clock
 from app.kit.database import Transaction
 from app.kit.errors import Problem
 from app.kit.rows import insert_rows
-from app.evidence.models import BatesNumber
 
 DIGITS = 7
 _PREFIX = re.compile(r"[A-Z][A-Z0-9]{1,11}")
@@ -32,17 +32,8 @@ async def give(tx: Transaction, organization_id: UUID, matter_id: UUID, prefix: 
     known = await repository.numbers_of(tx, matter_id, prefix)
     following = await repository.last_number(tx, organization_id, prefix) + 1
     new = [one for one in dict.fromkeys(exhibits) if one not in known]
-    rows = [
-        {
-            "matter_id": matter_id,
-            "exhibit": one,
-            "prefix": prefix,
-            "organization_id": organization_id,
-            "number": number,
-            "given_at": clock.now(),
-        }
-        for number, one in enumerate(new, following)
-    ]
-    await insert_rows(tx, BatesNumber, rows)
-    known |= {row["exhibit"]: row["number"] for row in rows}
+    given = {one: number for number, one in enumerate(new, following)}
+    same = {"matter_id": matter_id, "prefix": prefix, "organization_id": organization_id, "given_at": clock.now()}
+    await insert_rows(tx, BatesNumber, [same | {"exhibit": one, "number": number} for one, number in given.items()])
+    known |= given
     return {one: written(prefix, known[one]) for one in exhibits}

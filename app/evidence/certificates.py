@@ -1,4 +1,4 @@
-"""Drafts of the certifications that a packet needs. The facts are filled in; whatever only a person can know or say is left blank.
+"""Drafts of the certifications that a packet needs. Facts are filled in; whatever only a person can know or say is left blank.
 
 Nothing here is signed, and nothing is said in anybody's name. Sources: FRE 902(11), (13), (14), 803(6); California Evidence Code
 1271, 1560 to 1562; 28 U.S.C. 1746; California Code of Civil Procedure 2015.5; domain.md 5.1 and 5.5. Pure.
@@ -58,8 +58,8 @@ def _page(title: str, rule: str, body: Sequence[str]) -> str:
     )
     tail = (
         "",
-        "I declare under penalty of perjury under the laws of the United States of America and of the State of California that the",
-        "foregoing is true and correct (28 U.S.C. 1746; Cal. Code Civ. Proc. 2015.5).",
+        "I declare under penalty of perjury under the laws of the United States of America and of the State of California that",
+        "the foregoing is true and correct (28 U.S.C. 1746; Cal. Code Civ. Proc. 2015.5).",
         "",
         f"Date: {BLANK}",
         f"Place: {BLANK}",
@@ -72,8 +72,8 @@ def _page(title: str, rule: str, body: Sequence[str]) -> str:
 def _about(facts: Facts) -> list[str]:
     held = "; ".join(f"{count}: {reason}" for reason, count in facts.withheld.items()) or "nothing"
     return [
-        f"The records are the exhibits {facts.first} to {facts.last} ({facts.exhibits} of them), of {facts.organization}. Each is "
-        "identified by its number, and by the identifier of its receipt and its place in the log, in data/packet.json.",
+        f"The records are the exhibits {facts.first} to {facts.last} ({facts.exhibits} of them), of {facts.organization}. Each "
+        "is identified by its number, and by the identifier of its receipt and its place in the log, in data/packet.json.",
         f"They rest on the log {facts.origin}, which had {facts.size} entries and the root {facts.root} at {facts.at}.",
         f"Held back, by number of things: {held}. The list is in data/packet.json.",
     ]
@@ -81,10 +81,10 @@ def _about(facts: Facts) -> list[str]:
 
 def _order() -> str:
     return (
-        "What the system does, in order: a delivery is checked against the sender's signature, over its exact bytes; the bytes are "
-        "sealed and stored, and an entry of the log with a salted SHA-256 of them is written, in one transaction, before the sender "
-        "is told that it arrived; only then is it read. What was read is kept beside the bytes and never changes them. The log is a "
-        "Merkle tree (RFC 9162) whose checkpoints are signed."
+        "What the system does, in order: a delivery is checked against the sender's signature, over its exact bytes; the bytes "
+        "are sealed and stored, and an entry of the log with a salted SHA-256 of them is written, in one transaction, before "
+        "the sender is told that it arrived; only then is it read. What was read is kept beside the bytes, never in them. "
+        "The log is a Merkle tree (RFC 9162) whose checkpoints are signed."
     )
 
 
@@ -95,8 +95,8 @@ def _custodian(facts: Facts) -> list[str]:
         f"knowledge of it, as follows: {BLANK}",
         f"They were kept in the course of a regularly conducted activity, namely: {BLANK}",
         f"To make them was a regular practice of that activity: {BLANK}",
-        "The services' own alerts are records of those services. A certification by each service's custodian covers what they state; "
-        "this one covers that they were received and kept.",
+        "The services' own alerts are records of those services. A certification by each service's custodian covers what they "
+        "state; this one covers that they were received and kept.",
     ]
 
 
@@ -116,8 +116,8 @@ def _copies(facts: Facts) -> list[str]:
     return [
         *_about(facts),
         f"The copies were made by {facts.software}, which compares each with the hash that the log bound at receipt.",
-        "The originals in the packet and their SHA-256 (FIPS 180-4). Source and copy have the same hash, or the copy is not in the "
-        f"packet:\n{shown}",
+        "The originals in the packet and their SHA-256 (FIPS 180-4). Source and copy have the same hash, or the copy is not in "
+        f"the packet:\n{shown}",
         f"I compared them myself, in this way and with this result (python3 -I -S verify.py DIR): {BLANK}",
         "This certifies that the copies are what was received. It does not certify that what they state is true.",
     ]
@@ -128,8 +128,8 @@ def _affidavit(facts: Facts) -> list[str]:
         *_about(facts),
         f"I am the custodian of these records, or another qualified witness, and have authority to certify them: {BLANK}",
         f"The copy is a true copy of all the records described in the subpoena or request, namely: {BLANK}",
-        "The records were prepared by the personnel of the business in the ordinary course of business at or near the time of the act, "
-        f"condition or event: {BLANK}",
+        "The records were prepared by the personnel of the business in the ordinary course of business at or near the time of "
+        f"the act, condition or event: {BLANK}",
         f"The sources of information, and the method and time of preparation, which indicate their trustworthiness: {BLANK}",
         _order(),
     ]

@@ -66,8 +66,8 @@ class Planned:
 class Native:
     """One native exhibit. `view`: its exhibit.json, all but `file` and `custody`; `opening`: what opens the ledger entry.
 
-    `original`: the bytes as they came, where they may be shown, with the ending of their file; `item`: the provider's own item cut
-    out of them. `why`: why something is not shown.
+    `original`: the bytes as they came, where they may be shown, with the ending of their file; `item`: the provider's own item
+    cut out of them. `why`: why something is not shown.
     """
 
     view: dict[str, Any]
@@ -189,7 +189,7 @@ async def _open(
 
 def ending_of(body: bytes, connector: str) -> str:
     """How the name of a file with these bytes ends, told by the bytes and by which connector took them in."""
-    if connector in _MAILS and not body.lstrip()[:1] in (b"{", b"["):
+    if connector in _MAILS and body.lstrip()[:1] not in (b"{", b"["):
         return "eml"
     if connector == "file":
         return "csv"

@@ -12,7 +12,7 @@ from app.evidence.production import hashes_of
 from app.evidence.records import Records
 from app.evidence.sheets import COLUMNS, Person, Sheets, sheets_of
 from app.evidence.spreadsheet import table
-from app.evidence.withheld import WORDS
+from app.evidence.withheld import WORDS, Why
 from app.evidence.wording import shown
 from app.kit.database import Transaction
 from app.kit.keyring import Keyring
@@ -22,25 +22,26 @@ LOSSES = ("incident", "incurred_on", "head", "amount", "reimbursed", "net", "cou
 EDITIONS = {Variant.SEALED: "CONFIDENTIAL - sealed edition", Variant.REDACTED: "Redacted edition (CRC 1.201)"}
 KIND = (
     "These pages are an illustrative aid (Federal Rule of Evidence 107), not evidence. The same timeline as a summary under Rule "
-    "1006 is {timeline}; every line of both names the exhibit that it rests on. Names, numbers and words of services stand here as "
-    "they came, long numbers by their last four digits."
+    "1006 is {timeline}; every line of both names the exhibit that it rests on. Names, numbers and words of services stand here "
+    "as they came, long numbers by their last four digits."
 )
 PARTS = {
     "timeline": 'Each line is one time that a service told of something, in order of the acts. "Received" is the moment at which '
-    'it reached this system, by its own clock. "Claimed" is what the service says of when the act happened; nobody has proven it.',
+    'it reached this system, by its own clock. "Claimed" is what the service says of when the act happened; nobody has proven '
+    "it.",
     "links": "Whether an act can follow from a breach is weighed by fixed rules, each fact by itself, and what speaks against it "
-    'stands beside what speaks for it. Nothing here says that a breach caused anything. "You" is the member: the facts stand in the '
-    "words in which the member reads them.",
+    'stands beside what speaks for it. Nothing here says that a breach caused anything. "You" is the member: the facts stand in '
+    "the words in which the member reads them.",
     "losses": "As the member entered them. A loss counts only where the member says that the act was not theirs. Nothing is "
     "converted between currencies, and nothing is estimated.",
-    "custody": "Every act on an exhibit that was in the log by its checkpoint. The number is its place in the log; the packet holds "
-    "the proof of each.",
+    "custody": "Every act on an exhibit that was in the log by its checkpoint. The number is its place in the log; the packet "
+    "holds the proof of each.",
 }
 ASSUMPTIONS = (
-    "A service's alert is a statement of that service. That it came, with these bytes, at this time, is proven; that it is true is "
-    "not.",
-    "Where a service does not say when an act happened, the time at which its alert was received is the latest time at which it can "
-    "have happened.",
+    "A service's alert is a statement of that service. That it came, with these bytes, at this time, is proven; that it is "
+    "true is not.",
+    "Where a service does not say when an act happened, the time at which its alert was received is the latest time at which it "
+    "can have happened.",
     "Several alerts are taken to be about one act when kind, institution, last four digits and time agree, by fixed rules. The "
     "sheets say which exhibits were put together.",
     "Whose alert it is follows from the service's own number for the member, under which the member was enrolled with their "
@@ -150,7 +151,7 @@ def reasons_of(records: Records, chapter: Chapter) -> list[str]:
     for one in chapter.exhibits:
         for held in records.exhibit(one.bates)["withheld"]:
             found.setdefault((held["what"], held["why"]), []).append(one.bates)
-    return [f"{', '.join(numbers)}: {what}. {WORDS[why]}" for (what, why), numbers in sorted(found.items())]
+    return [f"{', '.join(numbers)}: {what}. {WORDS[Why(why)]}" for (what, why), numbers in sorted(found.items())]
 
 
 def _exhibit(
@@ -165,7 +166,8 @@ def _exhibit(
     count: int | None = None,
 ) -> None:
     """Write down a document of ours as an exhibit. `about`: its title, and whose it is; `count`: its pages."""
-    file = {"path": path, "sha256": out.sha256(path), "size": out.size(path)}
+    sha256 = out.sha256(path)
+    file = {"path": path, "sha256": sha256, "size": out.size(path)}
     view = dict.fromkeys(("provider", "channel", "received_at", "grade", "proved_by", "dns", "headers", "view"))
     told = {"format": FORMAT, "bates": bates, "type": kind, "file": file, "sources": sources, "title": about[0]}
     folder = f"data/exhibits/{bates}"
@@ -179,6 +181,6 @@ def _exhibit(
         "CONFIDENTIALITY": "CONFIDENTIAL",
         "REDACTED": "N",
         "PAGECOUNT": "" if count is None else str(count),
-        **hashes_of(path, out.read(path), file["sha256"]),
+        **hashes_of(path, out.read(path), sha256),
     }
     records.add(bates, shape | {"sources": sources}, load, [])

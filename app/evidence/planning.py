@@ -23,6 +23,7 @@ from app.intake.models import EventOutcome
 from app.kit.database import Transaction
 from app.kit.errors import Problem
 from app.ledger.models import Checkpoint
+from app.ledger.reading import NotThere, checkpoint_at
 from app.members import repository as members
 from app.members.service import all_consents_to
 
@@ -58,7 +59,6 @@ class Plan:
     breach_id: UUID
     breach: BreachSpec
     size: int
-    note: bytes
     at: datetime
     chapters: list[Chapter] = field(default_factory=list)
     withheld: list[Withheld] = field(default_factory=list)
@@ -86,7 +86,6 @@ async def plan(tx: Transaction, order: Order) -> Plan:
         breach.id,
         spec_of(breach.spec),
         checkpoint.size,
-        checkpoint.note,
         checkpoint.at,
     )
     told, erased = await _in_scope(tx, made)
@@ -97,11 +96,11 @@ async def plan(tx: Transaction, order: Order) -> Plan:
 
 
 async def _checkpoint(tx: Transaction, organization_id: UUID, size: int | None) -> Checkpoint:
-    found = await repository.checkpoint(tx, organization_id, size)
-    if found is None:
+    try:
+        return await checkpoint_at(tx, organization_id, size)
+    except NotThere:
         message = "The log has no checkpoint yet: the service makes one within seconds of an act."
-        raise Problem(409, message if size is None else "The log has no checkpoint of this size.")
-    return found
+        raise Problem(409, message if size is None else "The log has no checkpoint of this size.") from None
 
 
 async def _in_scope(tx: Transaction, made: Plan) -> tuple[list[Told], set[UUID]]:

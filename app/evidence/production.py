@@ -25,7 +25,7 @@ def _field(text: str) -> str:
         text = text.replace(written, instead)
     for ending in _LINES:
         text = text.replace(ending, NEWLINE)
-    return QUOTE + "".join(letter if letter >= " " else " " for letter in text) + QUOTE
+    return QUOTE + "".join(max(letter, " ") for letter in text) + QUOTE
 
 
 def dat(rows: Iterable[Mapping[str, str]]) -> bytes:
@@ -34,7 +34,7 @@ def dat(rows: Iterable[Mapping[str, str]]) -> bytes:
     for row in rows:
         unknown = set(row) - set(FIELDS)
         if unknown:
-            raise KeyError(sorted(unknown)[0])
+            raise KeyError(min(unknown))
         lines.append(SEPARATOR.join(_field(row.get(name, "")) for name in FIELDS))
     return BYTE_ORDER_MARK + "".join(f"{line}\r\n" for line in lines).encode("utf-8", "replace")
 

@@ -11,9 +11,7 @@ from app.kit.database import Transaction
 from app.ledger import notes, proofs
 from app.ledger.leaves import leaf_bytes
 from app.ledger.models import LedgerEntry
-from app.ledger.nodes import range_roots
-from app.ledger.notes import Key, Kind
-from app.ledger.tree import inclusion_ranges
+from app.ledger.reading import checkpoint_at, inclusion, log_keys, signed_note
 
 _COLUMNS = tuple(column.name for column in LedgerEntry.__table__.columns)
 _NO_NAME = re.compile(r"[^A-Za-z0-9._-]")
@@ -29,29 +27,28 @@ class Tree:
     said: dict[str, Any]
 
 
-async def write_log(tx: Transaction, organization_id: UUID, size: int, note: bytes, out: Folder) -> Tree:
+async def write_log(tx: Transaction, organization_id: UUID, size: int, out: Folder) -> Tree:
     """Write `data/log/`: the checkpoint, and what time-stamp authorities answered about it."""
+    stored = await checkpoint_at(tx, organization_id, size)
+    note = await signed_note(tx, stored)
+    checkpoint = notes.parse_checkpoint(notes.parse_note(note).text)
+    out.write("data/log/checkpoint", note)
     lines, stamps = await repository.vouched(tx, organization_id, size)
-    parsed = notes.parse_note(note)
-    whole = bytes(parsed.with_lines([notes.parse_signature(one.line.rstrip("\n")) for one in lines]))
-    checkpoint = notes.parse_checkpoint(parsed.text)
-    out.write("data/log/checkpoint", whole)
     names = [_NO_NAME.sub("-", one.authority)[:90].strip("-.") for one in stamps]
     for name, one in zip(names, stamps, strict=True):
         out.write(f"data/log/timestamps/{name}.tsr", one.response)
-    keys = [str(Key(checkpoint.origin, Kind.SIGNATURE, one)) for one in await repository.signers(tx, organization_id)]
     said = {
         "checkpoint": {"origin": checkpoint.origin, "size": checkpoint.size, "root": notes.to_base64(checkpoint.root)},
         "older": [],
-        "log_keys": keys,
+        "log_keys": [str(one) for one in await log_keys(tx, organization_id) if one.name == checkpoint.origin],
         "witnesses": [{"vkey": one.witness, "sizes": [size]} for one in lines],
         "authorities": [{"name": name, "sizes": [size]} for name in names],
     }
-    return Tree(organization_id, size, whole, said)
+    return Tree(organization_id, size, note, said)
 
 
 async def write_entry(tx: Transaction, tree: Tree, position: int, entry: LedgerEntry, folder: str, out: Folder) -> None:
     """Write an act's leaf, and the proof that it is in the log at this place."""
     out.write(f"{folder}/entry.json", leaf_bytes({name: getattr(entry, name) for name in _COLUMNS}))
-    hashes = await range_roots(tx, tree.organization_id, inclusion_ranges(position, tree.size))
+    hashes = await inclusion(tx, tree.organization_id, position, tree.size)
     out.write(f"{folder}/proof.tlog-proof", proofs.write(proofs.LogProof(position, tuple(hashes), tree.note)))

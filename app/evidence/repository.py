@@ -1,6 +1,6 @@
 """All SQL of evidence packets: who and what is in scope, the acts that are in the log, numbers. Scoped by organization."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -13,7 +13,7 @@ from app.incidents.models import MemberAlert, MemberEvent, Unmatched
 from app.intake.models import AlertRow, Event, HandedOn
 from app.kit.database import Transaction
 from app.kit.rows import among
-from app.ledger.models import Checkpoint, Cosignature, Leaf, LedgerEntry, Signer, Timestamp
+from app.ledger.models import Cosignature, Leaf, LedgerEntry, Timestamp
 from app.members.models import Enrollment, Member, Organization
 
 
@@ -105,7 +105,7 @@ async def handed_on_by(tx: Transaction, receipt_ids: Collection[UUID]) -> dict[U
     out_of = (Event.connection_id == HandedOn.connection_id) & (Event.id == HandedOn.event_id)
     query = select(HandedOn.receipt_id, Event.receipt_id).join(Event, out_of)
     rows = (await tx.execute(query.where(among(tx, HandedOn.receipt_id, receipt_ids)))).all() if receipt_ids else []
-    return {row[0]: row[1] for row in rows}
+    return {row[0]: row[1] for row in rows if row[0] is not None}
 
 
 async def acts_after(tx: Transaction, organization_id: UUID, after: int, size: int, limit: int) -> list[tuple[int, LedgerEntry]]:
@@ -148,14 +148,6 @@ async def last_number(tx: Transaction, organization_id: UUID, prefix: str) -> in
     return (await tx.execute(query)).scalar_one() or 0
 
 
-async def checkpoint(tx: Transaction, organization_id: UUID, size: int | None) -> Checkpoint | None:
-    """The checkpoint of an organization's log that is of this size; None: the newest."""
-    query = select(Checkpoint).where(Checkpoint.organization_id == organization_id)
-    if size is not None:
-        query = query.where(Checkpoint.size == size)
-    return (await tx.execute(query.order_by(Checkpoint.size.desc()).limit(1))).scalar_one_or_none()
-
-
 async def vouched(tx: Transaction, organization_id: UUID, size: int) -> tuple[list[Cosignature], list[Timestamp]]:
     """Who vouched for a checkpoint, in the order of their names."""
     lines = select(Cosignature).where(Cosignature.organization_id == organization_id, Cosignature.size == size)
@@ -164,9 +156,3 @@ async def vouched(tx: Transaction, organization_id: UUID, size: int) -> tuple[li
         list((await tx.execute(lines.order_by(Cosignature.witness))).scalars()),
         list((await tx.execute(stamps.order_by(Timestamp.authority))).scalars()),
     )
-
-
-async def signers(tx: Transaction, organization_id: UUID) -> list[bytes]:
-    """The public keys that sign an organization's checkpoints, or did, oldest first."""
-    query = select(Signer.public_key).where(Signer.organization_id == organization_id)
-    return list((await tx.execute(query.order_by(Signer.number))).scalars())

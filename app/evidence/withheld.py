@@ -21,8 +21,8 @@ class Why(StrEnum):
 
 WORDS: Mapping[Why, str] = MappingProxyType(
     {
-        Why.ERASED: "Somebody whose data was in it asked to be erased: its key was destroyed, and nobody can read it any more. That "
-        "it came, over which connection and when, stays proven.",
+        Why.ERASED: "Somebody whose data was in it asked to be erased: its key was destroyed, and nobody can read it any more. "
+        "That it came, over which connection and when, stays proven.",
         Why.TERM: "The contract with the service says after how long its own text has to go, and that time is over. What was "
         "understood of it stays.",
         Why.NOT_CONSENTED: "The member has not agreed, or no longer agrees, to its being kept and shown.",

@@ -28,6 +28,7 @@ TRANSACTIONS_AT = (
     "app/upkeep/",
     "app/upkeep_commands.py",
     "app/file_commands.py",
+    "app/evidence/building.py",
     "app/whole_files.py",
     "app/demo/",
     "app/access/gate.py",
