@@ -166,9 +166,11 @@ def work() -> None:
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Play, print and check the accounts, and stop.")] = False,
     port: Annotated[int, typer.Option(envvar="PORT", help="Where to serve.")] = 8000,
+    packet: Annotated[Path | None, typer.Option(help="Leave the packet of the scenario's matter in this new folder.")] = None,
 ) -> None:
     """Play the Oakland scenario, then serve it (or only check it)."""
-    _become("app.demo.run", *(["--once"] if once else []), "--port", str(port))
+    more = [*(["--once"] if once else []), *(["--packet", str(packet)] if packet else [])]
+    _become("app.demo.run", *more, "--port", str(port))
 
 
 @cli.command("organization")
