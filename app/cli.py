@@ -20,6 +20,7 @@ from app import (
     connector_commands,
     file_commands,
     key_commands,
+    ledger_commands,
     matter_commands,
     operations,
     packet_commands,
@@ -51,6 +52,7 @@ cli.add_typer(connector_commands.commands, name="connectors")
 cli.add_typer(matter_commands.commands, name="matters")
 cli.add_typer(packet_commands.commands, name="packet")
 cli.add_typer(file_commands.commands, name="files")
+cli.add_typer(ledger_commands.commands, name="ledger")
 cli.add_typer(upkeep_commands.backup, name="backup")
 cli.command("doctor")(upkeep_commands.doctor)
 cli.command("upgrade")(upkeep_commands.upgrade)

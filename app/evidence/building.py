@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.evidence.chapters import write_chapter
+from app.evidence.chapters import Desk, write_chapter
 from app.evidence.finishing import finish
 from app.evidence.folder import Folder
 from app.evidence.planning import Order, Plan, plan
@@ -48,8 +48,9 @@ async def build(context: Context, order: Order, to: Path) -> Built:
     records = Records(Folder(work / "records"))
     async with context.database.begin(read_only=True) as tx:
         tree = await write_log(tx, made.organization_id, made.size, out)
+        desk = Desk(context.keyring, made, made.company, tree, out, records)
         for chapter in made.chapters:
-            await write_chapter(tx, context.keyring, made, tree, chapter, out, records)
+            await write_chapter(tx, desk, chapter)
     number = finish(made, tree, out, records)
     await _note(context, made, number)
     done = Built(number, made.size, len(records.exhibits()), len(made.withheld) + len(records.withheld()))

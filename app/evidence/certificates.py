@@ -70,12 +70,12 @@ def _page(title: str, rule: str, body: Sequence[str]) -> str:
 
 
 def _about(facts: Facts) -> list[str]:
-    held = "; ".join(f"{count}: {reason}" for reason, count in facts.withheld.items()) or "nothing"
+    held = "".join(f"\n     {count}: {reason}" for reason, count in facts.withheld.items()) or "\n     nothing"
     return [
         f"The records are the exhibits {facts.first} to {facts.last} ({facts.exhibits} of them), of {facts.organization}. Each "
         "is identified by its number, and by the identifier of its receipt and its place in the log, in data/packet.json.",
         f"They rest on the log {facts.origin}, which had {facts.size} entries and the root {facts.root} at {facts.at}.",
-        f"Held back, by number of things: {held}. The list is in data/packet.json.",
+        f"Held back, by number of things (the list is in data/packet.json):{held}",
     ]
 
 

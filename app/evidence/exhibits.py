@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 from app.connections.models import Connection
-from app.evidence import repository
 from app.evidence.repository import Told
 from app.evidence.withheld import WORDS, Why
 from app.evidence.wording import moment, title
@@ -78,10 +77,20 @@ class Native:
     why: Why | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Company:
+    """Who is in the packet: what a delivery may hold besides one member's own. `references`: with their connections."""
+
+    variant: Variant
+    alerts: frozenset[UUID]
+    references: frozenset[tuple[UUID, bytes]]
+
+
 async def read(
-    tx: Transaction, keyring: Keyring, one: Planned, entry: LedgerEntry, member_key: bytes | None, variant: Variant
+    tx: Transaction, keyring: Keyring, one: Planned, entry: LedgerEntry, member_key: bytes | None, company: Company
 ) -> Native:
     """Read one exhibit. `entry`: of its receipt; `member_key`: None when its member is erased. Raises LookupError."""
+    variant = company.variant
     found = await intake.receipt(tx, one.told.receipt_id)
     event = await intake.event(tx, one.told.connection_id, one.told.event_id)
     if found is None or event is None:
@@ -95,7 +104,7 @@ async def read(
     copy = open_json(member_key, row.sealed, *sealed_at(row.member_id, row.event_id))
     native.view |= _understood(row, event, copy["alert"], variant)
     native.item = copy["body"] if variant is Variant.SEALED else mask(copy["body"])
-    native.why = await _why_not(tx, receipt, event, one.told, variant)
+    native.why = await _why_not(tx, receipt, company)
     if receipt.wrapped_key is not None:
         native.view |= await _what_proved(tx, keyring, receipt, variant)
     if native.why is None:
@@ -139,24 +148,28 @@ def _understood(row: MemberEvent, event: Event, alert: dict[str, Any], variant: 
     }
 
 
-async def _why_not(tx: Transaction, receipt: Receipt, event: Event, told: Told, variant: Variant) -> Why | None:
+async def _why_not(tx: Transaction, receipt: Receipt, company: Company) -> Why | None:
     """Why the bytes as they came may not be shown; None when they may."""
     if receipt.wrapped_key is None:
         return Why.TERM if receipt.remains_sealed is not None else Why.ERASED
-    if await _holds_others(tx, receipt, event, told):
+    if await _holds_others(tx, receipt, company):
         return Why.OTHER_PEOPLE
-    return Why.REDACTED if variant is Variant.REDACTED else None
+    return Why.REDACTED if company.variant is Variant.REDACTED else None
 
 
-async def _holds_others(tx: Transaction, receipt: Receipt, event: Event, told: Told) -> bool:
-    """Whether a delivery says anything of anybody but this member, or of somebody who is not known."""
+async def _holds_others(tx: Transaction, receipt: Receipt, company: Company) -> bool:
+    """Whether a delivery says anything of anybody who is not in the packet, or of whom it cannot be told."""
     events = await intake.events_of(tx, receipt.connection_id, receipt.id)
-    if len(events) == 1:
-        return False
-    own = await repository.references_of(tx, told.member_id, receipt.connection_id)
-    own |= {event.reference_index} if event.reference_index is not None else set()
-    theirs = receipt.about_index is not None and receipt.about_index in own
-    return any(one.reference_index not in own and not (theirs and one.reference_index is None) for one in events)
+    about = (receipt.connection_id, receipt.about_index) in company.references
+
+    def is_theirs(event: Event) -> bool:
+        if event.alert_id is not None:
+            return event.alert_id in company.alerts
+        if event.reference_index is None:
+            return about or len(events) == 1
+        return (event.connection_id, event.reference_index) in company.references
+
+    return not all(is_theirs(event) for event in events)
 
 
 async def _what_proved(tx: Transaction, keyring: Keyring, receipt: Receipt, variant: Variant) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from uuid import UUID
 from app.breaches.catalogue import BreachSpec, spec_of
 from app.evidence import bates, repository
 from app.evidence.acts import Custody, find_custody, find_erased
-from app.evidence.exhibits import Planned, Variant
+from app.evidence.exhibits import Company, Planned, Variant
 from app.evidence.repository import Told
 from app.evidence.withheld import UNREAD, Why, Withheld
 from app.incidents.models import UnmatchedReason
@@ -64,6 +64,13 @@ class Plan:
     withheld: list[Withheld] = field(default_factory=list)
     custody: Custody = field(default_factory=Custody)
     extra: dict[UUID, list[UUID]] = field(default_factory=dict)
+    references: frozenset[tuple[UUID, bytes]] = frozenset()
+
+    @property
+    def company(self) -> Company:
+        """Who is in it."""
+        told = (one.told for chapter in self.chapters if not chapter.erased for one in chapter.exhibits)
+        return Company(self.order.variant, frozenset(one.alert_id for one in told), self.references)
 
     def ids_of(self, one: Planned) -> set[UUID]:
         """By what the acts of an exhibit's custody name it."""
@@ -91,6 +98,8 @@ async def plan(tx: Transaction, order: Order) -> Plan:
     told, erased = await _in_scope(tx, made)
     told = await _agreed(tx, made, told, erased)
     await _look_up(tx, made, told)
+    agreed = {(one.member_id, one.connection_id) for one in told if one.member_id not in erased}
+    made.references = await repository.references_of(tx, agreed)
     await _number(tx, made, [one for one in told if one.receipt_id in made.custody.came], erased)
     return made
 

@@ -12,7 +12,7 @@ from app.evidence.models import BatesNumber
 from app.incidents.models import MemberAlert, MemberEvent, Unmatched
 from app.intake.models import AlertRow, Event, HandedOn
 from app.kit.database import Transaction
-from app.kit.rows import among
+from app.kit.rows import among, chosen
 from app.ledger.models import Cosignature, Leaf, LedgerEntry, Timestamp
 from app.members.models import Enrollment, Member, Organization
 
@@ -79,7 +79,7 @@ async def told_of_erased(tx: Transaction, organization_id: UUID, alerts: dict[UU
 
 
 async def unread_of(tx: Transaction, member_ids: Collection[UUID], until: datetime) -> list[Unread]:
-    """The alerts that came for any enrollment of these members by `until` and are nobody's."""
+    """The alerts that came for any enrollment of these members by `until` and are nobody's, each once."""
     same = and_(Enrollment.connection_id == AlertRow.connection_id, Enrollment.reference_index == AlertRow.reference_index)
     waits = and_(Unmatched.connection_id == AlertRow.connection_id, Unmatched.alert_id == AlertRow.id)
     taken = and_(MemberAlert.connection_id == AlertRow.connection_id, MemberAlert.alert_id == AlertRow.id)
@@ -91,13 +91,15 @@ async def unread_of(tx: Transaction, member_ids: Collection[UUID], until: dateti
         .where(among(tx, Enrollment.member_id, member_ids), MemberAlert.alert_id.is_(None), AlertRow.first_received_at <= until)
         .order_by(AlertRow.id, Enrollment.member_id)
     )
-    return [Unread._make(row) for row in (await tx.execute(query)).all()]
+    found = [Unread._make(row) for row in (await tx.execute(query)).all()]
+    return list({one.alert_id: one for one in found}.values())
 
 
-async def references_of(tx: Transaction, member_id: UUID, connection_id: UUID) -> set[bytes]:
-    """Every blind index by which a provider ever meant a member."""
-    query = select(Enrollment.reference_index).where(Enrollment.member_id == member_id, Enrollment.connection_id == connection_id)
-    return set((await tx.execute(query)).scalars())
+async def references_of(tx: Transaction, agreed: Collection[tuple[UUID, UUID]]) -> frozenset[tuple[UUID, bytes]]:
+    """By what providers mean these members now, `(connection, blind index)`. `agreed`: `(member, connection)`."""
+    query = select(Enrollment.connection_id, Enrollment.reference_index).where(Enrollment.ended_at.is_(None))
+    rows = await chosen(tx, query, (Enrollment.member_id, Enrollment.connection_id), agreed)
+    return frozenset((row[0], row[1]) for row in rows)
 
 
 async def handed_on_by(tx: Transaction, receipt_ids: Collection[UUID]) -> dict[UUID, UUID]:

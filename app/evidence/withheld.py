@@ -30,7 +30,8 @@ WORDS: Mapping[Why, str] = MappingProxyType(
         "The sealed edition has it.",
         Why.OTHER_PEOPLE: "The delivery holds data of other people too, who are not in this exhibit; or it cannot be told whose "
         "it is.",
-        Why.UNPROVEN: "What is kept of it is not what the log bound when it came in, so it is not shown as an original.",
+        Why.UNPROVEN: "What is kept of it, or of the check of its signature, is not what the log bound when it came in: so it is "
+        "not shown as an original.",
     }
 )
 

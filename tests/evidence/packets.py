@@ -54,6 +54,4 @@ def exhibits(folder: Path, kind: str = "native") -> list[dict[str, Any]]:
 
 def files(folder: Path) -> dict[str, bytes]:
     """Every file by its path."""
-    return {
-        one.relative_to(folder).as_posix(): one.read_bytes() for one in sorted(folder.rglob("*")) if one.is_file()
-    }
+    return {one.relative_to(folder).as_posix(): one.read_bytes() for one in sorted(folder.rglob("*")) if one.is_file()}
