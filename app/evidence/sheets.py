@@ -18,7 +18,7 @@ from app.incidents.models import Incident, MemberEvent, Verdict
 from app.kit.database import Transaction
 from app.kit.keyring import Keyring
 from app.linkage.findings import Direction
-from app.linkage.schemas import LinkView, WaveView
+from app.linkage.schemas import FactView, LinkView, WaveView
 from app.linkage.service import present_links
 from app.linkage.wording import listed
 from app.members.keys import Profile, open_json
@@ -34,6 +34,8 @@ SIDES = (
     (Direction.NOT_ASSESSABLE, "Cannot be assessed"),
 )
 """Both sides, always all of them: a side on which nothing stands says so."""
+
+NOT_ASSESSED = "not assessed"
 
 ORDERS = {
     "before_theft": "wholly before the theft began",
@@ -179,8 +181,16 @@ def _money(amount: Decimal | None, currency: str | None) -> str:
 
 
 def _link(link: LinkView) -> dict[str, Any]:
-    sides = [{"side": said, "facts": [fact.text for fact in link.facts if fact.direction is side]} for side, said in SIDES]
+    titles = {wave.wave: wave.title for wave in link.waves}
+    sides = [
+        {"side": said, "facts": [_fact(fact, titles) for fact in link.facts if fact.direction is side]} for side, said in SIDES
+    ]
     return {"breach": link.breach_name, "found": shown(link.found_at), "waves": [_wave(w) for w in link.waves], "sides": sides}
+
+
+def _fact(fact: FactView, titles: Mapping[str, str]) -> str:
+    """A fact, with the part of the breach that it is about."""
+    return fact.text if fact.wave is None else f"{fact.text} (Of {titles.get(fact.wave, fact.wave)}.)"
 
 
 def _wave(wave: WaveView) -> dict[str, str]:
@@ -189,9 +199,9 @@ def _wave(wave: WaveView) -> dict[str, str]:
         "title": wave.title,
         "order": ORDERS[wave.time_order.value],
         "exposure": wave.exposure_status.value.replace("_", " "),
-        "needed": listed(nexus.needed) if nexus.needed else (nexus.reason or "cannot be assessed"),
-        "present": listed(nexus.present) if nexus.present else "none of it",
-        "missing": listed(nexus.missing) if nexus.missing else "none",
+        "needed": listed(nexus.needed) if nexus.needed else (nexus.reason or NOT_ASSESSED),
+        "present": (listed(nexus.present) or "none of it") if nexus.needed else NOT_ASSESSED,
+        "missing": (listed(nexus.missing) or "none") if nexus.needed else NOT_ASSESSED,
     }
 
 
