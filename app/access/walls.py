@@ -342,6 +342,7 @@ WALLS: Mapping[str, Wall] = {
     "consent_request": _WORKERS_ONLY,
     "break_glass": {**_ALL, CASEWORKER: (May("rac", ASKED),), ADMIN: (May("rc", ORG),)},
     "alarm": {**_ALL, ADMIN: (May("r", ORG),)},
+    "bates_number": _KEPT,
     "statistics_release": {**_KEPT, STATISTICS: (May("r", ORG),)},
 }
 """Every table of the house, with what each role may do with it."""
