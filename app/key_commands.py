@@ -113,7 +113,7 @@ def rotate(
     prepare: Annotated[
         bool, typer.Option("--prepare", help="With --top: only put the new one into the file, to carry it to other machines.")
     ] = False,
-    indexes: Annotated[bool, typer.Option("--indexes", help="The keys of look-up indexes, instead of those that open.")] = False,
+    indexes: Annotated[bool, typer.Option("--indexes", help="The keys of blind indexes, instead of those that open.")] = False,
     organization_id: Annotated[UUID | None, typer.Option("--organization", help="Of this organization only.")] = None,
 ) -> None:
     """Replace keys while everything runs. Whoever is stopped runs it again, and it goes on."""

@@ -144,9 +144,9 @@ class OpenedKeys:
             found = self._derived[purpose] = self.unchanging.key(purpose)
         return found
 
-    def index(self, field: str, value: bytes) -> bytes:
-        """A blind index in its newest version: equal values of one field give equal bytes, and nothing else."""
-        return self.indexes(field, value)[-1]
+    def index(self, field: str, value: bytes, version: int = 0) -> bytes:
+        """A blind index, in its newest version or in that one: equal values of one field give equal bytes, and nothing else."""
+        return self.indexes(field, value)[version - 1]
 
     def indexes(self, field: str, value: bytes) -> list[bytes]:
         """A blind index in every version, the oldest first: to look for what may not be under the newest yet."""
@@ -154,7 +154,7 @@ class OpenedKeys:
 
     def raised(self, field: str, index: bytes) -> list[bytes]:
         """A blind index that is there, in each version from its own to the newest."""
-        return indexes.raised(index, self.unchanging.later.get(field, ()))
+        return indexes.raised(index, self.unchanging.later.get(indexes.keyed_as(field), ()))
 
     def index_version(self, field: str) -> int:
         """The newest version of a field's index."""
@@ -190,8 +190,9 @@ class OpenedKeys:
 
     def handed(self) -> dict[int, Handed]:
         """What each version hands over to the door."""
-        indexes = {field: self.sub_key(f"index:{field}") for field in INDEXES}
-        return {number: Handed(key, self._slots[number].public, indexes) for number, key in self._handed.items()}
+        first = {field: self.sub_key(f"index:{field}") for field in INDEXES}
+        later = {field: self.unchanging.later.get(field, []) for field in INDEXES}
+        return {number: Handed(key, self._slots[number].public, first, later) for number, key in self._handed.items()}
 
     def seal(self, value: bytes, *where: object) -> bytes:
         """Seal directly under the newest version."""

@@ -21,6 +21,7 @@ TRANSACTIONS_AT = (
     "app/publishing.py",
     "app/rotation.py",
     "app/index_rotation.py",
+    "app/connection_indexes.py",
     "app/handing_over.py",
     "app/upkeep/",
     "app/upkeep_commands.py",
