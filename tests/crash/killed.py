@@ -26,7 +26,7 @@ import asyncpg
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
-from app import index_rotation, operations, rotation
+from app import connection_indexes, index_rotation, operations, rotation
 from app.intake.asker import Asker
 from app.kit import clock, sqlite
 from app.kit.config import Settings
@@ -47,7 +47,7 @@ class Order:
     """One asker: whom it asks and when by its clock. `die_at`: the how-manieth step; 0: it lives. `steps`: the file for them.
 
     `work`: "ask", or "rotate": replace the keys of the organization that stands in the place of the connection, then the top key;
-    or "indexes": put its look-up indexes under a new key.
+    "indexes": put its look-up indexes under a new key; or "connections": put all that came over its connections under one.
     """
 
     database_url: str
@@ -191,13 +191,25 @@ async def rotate_indexes(order: Order) -> None:
     index_rotation.BATCH = 2
     context = open_context(Settings(database_url=order.database_url, key_file=Path(order.key_file)))
     try:
-        left = await operations.rotate_indexes(context, UUID(order.connection), lambda _: None)
+        left = await index_rotation.replace(context.database, context.keyring, UUID(order.connection), lambda _: None)
         assert left == {}, left
     finally:
         await context.database.close()
 
 
-WORKS = {"ask": ask, "rotate": rotate, "indexes": rotate_indexes}
+async def move_connections(order: Order) -> None:
+    """Put the indexes of what came over its connections under a new key, in small batches."""
+    clock.set_to(datetime.fromisoformat(order.now))
+    connection_indexes.BATCH = 2
+    context = open_context(Settings(database_url=order.database_url, key_file=Path(order.key_file)))
+    try:
+        left = await connection_indexes.replace(context.database, context.keyring, UUID(order.connection), lambda _: None)
+        assert left == {}, left
+    finally:
+        await context.database.close()
+
+
+WORKS = {"ask": ask, "rotate": rotate, "indexes": rotate_indexes, "connections": move_connections}
 
 
 def ended(order: Order) -> int:
