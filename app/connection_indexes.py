@@ -7,15 +7,14 @@ changed. Whoever is killed leaves each connection as it was, or moved.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import bindparam, func, literal, or_, select, tuple_
+from sqlalchemy import ColumnElement, bindparam, func, literal, or_, select, tuple_
 from sqlalchemy.exc import DBAPIError
 
-from app import index_rotation
 from app.connections import repository as connections
 from app.connections.models import Connection, PollSubject
 from app.incidents.models import Unmatched
@@ -24,7 +23,7 @@ from app.intake.models import AlertRow, Event, HandedIn, LookUp, Receipt
 from app.kit import crypto
 from app.kit.database import Base, Database, Transaction
 from app.kit.indexes import OF_A_CONNECTION
-from app.kit.keyring import Keyring, OpenedKeys
+from app.kit.keyring import Keyring, Unchanging
 from app.kit.keyring import while_nobody_makes_keys as nobody_makes_keys
 from app.kit.outbox import Message
 from app.ledger.service import SYSTEM, Act, Actor, append
@@ -97,14 +96,16 @@ async def move(
         query = select(Connection).where(Connection.id == connection_id).with_for_update()  # deliveries wait for this row
         connection = (await tx.execute(query)).scalar_one()
         organization_id = connection.organization_id
-        keys = await keyring.refreshed(tx, organization_id)
-        version = keys.index_version(OF_A_CONNECTION[0])
+        opened = await keyring.refreshed(tx, organization_id)
+        keys, version = opened.unchanging, opened.index_version(OF_A_CONNECTION[0])
         if connection.index_version >= version:
             return
         for table, fields in _TABLES:
-            moved = await _move_table(tx, keys, connection_id, table, fields, version)
+            of = table.metadata.tables[table.__tablename__].c.connection_id == connection_id
+            moved = await move_rows(tx, keys, version, table, fields, of)
             told(f"connection {connection_id}: {moved} in {table.__tablename__}")
-        await _move_messages(tx, keys, organization_id, connection_id)
+        of_here = (Message.organization_id == organization_id, Message.payload["connection_id"].as_string() == str(connection_id))
+        await move_messages(tx, keys, REFERENCE_FORGOTTEN, "reference_index", REFERENCE, *of_here)
         await connections.end_turn(tx, connection_id)  # who asks just now remembers indexes as they were
         connection.index_version = version
         await tx.flush()
@@ -112,14 +113,17 @@ async def move(
         await append(tx, keyring, organization_id, Act.KEY, facts=facts, actor=actor, connection=connection_id)
 
 
-async def _move_table(
-    tx: Transaction, keys: OpenedKeys, connection_id: UUID, table: type[Base], fields: Mapping[str, str], version: int
+async def move_rows(
+    tx: Transaction, keys: Unchanging, version: int, table: type[Base], fields: Mapping[str, str], of: ColumnElement[bool]
 ) -> int:
-    """How many rows there were to be moved."""
+    """Put the indexes of some rows (`of`) under the newest version, which is `version`; how many rows there were.
+
+    `fields`: by column, by whose keys its later versions are made.
+    """
     into = table.metadata.tables[table.__tablename__]
     own, key = into.c, list(into.primary_key.columns)
     others = or_(*(of_another(own[name], version) for name in fields))
-    query = select(*key, *(own[name].label(f"old_{name}") for name in fields)).where(own.connection_id == connection_id, others)
+    query = select(*key, *(own[name].label(f"old_{name}") for name in fields)).where(of, others)
     change = into.update().where(*(one == bindparam(f"at_{one.name}", type_=one.type) for one in key))
     change = change.values({name: bindparam(f"new_{name}", type_=own[name].type) for name in fields})
     connection, moved, after = await tx.connection(), 0, None
@@ -136,28 +140,18 @@ async def _move_table(
         after = [rows[-1][one.name] for one in key]
 
 
-def _moved(keys: OpenedKeys, row: Mapping[str, Any], key: Sequence[Any], fields: Mapping[str, str]) -> dict[str, Any]:
+def _moved(keys: Unchanging, row: Mapping[str, Any], key: Sequence[Any], fields: Mapping[str, str]) -> dict[str, Any]:
     at = {f"at_{one.name}": row[one.name] for one in key}
     new = {f"new_{name}": row[f"old_{name}"] and keys.raised(field, row[f"old_{name}"])[-1] for name, field in fields.items()}
     return {**at, **new}
 
 
-async def _move_messages(tx: Transaction, keys: OpenedKeys, organization_id: UUID, connection_id: UUID) -> None:
-    """What is on its way, or lies there still, and names one of these indexes."""
-    query = select(Message).where(Message.topic == REFERENCE_FORGOTTEN, Message.organization_id == organization_id)
-    for message in (await tx.execute(query)).scalars():
-        if message.payload["connection_id"] == str(connection_id):
-            index = keys.raised(REFERENCE, bytes.fromhex(message.payload["reference_index"]))[-1]
-            message.payload = {**message.payload, "reference_index": index.hex()}
+async def move_messages(tx: Transaction, keys: Unchanging, topic: str, name: str, field: str, *of: ColumnElement[bool]) -> None:
+    """What is on its way, or lies there still, and names an index in hex: `name` in its payload, of `field`."""
+    for message in (await tx.execute(select(Message).where(Message.topic == topic, *of))).scalars():
+        index = keys.raised(field, bytes.fromhex(message.payload[name]))[-1]
+        message.payload = {**message.payload, name: index.hex()}
     await tx.flush()
-
-
-async def replace_all(
-    database: Database, keyring: Keyring, organization_id: UUID, told: Callable[[str], None], actor: Actor = SYSTEM
-) -> dict[str, int]:
-    """Put all of an organization's blind indexes that can be moved under a new version; how many are left, by place."""
-    left = await index_rotation.replace(database, keyring, organization_id, told, actor)
-    return left | await replace(database, keyring, organization_id, told, actor)
 
 
 async def replace(
@@ -171,18 +165,17 @@ async def replace(
     for turn in range(TURNS):
         if turn:
             await asyncio.sleep(SOON)
-        left = [one for one in left if not await _moved_in_time(database, keyring, one, told, actor)]
+        left = [one for one in left if not await in_time(move(database, keyring, one, told, actor))]
         if not left:
             return {}
         told(f"{NAME}: {len(left)} left, others are writing all the time")
     return {NAME: len(left)}
 
 
-async def _moved_in_time(
-    database: Database, keyring: Keyring, connection_id: UUID, told: Callable[[str], None], actor: Actor
-) -> bool:
+async def in_time(moving: Awaitable[None]) -> bool:
+    """Whether something was done beside which no other writes; False when others did not come to an end."""
     try:
-        await move(database, keyring, connection_id, told, actor)
+        await moving
     except DBAPIError as error:
         if getattr(error.orig, "sqlstate", None) != _NOT_IN_TIME:
             raise
@@ -191,8 +184,7 @@ async def _moved_in_time(
 
 
 async def status(tx: Transaction, keyring: Keyring, organization_id: UUID) -> dict[str, Any]:
-    """The newest version of each of an organization's blind indexes, and how many, or how many connections, are not of it."""
-    found = await index_rotation.status(tx, keyring, organization_id)
+    """The newest version, and how many connections are not of it."""
     version = (await keyring.refreshed(tx, organization_id)).index_version(OF_A_CONNECTION[0])
     query = select(func.count()).where(Connection.organization_id == organization_id, Connection.index_version < version)
-    return {**found, NAME: {"version": version, "left": (await tx.execute(query)).scalar_one()}}
+    return {NAME: {"version": version, "left": (await tx.execute(query)).scalar_one()}}

@@ -140,7 +140,7 @@ async def move(database: Database, keyring: Keyring, organization_id: UUID, plac
             if on_postgresql(tx):
                 query = query.with_for_update(skip_locked=True)
             rows = [dict(row) for row in (await tx.execute(query)).mappings()]
-            anew = [{**row, place.column: keys.raised(place.field, row[place.column])[-1]} for row in rows]
+            anew = [{**row, place.column: keys.unchanging.raised(place.field, row[place.column])[-1]} for row in rows]
             if anew:
                 await update_rows(tx, place.table, anew)
         moved += len(rows)

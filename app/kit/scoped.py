@@ -47,4 +47,4 @@ async def as_it_stands(
     """An index that was written down some time ago, as it stands in the connection's rows now."""
     version = await version_of(tx, connection_id)
     keys = await keys_for(tx, keyring, organization_id, version)
-    return next((one for one in keys.raised(field, index) if version_of_index(one) == version), index)
+    return next((one for one in keys.unchanging.raised(field, index) if version_of_index(one) == version), index)

@@ -198,9 +198,8 @@ async def rotate_indexes(order: Order) -> None:
 
 
 async def move_connections(order: Order) -> None:
-    """Put the indexes of what came over its connections under a new key, in small batches."""
+    """Put the indexes of what came over its connections under a new key."""
     clock.set_to(datetime.fromisoformat(order.now))
-    connection_indexes.BATCH = 2
     context = open_context(Settings(database_url=order.database_url, key_file=Path(order.key_file)))
     try:
         left = await connection_indexes.replace(context.database, context.keyring, UUID(order.connection), lambda _: None)

@@ -23,7 +23,6 @@ from app.intake.models import AlertRow, Event, EventOutcome, LookUpState, Receip
 from app.kit import clock, indexes
 from app.kit.acting import WORKER
 from app.kit.context import Context
-from app.kit.database import Transaction
 from app.kit.outbox import Message
 from app.ledger.models import LedgerEntry
 from app.ledger.service import SYSTEM, Act
@@ -72,6 +71,12 @@ async def stored(world: World, organization_id: UUID) -> dict[str, Counter[bytes
     return found
 
 
+async def versions(world: World) -> set[int]:
+    """Of which versions the union's indexes are."""
+    found = await stored(world, world.union.id)
+    return {indexes.version_of(one) for values in found.values() for one in values}
+
+
 async def outcomes(world: World) -> list[EventOutcome]:
     async with world.context.database.begin(read_only=True) as tx:
         query = select(Event.outcome).where(Event.connection_id == world.union.connection.connection.id)
@@ -112,8 +117,11 @@ def test_every_index_that_came_over_a_connection_is_moved() -> None:
     assert connection_indexes.columns() == EQUAL_FOR_EVER - OF_OTHERS
 
 
-async def test_each_index_becomes_the_one_made_of_it_and_nobody_elses_changes(world: World) -> None:
+async def test_each_index_becomes_the_one_made_of_it_and_nobody_elses_changes(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await make_busy(world)
+    monkeypatch.setattr(connection_indexes, "BATCH", 2)
     before, theirs = await stored(world, world.union.id), await stored(world, world.other.id)
     assert {name for name, values in before.items() if not values} <= {"poll_subject.reference_index"}
     for version in (2, 3):
@@ -125,7 +133,7 @@ async def test_each_index_becomes_the_one_made_of_it_and_nobody_elses_changes(wo
         after = await stored(world, world.union.id)
         fields = {f"{t.__tablename__}.{c}": field for t, made in connection_indexes._TABLES for c, field in made.items()}
         for name, values in before.items():
-            assert after[name] == Counter({keys.raised(fields[name], one)[-1]: n for one, n in values.items()}), name
+            assert after[name] == Counter({keys.unchanging.raised(fields[name], one)[-1]: n for one, n in values.items()}), name
         assert {indexes.version_of(one) for values in after.values() for one in values} == {version}
         assert status["connections"] == {"version": version, "left": 0}
         assert not {one for values in before.values() for one in values} & {one for v in after.values() for one in v}
@@ -276,14 +284,14 @@ async def test_everybody_waits_for_it_and_then_knows(world: World, database_kind
     """Held in its middle, with every row moved. On SQLite whoever waits there is waited for in this very process."""
     receipt, _ = await received(world, alert())
     await received(world, alert(id="a-2"))
-    inside, go_on, real = asyncio.Event(), asyncio.Event(), connection_indexes._move_messages
+    inside, go_on, real = asyncio.Event(), asyncio.Event(), connection_indexes.move_messages
 
-    async def held(tx: Transaction, *where: Any) -> None:
-        await real(tx, *where)
+    async def held(*where: Any) -> None:
+        await real(*where)
         inside.set()
         await go_on.wait()
 
-    monkeypatch.setattr(connection_indexes, "_move_messages", held)
+    monkeypatch.setattr(connection_indexes, "move_messages", held)
     moving = asyncio.create_task(moved(world))
     await inside.wait()
     same = asyncio.create_task(received(world, alert()))
@@ -297,6 +305,7 @@ async def test_everybody_waits_for_it_and_then_knows(world: World, database_kind
     assert (same.result(), new.result()[1], enrolling.result()) == ((receipt, True), False, (0, 1))
     assert await matched(world) == {"M-1": 3}
     assert await count(world, Receipt) == 3
+    assert await versions(world) == {2}
 
 
 async def test_it_gives_way_to_whoever_writes_for_long(world: World, database_kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -358,3 +367,4 @@ async def test_deliveries_work_and_enrollments_go_on_while_it_is_done_again_and_
     assert await count(world, Receipt) == await count(world, AlertRow) == len(ids)
     assert await matched(world) == Counter(body["member"].removeprefix("ref-") for body in bodies if body["id"] in ids)
     assert set(await outcomes(world)) == {EventOutcome.NEW}
+    assert await versions(world) == {5}

@@ -22,6 +22,7 @@ TRANSACTIONS_AT = (
     "app/rotation.py",
     "app/index_rotation.py",
     "app/connection_indexes.py",
+    "app/sign_in_indexes.py",
     "app/handing_over.py",
     "app/upkeep/",
     "app/upkeep_commands.py",
