@@ -35,6 +35,9 @@ TURNS = 20
 SOON = 3.0
 """How often others are given time to come to an end who are in the middle of writing, and how many seconds each time."""
 
+LARGE = 100_000
+"""Receipts of a connection that is moved only if somebody says so: nobody else writes meanwhile, half a minute and more."""
+
 NAME = "connections"
 """What these indexes are called beside the others."""
 
@@ -155,21 +158,39 @@ async def move_messages(tx: Transaction, keys: Unchanging, topic: str, name: str
 
 
 async def replace(
-    database: Database, keyring: Keyring, organization_id: UUID, told: Callable[[str], None], actor: Actor = SYSTEM
+    database: Database,
+    keyring: Keyring,
+    organization_id: UUID,
+    told: Callable[[str], None],
+    actor: Actor = SYSTEM,
+    *,
+    large: bool = False,
 ) -> dict[str, int]:
-    """Put all connections of an organization under a new version, one by one, or go on where somebody stopped; what is left."""
+    """Put all connections of an organization under a new version, one by one, or go on where somebody stopped; what is left.
+
+    `large`: also those with more receipts than `LARGE`.
+    """
     version, is_new = await begin(database, keyring, organization_id, actor)
     told(f"{NAME}: version {version} {'made' if is_new else 'was made already, going on'}")
     async with database.begin(read_only=True) as tx:
-        left = list(await behind(tx, organization_id, version))
+        sizes = {one: await _receipts(tx, one) for one in await behind(tx, organization_id, version)}
+    kept_back = {one: size for one, size in sizes.items() if size > LARGE and not large}
+    for one, size in kept_back.items():
+        told(f"connection {one}: {size} receipts, left as it is: run this with --large at a quiet hour")
+    left = [one for one in sizes if one not in kept_back]
     for turn in range(TURNS):
-        if turn:
+        if turn and left:
             await asyncio.sleep(SOON)
         left = [one for one in left if not await in_time(move(database, keyring, one, told, actor))]
         if not left:
-            return {}
+            break
         told(f"{NAME}: {len(left)} left, others are writing all the time")
-    return {NAME: len(left)}
+    return {NAME: len(left) + len(kept_back)} if left or kept_back else {}
+
+
+async def _receipts(tx: Transaction, connection_id: UUID) -> int:
+    query = select(func.count()).select_from(Receipt).where(Receipt.connection_id == connection_id)
+    return (await tx.execute(query)).scalar_one()
 
 
 async def in_time(moving: Awaitable[None]) -> bool:

@@ -13,17 +13,23 @@ from app.kit.keyring import Keyring
 
 
 async def replace_all(
-    database: Database, keyring: Keyring, organizations: Sequence[UUID], told: Callable[[str], None], *, of_all: bool
+    database: Database,
+    keyring: Keyring,
+    organizations: Sequence[UUID],
+    told: Callable[[str], None],
+    *,
+    of_all: bool,
+    large: bool = False,
 ) -> dict[str, Any]:
     """Put the indexes of these organizations under new keys; how many are left, by organization and place.
 
-    `of_all`: also those over all organizations.
+    `of_all`: also those over all organizations; `large`: also of large connections.
     """
     left: dict[str, Any] = {}
     for one in organizations:
         told(f"organization {one}")
         found = await index_rotation.replace(database, keyring, one, told)
-        found |= await connection_indexes.replace(database, keyring, one, told)
+        found |= await connection_indexes.replace(database, keyring, one, told, large=large)
         if not await _patiently(partial(sign_in_indexes.move_subjects, database, keyring, one, told)):
             found[sign_in_indexes.SUBJECTS] = 1
         if found:

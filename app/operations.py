@@ -319,10 +319,15 @@ async def rotate_keys(context: Context, organization_id: UUID | None, told: Call
     return left
 
 
-async def rotate_indexes(context: Context, organization_id: UUID | None, told: Callable[[str], None]) -> dict[str, Any]:
-    """Put the blind indexes of one organization or of all under new keys; how many are left, by organization and place."""
-    there = await _whose_keys(context, organization_id)
-    return await every_index.replace_all(context.database, context.keyring, there, told, of_all=organization_id is None)
+async def rotate_indexes(
+    context: Context, organization_id: UUID | None, told: Callable[[str], None], *, large: bool = False
+) -> dict[str, Any]:
+    """Put the blind indexes of one organization or of all under new keys; how many are left, by organization and place.
+
+    `large`: also of connections that take long, while nobody else can write.
+    """
+    where = (context.database, context.keyring, await _whose_keys(context, organization_id))
+    return await every_index.replace_all(*where, told, of_all=organization_id is None, large=large)
 
 
 async def _whose_keys(context: Context, organization_id: UUID | None) -> list[UUID]:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from app.connections.models import Poll, PollState
 from app.index_rotation import LOOKED_UP
-from app.kit import indexes
+from app.kit import clock, indexes
+from app.kit.buckets import Buckets
 from app.kit.keyring import Keyring
 from app.kit.outbox import publish
 from app.kit.vault import KeyFile
 from app.members.service import REFERENCE_FORGOTTEN, find_member, import_roster
+from tests.access.entering import PASSWORD, code_of, first_password, type_in
+from tests.access.fake_provider import connect, serving
 from tests.crash.killed import AFTER_COMMIT, BEFORE_COMMIT, COMMIT_SENT, Launcher, launcher
 from tests.crash.test_asking_killed import KILLED
 from tests.crash.test_rotation_killed import Rotating
@@ -126,3 +130,41 @@ async def test_whoever_moves_a_connections_indexes_may_die_at_any_step(world: Wo
     assert rig.codes[KILLED] == len(steps)
     assert await moving.enrolled(world, "M-2", "ref-nobody") == (1, 0)
     assert await moving.matched(world) == {"M-1": 1, "M-2": 1}
+
+
+EVERYTHING_SIGNED_IN_BY = {BEFORE_COMMIT, COMMIT_SENT, AFTER_COMMIT} | {
+    f"{when} {what}"
+    for when in ("before", "after")
+    for what in (
+        *("UPDATE account", "UPDATE guesses", "UPDATE outbox", "UPDATE provider_link", "UPDATE organization_key"),
+        "INSERT INTO ledger_entry",
+    )
+}
+
+
+async def test_whoever_moves_what_people_sign_in_by_may_die_at_any_step(world: World, forks: Launcher, tmp_path: Path) -> None:
+    rig = Rotating(world, forks, tmp_path, "", world.union.connection.connection.id)
+    secret, codes = await first_password(world), 0
+    world.app.state.sign_ins = Buckets(0, 1)  # more tries than anybody is given
+    async with serving() as provider:
+        own = await connect(world, provider)
+        async with world.browser() as browser:
+            assert (await own.sign_in(browser)).status_code == 303
+            assert (await type_in(browser, "nobody@example.org", "wrong", "000000")).status_code == 401
+            assert (await browser.post("/sign-in", data={"email": "nobody@example.org"})).status_code == 200
+        await rig.rotate(work="sign in")
+        steps = await rig.rotate(work="sign in")
+        assert set(steps) >= EVERYTHING_SIGNED_IN_BY
+        met: set[str] = set()
+        for die_at in range(1, len(steps) + 1):
+            met.update(await rig.rotate(die_at, work="sign in"))
+            clock.set_to(clock.now() + timedelta(minutes=5))  # a code is good once
+            codes += 1
+            async with world.browser() as browser:
+                entered = await type_in(browser, "avery@example.org", PASSWORD, code_of(secret))
+                assert entered.status_code == 303
+            async with world.browser() as browser:
+                assert (await own.sign_in(browser)).status_code == 303
+                assert (await own.sign_in(browser, "subject-2")).status_code == 403
+        assert met >= EVERYTHING_SIGNED_IN_BY
+        assert rig.codes[KILLED] == len(steps) == codes
