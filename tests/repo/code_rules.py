@@ -26,6 +26,8 @@ TRANSACTIONS_AT = (
     "app/publishing.py",
     "app/rotation.py",
     "app/index_rotation.py",
+    "app/connection_indexes.py",
+    "app/sign_in_indexes.py",
     "app/handing_over.py",
     "app/ledger/attesting.py",
     "app/ledger/sequencing.py",
