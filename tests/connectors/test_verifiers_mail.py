@@ -22,13 +22,20 @@ from hypothesis import strategies as st
 
 from connectors.forms import multipart
 from connectors.verifiers import Basic, Grade, Outcome, Secret, Verification, asked_for, new_secret
-from connectors.verifiers_mail import EitherOf, SignedForm, SignedP256, SnsMessage
+from connectors.verifiers_mail import EitherOf, SignedForm, SignedP256, SnsMessage, _p256, _topic_and_key, is_at_sns
 
 NOW = datetime(2026, 3, 2, 16, tzinfo=UTC)
 STAMP = str(int(NOW.timestamp()))
 TOKEN = "b6f2" * 12 + "a1"
 KEY = "invented-signing-key"
 FORM = SignedForm("the signing key")
+
+
+@pytest.fixture(autouse=True)
+def nothing_read_before() -> None:
+    """What a key is read as is remembered, and would hide a mistake made since (mutmut forks a process that has read them)."""
+    _p256.cache_clear()
+    _topic_and_key.cache_clear()
 
 
 def mailgun(stamp: str = STAMP, token: str = TOKEN, key: str = KEY, **changes: Any) -> dict[str, str]:
@@ -66,6 +73,20 @@ def test_a_form_of_mailgun_is_known_in_both_spellings(written: Callable[[dict[st
     ]
     for fields in forged:
         assert taken(written(fields)).outcome is Outcome.REFUSED, fields
+
+
+def test_what_is_refused_of_a_form_says_why() -> None:
+    good = mailgun()
+    because = {
+        "no signature matches": taken(urlencode({**good, "signature": "0" * 64}).encode()),
+        "no usable secret": taken(urlencode(good).encode(), (" ",)),
+        "the timestamp is not ten digits, or the token is not allowed": taken(urlencode({**good, "token": "a b"}).encode()),
+    }
+    assert {reason: found.reason for reason, found in because.items()} == {reason: reason for reason in because}
+    broken = taken(b"timestamp=1&timestamp=2")
+    assert broken.reason.startswith("the form is not signed: ")
+    assert "timestamp" in broken.reason
+    assert {one.scheme for one in (*because.values(), broken, taken(urlencode(good).encode()))} == {"hmac-sha256-form"}
 
 
 def test_a_field_of_a_form_that_is_there_twice_is_none() -> None:
@@ -186,6 +207,7 @@ def test_of_two_ways_each_secret_is_for_one() -> None:
     assert either.check(BODY, {}, [pair], NOW).reason == "the header does not match", "not that there is no key"
     assert either.check(BODY, {}, [key], NOW).reason == "the timestamp is not ten digits"
     assert (either.grade, asked_for(either)) == (Grade.SHARED_SECRET, None)
+    assert [either.usable(one) for one in (key, pair, Secret("neither", "x"))] == [True, True, False]
     assert Basic().usable(Secret("k", new_secret(either) or ""))
 
 
@@ -273,6 +295,17 @@ def test_a_certificate_of_another_host_is_refused(url: str) -> None:
     found = told(amazon(SigningCertURL=url))
     assert (found.outcome, found.reason) == (Outcome.REFUSED, "it names a certificate of another host")
     assert told(amazon(SigningCertURL="https://sns.cn-north-1.amazonaws.com.cn/x.pem")).outcome is Outcome.AUTHENTIC
+
+
+def test_the_second_way_is_asked_with_the_body_and_the_time_as_they_are() -> None:
+    either = EitherOf(Basic(), FORM)
+    secrets = [Secret("form", KEY)]
+    assert either.check(urlencode(mailgun()).encode(), {}, secrets, NOW).outcome is Outcome.AUTHENTIC
+    assert either.check(urlencode(mailgun()).encode(), {}, secrets, NOW + timedelta(seconds=901)).outcome is Outcome.STALE
+
+
+def test_no_address_is_not_one_of_sns() -> None:
+    assert [is_at_sns(url) for url in (None, "", "https://sns.amazonaws.com/x.pem")] == [False, False, True]
 
 
 def test_other_keys_topics_times_and_algorithms() -> None:
