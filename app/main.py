@@ -129,6 +129,7 @@ class Workers:
         while done := await self._work() + await self.hand_on() + await self.send_letters():
             total += done
         await self.lengthen_logs()
+        await self.read_back()
         await intake_workers.write_refusals(self._context.database, self._refusals)
         return total
 
@@ -238,7 +239,9 @@ class Workers:
         await self._work()
 
     async def watch(self) -> None:
-        """Look once for what stands in the way."""
+        """Look once for what stands in the way. A log is only behind when one more turn has not helped."""
+        await again_and_again(self.lengthen_logs, "log")()
+        await again_and_again(self.read_back, "reading back")()
         await notice_workers.watch(self._context, await self.watcher.signs())
 
     async def keep_journal(self) -> int:
