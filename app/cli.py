@@ -23,6 +23,7 @@ from app import (
     ledger_commands,
     matter_commands,
     operations,
+    packet_commands,
     upkeep_commands,
     witness_commands,
 )
@@ -50,6 +51,7 @@ cli.add_typer(key_commands.commands, name="keys")
 cli.add_typer(connection_commands.commands, name="connections")
 cli.add_typer(connector_commands.commands, name="connectors")
 cli.add_typer(matter_commands.commands, name="matters")
+cli.add_typer(packet_commands.commands, name="packet")
 cli.add_typer(file_commands.commands, name="files")
 cli.add_typer(ledger_commands.commands, name="ledger")
 cli.add_typer(upkeep_commands.backup, name="backup")
@@ -168,9 +170,11 @@ def work() -> None:
 def demo(
     once: Annotated[bool, typer.Option("--once", help="Play, print and check the accounts, and stop.")] = False,
     port: Annotated[int, typer.Option(envvar="PORT", help="Where to serve.")] = 8000,
+    packet: Annotated[Path | None, typer.Option(help="Leave the packet of the scenario's matter in this new folder.")] = None,
 ) -> None:
     """Play the Oakland scenario, then serve it (or only check it)."""
-    _become("app.demo.run", *(["--once"] if once else []), "--port", str(port))
+    more = [*(["--once"] if once else []), *(["--packet", str(packet)] if packet else [])]
+    _become("app.demo.run", *more, "--port", str(port))
 
 
 @cli.command("organization")

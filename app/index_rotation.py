@@ -54,15 +54,20 @@ class Indexed:
     def not_under(self, organization_id: UUID, version: int) -> ColumnElement[bool]:
         """The rows of an organization whose index is of another version."""
         organization = self.table.organization_id  # type: ignore[attr-defined]
-        header = indexes.header(version)
-        of_another = func.length(self.value()) != len(header) + indexes.HASH_BYTES
-        if header:
-            of_another = or_(of_another, func.substr(self.value(), 1, len(header)) != literal(header, LargeBinary))
-        return and_(organization == organization_id, self.value().is_not(None), of_another)
+        return and_(organization == organization_id, of_another(self.value(), version))
+
+
+def of_another(column: Any, version: int) -> ColumnElement[bool]:
+    """That a column holds an index of another version than this one."""
+    header = indexes.header(version)
+    other = func.length(column) != len(header) + indexes.HASH_BYTES
+    if header:
+        other = or_(other, func.substr(column, 1, len(header)) != literal(header, LargeBinary))
+    return and_(column.is_not(None), func.length(column) > 0, other)
 
 
 LOOKED_UP = (Indexed(Member, "external_index", EXTERNAL),)
-"""The indexes that have later versions. Why not the others: docs/decisions/0051."""
+"""Those of this kind. What came over a connection has others: app/connection_indexes."""
 
 
 async def begin(
@@ -76,18 +81,18 @@ async def begin(
         await nobody_makes_keys(tx)
         # Read before they are wrapped anew: this process, too, is to find other keys than it knows as soon as it writes.
         keys = await keyring.refreshed(tx, organization_id)
-        await _while_nobody_writes(tx, keyring, organization_id)
+        await while_nobody_writes(tx, keyring, organization_id)
         version = keys.index_version(place.field)
         if await left_over(tx, organization_id, place, version):
             return version, False
         later = {**keys.unchanging.later, place.field: [*keys.unchanging.later.get(place.field, ()), crypto.new_key()]}
-        await _keep(tx, keyring, organization_id, msgspec.structs.replace(keys.unchanging, later=later))
+        await keep(tx, keyring, organization_id, msgspec.structs.replace(keys.unchanging, later=later))
         facts = {"change": "new version of an index", "index": place.field, "version": version + 1}
         await append(tx, keyring, organization_id, Act.KEY, facts=facts, actor=actor)
     return version + 1, True
 
 
-async def _while_nobody_writes(tx: Transaction, keyring: Keyring, organization_id: UUID) -> None:
+async def while_nobody_writes(tx: Transaction, keyring: Keyring, organization_id: UUID) -> None:
     """Wait for whoever holds a version of the key, and let whoever waits for one find it other than they know it."""
     query = select(OrganizationKey).where(
         OrganizationKey.organization_id == organization_id,
@@ -104,7 +109,7 @@ async def _while_nobody_writes(tx: Transaction, keyring: Keyring, organization_i
     await tx.flush()
 
 
-async def _keep(tx: Transaction, keyring: Keyring, organization_id: UUID, unchanging: Unchanging) -> None:
+async def keep(tx: Transaction, keyring: Keyring, organization_id: UUID, unchanging: Unchanging) -> None:
     """Wrap what stays the same in the place of what is there, or for the first time."""
     row = await tx.get(OrganizationKey, (organization_id, Lane.FACTUAL, UNCHANGING), with_for_update=True)
     if row is None:
@@ -135,7 +140,7 @@ async def move(database: Database, keyring: Keyring, organization_id: UUID, plac
             if on_postgresql(tx):
                 query = query.with_for_update(skip_locked=True)
             rows = [dict(row) for row in (await tx.execute(query)).mappings()]
-            anew = [{**row, place.column: keys.raised(place.field, row[place.column])[-1]} for row in rows]
+            anew = [{**row, place.column: keys.unchanging.raised(place.field, row[place.column])[-1]} for row in rows]
             if anew:
                 await update_rows(tx, place.table, anew)
         moved += len(rows)

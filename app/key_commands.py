@@ -1,5 +1,6 @@
 """Commands about keys: make them, hand them out in shares, replace them."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -113,7 +114,10 @@ def rotate(
     prepare: Annotated[
         bool, typer.Option("--prepare", help="With --top: only put the new one into the file, to carry it to other machines.")
     ] = False,
-    indexes: Annotated[bool, typer.Option("--indexes", help="The keys of look-up indexes, instead of those that open.")] = False,
+    indexes: Annotated[bool, typer.Option("--indexes", help="The keys of blind indexes, instead of those that open.")] = False,
+    large: Annotated[
+        bool, typer.Option("--large", help="With --indexes: also of connections with so much that everybody waits for long.")
+    ] = False,
     organization_id: Annotated[UUID | None, typer.Option("--organization", help="Of this organization only.")] = None,
 ) -> None:
     """Replace keys while everything runs. Whoever is stopped runs it again, and it goes on."""
@@ -128,7 +132,7 @@ def rotate(
             )
             raise typer.Exit(1)
         return
-    replace = operations.rotate_indexes if indexes else operations.rotate_keys
+    replace = partial(operations.rotate_indexes, large=large) if indexes else operations.rotate_keys
     left = run(lambda context: replace(context, organization_id, lambda said: typer.echo(said, err=True)))
     show({"left": left})
     if left:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from app import handing_over, index_rotation, rotation
+from app import every_index, handing_over, rotation
 from app.access import recovery
 from app.access import service as access
 from app.access.policy import scopes_of
@@ -319,14 +319,15 @@ async def rotate_keys(context: Context, organization_id: UUID | None, told: Call
     return left
 
 
-async def rotate_indexes(context: Context, organization_id: UUID | None, told: Callable[[str], None]) -> dict[str, Any]:
-    """Put the look-up indexes of one organization or of all under new keys; how many are left, by organization and place."""
-    left: dict[str, Any] = {}
-    for one in await _whose_keys(context, organization_id):
-        told(f"organization {one}")
-        if found := await index_rotation.replace(context.database, context.keyring, one, told):
-            left[str(one)] = found
-    return left
+async def rotate_indexes(
+    context: Context, organization_id: UUID | None, told: Callable[[str], None], *, large: bool = False
+) -> dict[str, Any]:
+    """Put the blind indexes of one organization or of all under new keys; how many are left, by organization and place.
+
+    `large`: also of connections that take long, while nobody else can write.
+    """
+    where = (context.database, context.keyring, await _whose_keys(context, organization_id))
+    return await every_index.replace_all(*where, told, of_all=organization_id is None, large=large)
 
 
 async def _whose_keys(context: Context, organization_id: UUID | None) -> list[UUID]:
@@ -393,6 +394,5 @@ async def key_status(context: Context) -> dict[str, Any]:
         tops = [{"top_key": name, "recovery_confirmed": await escrow.is_confirmed(tx, name)} for name in file]
         door = {"file": context.keyring.door.vault.newest if context.keyring.door else None, "in_use": sorted(await doors(tx))}
         lanes = await rotation.status(tx)
-        there = await rotation.organizations(tx)
-        index = {str(one): await index_rotation.status(tx, context.keyring, one) for one in there}
+        index = await every_index.status(tx, context.keyring, await rotation.organizations(tx))
         return {"top_keys": tops, "door_key": door, "organizations": lanes, "indexes": index}

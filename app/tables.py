@@ -4,6 +4,7 @@ from app.access import models as access
 from app.breaches import models as breaches
 from app.connections import models as connections
 from app.damages import models as damages
+from app.evidence import models as evidence
 from app.incidents import models as incidents
 from app.intake import models as intake
 from app.kit import door_keys, escrow, keyring, letters, outbox
@@ -17,7 +18,7 @@ from app.timeline import models as timeline
 
 ROOMS = (
     *(keyring, door_keys, escrow, outbox, letters, ledger, access, members, breaches, connections),
-    *(intake, incidents, linkage, damages, timeline, notices, statistics),
+    *(intake, incidents, linkage, damages, timeline, notices, statistics, evidence),
 )
 
 metadata = Base.metadata

@@ -49,7 +49,7 @@ NOT_GOOD = (
     "your admin."
 )
 _NONCE, _TIME, _PROOF = 16, 8, 32
-_STATE_FIELD, _SUBJECT_FIELD = "provider.state", "provider.subject"
+_STATE_FIELD, SUBJECT = "provider.state", "provider.subject"
 
 
 class Purpose(StrEnum):
@@ -184,7 +184,8 @@ async def said_of(context: Context, back: CameBack, code: str, named: str | None
 
 
 async def _subject(tx: Transaction, keyring: Keyring, back: CameBack, said: Said) -> bytes:
-    return await keyring.index(tx, back.organization_id, _SUBJECT_FIELD, f"{back.going.provider_id} {said.subject}")
+    keys = await keyring.refreshed(tx, back.organization_id)
+    return keys.index(SUBJECT, f"{back.going.provider_id} {said.subject}".encode())
 
 
 async def meant(tx: Transaction, context: Context, back: CameBack, said: Said) -> Acting:

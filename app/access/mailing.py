@@ -212,7 +212,7 @@ def consumer(context: Context) -> Consumer:
         if not context.mailer.ready:
             log.warning("a link was asked for, and mail is not sent: set HARMLINE_SMTP_URL to a mail server")
         for message in messages:
-            index = bytes.fromhex(message.payload["email_index"])
+            index = await service.as_it_counts(tx, context.keyring, bytes.fromhex(message.payload["email_index"]))
             for account, role in await repository.accounts_by_email(tx, index):
                 await _post_link(tx, account, role, f"{message.id} {role}")
 

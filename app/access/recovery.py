@@ -13,7 +13,7 @@ from app.access import credentials, repository
 from app.access.mailing import RECOVERY_LETTER, post_notice
 from app.access.models import Account, Recovery, RecoveryCode
 from app.access.roles import Principal, Role
-from app.access.service import may_grant
+from app.access.service import as_it_counts, may_grant
 from app.kit import clock
 from app.kit.crypto import token_hash
 from app.kit.database import Transaction
@@ -53,7 +53,7 @@ async def new_code(tx: Transaction, keyring: Keyring, caller: Principal) -> str:
 
 async def begin_with_code(tx: Transaction, keyring: Keyring, caller: Principal, typed: str) -> Recovery | None:
     """Begin a recovery for somebody who reads the account's mail and has its code; None when this is not the code."""
-    key = token_hash(f"recovery {caller.account_id}")
+    key = await as_it_counts(tx, keyring, token_hash(f"recovery {caller.account_id}"))
     if await credentials.count_guess(tx, key, clock.now(), TRIES_WITHIN) > MOST_TRIES:
         raise Problem(429, "Too many codes were tried. Ask your organization to let you begin anew.")
     if not await credentials.spend_recovery_code(tx, caller.account_id, typed_code(typed), clock.now()):

@@ -24,7 +24,8 @@ TOKEN_PREFIX = "hl_"  # noqa: S105 - a prefix by which scanners know a leaked to
 SIGN_IN_REQUESTED = "access.sign_in_requested"
 ROLE_LETTER = "access.role"
 MATTER_LETTER = "access.matter"
-_EMAIL_FIELD = "account.email"
+EMAIL = "account.email"
+"""The field of the index of sign-in addresses, over all organizations."""
 
 
 def normal_email(email: str) -> str:
@@ -33,8 +34,13 @@ def normal_email(email: str) -> str:
 
 
 async def email_index(tx: Transaction, keyring: Keyring, email: str) -> bytes:
-    """The blind index of an address, over all organizations: 32 bytes."""
-    return await keyring.system_index(tx, _EMAIL_FIELD, normal_email(email))
+    """The blind index of an address, over all organizations, in the version that counts in this transaction."""
+    return await keyring.system_index(tx, EMAIL, normal_email(email))
+
+
+async def as_it_counts(tx: Transaction, keyring: Keyring, index: bytes) -> bytes:
+    """An address's index that was written down some time ago, or another key of guesses, in the version that counts now."""
+    return (await keyring.unchanging_of_all(tx)).raised(EMAIL, index)[-1]
 
 
 async def create_account(

@@ -163,7 +163,7 @@ _SHOWN_OF_PROVIDERS = (
 """All but the secret, which only whoever sets it and the sign-in itself need."""
 _AT_THE_DOOR = (
     *("id", "organization_id", "connector", "sender", "token_hash", "previous_token_hash", "previous_token_until"),
-    *("sources_sealed", "closed_at", "revision"),
+    *("sources_sealed", "closed_at", "revision", "index_version"),
 )
 """What the door reads of a connection: whom a delivery is for, never how its provider is asked."""
 _PROOF: Wall = {**_KEPT, **_each(COUNSEL, AUDITOR, may=(May("r", ORG),))}
@@ -293,7 +293,7 @@ WALLS: Mapping[str, Wall] = {
     "matter_counsel": {**_ALL, COUNSEL: (May("r", OWN_ACCOUNT),)},
     "connection": {
         **_ALL,
-        DOOR.role: (May("r", EVERY, columns=_AT_THE_DOOR),),
+        DOOR.role: (May("rl", EVERY, columns=_AT_THE_DOOR),),
         MEMBER: (May("r", ORG), May("a", ITS_OWN)),
         COUNSEL: (May("r", ORG),),
         CASEWORKER: (May("rl", ORG),),
@@ -342,6 +342,7 @@ WALLS: Mapping[str, Wall] = {
     "consent_request": _WORKERS_ONLY,
     "break_glass": {**_ALL, CASEWORKER: (May("rac", ASKED),), ADMIN: (May("rc", ORG),)},
     "alarm": {**_ALL, ADMIN: (May("r", ORG),)},
+    "bates_number": _KEPT,
     "statistics_release": {**_KEPT, STATISTICS: (May("r", ORG),)},
 }
 """Every table of the house, with what each role may do with it."""

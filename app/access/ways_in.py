@@ -12,7 +12,7 @@ from app.access.mailing import CHANGED_LETTER, post_notice
 from app.access.models import Account, KnownBrowser, Password
 from app.access.passkeys import Enrolled, Purpose
 from app.access.roles import PASSKEYS_NEEDED, Principal, Role, Standing
-from app.access.service import email_index
+from app.access.service import as_it_counts, email_index
 from app.access.sessions import Opened, open_session, renew, standing_of
 from app.kit import clock
 from app.kit.context import Context
@@ -63,7 +63,8 @@ async def begin_attempt(tx: Transaction, context: Context, email: str, browser: 
     index = await email_index(tx, context.keyring, email)
     found = await credentials.passwords_at(tx, index)
     known = await credentials.known_browser(tx, browser)
-    key = token_hash(browser) if known in [account.id for account, _ in found] else index
+    by = token_hash(browser) if known in [account.id for account, _ in found] else index
+    key = await as_it_counts(tx, context.keyring, by)
     count = await credentials.count_guess(tx, key, clock.now(), GUESSES_WITHIN)
     candidates = [(account, row, await _code_secret(tx, context.keyring, account, row)) for account, row in found]
     return Attempt(key, count <= MOST_GUESSES, candidates)
@@ -93,7 +94,7 @@ async def finish_attempt(
     live = await repository.live_grant(tx, account.id, Role.MEMBER)
     if account.disabled_at is not None or live is None or not await credentials.use_step(tx, account.id, found[1]):
         return None
-    await credentials.forget_guesses(tx, attempt.key)
+    await credentials.forget_guesses(tx, await as_it_counts(tx, context.keyring, attempt.key))
     return await open_session(tx, context.keyring, account, Role.MEMBER, "password"), know_browser(tx, account.id)
 
 
@@ -113,18 +114,20 @@ async def confirm_by_passkey(tx: Transaction, context: Context, caller: Principa
 async def confirm_attempt(tx: Transaction, context: Context, caller: Principal) -> Attempt:
     """Count a guess at the caller's own password. Counted by the session: nobody else can use it up."""
     account, row = await tx.get_one(Account, caller.account_id), await credentials.password_of(tx, caller.account_id)
-    key = token_hash(str(caller.session_id))
+    key = await as_it_counts(tx, context.keyring, token_hash(str(caller.session_id)))
     count = await credentials.count_guess(tx, key, clock.now(), GUESSES_WITHIN)
     if row is None or row.confirmed_at is None:
         return Attempt(key, False, [])
     return Attempt(key, count <= MOST_GUESSES, [(account, row, await _code_secret(tx, context.keyring, account, row))])
 
 
-async def confirm_by_password(tx: Transaction, caller: Principal, attempt: Attempt, found: tuple[Account, int]) -> str | None:
+async def confirm_by_password(
+    tx: Transaction, keyring: Keyring, caller: Principal, attempt: Attempt, found: tuple[Account, int]
+) -> str | None:
     """A new cookie for a session whose own person typed password and code once more; None when the code was used before."""
     if not await credentials.use_step(tx, caller.account_id, found[1]):
         return None
-    await credentials.forget_guesses(tx, attempt.key)
+    await credentials.forget_guesses(tx, await as_it_counts(tx, keyring, attempt.key))
     return await renew(tx, caller)
 
 

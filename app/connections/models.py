@@ -20,6 +20,7 @@ class Connection(Base):
     `fresh_hours`: without anything for this long the connection is silent; None leaves it to the connector's plan. `raw_days`:
     how long what it brings is kept as it came; None leaves it to the connector's term.
     `revision` rises with every change of the row or of its secrets: the database sees to that, whoever changes them.
+    `index_version`: the version of every blind index of what came over it (kit/scoped).
     """
 
     __tablename__ = "connection"
@@ -49,6 +50,7 @@ class Connection(Base):
     paused_at: Mapped[datetime | None]
     closed_at: Mapped[datetime | None]
     revision: Mapped[int] = mapped_column(server_default="0")
+    index_version: Mapped[int] = mapped_column(server_default="1")
 
 
 class ConnectionSecret(Base):

@@ -27,6 +27,7 @@ _AT_THE_DOOR = load_only(
     Connection.sources_sealed,
     Connection.closed_at,
     Connection.revision,
+    Connection.index_version,
 )
 
 

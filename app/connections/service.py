@@ -20,6 +20,7 @@ from app.kit.database import Transaction
 from app.kit.door_keys import AtTheDoor
 from app.kit.errors import RETRY_SECONDS, FieldError, Problem
 from app.kit.ids import uuid7
+from app.kit.indexes import OF_A_CONNECTION
 from app.kit.keyring import Keyring
 from app.ledger.service import SYSTEM, Act, Actor, append
 from app.members.repository import lock_organization
@@ -48,12 +49,13 @@ class Origin:
     organization_id: UUID
     sender: Sender
     revision: int
+    index_version: int
 
     @staticmethod
     def of(connection: Connection) -> "Origin":
         """The connection as it is now."""
         sender = Sender(connection.sender)
-        return Origin(connection.id, connection.organization_id, sender, connection.revision)
+        return Origin(connection.id, connection.organization_id, sender, connection.revision, connection.index_version)
 
 
 @dataclass(slots=True)
@@ -145,6 +147,7 @@ async def create_connection(
         sender=sender,
         token_hash=token_hash(token),
         created_at=clock.now(),
+        index_version=(await keyring.refreshed(tx, organization_id)).index_version(OF_A_CONNECTION[0]),
     )
     await seal(tx, keyring, row, known, config)
     tx.add(row)

@@ -1,4 +1,4 @@
-"""`python -m app.demo.run [--once] [--port N]`: play the scenario, print and check the accounts; then serve it, or end there."""
+"""`python -m app.demo.run [--once] [--port N] [--packet DIR]`: play the scenario, print and check the accounts; then serve it."""
 
 import argparse
 import asyncio
@@ -23,6 +23,7 @@ from app.access.roles import Role
 from app.access.service import create_link
 from app.demo.cast import StageError, Tenant
 from app.demo.check import Result, check
+from app.demo.packet import leave_packet
 from app.demo.play import Played, Script, played, write_script
 from app.demo.providers import Providers
 from app.demo.report import accounts_table, events_table, summary, verdict
@@ -57,13 +58,16 @@ VISITORS = {
 """Whom the demo offers to sign in as, and what they see."""
 
 
-def main(once: bool, port: int) -> int:
-    """Play, print and check; with `once` end there, else serve on `port` until Ctrl-C. Returns the exit code."""
+def main(once: bool, port: int, packet: Path | None) -> int:
+    """Play, print and check; with `once` end there, else serve on `port` until Ctrl-C. Returns the exit code.
+
+    `packet`: where to leave the packet of the scenario's matter.
+    """
     configure(logging.ERROR)
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
     console = Console()
     try:
-        return _once(console) if once else _and_serve(console, port)
+        return _once(console, packet) if once else _and_serve(console, port, packet)
     except KeyboardInterrupt:
         console.print("Stopped.")
         return 130
@@ -72,17 +76,17 @@ def main(once: bool, port: int) -> int:
         return 1
 
 
-def _once(console: Console) -> int:
+def _once(console: Console, packet: Path | None) -> int:
     with tempfile.TemporaryDirectory(prefix="harmline-demo-") as folder:
-        result, _ = _play(console, _settings(Path(folder), 8000), _no_more)
+        result, _ = _play(console, _settings(Path(folder), 8000), _no_more, packet)
     return 1 if result.differences else 0
 
 
-def _and_serve(console: Console, port: int) -> int:
+def _and_serve(console: Console, port: int, packet: Path | None) -> int:
     settings = _settings(FOLDER, port)
     socket.create_server((settings.host, port)).close()
     shutil.rmtree(FOLDER, ignore_errors=True)
-    result, (star, union, providers) = _play(console, settings, _what_goes_on)
+    result, (star, union, providers) = _play(console, settings, _what_goes_on, packet)
     links = _apart(lambda: _sign_in_links(settings, union, star))
     console.print(
         f"\nHarmline is at {settings.origin}. Each link signs you in once, within 12 hours:\n", markup=False, soft_wrap=True
@@ -120,17 +124,20 @@ def _what_goes_on(played_out: Played) -> tuple[str, Tenant, Providers]:
     return played_out.script.truth.star, played_out.union, played_out.providers
 
 
-def _play(console: Console, settings: Settings, keep: Callable[[Played], T]) -> tuple[Result, T]:
+def _play(console: Console, settings: Settings, keep: Callable[[Played], T], packet: Path | None) -> tuple[Result, T]:
     """Play into a fresh database, print what came of it; the result, and what the caller wants kept of the play."""
     create_key_file(settings.key_file)
     migrate.upgrade(settings.database_url)
     script = write_script()
     console.print(summary(script), soft_wrap=True)
-    return _apart(lambda: _perform(console, settings, script, keep))
+    return _apart(lambda: _perform(console, settings, script, keep, packet))
 
 
-async def _perform(console: Console, settings: Settings, script: Script, keep: Callable[[Played], T]) -> tuple[Result, T]:
+async def _perform(
+    console: Console, settings: Settings, script: Script, keep: Callable[[Played], T], packet: Path | None
+) -> tuple[Result, T]:
     context = open_context(settings)
+    lines: list[str] = []
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     try:
         with Progress(*columns, console=console, transient=True) as progress:
@@ -142,11 +149,14 @@ async def _perform(console: Console, settings: Settings, script: Script, keep: C
             async with played(context, script, show) as played_out:
                 progress.update(task, description="Comparing with the truth")
                 result = await check(played_out, CELLS)
+                if packet is not None:
+                    progress.update(task, description="Building the packet")
+                    lines.append(await leave_packet(played_out, packet))
                 kept = keep(played_out)
     finally:
         await context.database.close()
     console.print(accounts_table(result), events_table(result))
-    for line in verdict(script, result):
+    for line in (*verdict(script, result), *lines):
         console.print(line, markup=False, soft_wrap=True)
     return result, kept
 
@@ -183,6 +193,7 @@ async def _serve_all(settings: Settings, providers: Providers) -> None:
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description="Play the Oakland scenario.")
     arguments.add_argument("--once", action="store_true", help="play, print and check the accounts, and stop")
+    arguments.add_argument("--packet", type=Path, help="leave the packet of the scenario's matter in this new folder")
     arguments.add_argument("--port", type=int, default=int(os.environ.get("PORT", "8000")), help="where to serve")
     chosen = arguments.parse_args()
-    sys.exit(main(chosen.once, chosen.port))
+    sys.exit(main(chosen.once, chosen.port, chosen.packet))

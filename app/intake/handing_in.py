@@ -25,6 +25,7 @@ from app.kit import clock
 from app.kit.database import Transaction, upsert
 from app.kit.errors import FieldError, Problem, not_found
 from app.kit.keyring import Keyring
+from app.kit.scoped import scoped_index
 from app.ledger.service import Act, Actor, append
 from connectors.contract import Connector, Malformed, Piece, storable
 
@@ -206,8 +207,8 @@ async def latest(tx: Transaction, organization_id: UUID, connection_id: UUID) ->
 
 async def _row(tx: Transaction, keyring: Keyring, connection: Connection, known: Measured, actor: Actor) -> HandedIn:
     """How far this very file has come on this connection, held for this transaction: two who hand it in follow one another."""
-    where = (connection.organization_id, "handed_in.file", connection.id.bytes + bytes.fromhex(known.sha256))
-    index = await keyring.index(tx, *where)
+    whose = connection.id.bytes + bytes.fromhex(known.sha256)
+    index = await scoped_index(tx, keyring, connection.organization_id, connection.id, "handed_in.file", whose)
     values = {
         "connection_id": connection.id,
         "file_index": index,

@@ -115,7 +115,7 @@ kept AS (
     ON (held.organization_id, held.lane, held.version) = (given.organization_id, '{Lane.FACTUAL}', given.key_version)
   WHERE (given.revision IS NULL OR given.revision = connection.revision) AND held.destroyed_at IS NULL
   ORDER BY given.connection_id, given.body_hash
-  FOR KEY SHARE OF held
+  FOR KEY SHARE OF held, connection
   {_AGAIN}
   RETURNING receipt.connection_id, receipt.body_hash, receipt.id),
 noted AS (

@@ -14,6 +14,7 @@ from app.kit.database import Transaction
 from app.kit.errors import not_found
 from app.kit.keyring import Keyring
 from app.kit.outbox import publish
+from app.kit.scoped import scoped_index
 from app.ledger.service import Act, Actor, append
 from app.members import repository as members
 from app.members.service import CONSENT_MISSING, consents_to, who_agreed
@@ -38,7 +39,8 @@ async def note(
 ) -> None:
     """Write down what a notice speaks of, once. Another notice of it changes nothing, unless it proves more than the first."""
     organization_id, connection_id = receipt.organization_id, receipt.connection_id
-    key = await keyring.index(tx, organization_id, "look_up.identity", identity_bytes(connection_id.bytes, look.identity))
+    identity = identity_bytes(connection_id.bytes, look.identity)
+    key = await scoped_index(tx, keyring, organization_id, connection_id, "look_up.identity", identity)
     reference = reference_index or b""
     trusted = receipt.grade != Grade.UNVERIFIABLE
     agreed = await who_agreed(tx, organization_id, connection_id, {reference})

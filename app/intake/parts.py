@@ -12,6 +12,7 @@ from app.intake.understanding import Understood, Unsplittable, as_raw, identity_
 from app.kit.database import Transaction
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
+from app.kit.scoped import scoped_index
 from app.members import repository as members
 from app.members.service import reference_index
 from connectors.contract import BrokenEvent, Connector, RawEvent
@@ -145,13 +146,14 @@ async def _part(
         reason=understood.reason,
         path=understood.path,
     )
-    organization_id, connection_id = receipt.organization_id, receipt.connection_id
+    connection_id = receipt.connection_id
+    where = receipt.organization_id, connection_id
     if understood.content:
         bound = connection_id.bytes + understood.content
-        part.content_hash = await keyring.index(tx, organization_id, "event.content", bound)
+        part.content_hash = await scoped_index(tx, keyring, *where, "event.content", bound)
     if understood.member_ref is not None:
-        part.reference_index = await reference_index(tx, keyring, organization_id, connection_id, understood.member_ref)
+        part.reference_index = await reference_index(tx, keyring, *where, understood.member_ref)
     if understood.alert is not None:
         identity = identity_bytes(connection_id.bytes, understood.alert.identity)
-        part.dedupe_key = await keyring.index(tx, organization_id, "alert.identity", identity)
+        part.dedupe_key = await scoped_index(tx, keyring, *where, "alert.identity", identity)
     return part

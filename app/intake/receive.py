@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from app.kit.database import Transaction, taking_on
 from app.kit.door_keys import Keeping
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
+from app.kit.scoped import keys_for, version_of
 from app.kit.wakeup import announce
 from app.ledger.service import Act, Entry, entry_row
 from connectors.asking import Asked
@@ -109,7 +110,7 @@ def make_ready(keys: Keeping, origin: Origin, arrival: Arrival, revision: int | 
         "connection_id": origin.id,
         "id": receipt_id,
         "organization_id": origin.organization_id,
-        "body_hash": keys.index(*_hashed(origin.id, arrival)),
+        "body_hash": keys.index(*_hashed(origin.id, arrival), origin.index_version),
         "sealed": sealed.sealed,
         "wrapped_key": sealed.wrapped_key,
         "headers_sealed": sealed.headers_sealed,
@@ -158,8 +159,8 @@ async def keep_from_a_person(
 
     The workers are told.
     """
-    keys = await keyring.for_writing(tx, connection.organization_id)
-    ready = [make_ready(keys, Origin.of(connection), arrival) for arrival in arrivals]
+    keys, origin = await _to_keep(tx, keyring, connection)
+    ready = [make_ready(keys, origin, arrival) for arrival in arrivals]
     async with taking_on(tx, DOOR):
         kept = await keep_all(tx, ready)
     await announce(tx)
@@ -168,10 +169,18 @@ async def keep_from_a_person(
 
 async def keep(tx: Transaction, keyring: Keyring, connection: Connection, arrival: Arrival) -> Kept:
     """Keep one arrival in a transaction that does more than that, whatever state the connection is in."""
-    keys = await keyring.for_writing(tx, connection.organization_id)
-    (kept,) = await keep_all(tx, [make_ready(keys, Origin.of(connection), arrival)])
+    keys, origin = await _to_keep(tx, keyring, connection)
+    (kept,) = await keep_all(tx, [make_ready(keys, origin, arrival)])
     assert kept is not None  # noqa: S101 - it was not asked for a state
     return kept
+
+
+async def _to_keep(tx: Transaction, keyring: Keyring, connection: Connection) -> tuple[Keeping, Origin]:
+    """The keys, held, and the connection with its indexes' version now: it may have been read in an earlier transaction."""
+    await keyring.for_writing(tx, connection.organization_id)
+    version = await version_of(tx, connection.id)
+    keys = await keys_for(tx, keyring, connection.organization_id, version)
+    return keys, replace(Origin.of(connection), index_version=version)
 
 
 def _hashed(connection_id: UUID, arrival: Arrival) -> tuple[str, bytes]:

@@ -46,10 +46,14 @@ def seal_receipt(keys: Keeping, receipt_id: UUID, body: bytes, headers: Mapping[
 
 async def open_body(tx: Transaction, keyring: Keyring, receipt: Receipt) -> bytes | None:
     """The bytes exactly as they came; None when the receipt's key is destroyed."""
-    if receipt.wrapped_key is None:
-        return None
-    key = await keyring.unwrap(tx, receipt.organization_id, receipt.wrapped_key, "receipt", receipt.id)
-    return crypto.unseal(key, receipt.sealed, crypto.place("receipt", "sealed", receipt.id))[SALT_BYTES:]
+    return None if receipt.wrapped_key is None else (await open_whole(tx, keyring, receipt))[1]
+
+
+async def open_whole(tx: Transaction, keyring: Keyring, receipt: Receipt) -> tuple[bytes, bytes]:
+    """The salt of the receipt's ledger entry, and the bytes exactly as they came. Only for one whose key is there."""
+    key = await keyring.unwrap(tx, receipt.organization_id, receipt.wrapped_key or b"", "receipt", receipt.id)
+    whole = crypto.unseal(key, receipt.sealed, crypto.place("receipt", "sealed", receipt.id))
+    return whole[:SALT_BYTES], whole[SALT_BYTES:]
 
 
 @dataclass(frozen=True)
@@ -64,9 +68,8 @@ async def erase_body(tx: Transaction, keyring: Keyring, receipt: Receipt) -> Non
     """Destroy a receipt's key after its hash was put aside. Nothing happens when it is destroyed already."""
     if receipt.wrapped_key is None:
         return
-    key = await keyring.unwrap(tx, receipt.organization_id, receipt.wrapped_key, "receipt", receipt.id)
-    whole = crypto.unseal(key, receipt.sealed, crypto.place("receipt", "sealed", receipt.id))
-    remains = {"body_sha256": hashlib.sha256(whole[SALT_BYTES:]).hexdigest(), "salt": whole[:SALT_BYTES].hex()}
+    salt, body = await open_whole(tx, keyring, receipt)
+    remains = {"body_sha256": hashlib.sha256(body).hexdigest(), "salt": salt.hex()}
     text = json.dumps(remains)
     receipt.remains_sealed = await keyring.seal(tx, receipt.organization_id, Lane.FACTUAL, text, *_remains_at(receipt))
     receipt.wrapped_key, receipt.sealed, receipt.headers_sealed, receipt.asked_sealed = None, b"", b"", None

@@ -19,8 +19,9 @@ from app.kit.database import Database, Transaction
 from app.kit.keyring import Keyring
 from app.kit.logging import about_receipt
 from app.kit.outbox import Consumer, Message, wake_parked
+from app.kit.scoped import as_it_stands
 from app.ledger.service import Act, Actor, append
-from app.members.service import ENROLLMENT_CHANGED, REFERENCE_FORGOTTEN
+from app.members.service import ENROLLMENT_CHANGED, REFERENCE, REFERENCE_FORGOTTEN
 
 log = structlog.get_logger(__name__)
 
@@ -118,9 +119,10 @@ def forgetter(context: Context) -> Consumer:
 
     async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
         for message in messages:
-            reference = bytes.fromhex(message.payload["reference_index"])
-            connection_id = UUID(message.payload["connection_id"])
-            await looking_up.forget(tx, context.keyring, message.organization_id, connection_id, reference)
+            where = message.organization_id, UUID(message.payload["connection_id"])
+            told = bytes.fromhex(message.payload["reference_index"])
+            reference = await as_it_stands(tx, context.keyring, *where, REFERENCE, told)
+            await looking_up.forget(tx, context.keyring, *where, reference)
 
     return Consumer("intake.forget", frozenset({REFERENCE_FORGOTTEN}), handle)
 

@@ -37,6 +37,13 @@ TAKE_ON = (
 )
 """Makes the rest of a transaction act so (`true`: like SET LOCAL)."""
 
+_WRITING = 5_718_202
+"""The advisory lock of PostgreSQL: shared by whatever writes, alone for what no other may be in the middle of."""
+
+TAKE_ON_TO_WRITE = f"{TAKE_ON}, pg_advisory_xact_lock_shared({_WRITING})"
+WRITE_ALONE = ("SET LOCAL lock_timeout = '2s'", f"SELECT pg_advisory_xact_lock({_WRITING})")
+"""Waits for whoever writes, for so long: whoever comes meanwhile waits too."""
+
 NOBODY = Acting("harmline_nobody")
 """Who may do nothing at all: whatever was not said to act for anybody."""
 

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Session, SessionTransaction
 from sqlalchemy.types import TypeDecorator
 
-from app.kit.acting import DOOR, TAKE_ON, WORKER, Acting
+from app.kit.acting import DOOR, TAKE_ON, TAKE_ON_TO_WRITE, WORKER, WRITE_ALONE, Acting
 from app.kit.at_once import AtOnce
 from app.kit.sqlite import open_engine
 
@@ -99,8 +99,12 @@ class _ActingSession(Session):
 
 @event.listens_for(_ActingSession, "after_begin")
 def _take_on(session: Session, begun: SessionTransaction, connection: Connection) -> None:
-    if not begun.nested and connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(TAKE_ON, session.info["acting"].values)
+    if begun.nested or connection.dialect.name != "postgresql":
+        return
+    alone, reads = session.info["alone"], session.info["read_only"]
+    connection.exec_driver_sql(TAKE_ON if alone or reads else TAKE_ON_TO_WRITE, session.info["acting"].values)
+    for statement in WRITE_ALONE if alone else ():
+        connection.exec_driver_sql(statement)
 
 
 @asynccontextmanager
@@ -151,24 +155,28 @@ class Database:
         """SQLite only: set when a transaction that announced work has committed (`kit/wakeup`)."""
 
     @asynccontextmanager
-    async def begin(self, *, read_only: bool = False, acting: Acting | None = None) -> AsyncIterator[Transaction]:
+    async def begin(
+        self, *, read_only: bool = False, alone: bool = False, acting: Acting | None = None
+    ) -> AsyncIterator[Transaction]:
         """One unit of work: commits when the block ends well, rolls back when it raises.
 
-        `acting`: as whom, if other than this view of the database says.
+        `acting`: as whom, if other than this view of the database says. `alone`: no other unit of work that writes is under
+        way meanwhile, in any process; single statements (`at_once`) are. Raises a DBAPIError (55P03) when others do not end.
 
         `read_only`: all of it sees one and the same moment, so that sums over several statements agree. Nothing is to be
         written in it, and PostgreSQL refuses to.
         """
         if self.is_sqlite and not read_only:
-            async with self._one_writer, self._session(read_only, acting) as tx:
+            async with self._one_writer, self._session(acting, read_only, alone) as tx:
                 yield tx
         else:
-            async with self._session(read_only, acting) as tx:
+            async with self._session(acting, read_only, alone) as tx:
                 yield tx
 
     @asynccontextmanager
-    async def _session(self, read_only: bool, acting: Acting | None) -> AsyncIterator[Transaction]:
-        engine, info = self._reading if read_only else self.engine, {"database": self, "acting": acting or self._acting}
+    async def _session(self, acting: Acting | None, read_only: bool, alone: bool) -> AsyncIterator[Transaction]:
+        engine = self._reading if read_only else self.engine
+        info = {"database": self, "acting": acting or self._acting, "read_only": read_only, "alone": alone}
         session = AsyncSession(engine, sync_session_class=_ActingSession, expire_on_commit=False, info=info)
         async with session as tx, tx.begin():
             yield tx

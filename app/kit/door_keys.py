@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import LargeBinary, String, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit import clock, crypto
+from app.kit import clock, crypto, indexes
 from app.kit.crypto import KeysAway, Unreadable
 from app.kit.database import Base, Transaction, upsert
 from app.kit.slot import Slot
@@ -37,11 +37,15 @@ class DoorKey(Base):
 
 
 class Handed(msgspec.Struct, frozen=True):
-    """What is handed over. `sealing`: what verifies deliveries is sealed by it; `public`: receipts' keys are put in by it."""
+    """What is handed over. `sealing`: what verifies deliveries is sealed by it; `public`: receipts' keys are put in by it.
+
+    `later`: the keys of later versions of the indexes, the oldest first (kit/indexes).
+    """
 
     sealing: bytes
     public: bytes
     indexes: dict[str, bytes]
+    later: dict[str, list[bytes]] = {}
 
 
 class Keeping(Protocol):
@@ -51,8 +55,8 @@ class Keeping(Protocol):
     def version(self) -> int:
         """Of the organization's key: the receipt is kept only while that one lives."""
 
-    def index(self, field: str, value: bytes) -> bytes:
-        """A blind index, 32 bytes. Raises KeysAway for a field that is none of these keys'."""
+    def index(self, field: str, value: bytes, version: int = 0) -> bytes:
+        """A blind index, in its newest version or in that one. Raises KeysAway for a field that is none of these keys'."""
 
     def put_in_slot(self, key: bytes, *where: object) -> bytes:
         """A receipt's own key, so that only who has the top key takes it out."""
@@ -79,15 +83,16 @@ class DoorKeys:
         newest = versions[self.version]
         self._organization = str(organization_id)
         self._indexes = newest.indexes
+        self._later = newest.later
         self._slot = Slot(newest.public, self.version)
         self._sealers = {n: crypto.Sealer(handed.sealing, n, crypto.FOR_DOOR) for n, handed in versions.items()}
 
-    def index(self, field: str, value: bytes) -> bytes:
+    def index(self, field: str, value: bytes, version: int = 0) -> bytes:
         """See `Keeping`."""
-        key = self._indexes.get(field)
-        if key is None:
+        key, later = self._indexes.get(field), self._later.get(field, ())
+        if key is None or version > 1 + len(later):
             raise KeysAway(f"the door has no key of {field}")
-        return crypto.keyed_hash(key, value)
+        return indexes.raised(crypto.keyed_hash(key, value), later)[version - 1]
 
     def put_in_slot(self, key: bytes, *where: object) -> bytes:
         """See `Keeping`."""

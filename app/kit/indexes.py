@@ -10,6 +10,17 @@ from collections.abc import Sequence
 from app.kit import crypto
 
 NUMBER_BYTES, HASH_BYTES = 4, 32
+OF_A_CONNECTION = (
+    *("receipt.body", "enrollment.reference", "event.content", "alert.identity", "look_up.identity", "handed_in.file"),
+)
+"""Fields whose indexes mean something within one connection only. All of a connection's are of the version that its row names."""
+
+_IN_ONE_COLUMN = {"receipt.page": "receipt.body"}
+
+
+def keyed_as(field: str) -> str:
+    """The field by whose keys the later versions of an index are made: the same for all that stand in one column."""
+    return _IN_ONE_COLUMN.get(field, field)
 
 
 def version_of(index: bytes) -> int:

@@ -32,7 +32,6 @@ JUST_NOW = timedelta(minutes=10)
 _HELD = "keys held"
 _LOOKS = 3
 """A look finds nothing where the version that it waited for was ended meanwhile: then there is a newer one."""
-
 _MAKING_KEYS = 5_718_201
 """The advisory lock of PostgreSQL: shared by whoever makes keys, alone for whoever replaces the top key."""
 
@@ -85,6 +84,10 @@ class Unchanging(msgspec.Struct, frozen=True):
     def key(self, purpose: str) -> bytes:
         """The key for one purpose."""
         return self.by_purpose.get(purpose) or crypto.derive(self.root, purpose)
+
+    def raised(self, field: str, index: bytes) -> list[bytes]:
+        """A blind index that is there, in each version from its own to the newest."""
+        return indexes.raised(index, self.later.get(indexes.keyed_as(field), ()))
 
     def dumps(self) -> bytes:
         """As it is wrapped."""
@@ -144,17 +147,13 @@ class OpenedKeys:
             found = self._derived[purpose] = self.unchanging.key(purpose)
         return found
 
-    def index(self, field: str, value: bytes) -> bytes:
-        """A blind index in its newest version: equal values of one field give equal bytes, and nothing else."""
-        return self.indexes(field, value)[-1]
+    def index(self, field: str, value: bytes, version: int = 0) -> bytes:
+        """A blind index, in its newest version or in that one: equal values of one field give equal bytes, and nothing else."""
+        return self.indexes(field, value)[version - 1]
 
     def indexes(self, field: str, value: bytes) -> list[bytes]:
         """A blind index in every version, the oldest first: to look for what may not be under the newest yet."""
-        return self.raised(field, crypto.keyed_hash(self.sub_key(f"index:{field}"), value))
-
-    def raised(self, field: str, index: bytes) -> list[bytes]:
-        """A blind index that is there, in each version from its own to the newest."""
-        return indexes.raised(index, self.unchanging.later.get(field, ()))
+        return self.unchanging.raised(field, crypto.keyed_hash(self.sub_key(f"index:{field}"), value))
 
     def index_version(self, field: str) -> int:
         """The newest version of a field's index."""
@@ -190,8 +189,9 @@ class OpenedKeys:
 
     def handed(self) -> dict[int, Handed]:
         """What each version hands over to the door."""
-        indexes = {field: self.sub_key(f"index:{field}") for field in INDEXES}
-        return {number: Handed(key, self._slots[number].public, indexes) for number, key in self._handed.items()}
+        first = {field: self.sub_key(f"index:{field}") for field in INDEXES}
+        later = {field: self.unchanging.later.get(field, []) for field in INDEXES}
+        return {number: Handed(key, self._slots[number].public, first, later) for number, key in self._handed.items()}
 
     def seal(self, value: bytes, *where: object) -> bytes:
         """Seal directly under the newest version."""
@@ -228,23 +228,26 @@ class Keyring:
         self.vault: Vault = HeldKeys(top_key) if isinstance(top_key, bytes) else top_key
         self.door = DoorRing(door) if door is not None else None
         self._opened: dict[tuple[UUID, Lane], tuple[_Rows, OpenedKeys]] = {}
-        self._system: Unchanging | None = None
+        self._system: tuple[object, Unchanging] | None = None
 
     async def system_index(self, tx: Transaction, field: str, value: str) -> bytes:
-        """A blind index over all organizations (a sign-in address, before the organization is known)."""
-        if self._system is None:
-            self._system = await self.unchanging_of_all(tx)
-        return crypto.keyed_hash(self._system.key(f"index:{field}"), value.encode())
+        """A blind index over all organizations (a sign-in address, before the organization is known), in its newest version."""
+        keys = await self.unchanging_of_all(tx)
+        return keys.raised(field, crypto.keyed_hash(keys.key(f"index:{field}"), value.encode()))[-1]
 
     async def unchanging_of_all(self, tx: Transaction) -> Unchanging:
         """The keys of indexes over all organizations: their own, once there are; until then they come from the first top key."""
         row = (await _rows(tx, NOBODY, SYSTEM_LANE)).get(UNCHANGING)
+        if self._system is None or self._system[0] != row:
+            self._system = row, await self._unchanging_of(row)
+        return self._system[1]
+
+    async def _unchanging_of(self, row: "tuple[bytes | None, str | None, datetime | None] | None") -> Unchanging:
         if row is not None and row[0] is not None:
             return Unchanging.loads(await self.vault.unwrap(row[1], row[0], place_of(NOBODY, SYSTEM_LANE, UNCHANGING)))
-        first = self.vault.first
-        if first is None:
+        if self.vault.first is None:
             raise KeysAway("the key of indexes over all organizations is missing")
-        return Unchanging.of(first)
+        return Unchanging.of(self.vault.first)
 
     async def make(self, tx: Transaction, organization_id: UUID, lane: str, version: int, key: bytes) -> None:
         """Add one version of a key, wrapped by the newest top key. It counts for whoever reads it after the COMMIT."""

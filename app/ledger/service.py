@@ -41,7 +41,7 @@ class Act(StrEnum):
 
 
 class Sight(StrEnum):
-    """What of a member's somebody looked at (`Act.VIEW`), as the entry's commitment binds it."""
+    """What of a member's somebody looked at (`Act.VIEW`), or took along (`Act.EXPORT`), as the entry's commitment binds it."""
 
     TIMELINE = "timeline"
     INCIDENT = "incident"
@@ -51,6 +51,7 @@ class Sight(StrEnum):
     MATTER_LIST = "matter list"
     MAIL = "mail"
     ROSTER = "roster"
+    PACKET = "packet"
 
 
 class Actor:
@@ -98,6 +99,17 @@ async def sight_of(tx: Transaction, keyring: Keyring, entry: LedgerEntry) -> Sig
     keys = await keyring.opened(tx, entry.organization_id)
     salt = _derived_salt(keys, entry.id)
     return next((one for one in Sight if commitment(salt, statement(entry, {"what": one.value})) == entry.commitment), None)
+
+
+async def salt_for(tx: Transaction, keyring: Keyring, entry: LedgerEntry, facts: dict[str, Any]) -> bytes | None:
+    """The salt by which anybody can see that an entry binds these facts; None: it binds others, or its salt is its act's own."""
+    salt = _derived_salt(await keyring.opened(tx, entry.organization_id), entry.id)
+    return salt if binds(entry, salt, facts) else None
+
+
+def binds(entry: LedgerEntry, salt: bytes, facts: dict[str, Any]) -> bool:
+    """Whether an entry's commitment is one to these facts, with this salt."""
+    return commitment(salt, statement(entry, facts)) == entry.commitment
 
 
 def _derived_salt(keys: OpenedKeys, entry_id: UUID) -> bytes:

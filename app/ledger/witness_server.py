@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from app.ledger.notes import NoteError
 from app.ledger.witness import Witness, WitnessError
@@ -20,7 +21,8 @@ log = structlog.get_logger(__name__)
 
 SIZE_TYPE = "text/x.tlog.size"
 SECONDS_TO_SEND = 10.0
-MOST_AT_ONCE = 100
+SECONDS_OF_A_CONNECTION = 20.0
+MOST_AT_ONCE = 500
 """Connections; whoever comes then is told 503."""
 
 STATUS = {
@@ -32,6 +34,13 @@ STATUS = {
     Outcome.FORKED: 409,
     Outcome.UNPROVEN: 422,
 }
+
+
+class _Brief(H11Protocol):
+    # uvicorn has no deadline for the head of a request: connections on which nothing comes would take every place in time
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.loop.call_later(SECONDS_OF_A_CONNECTION, transport.close)
 
 
 def _refusal(verdict: Verdict) -> Response:
@@ -81,9 +90,10 @@ def serve(witness: Witness, host: str, port: int) -> None:
         create_app(witness),
         host=host,
         port=port,
+        http=_Brief,
+        ws="none",
         log_level="warning",
         access_log=False,
         limit_concurrency=MOST_AT_ONCE,
-        timeout_keep_alive=30,
         server_header=False,
     )

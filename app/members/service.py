@@ -14,6 +14,7 @@ from app.kit.errors import FieldError, Problem, not_found
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring, Lane
 from app.kit.outbox import publish
+from app.kit.scoped import scoped_index
 from app.ledger.deletions import Gone, note_deletion
 from app.ledger.service import SYSTEM, Act, Actor, append
 from app.members import repository
@@ -32,7 +33,9 @@ REFERENCE_FORGOTTEN = "members.reference_forgotten"
 EXTERNAL = "member.external_id"
 """The field of the index of the organization's own numbers."""
 
-_REFERENCE = "enrollment.reference"
+REFERENCE = "enrollment.reference"
+"""The field of the index of providers' own ids for people, within one connection."""
+
 SCOPE = "alerts"
 REVIEWED = "alerts, and masked to a caseworker"
 """What a member agrees to who lets mails be forwarded: decision 0041."""
@@ -53,7 +56,7 @@ async def create_organization(tx: Transaction, keyring: Keyring, name: str, orga
 
 async def reference_index(tx: Transaction, keyring: Keyring, organization_id: UUID, connection_id: UUID, reference: str) -> bytes:
     """The blind index of a provider's own id for a person, on one connection."""
-    return await keyring.index(tx, organization_id, _REFERENCE, connection_id.bytes + reference.encode())
+    return await scoped_index(tx, keyring, organization_id, connection_id, REFERENCE, connection_id.bytes + reference.encode())
 
 
 async def import_roster(

@@ -25,7 +25,7 @@ from app.kit.context import Context
 from app.kit.database import Transaction
 from app.kit.errors import not_found
 from app.kit.pagination import Page, bad_cursor, decode_cursor, encode_cursor
-from app.ledger.service import Act, Sight, append
+from app.ledger.service import Act, Entry, Sight, append_many
 from app.linkage.service import counsel_links, incidents_of_breach, present_links
 from app.members import repository as members
 from app.members.keys import Erased, open_json, open_key
@@ -108,17 +108,12 @@ def _told(key: bytes, event: MemberEvent) -> Any:
     return open_json(key, event.sealed, *sealed_at(event.member_id, event.event_id))
 
 
+def _look(caller: Principal, member_id: UUID, what: Sight, **ids: UUID) -> Entry:
+    return Entry(caller.organization_id, Act.VIEW, {"what": what}, ids, caller.actor, member_id)
+
+
 async def _seen(tx: Transaction, context: Context, caller: Principal, member_id: UUID, what: Sight, **ids: UUID) -> None:
-    await append(
-        tx,
-        context.keyring,
-        caller.organization_id,
-        Act.VIEW,
-        facts={"what": what},
-        actor=caller.actor,
-        member_id=member_id,
-        **ids,  # type: ignore[arg-type]
-    )
+    await append_many(tx, context.keyring, [_look(caller, member_id, what, **ids)])
 
 
 async def timeline_page(
@@ -357,12 +352,11 @@ async def matter_incidents(
     items: list[MatterIncident] = []
     for member_id, theirs in groupby(pairs[:limit], key=itemgetter(0)):
         if not await _erased(tx, caller.organization_id, member_id):
-            found = [
-                await incidents.find_incident(tx, caller.organization_id, incident_id, member_id) for _, incident_id in theirs
-            ]
+            found = [await incidents.find_incident(tx, caller.organization_id, one, member_id) for _, one in theirs]
             rows = [row for row in found if row is not None]
-            for shown in await _entries(tx, context, caller.organization_id, member_id, rows):
-                items.append(MatterIncident(member_id=member_id, incident=shown))
-                await _seen(tx, context, caller, member_id, Sight.MATTER_LIST, incident=shown.id, matter=matter.id)
+            shown = await _entries(tx, context, caller.organization_id, member_id, rows)
+            items += [MatterIncident(member_id=member_id, incident=one) for one in shown]
+    looks = [_look(caller, one.member_id, Sight.MATTER_LIST, incident=one.incident.id, matter=matter.id) for one in items]
+    await append_many(tx, context.keyring, looks)
     last = pairs[limit - 1] if len(pairs) > limit else None
     return Page(items=items, next=encode_cursor(last[0].hex, last[1].hex) if last else None)

@@ -143,6 +143,7 @@ KEPT: dict[str, tuple[tuple[str, ...], str]] = {
         ("ledger_leaf", "ledger_subtree", "ledger_checkpoint", "ledger_cosignature", "ledger_timestamp", "ledger_signer"),
         "they prove that the ledger is as it was; hashes only",
     ),
+    "numbers of exhibits": (("bates_number",), "a number that was told of stands for one exhibit for ever; ids only"),
     "published statistics": (("statistics_release",), "they were published; no person is in them"),
     "legal holds and matters": (("legal_hold", "matter", "matter_counsel"), "counsel's record of who had to keep what"),
     "accounts and roles": (("account", "role_grant"), "the ledger names them by id; an erased member's has no address"),

@@ -274,7 +274,7 @@ async def confirm_by_password(request: Request, form: Form, caller: Caller, cont
     found = await ways_in.compare(attempt, form.text("password"), form.text("code"))
     then = inside(form.text("then"))
     async with context.database.begin(acting=request.state.acting) as tx:
-        cookie = await ways_in.confirm_by_password(tx, caller, attempt, found) if found is not None else None
+        cookie = await ways_in.confirm_by_password(tx, context.keyring, caller, attempt, found) if found is not None else None
         if cookie is None:
             wrong = "These do not belong together. Look at the password, and take a code that your app shows now."
             return await confirm_page(request, tx, caller, status=401, then=then, draft=Draft(errors={"password": wrong}))

@@ -40,7 +40,9 @@ TARGETS = {
     "verifiers": Target(
         ("connectors/verifiers.py",), ("tests/connectors/test_verifiers.py", "tests/connectors/test_verifier_properties.py")
     ),
-    "verifiers of mail": Target(("connectors/verifiers_mail.py",), ("tests/connectors/test_verifiers_mail.py",)),
+    "verifiers of mail": Target(
+        ("connectors/verifiers_mail.py",), ("tests/connectors/test_verifiers_mail.py", "tests/connectors/test_verifiers_sns.py")
+    ),
     "policy": Target(("app/access/policy.py",), ("tests/access/test_policy.py",)),
     "sealing": Target(("app/kit/crypto.py", "app/kit/slot.py"), ("tests/kit/test_crypto_and_keys.py", "tests/kit/test_slot.py")),
     "suppression": Target(

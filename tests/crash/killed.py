@@ -26,7 +26,7 @@ import asyncpg
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
-from app import index_rotation, operations, rotation
+from app import connection_indexes, index_rotation, operations, rotation, sign_in_indexes
 from app.intake.asker import Asker
 from app.kit import clock, sqlite
 from app.kit.config import Settings
@@ -47,7 +47,8 @@ class Order:
     """One asker: whom it asks and when by its clock. `die_at`: the how-manieth step; 0: it lives. `steps`: the file for them.
 
     `work`: "ask", or "rotate": replace the keys of the organization that stands in the place of the connection, then the top key;
-    or "indexes": put its look-up indexes under a new key.
+    "indexes": put its look-up indexes under a new key; "connections": put all that came over its connections under one; or
+    "sign in": put what people sign in by under one.
     """
 
     database_url: str
@@ -191,13 +192,42 @@ async def rotate_indexes(order: Order) -> None:
     index_rotation.BATCH = 2
     context = open_context(Settings(database_url=order.database_url, key_file=Path(order.key_file)))
     try:
-        left = await operations.rotate_indexes(context, UUID(order.connection), lambda _: None)
+        left = await index_rotation.replace(context.database, context.keyring, UUID(order.connection), lambda _: None)
         assert left == {}, left
     finally:
         await context.database.close()
 
 
-WORKS = {"ask": ask, "rotate": rotate, "indexes": rotate_indexes}
+async def move_connections(order: Order) -> None:
+    """Put the indexes of what came over its connections under a new key."""
+    clock.set_to(datetime.fromisoformat(order.now))
+    context = open_context(Settings(database_url=order.database_url, key_file=Path(order.key_file)))
+    try:
+        left = await connection_indexes.replace(context.database, context.keyring, UUID(order.connection), lambda _: None)
+        assert left == {}, left
+    finally:
+        await context.database.close()
+
+
+async def move_sign_in(order: Order) -> None:
+    """Put what people sign in by under a new key."""
+    clock.set_to(datetime.fromisoformat(order.now))
+    context = open_context(Settings(database_url=order.database_url, key_file=Path(order.key_file)))
+    where = (context.database, context.keyring)
+    try:
+        await sign_in_indexes.move_addresses(*where, [UUID(order.connection)], lambda _: None)
+        await sign_in_indexes.move_subjects(*where, UUID(order.connection), lambda _: None)
+    finally:
+        await context.database.close()
+
+
+WORKS = {
+    "ask": ask,
+    "rotate": rotate,
+    "indexes": rotate_indexes,
+    "connections": move_connections,
+    "sign in": move_sign_in,
+}
 
 
 def ended(order: Order) -> int:

@@ -39,7 +39,13 @@ def test_indexes_get_a_new_key(home: Path) -> None:
     index = run("keys", "rotate", "--indexes")
     assert (index.exit_code, json.loads(index.stdout)) == (0, {"left": {}}), index.output
     assert "member.external_index: version 2 made" in index.stderr
-    assert done("keys", "status")["indexes"] == {union: {"member.external_index": {"version": 2, "left": 0}}}
+    assert "connections: version 2 made" in index.stderr
+    there = {"version": 2, "left": 0}
+    of_one = dict.fromkeys(("member.external_index", "connections", "provider_link.subject_index"), there)
+    assert done("keys", "status")["indexes"] == {"all": {"account.email_index": there}, union: of_one}
+    index = run("keys", "rotate", "--indexes", "--organization", union)
+    assert (index.exit_code, json.loads(index.stdout)) == (0, {"left": {}}), index.output
+    assert done("keys", "status")["indexes"]["all"] == {"account.email_index": there}, "that is nobody's alone"
     assert run("keys", "rotate", "--indexes", "--organization", str(UUID(int=1))).exit_code == 1
 
 

@@ -164,7 +164,7 @@ async def test_a_version_waits_for_whoever_is_importing_and_they_cannot_miss_it(
         assert (await import_roster(tx, second, world.union.id, new, ())).unchanged == 1
     assert {indexes.version_of(one) for one in (await stored(world)).values()} == {2}
     async with context.database.begin() as tx:
-        await index_rotation._while_nobody_writes(tx, context.keyring, world.union.id)
+        await index_rotation.while_nobody_writes(tx, context.keyring, world.union.id)
         importing = asyncio.create_task(imported(world, second))
         await asyncio.sleep(0.3)
         assert not importing.done(), "whoever comes meanwhile waits, and then reads the keys anew"

@@ -1,0 +1,53 @@
+"""A document as PDF/A-3b by typst: a template of ours, and values that are only ever data. Nothing of it depends on the clock.
+
+Provider text is hostile text. It goes in as JSON and is shown letter by letter: nothing that stands in it is markup. Letters that
+the fonts do not have, or that turn text around, are written by their number: "[U+202E]". The fonts are those inside of typst.
+"""
+
+import json
+import unicodedata
+from collections.abc import Mapping
+from datetime import datetime
+from importlib import resources
+from typing import Any
+
+import typst
+
+_RANGES = ((0x20, 0x7E), (0xA1, 0xAC), (0xAE, 0x17F), (0x391, 0x3A1), (0x3A3, 0x3C9), (0x400, 0x45F))
+_SIGNS = frozenset("–—‘’‚“”„†‡•…‰‹›€™→←−≤≥≠\ufffd\n")
+
+
+def printable(text: str) -> str:
+    """The text as it can be printed: what has no letter in the fonts, or is no letter at all, by its number."""
+    return "".join(letter if _has_letter(letter) else f"[U+{ord(letter):04X}]" for letter in unicodedata.normalize("NFC", text))
+
+
+def _has_letter(letter: str) -> bool:
+    return letter in _SIGNS or any(first <= ord(letter) <= last for first, last in _RANGES)
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, Mapping):
+        return {name: _printable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_printable(item) for item in value]
+    return value
+
+
+def _compiler(template: str, data: Mapping[str, Any]) -> typst.Compiler:
+    source = resources.files("app.evidence").joinpath(f"templates/{template}.typ").read_bytes()
+    told = json.dumps(_printable(data), sort_keys=True)
+    return typst.Compiler(source, ignore_system_fonts=True, sys_inputs={"data": told})
+
+
+def render(template: str, data: Mapping[str, Any], at: datetime) -> bytes:
+    """The PDF of one of `templates/` with these JSON values. `at`: the moment that it says it was made. Same in, same out."""
+    made = _compiler(template, data).compile(format="pdf", pdf_standards=["a-3b"], timestamp=int(at.timestamp()))
+    return bytes(made)  # type: ignore[arg-type]  # one document, since no page numbers are in a name
+
+
+def pages(pdf: bytes) -> int:
+    """How many pages a PDF of `render` has."""
+    return pdf.count(b"/Type/Page/")
