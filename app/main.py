@@ -3,11 +3,9 @@
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import structlog
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from fastapi import Depends, FastAPI
 from secure import Secure
 from secure.middleware import SecureASGIMiddleware
@@ -41,6 +39,7 @@ from app.kit.edge import Edge
 from app.kit.health import Readiness
 from app.kit.letters import Postman
 from app.kit.outbox import Consumer
+from app.kit.ticking import Work, again_and_again, scheduled
 from app.kit.wakeup import Wakeups
 from app.ledger import reading_back, sequencing
 from app.ledger.attesting import Attesting
@@ -55,8 +54,6 @@ from app.watch.readiness import checks, checks_of_keys
 from app.watch.workers import Watcher
 from app.web import endpoints as web
 from app.web.headers import SECURITY_HEADERS, UnlessSaid, always
-
-log = structlog.get_logger(__name__)
 
 LOGGED_EVERY, COSIGNED_EVERY, READ_BACK_EVERY = 3.0, 5.0, 15.0
 """Seconds between two turns of giving entries their places in the log, of having it cosigned, and of reading it again."""
@@ -252,7 +249,7 @@ class Workers:
         """Hand over to the door what it has not: of organizations that were there before it had a key of its own."""
         return await hand_over(self._context.database, self._context.keyring)
 
-    def ticks(self) -> dict[str, Callable[[], Awaitable[object]]]:
+    def ticks(self) -> dict[str, Work]:
         """What is done again and again, by name."""
         return {
             "work": self.tick,
@@ -266,39 +263,20 @@ class Workers:
             "volume": self.watcher.count,
             "journal": self.keep_journal,
             "log": self.lengthen_logs,
-            "cosigning": self.attesting.cosign,
-            "stamping": self.attesting.stamp,
+            **self.attesting.ticks(),
             "reading back": self.read_back,
             "sweep": self.sweep,
             "door": self.hand_over,
         }
 
 
-def again_and_again(work: Callable[[], Awaitable[object]], name: str) -> Callable[[], Awaitable[None]]:
-    """One tick of something: a failure is logged and tried again at the next."""
-
-    async def tick() -> None:
-        try:
-            await work()
-        except Exception as error:  # the store may be away: the next tick tries again, nothing is lost meanwhile
-            log.error("stopped for now", work=name, error=type(error).__name__)
-
-    return tick
-
-
-def _schedule(context: Context, workers: Workers) -> AsyncIOScheduler:
-    scheduler = AsyncIOScheduler()
-    options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-    often, each_minute, each_hour = context.settings.worker_interval, 60.0, 3600.0
-    every = {"work": often, "asking": often, "handing on": often, "letters": often}
-    every |= {"measuring": MEASURED_EVERY, "journal": MEASURED_EVERY}
-    every |= {"door": each_minute, "log": LOGGED_EVERY, "reading back": READ_BACK_EVERY}
-    every |= {"cosigning": COSIGNED_EVERY, "stamping": each_minute}
-    every |= {"watching": each_minute, "accounts": each_minute, "canary": each_minute, "volume": each_minute, "sweep": each_hour}
-    scheduler.add_job(again_and_again(workers.hand_over, "door"))  # at once, too
-    for name, work in workers.ticks().items():
-        scheduler.add_job(again_and_again(work, name), "interval", seconds=every[name], **options)
-    return scheduler
+def _every(context: Context) -> dict[str, float]:
+    """Seconds from one tick to the next, by the name of what is done."""
+    every = dict.fromkeys(("work", "asking", "handing on", "letters"), context.settings.worker_interval)
+    every |= dict.fromkeys(("measuring", "journal"), MEASURED_EVERY)
+    every |= dict.fromkeys(("door", "watching", "accounts", "canary", "volume", "stamping"), 60.0)
+    logs = {"log": LOGGED_EVERY, "cosigning": COSIGNED_EVERY, "reading back": READ_BACK_EVERY}
+    return {**every, **logs, "sweep": 3600.0}
 
 
 class Service(FastAPI):
@@ -315,7 +293,7 @@ class Service(FastAPI):
 @asynccontextmanager
 async def working(context: Context, workers: Workers) -> AsyncIterator[None]:
     """While this is open the workers work: by the clock, and whenever work is announced."""
-    scheduler = _schedule(context, workers)
+    scheduler = scheduled(workers.ticks(), _every(context), at_once="door")
     scheduler.start()
     woken = asyncio.create_task(Wakeups(context.database, again_and_again(workers.tick, "work")).run())
     try:

@@ -16,6 +16,7 @@ from app.kit import clock
 from app.kit.attesters import Authority, Witness
 from app.kit.context import Context
 from app.kit.ids import uuid7
+from app.kit.ticking import Work
 from app.ledger import attestations, cosigning, reading, timestamping
 from app.ledger.cosigning import NotCosigned
 from app.ledger.models import Checkpoint
@@ -75,6 +76,14 @@ class Attesting:
         self._keys = {name: cosigning.witness_key(name, one.key) for name, one in self._witnesses.items()}
         self._authorities_rest = Rests(timedelta(minutes=1), timedelta(hours=1))
         self._witnesses_rest = Rests(timedelta(seconds=5), timedelta(minutes=1))
+
+    def ticks(self) -> dict[str, Work]:
+        """What is done again and again, by name; nothing for whom nobody has set up."""
+        both: dict[str, tuple[Mapping[str, object], Work]] = {
+            "cosigning": (self._witnesses, self.cosign),
+            "stamping": (self._authorities, self.stamp),
+        }
+        return {name: work for name, (names, work) in both.items() if names}
 
     async def cosign(self) -> int:
         """Send each log's newest checkpoint to each witness that has not cosigned it; how many cosignatures came."""

@@ -16,7 +16,8 @@ from sqlalchemy.exc import DataError, DBAPIError
 from app.intake import handling
 from app.intake.workers import handle_waiting
 from app.kit.database import Database, Transaction
-from app.main import Workers, again_and_again
+from app.kit.ticking import again_and_again
+from app.main import Workers
 from tests.intake.counting import books, receipts
 from tests.support.rows import contents, counts, grown
 from tests.support.world import World, alert

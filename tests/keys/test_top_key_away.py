@@ -21,8 +21,9 @@ from app.intake.models import Event, Receipt
 from app.intake.polling import LEASE
 from app.kit import clock
 from app.kit.outbox import Failure
+from app.kit.ticking import again_and_again
 from app.kit.vault import HeldKeys, create_key_file
-from app.main import Workers, again_and_again
+from app.main import Workers
 from connectors.contract import Sender
 from connectors.standard.sandbox import sign
 from connectors.verifiers import StandardWebhooks

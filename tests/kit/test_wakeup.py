@@ -11,8 +11,9 @@ import pytest
 
 from app.kit import wakeup
 from app.kit.database import Database
+from app.kit.ticking import again_and_again
 from app.kit.wakeup import CHANNEL, Listener, Wakeups, announce
-from app.main import Workers, again_and_again, working
+from app.main import Workers, working
 from app.operations import accounts
 from tests.intake.counting import books
 from tests.support.world import World, alert

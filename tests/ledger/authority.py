@@ -117,11 +117,11 @@ class TestAuthority:
 
 
 @asynccontextmanager
-async def served(answer: Callable[[Request], Any], path: str = "/{path:path}") -> AsyncIterator[str]:
-    """Serve one function on a free port that the outgoing client may reach in this block; the origin."""
+async def served(answer: Callable[[Request], Any] | Starlette) -> AsyncIterator[str]:
+    """Serve one function, or a whole application, on a free port that the outgoing client may reach in this block; the origin."""
     listening = free_socket()
     origin = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    app = Starlette(routes=[Route(path, answer, methods=["GET", "POST"])])
+    app = answer if isinstance(answer, Starlette) else Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, access_log=False))
     task = asyncio.create_task(server.serve(sockets=[listening]))
     with sandbox_allowed(origin):

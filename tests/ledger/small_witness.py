@@ -19,10 +19,11 @@ from tests.ledger.authority import served
 
 @dataclass
 class SmallWitness:
-    """`logs`: the keys it trusts, by origin. `known`: size and root that it cosigned last. `instead`: another answer."""
+    """`logs`: keys it trusts, by origin. `known`: what it cosigned last. `vkey`: of another key. `instead`: another answer."""
 
     name: str = "witness.example/w1"
     url: str = ""
+    vkey: str = ""
     logs: dict[str, Key] = field(default_factory=dict)
     known: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     instead: Callable[[bytes], Any] | None = None
@@ -33,7 +34,7 @@ class SmallWitness:
 
     @property
     def key(self) -> str:
-        return str(self.signer.key)
+        return self.vkey or str(self.signer.key)
 
     async def answer(self, request: Request) -> Response:
         assert request.url.path == "/union/add-checkpoint"

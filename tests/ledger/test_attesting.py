@@ -12,15 +12,18 @@ import pytest
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 from app.kit import clock
-from app.ledger import attestations
+from app.ledger import attestations, reading
 from app.ledger import attesting as tested
 from app.ledger.attesting import Rests
 from app.ledger.models import Cosignature, Timestamp
 from app.ledger.notes import Kind, Signer, parse_checkpoint, parse_key, parse_note, parse_signature, verify
+from app.ledger.witness import Witness
+from app.ledger.witness_server import create_app
+from app.main import _every
 from app.notices import service, workers
 from app.watch.workers import Watcher
 from tests.ledger.attested import attesting, context_with, grow, kept, logs, trust
-from tests.ledger.authority import TestAuthority, authority, openssl, stamped
+from tests.ledger.authority import TestAuthority, authority, openssl, served, stamped
 from tests.ledger.small_witness import SmallWitness, small_witness
 from tests.support.world import World
 
@@ -125,6 +128,23 @@ async def test_a_witness_cosigns_what_has_only_grown(world: World, witness: Smal
         note = parse_note(newest.note).with_lines([parse_signature(last.line)])
         assert verify(note, [parse_key(witness.key)]) == {parse_key(witness.key): int(clock.now().timestamp())}
     assert len(await kept(world, Cosignature)) == 3
+
+
+async def test_the_witness_that_anybody_can_run_cosigns_and_keeps_a_copy(world: World, tmp_path: Path) -> None:
+    first = await grow(world, 5)
+    async with world.context.database.begin(read_only=True) as tx:
+        own = Witness(tmp_path / "witness", await reading.log_keys(tx, world.union.id), "witness.local17.example")
+    async with served(create_app(own)) as origin:
+        at_work = attesting(world, witnesses={"local-17": SmallWitness(url=origin, vkey=str(own.key))})
+        assert await at_work.cosign() == 1, "of the other logs it knows nothing"
+        later = await grow(world, 600)
+        assert await at_work.cosign() == 1
+    assert [(row.size, row.witness) for row in await kept(world, Cosignature)] == [
+        (first.size, own.key.name),
+        (later.size, own.key.name),
+    ]
+    known = own.known(parse_checkpoint(parse_note(later.note).text).origin)
+    assert known == parse_checkpoint(parse_note(later.note).text)
 
 
 async def test_a_witness_that_knows_another_size_is_asked_again_from_there(world: World, witness: SmallWitness) -> None:
@@ -270,6 +290,13 @@ async def test_nobody_set_up_is_no_alarm(world: World) -> None:
     await grow(world)
     clock.set_to(clock.now() + timedelta(days=9))
     assert await alarms(world, world.workers.watcher) == set()
+
+
+async def test_ticks_are_there_for_those_who_are_set_up(world: World, witness: SmallWitness, stamps: TestAuthority) -> None:
+    assert attesting(world).ticks() == {}
+    assert set(attesting(world, witnesses={"notary": witness}).ticks()) == {"cosigning"}
+    assert set(attesting(world, {"stamps": stamps}, {"notary": witness}).ticks()) == {"cosigning", "stamping"}
+    assert {"cosigning", "stamping"} <= _every(world.context).keys()
 
 
 def test_rests_grow_and_end() -> None:
