@@ -1264,7 +1264,7 @@ NEVER_PROVEN = (
     "That nothing was left out before it reached the log, or that the packet holds everything. See what it withholds; ask.",
     "The exact time. The entries have the time of Harmline's clock; timestamps and cosignatures say by when the entries they"
     " name were there.",
-    "What the log does not bind: the wording of grades, headers, DNS keys as kept, normalised views, summaries,"
+    "What the log does not bind: grades and their reasons, headers, DNS keys as kept, normalised views, summaries,"
     " illustrations. The packet's number binds them; compare them with the originals.",
     "By this program alone, that an authority signed its timestamp: what was stamped is compared here, not the signature.",
     "Itself. A verifier that comes with what it verifies can lie: use a copy from elsewhere, or compare its SHA-256.",
