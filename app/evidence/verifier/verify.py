@@ -39,7 +39,7 @@ SECONDS_APART = 60
 
 NATIVE = "native"
 TYPES = (NATIVE, "summary_1006", "illustrative_107")
-WHY = ("erased", "term", "not_consented", "privileged", "other_lane", "redacted", "other_people")
+WHY = ("erased", "term", "not_consented", "privileged", "other_lane", "redacted", "other_people", "unproven")
 GRADES = {
     "third_party": "signed so that anybody can check it: with the headers and keys in its exhibit.json, not by this program",
     "shared_secret": "proven by a secret that the sender and Harmline's operator share",
