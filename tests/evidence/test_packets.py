@@ -22,14 +22,17 @@ from app.evidence.models import BatesNumber
 from app.evidence.planning import Order
 from app.intake.models import AlertRow
 from app.kit.errors import Problem
-from app.ledger.models import LedgerEntry
+from app.ledger.models import Cosignature, LedgerEntry, Timestamp
+from app.ledger.notes import Kind, Signer, parse_note
+from app.ledger.reading import checkpoint_at
 from app.ledger.service import SYSTEM, Act
 from app.members import erasing
 from app.members import repository as members
 from app.members.service import place_hold, record_consent
 from tests.evidence.matters import built, exhibits, files, in_the_log, matter_of, told
+from tests.evidence.packets import Stamper
 from tests.evidence.test_pure import read_dat
-from tests.support.world import World, alert
+from tests.support.world import NOW, World, alert
 
 SSN = "900-65-4321"
 SECRET = "COUNSEL-ONLY-7391"
@@ -198,7 +201,7 @@ async def test_an_erasure_leaves_every_other_proof_valid_and_is_told(busy: World
     assert {one["why"] for one in told(tmp_path / "after")["withheld"]} == {"erased"}
     assert [one["exhibit"] for one in told(tmp_path / "after")["withheld"]] == [one["bates"] for one in gone]
     for path, raw in files(tmp_path / "after").items():
-        assert b"Avery" not in raw and b"Second Bank" not in raw, path
+        assert not any(one in raw for one in (b"Avery", b"Second Bank")), path
     assert proven(tmp_path / "before")["proven"], "a packet that is out stays good"
 
 
@@ -306,3 +309,27 @@ async def test_one_changed_byte_anywhere_fails(busy: World, tmp_path: Path) -> N
         target.write_bytes(bytes(raw))
         assert not proven(copy)["proven"], path
         shutil.rmtree(copy)
+
+
+async def test_whoever_vouched_for_the_log_goes_along(busy: World, stamper: Stamper, tmp_path: Path) -> None:
+    """A witness cosigned and an authority stamped a checkpoint; the newest, with later acts, is the one that proofs lead to."""
+    witness, organization_id = Signer("witness.example/w1", Kind.COSIGNATURE, b"w" * 32), busy.union.id
+    async with busy.context.database.begin() as tx:
+        old = await checkpoint_at(tx, organization_id)
+        text = parse_note(old.note).text
+        own = {"organization_id": organization_id, "size": old.size, "at": NOW}
+        line = witness.sign(text, int(NOW.timestamp())).line
+        tx.add(Cosignature(**own, witness=str(witness.key), line=line))
+        tx.add(Timestamp(**own, authority="invented authority", response=stamper.stamp(text.encode())))
+    await built(busy, tmp_path / "same")
+    assert told(tmp_path / "same")["older"] == []
+    await in_the_log(busy)
+    await built(busy, tmp_path / "later")
+    assert told(tmp_path / "later")["older"] == [old.size]
+    for name in ("same", "later"):
+        report = proven(tmp_path / name)
+        assert report["proven"], report["failures"]
+        assert told(tmp_path / name)["witnesses"] == [{"vkey": str(witness.key), "sizes": [old.size]}]
+        assert told(tmp_path / name)["authorities"] == [{"name": "invented-authority", "sizes": [old.size]}]
+        counts = {one["check"]: one["count"] for one in report["checks"]}
+        assert counts["cosignatures"] == counts["timestamps"] == 1
