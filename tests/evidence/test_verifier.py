@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,8 @@ from app.evidence.verifier import verify
 from app.kit import canonical
 from app.ledger.notes import Kind, Signer
 from tests.evidence import packets
+from tests.evidence.forgeries import CHECKPOINT, FIRST, PACKET, forgeries
 from tests.evidence.packets import Files, Stamper
-
-CHECKPOINT, PACKET = "data/log/checkpoint", "data/packet.json"
-FIRST = "data/exhibits/EX-0000001"
 
 
 def run(folder: Path, *more: str) -> tuple[int, str]:
@@ -180,70 +178,6 @@ def _signed_anew(log: packets.Log, path: str, raw: bytes, files: Files) -> bytes
     return raw
 
 
-def forgeries() -> Iterator[Any]:
-    """Changes by somebody who also writes the lists of files anew: what fails then, and why."""
-
-    def put(path: str, raw: bytes) -> Callable[[Files], None]:
-        return lambda files: files.update({path: raw})
-
-    def swap(path: str, old: bytes, new: bytes) -> Callable[[Files], None]:
-        return lambda files: files.update({path: files[path].replace(old, new, 1)})
-
-    def drop(path: str) -> Callable[[Files], None]:
-        return lambda files: files.pop(path) and None
-
-    second = FIRST.replace("1", "2")
-    tsr = f"data/log/timestamps/{packets.AUTHORITY}.tsr"
-    yield "original", swap(f"{FIRST}/original.json", b"Invented", b"Invested"), "originals", "SHA-256 or its length"
-    yield "entry", swap(f"{FIRST}/entry.json", b'"receipt"', b'"release"'), "entries", "does not lead to the root"
-    yield "entry spaced", swap(f"{FIRST}/entry.json", b'"kind":', b'"kind": '), "entries", "not written in the canonical form"
-    yield "entry of another", lambda f: f.update({f"{FIRST}/entry.json": f[f"{second}/entry.json"]}), "entries", "another entry"
-    yield "salt", swap(f"{FIRST}/opening.json", b'"salt":"', b'"salt":"0'), "openings", "salt is not written"
-    yield "facts", swap(f"{FIRST}/opening.json", b"webhook", b"webhack"), "openings", "does not open"
-    yield "no opening", drop(f"{FIRST}/opening.json"), "openings", "missing"
-    yield "opening too many", put("data/exhibits/EX-0000003/opening.json", b"{}"), "openings", "said to stay closed"
-    yield "proof", swap(f"{FIRST}/proof.tlog-proof", b"index 7", b"index 8"), "entries", "of place 8"
-    yield (
-        "proof of another",
-        lambda f: f.update({f"{FIRST}/proof.tlog-proof": f[f"{second}/proof.tlog-proof"]}),
-        "entries",
-        "place 99",
-    )
-    yield (
-        "proof cut",
-        lambda f: f.update({f"{FIRST}/proof.tlog-proof": f[f"{FIRST}/proof.tlog-proof"][:99]}),
-        "entries",
-        "proof is not",
-    )
-    yield "checkpoint", swap(CHECKPOINT, b"\n300\n", b"\n301\n"), "checkpoint", "is wrong"
-    yield "checkpoint signer", put(CHECKPOINT, packets.made_log().checkpoint(300, packets.STRANGER)), "checkpoint", "not signed"
-    yield "other checkpoint", put(CHECKPOINT, packets.made_log().checkpoint(299)), "checkpoint", "another checkpoint"
-    yield (
-        "timestamp",
-        lambda f: f.update({tsr: f[f"data/log/older/100/timestamps/{packets.AUTHORITY}.tsr"]}),
-        "timestamps",
-        "something else",
-    )
-    yield "no timestamp", drop(tsr), "timestamps", "missing"
-    yield "older", swap("data/log/older/100/checkpoint", b"\n100\n", b"\n101\n"), "growth", "is wrong"
-    yield "growth", swap("data/log/older/100/growth", b"old 100", b"old 101"), "growth", "other checkpoints"
-    yield "no witness", put("data/log/older/100/checkpoint", packets.made_log().checkpoint(100)), "cosignatures", "missing"
-    yield "a folder more", put("data/exhibits/EX-0000009/exhibit.json", b"{}"), "packet", "does not name this folder"
-    yield "an original more", put("data/exhibits/EX-0000003/original.bin", b"x"), "originals", "does not name"
-    yield "a log file more", put("data/log/other", b"{}"), "packet", "does not name this file"
-    yield "an exhibit less", drop("data/exhibits/EX-0000005/exhibit.json"), "exhibits", "missing"
-    yield "summary", put("data/members/EX/timeline.json", b"{}"), "originals", "SHA-256 or its length"
-    for name, old, new, reason in (
-        ("received", b'"received_at":"2026-11-27T04:30', b'"received_at":"2026-11-27T04:20', "at another time"),
-        ("proved by", b'"scheme":"hmac', b'"scheme":"none', "what proved it"),
-        ("act", b'"act":"view"', b'"act":"hold"', "something else of the act"),
-        ("bates", b'"bates":"EX-0000001"', b'"bates":"EX-0000002"', "something else of bates"),
-        ("grade", b'"grade":"shared_secret"', b'"grade":"sworn"', "none of the words"),
-    ):
-        check = "custody" if name == "act" else "exhibits"
-        yield name, swap(f"{FIRST}/exhibit.json", old, new), check, reason
-
-
 @pytest.mark.parametrize(("change", "check", "reason"), [pytest.param(*one[1:], id=one[0]) for one in forgeries()])
 def test_a_careful_forger_is_found_by_what_the_log_binds(
     good: Files, tmp_path: Path, change: Callable[[Files], None], check: str, reason: str
@@ -288,6 +222,12 @@ def test_packet_json_is_read_strictly(good: Files, tmp_path: Path, change: Calla
             report(folder)
     else:
         assert reason in str(failures(folder))
+
+
+def test_what_the_packet_itself_calls_unproven_is_said_first(good: Files, tmp_path: Path) -> None:
+    folder = told(good, tmp_path, lambda said: said["withheld"][1].update(why="unproven"))
+    assert report(folder).proven
+    assert report(folder).does_not_prove[0] == f"{verify.UNPROVEN}: 1."
 
 
 def test_a_file_of_an_operating_system_is_told_of_and_passed_over(folder: Path) -> None:

@@ -16,8 +16,8 @@ from playwright.async_api import Page, async_playwright, expect
 
 from app.evidence.verifier import verify
 from tests.evidence import packets
+from tests.evidence.forgeries import forgeries
 from tests.evidence.packets import Files
-from tests.evidence.test_verifier import forgeries
 from tests.web.browsing import DESK, FLAGS, PHONE, picture
 
 pytestmark = pytest.mark.browser
@@ -76,18 +76,17 @@ def as_the_page(found: Any) -> dict[str, Any]:
 
 async def test_a_good_packet_and_a_flipped_one(chromium: str, folder: Path, good: Files) -> None:
     async with page_of(chromium, folder / "verify.html") as page:
-        await picture(page, "verifier-1-asks")
         assert as_the_page(await checked(page, folder)) == as_the_program(folder)
         await expect(page.locator("#verdict")).to_have_text("All proven, as far as a packet can vouch for itself.")
         await expect(page.get_by_text("What it does not prove")).to_be_visible()
-        await picture(page, "verifier-2-proven", full_page=True)
+        await picture(page, "packet-proven", full_page=True)
         path = "data/exhibits/EX-0000001/original.json"
         (folder / path).write_bytes(good[path].replace(b"Invented", b"Invested"))
         found = await checked(page, folder)
         assert as_the_page(found) == as_the_program(folder)
         await expect(page.locator("#verdict")).to_contain_text("Not proven.")
         await expect(page.get_by_text(f"files: {path}: the file was changed")).to_be_visible()
-        await picture(page, "verifier-3-flipped", full_page=True)
+        await picture(page, "packet-flipped", full_page=True)
 
 
 async def test_the_page_and_the_program_find_the_same(chromium: str, folder: Path, good: Files, tmp_path: Path) -> None:
@@ -170,7 +169,7 @@ async def test_a_folder_that_is_dropped_is_read(chromium: str, folder: Path, goo
     async with page_of(chromium, folder / "verify.html", viewport=PHONE) as page:
         await page.evaluate(entry, files)
         await expect(page.locator("#verdict")).to_contain_text("All proven")
-        await picture(page, "verifier-4-phone", full_page=True)
+        await picture(page, "packet-phone", full_page=True)
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 

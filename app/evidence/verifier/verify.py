@@ -1257,13 +1257,14 @@ UNPINNED = (
     "Whose log it is: its key came with the packet, and whoever makes up a packet makes up a key. Get the log's key (--key),"
     " a checkpoint (--checkpoint) or a witness's key (--witness) from elsewhere, and check again."
 )
+UNPROVEN = "What is withheld as unproven, for what is kept of it is not what the log bound when it came in"
 NEVER_PROVEN = (
     "That what a provider claims is true. It proves that the claim came, when, and in which words.",
     "To anybody but Harmline's operator, where something came from that a shared secret proves: who knows it can make it.",
     "That nothing was left out before it reached the log, or that the packet holds everything. See what it withholds; ask.",
     "The exact time. The entries have the time of Harmline's clock; timestamps and cosignatures say by when the entries they"
     " name were there.",
-    "What the log does not bind: the wording of grades, headers, DNS keys as kept, normalised views, summaries,"
+    "What the log does not bind: grades and their reasons, headers, DNS keys as kept, normalised views, summaries,"
     " illustrations. The packet's number binds them; compare them with the originals.",
     "By this program alone, that an authority signed its timestamp: what was stamped is compared here, not the signature.",
     "Itself. A verifier that comes with what it verifies can lie: use a copy from elsewhere, or compare its SHA-256.",
@@ -1284,7 +1285,9 @@ def conclude(report: Report, packet: Packet, bound: int, proven: Proven, grades:
         report.proves.clear()
     senders = "; ".join(f"{number} {GRADES[grade]}" for grade, number in sorted(grades.items()))
     beyond = f"That a sender is who it says, beyond the grade of each exhibit: {senders or 'none is given'}."
-    report.does_not_prove[:] = [*([] if report.pinned else [UNPINNED]), beyond, *NEVER_PROVEN]
+    bare = sum(number for _, _, why, number in packet.withheld if why == "unproven")
+    unproven = [f"{UNPROVEN}: {bare}."] if bare else []
+    report.does_not_prove[:] = [*unproven, *([] if report.pinned else [UNPINNED]), beyond, *NEVER_PROVEN]
     withheld: dict[str, int] = {}
     for what, _, why, number in packet.withheld:
         line = f"{plain(what)} ({why})"
