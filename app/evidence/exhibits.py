@@ -6,7 +6,6 @@ it. Read one at a time: nothing of it stays in memory.
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -14,7 +13,7 @@ from uuid import UUID
 
 from app.connections.models import Connection
 from app.evidence.repository import Told
-from app.evidence.withheld import WORDS, Why
+from app.evidence.withheld import Why
 from app.evidence.wording import moment, title
 from app.incidents import repository as incidents
 from app.incidents.matching import sealed_at
@@ -211,8 +210,3 @@ def ending_of(body: bytes, connector: str) -> str:
     except ValueError:
         return ENDINGS.get(media_type_of(body) or "", "bin")
     return "json"
-
-
-def not_shown(native: Native) -> Sequence[str]:
-    """Why something of an exhibit is not shown, in plain words."""
-    return [] if native.why is None else [WORDS[native.why]]

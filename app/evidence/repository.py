@@ -158,3 +158,12 @@ async def vouched(tx: Transaction, organization_id: UUID, size: int) -> tuple[li
         list((await tx.execute(lines.order_by(Cosignature.witness))).scalars()),
         list((await tx.execute(stamps.order_by(Timestamp.authority))).scalars()),
     )
+
+
+async def vouched_before(tx: Transaction, organization_id: UUID, size: int) -> list[int]:
+    """The sizes of the last checkpoint before one that was cosigned, and of the last that was stamped; rising."""
+    sizes = set()
+    for table in (Cosignature, Timestamp):
+        query = select(func.max(table.size)).where(table.organization_id == organization_id, table.size < size)
+        sizes.add((await tx.execute(query)).scalar_one())
+    return sorted(one for one in sizes if one is not None)

@@ -12,8 +12,9 @@ from sqlalchemy import insert, select, text
 
 from app.access.models import IdentityProvider, ProviderLink
 from app.access.roles import Role
-from app.breaches.models import Breach, MemberEvidence
+from app.breaches.models import Breach, Matter, MemberEvidence
 from app.connections.models import DisputedRange, Poll, PollSubject, ReadingDocument
+from app.evidence.models import BatesNumber
 from app.intake.gateway import NOBODY
 from app.intake.models import HandedIn, HandedOn, LookUp
 from app.kit.database import Database, Transaction
@@ -72,6 +73,9 @@ async def fill(world: World) -> None:
         await tx.execute(insert(LookUp).values(**own, **look))
         await fill_what_is_handed(tx, own)
         await fill_ledger(tx, world.union.id)
+        matter = (await tx.execute(select(Matter.id).where(Matter.organization_id == world.union.id))).scalars().first()
+        number = {"matter_id": matter, "exhibit": "event:x", "prefix": "OPOA", "number": 1, "given_at": NOW}
+        await tx.execute(insert(BatesNumber).values(organization_id=world.union.id, **number))
         await tx.execute(insert(KeyRecovery).values(top=world.union.id.hex[-16:], confirmed_at=NOW, shares=2))
         own_sign_in = {"organization_id": world.union.id, "issuer": "https://login.example.org", "client_id": "harmline"}
         since_now = {"domains": [], "accounts": [], "created_at": NOW, "checked_at": NOW}
