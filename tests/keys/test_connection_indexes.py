@@ -368,3 +368,19 @@ async def test_deliveries_work_and_enrollments_go_on_while_it_is_done_again_and_
     assert await matched(world) == Counter(body["member"].removeprefix("ref-") for body in bodies if body["id"] in ids)
     assert set(await outcomes(world)) == {EventOutcome.NEW}
     assert await versions(world) == {5}
+
+
+async def test_a_large_connection_is_left_until_somebody_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_indexes, "LARGE", 1)
+    await connected(world)
+    receipt, _ = await received(world, alert())
+    await received(world, alert(id="a-2"))
+    said: list[str] = []
+    where = (world.context.database, keyring_of(world.context), world.union.id, said.append)
+    assert await connection_indexes.replace(*where) == {"connections": 1}
+    assert any("2 receipts, left as it is" in one for one in said)
+    assert sorted((await stored_versions(world))[world.union.id]) == [1, 2]
+    assert await received(world, alert()) == (receipt, True)
+    assert await connection_indexes.replace(*where, large=True) == {}
+    assert set((await stored_versions(world))[world.union.id]) == {2}
+    assert await received(world, alert()) == (receipt, True)
