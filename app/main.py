@@ -1,7 +1,6 @@
 """The application: routes, workers, and what ties them together. Nothing happens when this module is imported."""
 
 import asyncio
-import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -39,6 +38,7 @@ from app.kit.edge import Edge
 from app.kit.health import Readiness
 from app.kit.letters import Postman
 from app.kit.outbox import Consumer
+from app.kit.rings import collect_seldom
 from app.kit.ticking import Work, again_and_again, scheduled
 from app.kit.wakeup import Wakeups
 from app.ledger import reading_back, sequencing
@@ -303,17 +303,6 @@ async def working(context: Context, workers: Workers) -> AsyncIterator[None]:
         await asyncio.gather(woken, return_exceptions=True)
         scheduler.shutdown(wait=False)
         await workers.asker.close()
-
-
-YOUNG = (20_000, 10, 20)
-"""After how many new objects Python looks for rings among them: a delivery makes hundreds of objects and no ring."""
-
-
-def collect_seldom() -> None:
-    """Let Python look for rings of objects less often. What is there by now stays to the end and is not looked through again."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*YOUNG)
 
 
 async def work_until_stopped(config: Settings) -> None:
