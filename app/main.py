@@ -1,7 +1,6 @@
 """The application: routes, workers, and what ties them together. Nothing happens when this module is imported."""
 
 import asyncio
-import gc
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -41,8 +40,9 @@ from app.kit.edge import Edge
 from app.kit.health import Readiness
 from app.kit.letters import Postman
 from app.kit.outbox import Consumer
+from app.kit.rings import collect_seldom
 from app.kit.wakeup import Wakeups
-from app.ledger import reading_back, sequencing
+from app.ledger import workers as ledger_workers
 from app.linkage import workers as linkage_workers
 from app.members import endpoints as members
 from app.notices import workers as notice_workers
@@ -56,9 +56,6 @@ from app.web import endpoints as web
 from app.web.headers import SECURITY_HEADERS, UnlessSaid, always
 
 log = structlog.get_logger(__name__)
-
-LOGGED_EVERY, READ_BACK_EVERY = 3.0, 15.0
-"""Seconds between two turns of giving entries their places in the log, and of reading again what was written there."""
 
 MEASURED_EVERY = 5.0
 """Seconds between two settings of the gauges that need the database."""
@@ -126,8 +123,7 @@ class Workers:
         total = 0
         while done := await self._work() + await self.hand_on() + await self.send_letters():
             total += done
-        await self.lengthen_logs()
-        await self.read_back()
+        await self.log()
         await intake_workers.write_refusals(self._context.database, self._refusals)
         return total
 
@@ -138,14 +134,9 @@ class Workers:
                 total += done
             return total
 
-    async def lengthen_logs(self) -> int:
-        """Give the ledger's entries their places in the logs; how many got one."""
-        host = str(self._context.settings.base_url.host)
-        return await sequencing.integrate(self._context.database, self._context.keyring, host)
-
-    async def read_back(self) -> int:
-        """Read again what was written into the logs; how many leaves are whole."""
-        return await reading_back.read_back(self._context.database)
+    async def log(self) -> int:
+        """Give the ledger's entries their places in the logs, and read them again; how many."""
+        return await ledger_workers.go_on(self._context)
 
     async def hand_on(self) -> int:
         """Hand on every message that is due; how many were looked at. The DNS may be slow, so it has a tick of its own."""
@@ -238,8 +229,7 @@ class Workers:
 
     async def watch(self) -> None:
         """Look once for what stands in the way. A log is only behind when one more turn has not helped."""
-        await again_and_again(self.lengthen_logs, "log")()
-        await again_and_again(self.read_back, "reading back")()
+        await again_and_again(self.log, "log")()
         await notice_workers.watch(self._context, await self.watcher.signs())
 
     async def keep_journal(self) -> int:
@@ -263,8 +253,7 @@ class Workers:
             "measuring": self.watcher.measure,
             "volume": self.watcher.count,
             "journal": self.keep_journal,
-            "log": self.lengthen_logs,
-            "reading back": self.read_back,
+            "log": self.log,
             "sweep": self.sweep,
             "door": self.hand_over,
         }
@@ -287,8 +276,8 @@ def _schedule(context: Context, workers: Workers) -> AsyncIOScheduler:
     options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
     often, each_minute, each_hour = context.settings.worker_interval, 60.0, 3600.0
     every = {"work": often, "asking": often, "handing on": often, "letters": often}
-    every |= {"measuring": MEASURED_EVERY, "journal": MEASURED_EVERY}
-    every |= {"door": each_minute, "log": LOGGED_EVERY, "reading back": READ_BACK_EVERY}
+    every |= {"measuring": MEASURED_EVERY, "journal": MEASURED_EVERY, "log": ledger_workers.EVERY}
+    every["door"] = each_minute
     every |= {"watching": each_minute, "accounts": each_minute, "canary": each_minute, "volume": each_minute, "sweep": each_hour}
     scheduler.add_job(again_and_again(workers.hand_over, "door"))  # at once, too
     for name, work in workers.ticks().items():
@@ -320,17 +309,6 @@ async def working(context: Context, workers: Workers) -> AsyncIterator[None]:
         await asyncio.gather(woken, return_exceptions=True)
         scheduler.shutdown(wait=False)
         await workers.asker.close()
-
-
-YOUNG = (20_000, 10, 20)
-"""After how many new objects Python looks for rings among them: a delivery makes hundreds of objects and no ring."""
-
-
-def collect_seldom() -> None:
-    """Let Python look for rings of objects less often. What is there by now stays to the end and is not looked through again."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*YOUNG)
 
 
 async def work_until_stopped(config: Settings) -> None:

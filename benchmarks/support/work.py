@@ -11,7 +11,8 @@ import uvloop
 from app.kit.config import settings
 from app.kit.context import open_context
 from app.kit.logging import configure
-from app.main import Workers, collect_seldom
+from app.kit.rings import collect_seldom
+from app.main import Workers
 from benchmarks.support.child import say
 
 
