@@ -41,7 +41,7 @@ from app.kit.outbox import Consumer
 from app.kit.rings import collect_seldom
 from app.kit.ticking import Work, again_and_again, scheduled
 from app.kit.wakeup import Wakeups
-from app.ledger import reading_back, sequencing
+from app.ledger import workers as ledger_workers
 from app.ledger.attesting import Attesting
 from app.linkage import workers as linkage_workers
 from app.members import endpoints as members
@@ -55,8 +55,8 @@ from app.watch.workers import Watcher
 from app.web import endpoints as web
 from app.web.headers import SECURITY_HEADERS, UnlessSaid, always
 
-LOGGED_EVERY, COSIGNED_EVERY, READ_BACK_EVERY = 3.0, 5.0, 15.0
-"""Seconds between two turns of giving entries their places in the log, of having it cosigned, and of reading it again."""
+COSIGNED_EVERY = 5.0
+"""Seconds between two turns of having the log cosigned."""
 
 MEASURED_EVERY = 5.0
 """Seconds between two settings of the gauges that need the database."""
@@ -125,8 +125,7 @@ class Workers:
         total = 0
         while done := await self._work() + await self.hand_on() + await self.send_letters():
             total += done
-        await self.lengthen_logs()
-        await self.read_back()
+        await self.log()
         await intake_workers.write_refusals(self._context.database, self._refusals)
         return total
 
@@ -137,14 +136,9 @@ class Workers:
                 total += done
             return total
 
-    async def lengthen_logs(self) -> int:
-        """Give the ledger's entries their places in the logs; how many got one."""
-        host = str(self._context.settings.base_url.host)
-        return await sequencing.integrate(self._context.database, self._context.keyring, host)
-
-    async def read_back(self) -> int:
-        """Read again what was written into the logs; how many leaves are whole."""
-        return await reading_back.read_back(self._context.database)
+    async def log(self) -> int:
+        """Give the ledger's entries their places in the logs, and read them again; how many."""
+        return await ledger_workers.go_on(self._context)
 
     async def hand_on(self) -> int:
         """Hand on every message that is due; how many were looked at. The DNS may be slow, so it has a tick of its own."""
@@ -237,8 +231,7 @@ class Workers:
 
     async def watch(self) -> None:
         """Look once for what stands in the way. A log is only behind when one more turn has not helped."""
-        await again_and_again(self.lengthen_logs, "log")()
-        await again_and_again(self.read_back, "reading back")()
+        await again_and_again(self.log, "log")()
         await notice_workers.watch(self._context, await self.watcher.signs())
 
     async def keep_journal(self) -> int:
@@ -262,9 +255,8 @@ class Workers:
             "measuring": self.watcher.measure,
             "volume": self.watcher.count,
             "journal": self.keep_journal,
-            "log": self.lengthen_logs,
+            "log": self.log,
             **self.attesting.ticks(),
-            "reading back": self.read_back,
             "sweep": self.sweep,
             "door": self.hand_over,
         }
@@ -275,8 +267,7 @@ def _every(context: Context) -> dict[str, float]:
     every = dict.fromkeys(("work", "asking", "handing on", "letters"), context.settings.worker_interval)
     every |= dict.fromkeys(("measuring", "journal"), MEASURED_EVERY)
     every |= dict.fromkeys(("door", "watching", "accounts", "canary", "volume", "stamping"), 60.0)
-    logs = {"log": LOGGED_EVERY, "cosigning": COSIGNED_EVERY, "reading back": READ_BACK_EVERY}
-    return {**every, **logs, "sweep": 3600.0}
+    return {**every, "log": ledger_workers.EVERY, "cosigning": COSIGNED_EVERY, "sweep": 3600.0}
 
 
 class Service(FastAPI):

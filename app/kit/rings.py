@@ -1,4 +1,4 @@
-"""How often Python looks for rings of objects that hold one another."""
+"""Python looks for rings of objects that only hold one another; a service hardly makes any."""
 
 import gc
 
