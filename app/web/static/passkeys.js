@@ -52,7 +52,7 @@ async function speak(form) {
 
 for (const form of document.querySelectorAll("form[data-passkey]")) {
   const [button, wrong] = [form.querySelector("button"), form.querySelector("[role=alert]")];
-  button.disabled = !window.PublicKeyCredential; // it comes disabled: pressed before this script is there, it would send the form
+  button.disabled = !window.PublicKeyCredential;
   if (button.disabled) {
     wrong.textContent = form.dataset.none;
     wrong.hidden = false;
