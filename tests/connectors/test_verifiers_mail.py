@@ -224,7 +224,7 @@ def test_what_only_the_sender_has_is_asked_for() -> None:
 
 @given(
     body=st.binary(max_size=200) | st.text(max_size=200).map(str.encode),
-    lead=st.sampled_from([b"", b"timestamp=", b"--x\r\n"]),
+    lead=st.sampled_from([b"", b"timestamp=", b"--x\r\n", b'{"Type":']),
 )
 def test_nothing_that_is_posted_raises_or_passes(body: bytes, lead: bytes) -> None:
     secrets = [Secret("a", KEY), Secret("b", "\ud800")]

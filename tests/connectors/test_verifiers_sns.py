@@ -211,7 +211,10 @@ def test_what_only_amazon_has_is_asked_for() -> None:
     assert asked_for(SNS)
 
 
-@given(body=st.binary(max_size=200) | st.text(max_size=200).map(str.encode), lead=st.sampled_from([b"", b'{"Type":']))
+@given(
+    body=st.binary(max_size=200) | st.text(max_size=200).map(str.encode),
+    lead=st.sampled_from([b"", b"timestamp=", b"--x\r\n", b'{"Type":']),
+)
 def test_nothing_that_is_posted_raises_or_passes(body: bytes, lead: bytes) -> None:
     secrets = [Secret("a", f"{TOPIC} {public(AMAZON)}"), Secret("b", "\ud800")]
     assert SNS.check(lead + body, {}, secrets, NOW).outcome is Outcome.REFUSED

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import timedelta
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from app.access.roles import Role
 from app.kit import clock
@@ -97,6 +98,23 @@ async def test_an_admin_with_two_keys_confirms_and_loses_nothing_that_was_typed(
     await press(page, "Go on with a passkey")
     await page.wait_for_url("**/admin#people")
     await expect(page.locator("#people tbody tr")).to_have_count(6)
+    assert addressed.trouble == []
+
+
+async def test_a_passkey_is_not_asked_for_before_its_script_is_there(addressed: Site) -> None:
+    page = await addressed.opened()
+    come = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await come.wait()
+        await route.continue_()
+
+    await page.route("**/static/passkeys.js*", late)
+    await page.goto("/sign-in", wait_until="commit")
+    button = page.get_by_role("button", name="Sign in with a passkey", exact=True)
+    await expect(button).to_be_disabled()
+    come.set()
+    await expect(button).to_be_enabled()
     assert addressed.trouble == []
 
 

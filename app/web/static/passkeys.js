@@ -52,10 +52,10 @@ async function speak(form) {
 
 for (const form of document.querySelectorAll("form[data-passkey]")) {
   const [button, wrong] = [form.querySelector("button"), form.querySelector("[role=alert]")];
-  if (!window.PublicKeyCredential) {
+  button.disabled = !window.PublicKeyCredential;
+  if (button.disabled) {
     wrong.textContent = form.dataset.none;
     wrong.hidden = false;
-    button.disabled = true;
   }
   form.addEventListener("submit", (event) => {
     event.preventDefault();
