@@ -154,7 +154,8 @@ class _Walk:
     async def _hashed(self, rows: Sequence[Sequence[Any]], end: int) -> tuple[list[bytes | None], Sequence[Sequence[Any]]]:
         """The hashes of these rows' leaves, and the rows from `end` on, which PostgreSQL looks for meanwhile."""
         if self._by_text:
-            return await asyncio.gather(asyncio.to_thread(hashes_of, rows), self._rows(end))
+            made, more = await asyncio.gather(asyncio.to_thread(hashes_of, rows), self._rows(end))
+            return made, more
         await asyncio.sleep(0)  # SQLite reads and hashes on the event loop, where others have work, too
         return hashes_of(rows), await self._rows(end)
 
