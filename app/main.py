@@ -140,6 +140,10 @@ class Workers:
         """Give the ledger's entries their places in the logs, and read them again; how many."""
         return await ledger_workers.go_on(self._context)
 
+    async def verify_logs(self) -> int:
+        """Verify every log of the ledger whose last time is a day ago; how many."""
+        return await ledger_workers.verify(self._context)
+
     async def hand_on(self) -> int:
         """Hand on every message that is due; how many were looked at. The DNS may be slow, so it has a tick of its own."""
         total = 0
@@ -256,6 +260,7 @@ class Workers:
             "volume": self.watcher.count,
             "journal": self.keep_journal,
             "log": self.log,
+            "verifying": self.verify_logs,
             **self.attesting.ticks(),
             "sweep": self.sweep,
             "door": self.hand_over,
@@ -267,7 +272,7 @@ def _every(context: Context) -> dict[str, float]:
     every = dict.fromkeys(("work", "asking", "handing on", "letters"), context.settings.worker_interval)
     every |= dict.fromkeys(("measuring", "journal"), MEASURED_EVERY)
     every |= dict.fromkeys(("door", "watching", "accounts", "canary", "volume", "stamping"), 60.0)
-    return {**every, "log": ledger_workers.EVERY, "cosigning": COSIGNED_EVERY, "sweep": 3600.0}
+    return {**every, "log": ledger_workers.EVERY, "cosigning": COSIGNED_EVERY, "verifying": 3600.0, "sweep": 3600.0}
 
 
 class Service(FastAPI):

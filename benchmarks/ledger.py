@@ -33,7 +33,6 @@ from typing import Any
 import structlog
 from sqlalchemy import text
 
-from app.kit.acting import ITSELF
 from app.kit.database import Database
 from app.kit.ids import uuid7
 from app.kit.migrate import upgrade
@@ -47,7 +46,7 @@ from benchmarks.support.child import ROOT, Child
 from benchmarks.support.machine import facts
 from benchmarks.support.postgres import bench_folder, durable_postgres
 from benchmarks.support.servers import HARMLINE, Stage, Target, harmline_environment, stage, start
-from tests.ledger.tampering import KINDS, grow, tampered
+from tests.ledger.tampering import KINDS, missed, rigged
 from tests.support.world import World, fill, make_world
 
 DATABASES = ("sqlite", "postgresql")
@@ -98,7 +97,7 @@ async def written(world: World, count: int) -> None:
 async def follows(url: str, count: int) -> dict[str, Any]:
     """Leaves a second: given their places, and verified."""
     async with make_world(url, await fill(url)) as world:
-        await world.workers.lengthen_logs()
+        await world.workers.log()
         await written(world, count)
         database, begun = world.context.database, time.perf_counter()
         placed = await integrate(database, world.context.keyring, "bench.example")
@@ -114,20 +113,12 @@ async def follows(url: str, count: int) -> dict[str, Any]:
 
 async def tampers(url: str, each: int) -> dict[str, Any]:
     """How many tampers were done, so many of each kind, and how many were found."""
-    found, missed = 0, list[str]()
-    async with make_world(url, await fill(url)) as world:
-        await world.workers.drain()
-        grown = await grow(world.context.database, world.context.keyring, world.union.id, SIZES)
-        owner = Database(world.owner_url, ITSELF)
-        for kind in KINDS:
-            for seed in range(each):
-                did, report = await tampered(owner, grown, kind, seed)
-                found += not report.is_whole
-                missed += [] if not report.is_whole else [f"{kind} {seed}: {did}"]
-        await owner.close()
-    for one in missed[:10]:
+    async with make_world(url, await fill(url)) as world, rigged(world, SIZES) as (owner, grown):
+        told = [await missed(owner, grown, kind, seed) for kind in KINDS for seed in range(each)]
+    not_found = [one for one in told if one is not None]
+    for one in not_found[:10]:
         print(f"NOT FOUND: {one}")
-    return {"tampers": each * len(KINDS), "detected": found}
+    return {"tampers": len(told), "detected": len(told) - len(not_found)}
 
 
 async def asked(place: Stage, *statements: str) -> int:

@@ -61,7 +61,8 @@ class Pending(Base):
 class Head(Base):
     """How far one organization's log has come: `size` leaves, the first `read_back` of them read again and found whole.
 
-    Lease and fence say who may make it longer: `fence` rises with every change of hands.
+    Lease and fence say who may make it longer: `fence` rises with every change of hands. `verified_at`: when all of it was last
+    verified, and `found_wrong`: how many things were wrong then.
     """
 
     __tablename__ = "ledger_head"
@@ -69,6 +70,8 @@ class Head(Base):
     organization_id: Mapped[UUID] = mapped_column(primary_key=True)
     size: Mapped[int] = mapped_column(BigInteger, default=0)
     read_back: Mapped[int] = mapped_column(BigInteger, default=0)
+    verified_at: Mapped[datetime | None]
+    found_wrong: Mapped[int] = mapped_column(default=0)
     lease_until: Mapped[datetime | None]
     fence: Mapped[int] = mapped_column(BigInteger, default=0)
 

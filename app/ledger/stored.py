@@ -20,6 +20,7 @@ Stored = Sequence[Any]
 """The columns of `COLUMNS`, in their order. All are None where there is no such entry."""
 
 _decode = msgspec.json.Decoder().decode
+_decode_texts = msgspec.json.Decoder(dict[str, str]).decode
 _ON_POSTGRESQL = (
     "e.id::text, e.organization_id::text, e.kind, e.member_id::text, e.actor_id::text, e.actor_role, e.subjects::text,"
     " encode(e.commitment, 'hex'), to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
@@ -60,22 +61,32 @@ def hyphened(value: str | None) -> str | None:
     return f"{value[:8]}-{value[8:12]}-{value[12:16]}-{value[16:20]}-{value[20:]}"
 
 
+@lru_cache(maxsize=1024)
 def _id(value: str | None) -> str:
-    if value is None:
-        return "null"
-    return f'"{value}"' if len(value) == 36 else f'"{hyphened(value)}"'
+    return "null" if value is None else f'"{hyphened(value)}"'
+
+
+def _told(subjects: str) -> str:
+    """Subjects in canonical form; of what every entry has, texts in plain ASCII, it is known that one encoder writes it."""
+    if subjects.isascii() and "\\" not in subjects:
+        try:
+            return canonical.dumps_simple(_decode_texts(subjects)).decode()
+        except msgspec.ValidationError:  # something else than texts
+            pass
+    return canonical.dumps(_decode(subjects)).decode()
 
 
 def leaf_of(row: Stored) -> bytes | None:
     """The bytes of one entry's leaf; None for what cannot be an entry (somebody has been at it)."""
     entry, organization, kind, member, actor, role, subjects, commitment, at = row
     try:
-        told = canonical.dumps(_decode(subjects)).decode()
+        # an entry's own id is always another one, so that to remember it would only take time
         return (
-            f'{{"actor_id":{_id(actor)},"actor_role":{_written(role)},"at":"{at}","commitment":"{commitment}","id":{_id(entry)}'
-            f',"kind":{_written(kind)},"member_id":{_id(member)},"organization_id":{_id(organization)},"subjects":{told}}}'
+            f'{{"actor_id":{_id(actor)},"actor_role":{_written(role)},"at":"{at}","commitment":"{commitment}"'
+            f',"id":"{hyphened(entry)}","kind":{_written(kind)},"member_id":{_id(member)},"organization_id":{_id(organization)}'
+            f',"subjects":{_told(subjects)}}}'
         ).encode()
-    except (ValueError, TypeError):  # no JSON, no canonical form, or no text where one should be
+    except (ValueError, TypeError, AttributeError):  # no JSON, no canonical form, or no text where one should be
         return None
 
 
@@ -83,3 +94,8 @@ def hash_of(row: Stored) -> bytes | None:
     """The hash of one entry's leaf, 32 bytes; None for what cannot be an entry."""
     leaf = leaf_of(row)
     return None if leaf is None else leaf_hash(leaf)
+
+
+def hashes_of(rows: Sequence[Stored]) -> list[bytes | None]:
+    """The hash of each row's leaf; of longer rows the first `WIDTH` columns are the entry's."""
+    return [hash_of(row[:WIDTH]) for row in rows]

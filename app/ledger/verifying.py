@@ -5,6 +5,7 @@ compared with its leaf; out of the leaves the tree is built anew and compared wi
 every copy from outside. Only a copy tells of somebody who rewrote everything and signed it again.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,10 +18,10 @@ from app.kit.database import Transaction
 from app.ledger import findings, models, notes
 from app.ledger.findings import Finding, Found, Kind, Odd
 from app.ledger.reading import log_keys
-from app.ledger.stored import WIDTH, columns, fetched, hash_of, hyphened
+from app.ledger.stored import WIDTH, columns, fetched, hashes_of, hyphened
 from app.ledger.tree import EMPTY_ROOT, TILE_LEVELS, Frontier
 
-AT_ONCE = 10_000
+AT_ONCE = 2_000
 MOST_ODD = 10_000
 _HIGHEST = 7
 """Levels of stored subtrees: 256^8 leaves would be more than any number counts."""
@@ -99,6 +100,7 @@ class _Walk:
     tree: Frontier = field(default_factory=Frontier)
     odd: list[Odd] = field(default_factory=list)
     total: int = 0
+    last: int = -1
     newest: int = 0
     checkpoints: int = 0
     signed: int = 0
@@ -114,7 +116,9 @@ class _Walk:
 
     async def count(self) -> None:
         """How many leaves there are, and over how many the newest checkpoint is. What copies there are that nobody signed."""
-        self.total = await self._of(models.Leaf)
+        of = select(func.count(), func.max(models.Leaf.position)).where(models.Leaf.organization_id == self.organization_id)
+        self.total, last = (await self.tx.execute(of)).one()
+        self.last = -1 if last is None else last
         mine = models.Checkpoint.organization_id == self.organization_id
         newest = (await self.tx.execute(select(func.max(models.Checkpoint.size)).where(mine))).scalar_one()
         self.newest = newest or 0
@@ -139,33 +143,55 @@ class _Walk:
     async def leaves(self) -> None:
         """From the first leaf to the last."""
         self._copies_here(0, EMPTY_ROOT)
+        start, rows = 0, await self._rows(0)
+        while rows:
+            end = rows[-1][WIDTH] + 1
+            made, more = await self._hashed(rows, end)
+            self._compare(rows, made, start)
+            await self._grow(rows, start, end)
+            start, rows = end, more
+
+    async def _hashed(self, rows: Sequence[Sequence[Any]], end: int) -> tuple[list[bytes | None], Sequence[Sequence[Any]]]:
+        """The hashes of these rows' leaves, and the rows from `end` on, which PostgreSQL looks for meanwhile."""
+        if self._by_text:
+            made, more = await asyncio.gather(asyncio.to_thread(hashes_of, rows), self._rows(end))
+            return made, more
+        await asyncio.sleep(0)  # SQLite reads and hashes on the event loop, where others have work, too
+        return hashes_of(rows), await self._rows(end)
+
+    async def _rows(self, start: int) -> Sequence[Sequence[Any]]:
+        """The leaves that come next at a position or behind it, with their entries; none behind the last.
+
+        Between two positions: for a number of rows from one on, PostgreSQL without statistics sorts all that are left.
+        """
         statement = (
             f"SELECT {columns(self.tx)}, l.position, l.hash, {'l.entry_id::text' if self._by_text else 'l.entry_id'}"
             " FROM ledger_leaf AS l LEFT JOIN ledger_entry AS e ON e.id = l.entry_id"
-            " WHERE l.organization_id = ? AND l.position >= ? ORDER BY l.position LIMIT ?"
+            " WHERE l.organization_id = ? AND l.position >= ? AND l.position < ? ORDER BY l.position"
         )
-        start = 0
-        while rows := await fetched(self.tx, statement, self.organization_id, start, AT_ONCE):
-            self._compare(rows, start)
-            end = rows[-1][WIDTH] + 1
-            await self._grow(rows, start, end)
-            start = end
+        while start <= self.last:
+            if rows := await fetched(self.tx, statement, self.organization_id, start, start + AT_ONCE):
+                return rows
+            leaf = models.Leaf
+            behind = select(func.min(leaf.position)).where(leaf.organization_id == self.organization_id, leaf.position >= start)
+            start = (await self.tx.execute(behind)).scalar_one()
+        return ()
 
     @property
     def _by_text(self) -> bool:
         return self.tx.get_bind().dialect.name == "postgresql"
 
-    def _compare(self, rows: Sequence[Sequence[Any]], start: int) -> None:
+    def _compare(self, rows: Sequence[Sequence[Any]], hashes: Sequence[bytes | None], start: int) -> None:
         """Each leaf with its entry, and whether they stand one behind another."""
         expected = start
-        for *entry, position, logged, entry_id in rows:
+        for row, made in zip(rows, hashes, strict=True):
+            position, logged = row[WIDTH], row[WIDTH + 1]
             if position != expected:
                 self.found.add(*findings.gap(expected, position), "gap")
                 self.is_broken = True
             expected = position + 1
-            made = hash_of(entry)
             if made != logged and len(self.odd) < MOST_ODD:
-                self.odd.append(Odd(position, hyphened(entry_id) or "", entry[0] is None, made, logged))
+                self.odd.append(Odd(position, hyphened(row[WIDTH + 2]) or "", row[0] is None, made, logged))
 
     async def _grow(self, rows: Sequence[Sequence[Any]], start: int, end: int) -> None:
         """Put the leaves into the tree, and look at it wherever somebody has said what it was."""

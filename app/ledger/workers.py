@@ -1,6 +1,8 @@
-"""The tick of the logs: entries get their places, and what was written is read again."""
+"""The ticks of the logs: entries get their places, what was written is read again, and once a day all of it is verified."""
 
 from app.kit.context import Context
+from app.ledger import cosigning
+from app.ledger.full_look import verify_all
 from app.ledger.reading_back import read_back
 from app.ledger.sequencing import integrate
 
@@ -15,3 +17,9 @@ async def go_on(context: Context) -> int:
     finally:
         whole = await read_back(context.database)
     return placed + whole
+
+
+async def verify(context: Context) -> int:
+    """Verify every log that is due; how many. What is wrong is written down with the log."""
+    witnesses = context.settings.ledger_witnesses
+    return await verify_all(context.database, [cosigning.witness_key(name, one.key) for name, one in witnesses.items()])

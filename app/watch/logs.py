@@ -36,9 +36,15 @@ async def unlike_what_was_written(tx: Transaction, organization_id: UUID) -> int
     return here if first is not None and first < clock.now() - LATE_AFTER else None
 
 
+async def found_wrong(tx: Transaction, organization_id: UUID) -> int:
+    """How many things were wrong when the whole log was last verified."""
+    found = (await tx.execute(select(Head.found_wrong).where(Head.organization_id == organization_id))).scalar_one_or_none()
+    return found or 0
+
+
 async def is_amiss(tx: Transaction, organization_id: UUID) -> bool:
     """Whether something is wrong with an organization's log."""
-    if await waits_too_long(tx, organization_id):
+    if await waits_too_long(tx, organization_id) or await found_wrong(tx, organization_id):
         return True
     return await unlike_what_was_written(tx, organization_id) is not None
 
@@ -52,4 +58,8 @@ async def told(tx: Transaction, organization_id: UUID) -> list[str]:
     at = await unlike_what_was_written(tx, organization_id)
     if at is not None:
         said.append(f"The log of {organization_id} was not read again from position {at} on, or is not what was written. {look}")
+    if count := await found_wrong(tx, organization_id):
+        said.append(
+            f"When the log of {organization_id} was last verified as a whole, something was wrong ({count} findings). {look}"
+        )
     return said

@@ -28,6 +28,8 @@ from app.intake.understanding import Unsplittable, identity_bytes, split, to_kee
 from app.kit.buckets import source_of
 from app.kit.errors import Problem
 from app.kit.pagination import decode_cursor, decode_id_cursor, encode_cursor
+from app.ledger import notes, proofs, witnessing
+from app.ledger.tree import EMPTY_ROOT
 from app.members.roster import parsed, read_enrollments, read_roster
 from app.web.forms import Posted, consent_of, loss_of, verdict_of
 from connectors import claimed, strict_json
@@ -51,6 +53,7 @@ from connectors.verifiers import (
 from connectors.verifiers_mail import LEAST_RSA_BITS, SIGNED, SignedForm, SignedP256, SnsMessage
 
 NOW = datetime(2026, 3, 2, 16, tzinfo=UTC)
+LOG = notes.Signer("log.example/ledger/1", notes.Kind.SIGNATURE, bytes(32))
 FOLDERS = Path(__file__).parents[2] / "connectors"
 Target = Callable[[bytes], None]
 
@@ -249,6 +252,28 @@ def read_claim(data: bytes) -> None:
     require(len(source_of(text)) <= 39, "no address of that length is one")
 
 
+def read_log(data: bytes) -> None:
+    """A signed note, a checkpoint, a key, a proof, what a witness is sent: NoteError, or what is written again as it was read."""
+    for reads, written in ((notes.parse_note, bytes), (proofs.read, proofs.write)):
+        with contextlib.suppress(notes.NoteError):
+            require(written(reads(data)) == data, "what was read is written otherwise")  # type: ignore[operator, arg-type]
+    with contextlib.suppress(notes.NoteError):
+        offer = witnessing.read_request(data)
+        require(witnessing.judge(None, offer, [LOG.key]).outcome in witnessing.Outcome, "no verdict")
+    text = data.decode("utf-8", "replace")
+    with contextlib.suppress(notes.NoteError):
+        require(notes.parse_checkpoint(text).text == text, "another checkpoint than was read")
+    with contextlib.suppress(notes.NoteError):
+        require(str(notes.parse_key(text)) == text, "another key than was read")
+
+
+def _log_seeds() -> Iterator[bytes]:
+    checkpoint = notes.Checkpoint(LOG.key.name, 0, EMPTY_ROOT)
+    note = bytes(notes.Note(checkpoint.text, (LOG.sign(checkpoint.text),)))
+    yield from (note, checkpoint.text.encode(), str(LOG.key).encode(), witnessing.write_request(0, (), note))
+    yield proofs.write(proofs.LogProof(3, (bytes(32), bytes(32)), note))
+
+
 def _json_seeds() -> Iterator[bytes]:
     for one in registry().values():
         yield from (case.body for case in cases_of(one, FOLDERS / one.name)[:3])
@@ -286,4 +311,5 @@ def targets() -> dict[str, Fuzzed]:
         "forms": Fuzzed(read_form, (form.encode(),)),
         "tables": Fuzzed(read_table, tuple(_tables())),
         "claims": Fuzzed(read_claim, claims),
+        "log": Fuzzed(read_log, tuple(_log_seeds())),
     }

@@ -30,8 +30,7 @@ def _with_log(app: FastAPI, every: float) -> Callable[[FastAPI], AbstractAsyncCo
     async def follow() -> None:
         while True:
             await asyncio.sleep(every)
-            await app.state.workers.lengthen_logs()
-            await app.state.workers.read_back()
+            await app.state.workers.log()
 
     @asynccontextmanager
     async def lifespan(within: FastAPI) -> AsyncIterator[None]:

@@ -42,6 +42,8 @@ def _waiting_and_head() -> None:
         sa.Column("organization_id", sa.Uuid(), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("read_back", sa.BigInteger(), nullable=False),
+        sa.Column("verified_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("found_wrong", sa.Integer(), nullable=False),
         sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("fence", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("organization_id", name=op.f("pk_ledger_head")),

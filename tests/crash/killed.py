@@ -32,6 +32,8 @@ from app.kit import clock, sqlite
 from app.kit.config import Settings
 from app.kit.context import open_context
 from app.kit.vault import KeyFile
+from app.ledger import notes, sequencing
+from app.ledger.reading_back import read_back
 from connectors.asking import PollPlan
 from connectors.http import sandbox_allowed
 from tests.support.compiled_once import share_compiled_statements
@@ -39,6 +41,8 @@ from tests.support.paged import Paged, paged_registered
 
 BEFORE_FILE, AFTER_FILE = "before the key file is replaced", "after the key file was replaced"
 BEFORE_COMMIT, COMMIT_SENT, AFTER_COMMIT = "before COMMIT", "COMMIT sent, no answer heard", "after COMMIT"
+SIGNED = "after the checkpoint was signed"
+LOG_HOST = "h.example"
 _STATEMENT = re.compile(r"\s*(?:(INSERT INTO|UPDATE|DELETE FROM)\s+(\w+)|(SELECT)\b.*?\bFROM\s+(\w+)|(\w+))", re.DOTALL)
 
 
@@ -47,8 +51,8 @@ class Order:
     """One asker: whom it asks and when by its clock. `die_at`: the how-manieth step; 0: it lives. `steps`: the file for them.
 
     `work`: "ask", or "rotate": replace the keys of the organization that stands in the place of the connection, then the top key;
-    "indexes": put its look-up indexes under a new key; "connections": put all that came over its connections under one; or
-    "sign in": put what people sign in by under one.
+    "indexes": put its look-up indexes under a new key; "connections": put all that came over its connections under one;
+    "sign in": put what people sign in by under one; or "log": give the ledger's entries their places, two by two.
     """
 
     database_url: str
@@ -123,6 +127,7 @@ def install(trap: Trap) -> None:
 
     _drivers(trap)
     _key_file(trap)
+    _signer(trap)
 
 
 def _key_file(trap: Trap) -> None:
@@ -134,6 +139,17 @@ def _key_file(trap: Trap) -> None:
         trap.step(AFTER_FILE)
 
     KeyFile.replace = _replace  # type: ignore[method-assign]
+
+
+def _signer(trap: Trap) -> None:
+    sign = notes.Signer.sign
+
+    def _sign(self: notes.Signer, text: str, seconds: int = 0) -> notes.Signature:
+        signature = sign(self, text, seconds)
+        trap.step(SIGNED)
+        return signature
+
+    notes.Signer.sign = _sign  # type: ignore[method-assign]
 
 
 def _drivers(trap: Trap) -> None:
@@ -221,12 +237,25 @@ async def move_sign_in(order: Order) -> None:
         await context.database.close()
 
 
+async def sequence(order: Order) -> None:
+    """Give every entry its place, and read all of it again."""
+    clock.set_to(datetime.fromisoformat(order.now))
+    sequencing.BATCH = 2
+    context = open_context(Settings(database_url=order.database_url, key_file=Path(order.key_file)))
+    try:
+        await sequencing.integrate(context.database, context.keyring, LOG_HOST)
+        await read_back(context.database)
+    finally:
+        await context.database.close()
+
+
 WORKS = {
     "ask": ask,
     "rotate": rotate,
     "indexes": rotate_indexes,
     "connections": move_connections,
     "sign in": move_sign_in,
+    "log": sequence,
 }
 
 

@@ -7,8 +7,8 @@ log has the real key, too, and signs every checkpoint anew.
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,16 +17,19 @@ from uuid import UUID
 from sqlalchemy import delete, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.kit.acting import ITSELF
 from app.kit.database import Database, Transaction
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
 from app.ledger import models, notes
+from app.ledger.findings import Kind
 from app.ledger.leaves import leaf_bytes
 from app.ledger.models import LedgerEntry
 from app.ledger.sequencing import _signer, integrate
 from app.ledger.service import Act, Actor, append
 from app.ledger.tree import TILE_LEVELS, Frontier, leaf_hash
 from app.ledger.verifying import Copy, Report, read_copy, verify
+from tests.support.world import World
 
 LOGGED = ("entry", "leaf", "subtree", "checkpoint", "cosignature", "timestamp")
 COLUMNS = [column.key for column in LedgerEntry.__table__.columns]
@@ -276,12 +279,21 @@ KINDS: Mapping[str, Callable[[Rig], Awaitable[str]]] = {
 """The seven kinds of tampering. A change is of one bit, or of a whole field."""
 
 
+NAMED = {
+    "delete tail": {Kind.REMOVED, Kind.ROLLED_BACK},
+    "rewrite": {Kind.REWRITTEN, Kind.ROLLED_BACK},
+    "rollback": {Kind.ROLLED_BACK},
+}
+"""By what name some kinds must be called, among others."""
+
+
 @dataclass(frozen=True)
 class Grown:
     """A log of some size, with what was kept of it elsewhere: an old checkpoint, and a witness's copy of the same."""
 
     organization_id: UUID
     signer: notes.Signer
+    size: int
     copied: int
     old: Copy
     witnessed: Copy
@@ -304,11 +316,11 @@ async def grow(database: Database, keyring: Keyring, organization_id: UUID, size
     witness = notes.Signer("w.example", notes.Kind.COSIGNATURE, bytes(range(32)))
     async with database.begin(read_only=True) as tx:
         query = select(models.Checkpoint).where(models.Checkpoint.organization_id == organization_id)
-        row = (await tx.execute(query.order_by(models.Checkpoint.size.desc()).offset(1).limit(1))).scalar_one()
+        newest, row = (await tx.execute(query.order_by(models.Checkpoint.size.desc()).limit(2))).scalars().all()
         signer = await _signer(tx, keyring, organization_id, "")
     old = read_copy("the old checkpoint", row.note)
     cosigned = bytes(old.note.with_lines([witness.sign(old.note.text, 1_700_000_000)]))
-    return Grown(organization_id, signer, row.size, old, read_copy("the witness's copy", cosigned), witness.key)
+    return Grown(organization_id, signer, newest.size, row.size, old, read_copy("the witness's copy", cosigned), witness.key)
 
 
 async def tampered(owner: Database, grown: Grown, kind: str, seed: int) -> tuple[str, Report]:
@@ -327,3 +339,24 @@ async def tampered(owner: Database, grown: Grown, kind: str, seed: int) -> tuple
             raise Undone
     assert told is not None
     return told
+
+
+@asynccontextmanager
+async def rigged(world: World, sizes: Sequence[int]) -> AsyncIterator[tuple[Database, Grown]]:
+    """The database as its owner has it, and a log of so many entries between checkpoints in it."""
+    await world.workers.drain()
+    grown = await grow(world.context.database, world.context.keyring, world.union.id, sizes)
+    owner = Database(world.owner_url, ITSELF)
+    async with owner.begin() as tx:
+        await take_triggers_away(await tx.connection())
+    yield owner, grown
+    await owner.close()
+
+
+async def missed(owner: Database, grown: Grown, kind: str, seed: int) -> str | None:
+    """Do one kind's worst; what was done, if it was not found, or under a name that it does not have."""
+    did, report = await tampered(owner, grown, kind, seed)
+    names = {one.kind for one in report.findings}
+    if report.is_whole or not names & NAMED.get(kind, names):
+        return f"{kind} {seed}: {did}; found {sorted(names)}"
+    return None

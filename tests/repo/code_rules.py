@@ -32,6 +32,7 @@ TRANSACTIONS_AT = (
     "app/ledger/attesting.py",
     "app/ledger/sequencing.py",
     "app/ledger/reading_back.py",
+    "app/ledger/full_look.py",
     "app/ledger_commands.py",
     "app/upkeep/",
     "app/upkeep_commands.py",

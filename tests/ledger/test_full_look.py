@@ -1,0 +1,49 @@
+"""Every log is verified from first to last once a day, and what is wrong is an alarm until it is mended."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import select, update
+
+from app.kit import clock
+from app.ledger import models
+from app.ledger.full_look import AGAIN_AFTER
+from app.ledger.models import LedgerEntry
+from app.notices import service, workers
+from app.notices.models import AlarmKind
+from app.watch import logs
+from tests.ledger.test_sequencing import as_owner, noted
+from tests.support.world import World
+
+
+async def alarms(world: World) -> set[str]:
+    await workers.watch(world.context, await world.workers.watcher.signs())
+    async with world.context.database.begin(read_only=True) as tx:
+        return {str(one.kind) for one in await service.open_alarms(tx, world.union.id)} & {AlarmKind.LEDGER}
+
+
+async def test_what_somebody_changed_long_after_it_was_read_back_is_an_alarm_within_a_day(world: World) -> None:
+    (entry,) = await noted(world, 1)
+    await world.workers.log()
+    assert await world.workers.verify_logs() >= 2
+    assert await world.workers.verify_logs() == 0, "not again on the same day"
+    assert await alarms(world) == set()
+
+    mine = LedgerEntry.id == entry
+    async with world.context.database.begin(read_only=True) as tx:
+        role = (await tx.execute(select(LedgerEntry.actor_role).where(mine))).scalar_one()
+    await as_owner(world, update(LedgerEntry).where(mine).values(actor_role="admin"))
+    assert await world.workers.log() == 0, "who reads new leaves only does not see it"
+    clock.set_to(clock.now() + AGAIN_AFTER + timedelta(minutes=1))
+    assert await world.workers.verify_logs() >= 2
+    assert await alarms(world) == {AlarmKind.LEDGER}
+    async with world.context.database.begin(read_only=True) as tx:
+        (said,) = await logs.told(tx, world.union.id)
+        assert (await tx.get_one(models.Head, world.other.id)).found_wrong == 0
+    assert f"harmline ledger verify --organization {world.union.id}" in said
+
+    await as_owner(world, update(LedgerEntry).where(mine).values(actor_role=role))
+    clock.set_to(clock.now() + AGAIN_AFTER + timedelta(minutes=1))
+    await world.workers.verify_logs()
+    assert await alarms(world) == set()
