@@ -9,7 +9,7 @@ import typer
 
 from app.evidence.building import build
 from app.evidence.exhibits import Variant
-from app.evidence.planning import Order
+from app.evidence.ordering import Order
 from app.terminal import run, show
 
 commands = typer.Typer(no_args_is_help=True, help="Packets of evidence: exhibits with their proofs, to be checked by anybody.")
@@ -28,10 +28,15 @@ def build_packet(
         Variant.SEALED
     ),
     prefix: Annotated[str, typer.Option(help="What exhibits' numbers begin with.")] = "OPOA",
+    member: Annotated[
+        list[UUID] | None, typer.Option(help="A member's id: about them alone; given several times, about all of these.")
+    ] = None,
+    claim: Annotated[str | None, typer.Option(help="The reference of a claim that is filed for these members.")] = None,
     checkpoint: Annotated[int | None, typer.Option(help="The size of the checkpoint to rest on; the newest by itself.")] = None,
 ) -> None:
-    """Build the packet of a matter: every member whose data is in its breach, every alert, and what is held back and why.
+    """Build a packet: every member of the matter, or those named, every alert of theirs, and what is held back and why.
 
     Broken off, it goes on where it stopped when the same is asked for again.
     """
-    show(asdict(run(lambda context: build(context, Order(matter_id, variant, prefix, checkpoint), to))))
+    order = Order(matter_id, variant, prefix, checkpoint, tuple(member or ()), claim)
+    show(asdict(run(lambda context: build(context, order, to))))

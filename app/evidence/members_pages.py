@@ -110,6 +110,7 @@ async def _data(
         "member": {"name": profile.name, "number": profile.external_id},
         "breach": made.breach.name,
         "defendant": made.breach.defendant.name,
+        "claim": made.order.claim or "",
         "as_of": f"{shown(made.at)}, the moment of the checkpoint",
         "log": f"{made.size} acts",
         "range": f"{numbers[0]} to {numbers[-1]}" if numbers else "none",

@@ -19,7 +19,7 @@ from app.evidence import chapters
 from app.evidence.building import build
 from app.evidence.exhibits import Variant
 from app.evidence.models import BatesNumber
-from app.evidence.planning import Order
+from app.evidence.ordering import Order
 from app.intake.models import AlertRow
 from app.kit.errors import Problem
 from app.ledger.models import Cosignature, LedgerEntry, Timestamp
