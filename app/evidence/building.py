@@ -13,6 +13,7 @@ from app.evidence.chapters import Desk, write_chapter
 from app.evidence.finishing import finish
 from app.evidence.folder import Folder
 from app.evidence.ordering import Order
+from app.evidence.pdf import Pen
 from app.evidence.planning import Plan, plan
 from app.evidence.proving import write_log
 from app.evidence.records import Records
@@ -32,8 +33,8 @@ class Built:
     withheld: int
 
 
-async def build(context: Context, order: Order, to: Path) -> Built:
-    """Build a packet at `to`, which must not be there yet. Raises a Problem."""
+async def build(context: Context, order: Order, to: Path, *, pen: Pen | None = None) -> Built:
+    """Build a packet at `to`, which must not be there yet. `pen`: who signs each member's pages, if anybody. Raises a Problem."""
     if to.exists():  # noqa: ASYNC240 - one look, in a program of its own
         raise Problem(409, f"{to} is there already: a packet is never written over anything.")
     async with context.database.begin() as tx:
@@ -45,11 +46,11 @@ async def build(context: Context, order: Order, to: Path) -> Built:
         ]
         await append_many(tx, context.keyring, seen)
     work = to.with_name(f"{to.name}.building")
-    out = _begin(made, work)
+    out = _begin(made, work, pen)
     records = Records(Folder(work / "records"))
     async with context.database.begin(read_only=True) as tx:
         tree = await write_log(tx, made.organization_id, made.size, out)
-        desk = Desk(context.keyring, made, made.company, tree, out, records)
+        desk = Desk(context.keyring, made, made.company, tree, out, records, pen)
         for chapter in made.chapters:
             await write_chapter(tx, desk, chapter)
     number = finish(made, tree, out, records)
@@ -60,13 +61,14 @@ async def build(context: Context, order: Order, to: Path) -> Built:
     return done
 
 
-def _begin(made: Plan, work: Path) -> Folder:
+def _begin(made: Plan, work: Path, pen: Pen | None) -> Folder:
     """The folder that the packet grows in; one that another packet was to grow in is emptied."""
     said = canonical.dumps(
         {
             "matter": str(made.order.matter_id),
             **_told(made.order),
             "size": made.size,
+            "signed_by": None if pen is None else pen.certificate,
             "exhibits": [one.bates for chapter in made.chapters for one in chapter.exhibits],
         }
     )

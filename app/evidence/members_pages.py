@@ -6,7 +6,7 @@ from app.evidence import repository
 from app.evidence.acts import custody_line
 from app.evidence.exhibits import FORMAT, ILLUSTRATION, SUMMARY, Planned, Variant
 from app.evidence.folder import Folder
-from app.evidence.pdf import pages, render
+from app.evidence.pdf import Pen, pages, render
 from app.evidence.planning import Chapter, Plan
 from app.evidence.production import hashes_of
 from app.evidence.records import Records
@@ -61,8 +61,9 @@ async def write_pages(
     whose: tuple[bytes, Profile],
     out: Folder,
     records: Records,
+    pen: Pen | None,
 ) -> None:
-    """Write the timeline and the pages of one member, whose exhibits are all written."""
+    """Write the timeline and the pages of one member, whose exhibits are all written. `pen`: who signs the pages, if anybody."""
     key, profile = whose
     person = Person(
         chapter.member_id,
@@ -84,9 +85,13 @@ async def write_pages(
     _exhibit(out, records, chapter.timeline, SUMMARY, f"{folder}/timeline.json", (f"Timeline of {name}", name), chapter, sources)
     data = await _data(tx, made, chapter, profile, sheets, records)
     pdf = render("sheet", data, made.at)
-    out.write(f"{folder}/pages.pdf", pdf)
+    out.write(f"{folder}/pages.pdf", pdf if pen is None else await pen.sign(pdf))
     about = (f"Timeline, incidents, links, losses and custody of {name}", name)
-    _exhibit(out, records, chapter.sheet, ILLUSTRATION, f"{folder}/pages.pdf", about, chapter, sources, pages(pdf))
+    _exhibit(out, records, chapter.sheet, ILLUSTRATION, f"{folder}/pages.pdf", about, chapter, sources, pages(pdf), _signed(pen))
+
+
+def _signed(pen: Pen | None) -> dict[str, str] | None:
+    return None if pen is None else {"who": pen.who, "certificate": pen.certificate}
 
 
 def _sha256(records: Records, one: Planned) -> str:
@@ -165,6 +170,7 @@ def _exhibit(
     chapter: Chapter,
     sources: list[str],
     count: int | None = None,
+    signed_by: dict[str, str] | None = None,
 ) -> None:
     """Write down a document of ours as an exhibit. `about`: its title, and whose it is; `count`: its pages."""
     sha256 = out.sha256(path)
@@ -172,7 +178,9 @@ def _exhibit(
     view = dict.fromkeys(("provider", "channel", "received_at", "grade", "proved_by", "dns", "headers", "view"))
     told = {"format": FORMAT, "bates": bates, "type": kind, "file": file, "sources": sources, "title": about[0]}
     folder = f"data/exhibits/{bates}"
-    out.write_json(f"{folder}/exhibit.json", {**view, **told, "member": str(chapter.member_id), "custody": []})
+    out.write_json(
+        f"{folder}/exhibit.json", {**view, **told, "member": str(chapter.member_id), "custody": [], "signed_by": signed_by}
+    )
     shape = {"bates": bates, "folder": folder, "type": kind, "file": file, "entry": None, "index": None, "opened": False}
     load = {
         "BEGBATES": bates,

@@ -9,12 +9,27 @@ import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from importlib import resources
-from typing import Any
+from typing import Any, Protocol
 
 import typst
 
 _RANGES = ((0x20, 0x7E), (0xA1, 0xAC), (0xAE, 0x17F), (0x391, 0x3A1), (0x3A3, 0x3C9), (0x400, 0x45F))
 _SIGNS = frozenset("–—‘’‚“”„†‡•…‰‹›€™→←−≤≥≠\ufffd\n")
+
+
+class Pen(Protocol):
+    """Whoever signs pages."""
+
+    @property
+    def who(self) -> str:
+        """Who signs, as their certificate says it."""
+
+    @property
+    def certificate(self) -> str:
+        """SHA-256 of that certificate, in hex."""
+
+    async def sign(self, pdf: bytes) -> bytes:
+        """The PDF with a signature behind it, its own bytes unchanged."""
 
 
 def printable(text: str) -> str:
