@@ -1,5 +1,6 @@
 """A member's timeline as a summary (FRE 1006) and their pages as PDF (an illustration, Evid. Rule 107)."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.evidence import repository
@@ -117,7 +118,7 @@ async def _data(
         "defendant": made.breach.defendant.name,
         "claim": made.order.claim or "",
         "as_of": f"{shown(made.at)}, the moment of the checkpoint",
-        "log": f"{made.size} acts",
+        "log": f"the first {made.size} acts of the log",
         "range": f"{numbers[0]} to {numbers[-1]}" if numbers else "none",
         "kind": KIND.format(timeline=chapter.timeline),
         "parts": PARTS,
@@ -157,7 +158,19 @@ def reasons_of(records: Records, chapter: Chapter) -> list[str]:
     for one in chapter.exhibits:
         for held in records.exhibit(one.bates)["withheld"]:
             found.setdefault((held["what"], held["why"]), []).append(one.bates)
-    return [f"{', '.join(numbers)}: {what}. {WORDS[Why(why)]}" for (what, why), numbers in sorted(found.items())]
+    places = {one.bates: place for place, one in enumerate(chapter.exhibits)}
+    return [f"{runs(numbers, places)}: {what}. {WORDS[Why(why)]}" for (what, why), numbers in sorted(found.items())]
+
+
+def runs(numbers: Sequence[str], places: Mapping[str, int]) -> str:
+    """Numbers as people write them: three and more that follow one another from where to where. `places`: what follows what."""
+    found: list[list[str]] = []
+    for one in numbers:
+        if found and places[one] == places[found[-1][-1]] + 1:
+            found[-1].append(one)
+        else:
+            found.append([one])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(run) for run in found)
 
 
 def _exhibit(
