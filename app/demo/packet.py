@@ -7,7 +7,7 @@ from app.demo.play import Played
 from app.demo.truth import FOCAL_BREACH
 from app.evidence.building import build
 from app.evidence.exhibits import Variant
-from app.evidence.planning import Order
+from app.evidence.ordering import Order
 
 PREFIX = "OPOA"
 

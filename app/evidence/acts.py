@@ -52,28 +52,38 @@ async def find_erased(tx: Transaction, organization_id: UUID, size: int, members
 
 @dataclass
 class Custody:
-    """The places in the log of the acts that bear on some exhibits: by whatever they name; and where each receipt came in."""
+    """The places in the log of the acts that bear on some exhibits: by whatever they name; and where each receipt came in.
+
+    `others`: acts that name one of them and are about somebody else, such as a match that was made anew.
+    """
 
     acts: dict[UUID, list[int]] = field(default_factory=dict)
     came: dict[UUID, int] = field(default_factory=dict)
+    others: list[UUID] = field(default_factory=list)
 
     def of(self, ids: Collection[UUID]) -> list[int]:
         """The places of all acts that name one of these, rising."""
         return sorted({place for one in ids for place in self.acts.get(one, ())})
 
 
-async def find_custody(tx: Transaction, organization_id: UUID, size: int, wanted: Collection[UUID]) -> Custody:
-    """The acts among the first `size` of a log that name one of these receipts, alerts, events or incidents."""
+async def find_custody(
+    tx: Transaction, organization_id: UUID, size: int, wanted: Collection[UUID], people: Collection[UUID]
+) -> Custody:
+    """The acts among the first `size` of a log that name one of these receipts, alerts, events or incidents.
+
+    `people`: who may be in the packet. An act about anybody else tells something of them.
+    """
     found, after = Custody(), -1
     while page := await repository.acts_after(tx, organization_id, after, size, PAGE):
         for place, entry in page:
-            if entry.kind not in ACTS:
+            named = [one for one in _ids(entry) if one in wanted] if entry.kind in ACTS else []
+            if named and entry.member_id is not None and entry.member_id not in people:
+                found.others.append(entry.id)
                 continue
-            for one in _ids(entry):
-                if one in wanted:
-                    found.acts.setdefault(one, []).append(place)
-                    if entry.kind == Act.RECEIPT:
-                        found.came[one] = place
+            for one in named:
+                found.acts.setdefault(one, []).append(place)
+                if entry.kind == Act.RECEIPT:
+                    found.came[one] = place
         after = page[-1][0]
     return found
 

@@ -10,6 +10,7 @@ from app.evidence.acts import custody_line
 from app.evidence.exhibits import Company, Native, Planned, Variant, read
 from app.evidence.folder import Folder
 from app.evidence.members_pages import write_pages
+from app.evidence.pdf import Pen
 from app.evidence.planning import Chapter, Plan
 from app.evidence.production import hashes_of
 from app.evidence.proving import Tree, write_entry
@@ -34,6 +35,7 @@ class Desk:
     tree: Tree
     out: Folder
     records: Records
+    pen: Pen | None = None
 
 
 async def write_chapter(tx: Transaction, desk: Desk, chapter: Chapter) -> None:
@@ -47,7 +49,7 @@ async def write_chapter(tx: Transaction, desk: Desk, chapter: Chapter) -> None:
             await _write_native(tx, desk, one, key, profile)
             tx.expunge_all()
     if key is not None and profile is not None and not desk.records.has(chapter.sheet):
-        await write_pages(tx, desk.keyring, desk.made, chapter, (key, profile), desk.out, desk.records)
+        await write_pages(tx, desk.keyring, desk.made, chapter, (key, profile), desk.out, desk.records, desk.pen)
 
 
 async def _write_native(tx: Transaction, desk: Desk, one: Planned, key: bytes | None, profile: Profile | None) -> None:

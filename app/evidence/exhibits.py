@@ -78,11 +78,15 @@ class Native:
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """Who is in the packet: what a delivery may hold besides one member's own. `references`: with their connections."""
+    """Who is in the packet: what a delivery may hold besides one member's own. `references`: with their connections.
+
+    `others`: of which deliveries it is known already whether they hold anybody else.
+    """
 
     variant: Variant
     alerts: frozenset[UUID]
     references: frozenset[tuple[UUID, bytes]]
+    others: dict[UUID, bool] = field(default_factory=dict)
 
 
 async def read(
@@ -151,7 +155,9 @@ async def _why_not(tx: Transaction, receipt: Receipt, company: Company) -> Why |
     """Why the bytes as they came may not be shown; None when they may."""
     if receipt.wrapped_key is None:
         return Why.TERM if receipt.remains_sealed is not None else Why.ERASED
-    if await _holds_others(tx, receipt, company):
+    if receipt.id not in company.others:
+        company.others[receipt.id] = await _holds_others(tx, receipt, company)
+    if company.others[receipt.id]:
         return Why.OTHER_PEOPLE
     return Why.REDACTED if company.variant is Variant.REDACTED else None
 

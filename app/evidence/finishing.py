@@ -37,12 +37,12 @@ def _packet(made: Plan, tree: Tree, records: Records) -> dict[str, Any]:
     withheld = [*records.withheld(), *(one.told() for one in made.withheld)]
     return {
         "format": FORMAT,
-        "kind": "matter",
+        "kind": made.order.kind.value,
         "variant": made.order.variant.value,
         "about": {
             "matter": str(made.order.matter_id),
-            "claim": None,
-            "members": [str(chapter.member_id) for chapter in made.chapters],
+            "claim": made.order.claim,
+            "members": [str(one) for one in made.order.chosen or [chapter.member_id for chapter in made.chapters]],
         },
         "organization": {"id": str(made.organization_id), "name": made.organization},
         **tree.said,
@@ -93,12 +93,18 @@ def _facts(made: Plan, tree: Tree, packet: dict[str, Any], out: Folder) -> certi
     )
 
 
+def _whose(made: Plan) -> list[str]:
+    order = made.order
+    said = [f"matter {order.matter_id}", *(f"member {one}" for one in order.chosen)]
+    return said if order.claim is None else [*said, f"claim {order.claim}"]
+
+
 def _bag(made: Plan, out: Folder) -> str:
     """The bag's own files, last. Returns the SHA-256 of the file that stands for all others."""
     payload = [f"data/{path.removeprefix('data/')}" for path in out.paths("data")]
     info = (
         ("Source-Organization", made.organization),
-        ("External-Identifier", f"matter {made.order.matter_id}, {made.order.variant.value}, checkpoint {made.size}"),
+        ("External-Identifier", ", ".join((*_whose(made), made.order.variant.value, f"checkpoint {made.size}"))),
         ("Bagging-Date", f"{made.at:%Y-%m-%d}"),
         ("Bag-Software-Agent", SOFTWARE),
         ("Payload-Oxum", bagit.oxum([out.size(path) for path in payload])),

@@ -1,12 +1,13 @@
 """A member's timeline as a summary (FRE 1006) and their pages as PDF (an illustration, Evid. Rule 107)."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.evidence import repository
 from app.evidence.acts import custody_line
 from app.evidence.exhibits import FORMAT, ILLUSTRATION, SUMMARY, Planned, Variant
 from app.evidence.folder import Folder
-from app.evidence.pdf import pages, render
+from app.evidence.pdf import Pen, pages, render
 from app.evidence.planning import Chapter, Plan
 from app.evidence.production import hashes_of
 from app.evidence.records import Records
@@ -61,8 +62,9 @@ async def write_pages(
     whose: tuple[bytes, Profile],
     out: Folder,
     records: Records,
+    pen: Pen | None,
 ) -> None:
-    """Write the timeline and the pages of one member, whose exhibits are all written."""
+    """Write the timeline and the pages of one member, whose exhibits are all written. `pen`: who signs the pages, if anybody."""
     key, profile = whose
     person = Person(
         chapter.member_id,
@@ -84,9 +86,13 @@ async def write_pages(
     _exhibit(out, records, chapter.timeline, SUMMARY, f"{folder}/timeline.json", (f"Timeline of {name}", name), chapter, sources)
     data = await _data(tx, made, chapter, profile, sheets, records)
     pdf = render("sheet", data, made.at)
-    out.write(f"{folder}/pages.pdf", pdf)
+    out.write(f"{folder}/pages.pdf", pdf if pen is None else await pen.sign(pdf))
     about = (f"Timeline, incidents, links, losses and custody of {name}", name)
-    _exhibit(out, records, chapter.sheet, ILLUSTRATION, f"{folder}/pages.pdf", about, chapter, sources, pages(pdf))
+    _exhibit(out, records, chapter.sheet, ILLUSTRATION, f"{folder}/pages.pdf", about, chapter, sources, pages(pdf), _signed(pen))
+
+
+def _signed(pen: Pen | None) -> dict[str, str] | None:
+    return None if pen is None else {"who": pen.who, "certificate": pen.certificate}
 
 
 def _sha256(records: Records, one: Planned) -> str:
@@ -110,8 +116,9 @@ async def _data(
         "member": {"name": profile.name, "number": profile.external_id},
         "breach": made.breach.name,
         "defendant": made.breach.defendant.name,
+        "claim": made.order.claim or "",
         "as_of": f"{shown(made.at)}, the moment of the checkpoint",
-        "log": f"{made.size} acts",
+        "log": f"the first {made.size} acts of the log",
         "range": f"{numbers[0]} to {numbers[-1]}" if numbers else "none",
         "kind": KIND.format(timeline=chapter.timeline),
         "parts": PARTS,
@@ -151,7 +158,19 @@ def reasons_of(records: Records, chapter: Chapter) -> list[str]:
     for one in chapter.exhibits:
         for held in records.exhibit(one.bates)["withheld"]:
             found.setdefault((held["what"], held["why"]), []).append(one.bates)
-    return [f"{', '.join(numbers)}: {what}. {WORDS[Why(why)]}" for (what, why), numbers in sorted(found.items())]
+    places = {one.bates: place for place, one in enumerate(chapter.exhibits)}
+    return [f"{runs(numbers, places)}: {what}. {WORDS[Why(why)]}" for (what, why), numbers in sorted(found.items())]
+
+
+def runs(numbers: Sequence[str], places: Mapping[str, int]) -> str:
+    """Numbers as people write them: three and more that follow one another from where to where. `places`: what follows what."""
+    found: list[list[str]] = []
+    for one in numbers:
+        if found and places[one] == places[found[-1][-1]] + 1:
+            found[-1].append(one)
+        else:
+            found.append([one])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(run) for run in found)
 
 
 def _exhibit(
@@ -164,6 +183,7 @@ def _exhibit(
     chapter: Chapter,
     sources: list[str],
     count: int | None = None,
+    signed_by: dict[str, str] | None = None,
 ) -> None:
     """Write down a document of ours as an exhibit. `about`: its title, and whose it is; `count`: its pages."""
     sha256 = out.sha256(path)
@@ -171,7 +191,9 @@ def _exhibit(
     view = dict.fromkeys(("provider", "channel", "received_at", "grade", "proved_by", "dns", "headers", "view"))
     told = {"format": FORMAT, "bates": bates, "type": kind, "file": file, "sources": sources, "title": about[0]}
     folder = f"data/exhibits/{bates}"
-    out.write_json(f"{folder}/exhibit.json", {**view, **told, "member": str(chapter.member_id), "custody": []})
+    out.write_json(
+        f"{folder}/exhibit.json", {**view, **told, "member": str(chapter.member_id), "custody": [], "signed_by": signed_by}
+    )
     shape = {"bates": bates, "folder": folder, "type": kind, "file": file, "entry": None, "index": None, "opened": False}
     load = {
         "BEGBATES": bates,

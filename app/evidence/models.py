@@ -12,7 +12,7 @@ from app.kit.database import Base
 class BatesNumber(Base):
     """The number of one exhibit in one matter. It is never taken back: a number that was told of stands for one thing for ever.
 
-    `exhibit`: what it is, in words of ours and ids: `event:{event}`, `timeline:{member}:{size}`, `sheet:{member}:{size}`.
+    `exhibit`: what it is, in words of ours and ids: `event:{event}`, `timeline:{member}:{size}:{variant}{scope}`, `sheet:...`.
     """
 
     __tablename__ = "bates_number"

@@ -1,7 +1,7 @@
-"""What a packet of a matter will hold: which exhibits, with which numbers; what is withheld. Everything is decided here, once.
+"""What a packet will hold: which exhibits, with which numbers; what is withheld. Everything is decided here, once.
 
-In scope is every alert about a member whose data is in the matter's breach, that had its place in the log by the packet's
-checkpoint. Each is an exhibit, or is listed as withheld with the reason.
+In scope is every alert about a member whose data is in the matter's breach (or about those of them who were named) that had its
+place in the log by the packet's checkpoint. Each is an exhibit, or is listed as withheld with the reason.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,8 @@ from uuid import UUID
 from app.breaches.catalogue import BreachSpec, spec_of
 from app.evidence import bates, repository
 from app.evidence.acts import Custody, find_custody, find_erased
-from app.evidence.exhibits import Company, Planned, Variant
+from app.evidence.exhibits import Company, Planned
+from app.evidence.ordering import Order, require_members, require_order
 from app.evidence.repository import Told
 from app.evidence.withheld import UNREAD, Why, Withheld
 from app.incidents.models import UnmatchedReason
@@ -26,16 +27,6 @@ from app.ledger.models import Checkpoint
 from app.ledger.reading import NotThere, checkpoint_at
 from app.members import repository as members
 from app.members.service import all_consents_to
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What is asked for. `size`: of the checkpoint that the packet is to rest on; None: the newest."""
-
-    matter_id: UUID
-    variant: Variant
-    prefix: str
-    size: int | None = None
 
 
 @dataclass
@@ -80,6 +71,7 @@ class Plan:
 async def plan(tx: Transaction, order: Order) -> Plan:
     """Decide what a packet holds, and give the numbers. Raises a 404, 409 or 422 Problem."""
     bates.require_prefix(order.prefix)
+    require_order(order)
     found = await repository.matter_with_breach(tx, order.matter_id)
     organization = await members.organization(tx, found[0].organization_id) if found else None
     if found is None or organization is None:
@@ -117,6 +109,11 @@ async def _in_scope(tx: Transaction, made: Plan) -> tuple[list[Told], set[UUID]]
     people = await repository.members_of_breach(tx, made.organization_id, made.breach_id)
     gone = await repository.erased_members(tx, made.organization_id)
     lost = await find_erased(tx, made.organization_id, made.size, gone, made.breach_id)
+    chosen = made.order.chosen
+    if chosen:
+        require_members(chosen, people, lost.linked)
+        people = [one for one in people if one in chosen]
+        lost.linked &= set(chosen)
     for one in await repository.unread_of(tx, people, made.at):
         reason = UnmatchedReason(one.reason) if one.reason else None
         made.withheld.append(Withheld(f"alert {one.alert_id}", UNREAD[reason]))
@@ -151,7 +148,8 @@ async def _look_up(tx: Transaction, made: Plan, told: Sequence[Told]) -> None:
         made.extra.setdefault(receipt, []).append(carrier)
     wanted = {one for row in told for one in (row.receipt_id, row.alert_id, row.event_id)}
     wanted |= {more for known in wanted for more in made.extra.get(known, ())}
-    made.custody = await find_custody(tx, made.organization_id, made.size, wanted)
+    made.custody = await find_custody(tx, made.organization_id, made.size, wanted, people)
+    made.withheld += [Withheld(f"act {one}", Why.OTHER_PEOPLE) for one in made.custody.others]
 
 
 async def _number(tx: Transaction, made: Plan, told: Sequence[Told], erased: set[UUID]) -> None:
@@ -168,11 +166,11 @@ async def _number(tx: Transaction, made: Plan, told: Sequence[Told], erased: set
 
 
 def _timeline(made: Plan, member: UUID) -> str:
-    return f"timeline:{member}:{made.size}:{made.order.variant.value}"
+    return f"timeline:{member}:{made.size}:{made.order.variant.value}{made.order.scope}"
 
 
 def _sheet(made: Plan, member: UUID) -> str:
-    return f"sheet:{member}:{made.size}:{made.order.variant.value}"
+    return f"sheet:{member}:{made.size}:{made.order.variant.value}{made.order.scope}"
 
 
 def _exhibits(told: Sequence[Told]) -> list[tuple[Told, list[Told]]]:

@@ -9,7 +9,7 @@ from uuid import UUID
 from app.connections import repository as connections
 from app.damages.schemas import LossView
 from app.damages.service import losses_of, totals
-from app.evidence.wording import ANSWERS, between, in_third_person, moment, shown
+from app.evidence.wording import ANSWERS, BUREAUS, between, in_third_person, moment, shown
 from app.incidents import repository as incidents
 from app.incidents.disputed import disputed_events
 from app.incidents.identity import Answer
@@ -79,26 +79,26 @@ async def sheets_of(tx: Transaction, keyring: Keyring, organization_id: UUID, pe
     titles = {one.id: one.title for one in await connections.connections_of(tx, organization_id)}
     made = Sheets([], [], [], [])
     rows = [row for row in await incidents.incidents_of_member(tx, member_id) if row.redirect_to is None]
+    losses = await losses_of(tx, keyring, organization_id, member_id, [row.id for row in rows])
+    links = await present_links(tx, organization_id, member_id, [row.id for row in rows])
     counted: list[LossView] = []
     for row in sorted(rows, key=lambda one: (one.first_received_at, one.id)):
         alerts = held.get(row.id, frozenset()) & frozenset(person.alerts)
         own = [event for event in events if event.alert_id in alerts]
         if not own:
             continue
-        losses = await losses_of(tx, keyring, organization_id, member_id, [row.id])
-        links = await present_links(tx, organization_id, member_id, [row.id])
         number = len(made.incidents) + 1
         told = [_event(person, event, titles.get(event.connection_id, "")) for event in own]
         sheet = _incident(person, row, own, disputed, number) | {
             "told": [one for one in told if one["bates"]],
             "answers": [_answer(one) for one in verdicts if alerts & {UUID(alert) for alert in one.shown_alerts}],
-            "links": [_link(link) for link in links],
-            "losses": [_loss(loss, number) for loss in losses],
+            "links": [_link(link) for link in links if link.incident_id == row.id],
+            "losses": [_loss(loss, number) for loss in losses if loss.incident_id == row.id],
         }
         made.incidents.append(sheet)
         made.rows.extend(_row(sheet, one) for one in sheet["told"])
         made.losses.extend(sheet["losses"])
-        counted += [loss for loss in losses if loss.counts]
+        counted += [loss for loss in losses if loss.incident_id == row.id and loss.counts]
     made.totals.extend(_total(line.currency, line.gross, line.reimbursed, line.net) for line in totals(counted))
     return made
 
@@ -116,7 +116,7 @@ def _incident(
         "institution": mask_text(said.institution or ""),
         "last_four": said.last_four or "",
         "amount": _money(said.amount, said.currency),
-        "bureaus": ", ".join(bureau.value for bureau in said.bureaus),
+        "bureaus": ", ".join(BUREAUS[bureau] for bureau in said.bureaus),
         "claimed": between(said.claimed),
         "first_received": shown(row.first_received_at),
         "answer": ANSWERS[Answer(row.answer)],

@@ -28,8 +28,7 @@ WORDS: Mapping[Why, str] = MappingProxyType(
         Why.NOT_CONSENTED: "The member has not agreed, or no longer agrees, to its being kept and shown.",
         Why.REDACTED: "Held back in the redacted edition, since it may hold whole numbers (California Rules of Court 1.201). "
         "The sealed edition has it.",
-        Why.OTHER_PEOPLE: "The delivery holds data of other people too, who are not in this exhibit; or it cannot be told whose "
-        "it is.",
+        Why.OTHER_PEOPLE: "What is held back says something of people who are not in this packet, or of people nobody can name.",
         Why.UNPROVEN: "What is kept of it, or of the check of its signature, is not what the log bound when it came in: so it is "
         "not shown as an original.",
     }

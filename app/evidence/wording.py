@@ -8,7 +8,7 @@ from app.incidents.identity import Answer
 from app.ledger.service import Act
 from app.timeline.wording import KINDS
 from connectors.contract import Interval
-from connectors.vocabulary import AlertKind
+from connectors.vocabulary import AlertKind, Bureau
 
 _THIRD_PERSON = (
     ("You were", "The member was"),
@@ -29,6 +29,18 @@ ANSWERS: Mapping[Answer, str] = MappingProxyType(
     }
 )
 """What a member answered to "Was this you?"."""
+
+BUREAUS: Mapping[Bureau, str] = MappingProxyType(
+    {
+        Bureau.EQUIFAX: "Equifax",
+        Bureau.EXPERIAN: "Experian",
+        Bureau.TRANSUNION: "TransUnion",
+        Bureau.INNOVIS: "Innovis",
+        Bureau.CHEXSYSTEMS: "ChexSystems",
+        Bureau.OTHER: "another credit bureau",
+    }
+)
+"""What each bureau is called."""
 
 ACTS: Mapping[str, str] = MappingProxyType(
     {

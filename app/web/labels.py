@@ -7,6 +7,7 @@ from app.breaches.catalogue import MilestoneKind
 from app.breaches.exposure import ExposureStatus
 from app.breaches.sources import Mark
 from app.damages.schemas import Payer
+from app.evidence import wording
 from app.incidents.identity import Answer
 from app.incidents.models import UnmatchedReason
 from app.intake.handling import OTHER_PERSON
@@ -14,7 +15,7 @@ from app.ledger.service import Sight
 from app.linkage.findings import TimeOrder
 from app.timeline.wording import KINDS
 from connectors.contract import Sender
-from connectors.vocabulary import AlertKind, Bureau
+from connectors.vocabulary import AlertKind
 
 FAMILIES: dict[str, str] = {
     "new_account": "New accounts",
@@ -41,14 +42,7 @@ CHOICES: Sequence[tuple[str, Sequence[tuple[AlertKind, str]]]] = tuple(
 )
 """What can have happened, in plain words, family by family: for whoever has to choose."""
 
-BUREAUS: dict[Bureau, str] = {
-    Bureau.EQUIFAX: "Equifax",
-    Bureau.EXPERIAN: "Experian",
-    Bureau.TRANSUNION: "TransUnion",
-    Bureau.INNOVIS: "Innovis",
-    Bureau.CHEXSYSTEMS: "ChexSystems",
-    Bureau.OTHER: "another credit bureau",
-}
+BUREAUS = wording.BUREAUS
 
 OUTCOMES: dict[str, str] = {
     "new": "First report",

@@ -82,6 +82,7 @@ def _of_views() -> Iterator[Forgery]:
     yield "proved by", swap(view, b'"scheme":"hmac', b'"scheme":"none'), "exhibits", "what proved it"
     yield "act", swap(view, b'"act":"view"', b'"act":"hold"'), "custody", "something else of the act"
     yield "bates", swap(view, b'"bates":"EX-0000001"', b'"bates":"EX-0000002"'), "exhibits", "something else of bates"
+    yield "member", swap(view, b'"member":"019a', b'"member":"019b'), "exhibits", "a member whom packet.json does not name"
     yield "grade", swap(view, b'"grade":"shared_secret"', b'"grade":"sworn"'), "exhibits", "none of the words"
 
 

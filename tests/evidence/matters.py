@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,7 @@ from sqlalchemy import select
 from app.breaches.models import Matter
 from app.evidence.building import Built, build
 from app.evidence.exhibits import Variant
-from app.evidence.planning import Order
+from app.evidence.ordering import Order
 from app.ledger.sequencing import integrate
 from tests.support.world import Tenant, World
 
@@ -32,9 +33,18 @@ async def in_the_log(world: World) -> None:
     await integrate(world.context.database, world.context.keyring, HOST)
 
 
-async def built(world: World, to: Path, variant: Variant = Variant.SEALED, size: int | None = None) -> Built:
-    """The packet of the union's matter, at `to`."""
-    return await build(world.context, Order(await matter_of(world), variant, "OPOA", size), to)
+async def built(
+    world: World,
+    to: Path,
+    variant: Variant = Variant.SEALED,
+    size: int | None = None,
+    *,
+    members: Sequence[str] = (),
+    claim: str | None = None,
+) -> Built:
+    """The packet of the union's matter, at `to`; or of some of its members, by their numbers."""
+    chosen = tuple(world.union.members[one] for one in members)
+    return await build(world.context, Order(await matter_of(world), variant, "OPOA", size, chosen, claim), to)
 
 
 def told(folder: Path) -> dict[str, Any]:

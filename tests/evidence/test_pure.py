@@ -135,7 +135,7 @@ def page(text: str) -> dict[str, object]:
     wave = dict.fromkeys(("title", "order", "exposure", "needed", "present", "missing"), text)
     link = {"breach": text, "waves": [wave], "sides": [{"side": text, "facts": [text]}, {"side": text, "facts": []}]}
     more = {"told": [told], "answers": [{"given": text, "answer": text, "shown": text}], "losses": [{**loss, "counts": True}]}
-    names = ("title", "organization", "edition", "bates", "breach", "defendant", "as_of", "log", "range", "kind")
+    names = ("title", "organization", "edition", "bates", "breach", "defendant", "claim", "as_of", "log", "range", "kind")
     return {
         **dict.fromkeys(names, text),
         "member": {"name": text, "number": text},

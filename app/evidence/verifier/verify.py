@@ -38,6 +38,7 @@ LOG_KEY, WITNESS_KEY = 1, 4
 SECONDS_APART = 60
 
 NATIVE = "native"
+KINDS = ("member", "matter", "claim")
 TYPES = (NATIVE, "summary_1006", "illustrative_107")
 WHY = ("erased", "term", "not_consented", "privileged", "other_lane", "redacted", "other_people", "unproven")
 GRADES = {
@@ -798,6 +799,7 @@ class Packet:
     exhibits: list[Exhibit]
     custody: list[Kept]
     withheld: list[tuple[str, str | None, str, int]]
+    members: list[Any]
 
 
 def _kept(one: Any, folder: str) -> Kept:
@@ -836,11 +838,25 @@ def _named(one: Any) -> tuple[str, list[int]]:
     return matching(one, "name", _AUTHORITY), sizes_of(one, "sizes")
 
 
+def _about(value: Any) -> list[Any]:
+    """The members that the packet is about, if it names them as its kind does; raises Refused."""
+    kind, about = one_of(value, "kind", KINDS), object_of(value, "about")
+    members = list_of(about, "members")
+    if not all(isinstance(one, str) and _ID.match(one) for one in members) or len(set(members)) != len(members):
+        refuse("about names what is no member, or a member twice")
+    if (about.get("claim") is not None) != (kind == "claim"):
+        refuse("about names a claim, and only a packet for a claim does, and has to")
+    if kind == "claim":
+        text_of(about, "claim")
+    if (kind == "member" and len(members) != 1) or (kind == "claim" and not members):
+        refuse("about does not name the members that a packet of this kind is about")
+    return members
+
+
 def parse_packet(value: Any) -> Packet:
     """Read packet.json; raises Refused."""
-    one_of(value, "kind", ("member", "matter", "claim"))
     said, organization = object_of(value, "checkpoint"), object_of(value, "organization")
-    object_of(value, "about"), text_of(value, "code_version"), text_of(organization, "name")
+    text_of(value, "code_version"), text_of(organization, "name")
     witnesses = list_of(value, "witnesses")
     packet = Packet(
         one_of(value, "variant", ("sealed", "redacted")),
@@ -855,6 +871,7 @@ def parse_packet(value: Any) -> Packet:
         [_exhibit(one) for one in list_of(value, "exhibits")],
         [_custody(one) for one in list_of(value, "custody")],
         [_withheld(one) for one in list_of(value, "withheld")],
+        _about(value),
     )
     originals = sum(one.type == NATIVE and one.file is not None for one in packet.exhibits)
     lengths = {"exhibits": len(packet.exhibits), "custody": len(packet.custody), "withheld": len(packet.withheld)}
@@ -1172,6 +1189,8 @@ def _check_view(packet: Packet, one: Exhibit, view: Any, proven: Proven, bates: 
     unknown = [name for name in one.sources if name not in bates]
     if unknown:
         refuse(f"it rests on {unknown[0]}, which is not in this packet")
+    if view.get("member") is not None and view["member"] not in packet.members:
+        refuse("it is about a member whom packet.json does not name")
     if view.get("grade") is not None:
         one_of(view["grade"], "grade", GRADES)
     if packet.variant == "redacted" and view.get("headers") is not None:
