@@ -57,6 +57,8 @@ _OWN_READ = _rule(Reach.SELF, "timeline:read", Role.MEMBER)
 _OWN_WRITE = _rule(Reach.SELF, "timeline:write", Role.MEMBER)
 _INCIDENT = _rule(Reach.SELF_OR_MATTER, "timeline:read", Role.MEMBER, Role.COUNSEL)
 _MATTERS = _rule(Reach.MATTER, "matters:read", Role.COUNSEL)
+# Without a scope: a person takes a packet along, who has just shown that it is them.
+_PACKETS = _rule(Reach.MATTER, "", Role.COUNSEL)
 _STATISTICS = _rule(Reach.NOBODY, "statistics:read", Role.STAFF, Role.COUNSEL)
 _QUEUES = _rule(Reach.ORGANIZATION, "queues:read", Role.CASEWORKER)
 _QUEUES_WRITE = _rule(Reach.ORGANIZATION, "queues:write", Role.CASEWORKER)
@@ -133,6 +135,11 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("GET", "/v1/incidents/{incident_id}/documents/{event_id}"): _INCIDENT,
     ("GET", "/v1/matters"): _MATTERS,
     ("GET", "/v1/matters/{matter_id}/incidents"): _MATTERS,
+    ("GET", "/v1/matters/{matter_id}/packets"): _MATTERS,
+    ("POST", "/v1/matters/{matter_id}/packets"): _PACKETS,
+    ("GET", "/v1/matters/{matter_id}/packets/{packet_id}"): _MATTERS,
+    ("POST", "/v1/matters/{matter_id}/packets/{packet_id}/order"): _fresh(_PACKETS),
+    ("POST", "/v1/matters/{matter_id}/packets/{packet_id}/download"): _fresh(_PACKETS),
     ("GET", "/v1/statistics/incidents"): _STATISTICS,
     ("GET", "/v1/queues/unmatched"): _QUEUES,
     ("GET", "/v1/queues/quarantined"): _QUEUES,
@@ -210,6 +217,11 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("POST", "/forwarding"): _OWN_WRITE,
     ("GET", "/matters"): _MATTERS,
     ("GET", "/matters/{matter_id}"): _MATTERS,
+    ("GET", "/matters/{matter_id}/packets"): _MATTERS,
+    ("POST", "/matters/{matter_id}/packets"): _PACKETS,
+    ("GET", "/matters/{matter_id}/packets/{packet_id}"): _MATTERS,
+    ("POST", "/matters/{matter_id}/packets/{packet_id}/order"): _fresh(_PACKETS),
+    ("POST", "/matters/{matter_id}/packets/{packet_id}/download"): _fresh(_PACKETS),
     ("GET", "/statistics"): _STATISTICS,
     ("GET", "/queues"): _QUEUES,
     ("GET", "/queues/unmatched/{alert_id}"): _QUEUES_WRITE,
