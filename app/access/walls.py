@@ -346,7 +346,7 @@ WALLS: Mapping[str, Wall] = {
     "alarm": {**_ALL, ADMIN: (May("r", ORG),)},
     "bates_number": _KEPT,
     "packet": {**_ALL, COUNSEL: (May("rac", _OF_MATTERS),)},
-    "packet_member": {**_KEPT, COUNSEL: (May("r", _OF_PACKETS),)},
+    "packet_member": {**_ALL, COUNSEL: (May("r", _OF_PACKETS),)},
     "packet_taken": {**_KEPT, COUNSEL: (May("ra", _OF_PACKETS),)},
     "statistics_release": {**_KEPT, STATISTICS: (May("r", ORG),)},
 }

@@ -39,9 +39,14 @@ async def built_outside(tx: Transaction, keyring: Keyring, made: Plan, packet_id
 
 
 async def members_seen(tx: Transaction, keyring: Keyring, made: Plan, packet_id: UUID, actor: Actor) -> None:
-    """Each member of a packet whose data is about to be read for it: the ledger says so, and they can see it."""
+    """Each member of a packet whose data is about to be read for it: the ledger says so, and they can see it.
+
+    Who was erased since a build began that was broken off, is not in it.
+    """
     known = await packet_rows.members_in(tx, packet_id)
-    new = [one.member_id for one in made.chapters if not one.erased and one.member_id not in known]
+    there = {one.member_id for one in made.chapters if not one.erased}
+    await packet_rows.leave_out(tx, packet_id, known - there)
+    new = sorted(there - known)
     subjects = {"matter": made.order.matter_id, "packet": packet_id}
     facts = {"what": Sight.PACKET}
     entries = [Entry(made.organization_id, Act.EXPORT, facts, subjects, actor, member_id=one) for one in new]

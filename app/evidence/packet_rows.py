@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, delete, exists, func, or_, select, update
 
 from app.evidence.models import UNDER_WAY, BatesNumber, Packet, PacketMember, PacketTaken, State
 from app.kit.database import Transaction
+from app.kit.rows import among
 from app.members.models import Member
 
 
@@ -46,6 +47,13 @@ async def order(tx: Transaction, packet_id: UUID, account_id: UUID, now: datetim
 async def members_in(tx: Transaction, packet_id: UUID) -> set[UUID]:
     """The members whose data a packet holds, or is about to."""
     return set((await tx.execute(select(PacketMember.member_id).where(PacketMember.packet_id == packet_id))).scalars())
+
+
+async def leave_out(tx: Transaction, packet_id: UUID, member_ids: Collection[UUID]) -> None:
+    """A packet will not hold these members' data after all."""
+    if member_ids:
+        gone = delete(PacketMember).where(PacketMember.packet_id == packet_id, among(tx, PacketMember.member_id, member_ids))
+        await tx.execute(gone)
 
 
 async def holds_erased(tx: Transaction, packet_id: UUID) -> bool:
