@@ -108,17 +108,32 @@ async def test_errors_are_guarded_too(world: World) -> None:
         assert answer.headers["cache-control"] == "no-store"
 
 
-async def test_pages_are_html_and_the_api_is_json(scene: Scene) -> None:
+FILES = {
+    **dict.fromkeys(("checkpoint", "consistency", "entries", "key"), "text/plain; charset=utf-8"),
+    "tile": "application/octet-stream",
+    "timestamps": "application/timestamp-reply",
+}
+"""What of the log is made to be saved, as it is; refusals are as everywhere."""
+
+
+def type_of(path: str) -> str:
+    """What a good answer of a route is sent as."""
+    if path.startswith("/v1/ledger/"):
+        return FILES[path.split("/")[3]]
+    return "application/json" if path.startswith("/v1") else "text/html; charset=utf-8"
+
+
+async def test_pages_are_html_the_api_is_json_and_files_are_what_they_are(scene: Scene) -> None:
     for role in Role:
         async with await scene.world.sign_in(role) as browser:
             ids = await ids_for(scene, role, ())
             for (method, path), rule in POLICY.items():
                 if method == "GET" and role in rule.roles and path != "/":
-                    answer = await browser.get(filled(path, ids))
+                    answer = await browser.get(filled(path + EXAMPLES[method, path].query, ids))
                     if answer.status_code == 303:
                         continue
-                    for_programs = "application/json" if answer.status_code == 200 else "application/problem+json"
-                    expected = for_programs if path.startswith("/v1") else "text/html; charset=utf-8"
+                    refused = answer.status_code != 200 and path.startswith("/v1")
+                    expected = "application/problem+json" if refused else type_of(path)
                     assert answer.headers["content-type"] == expected, path
 
 

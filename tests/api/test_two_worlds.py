@@ -20,7 +20,7 @@ from connectors.contract import Sender
 from tests.access.examples import EXAMPLES, filled, ids_for
 from tests.access.scene import Scene
 from tests.api.colleagues import OF_ANOTHER_MATTER, OF_THE_MATTER, add_colleagues, colleagues, may_tell
-from tests.api.generated import compare, described, make_pair
+from tests.api.generated import GROW_WITH_EACH_LOOK, compare, described, make_pair
 from tests.support.postgres import PostgresServer
 from tests.support.world import Filled, Tenant, World, alert
 
@@ -45,12 +45,8 @@ async def everybody_else(world: World) -> AsyncIterator[dict[str, httpx.AsyncCli
         yield browsers
 
 
-GROW_WITH_EACH_LOOK = ("/v1/ledger", "/ledger", "/v1/me/visits", "/visits")
-"""What is answered there grows by asking, whoever has what data. (The visits are compared look by look below.)"""
-
-
 async def all_answers(browsers: dict[str, httpx.AsyncClient], ids: dict[str, str]) -> dict[tuple[str, str], Answer]:
-    """Every GET by everybody, also those that ask for M-1's things by their ids."""
+    """Every GET by everybody, also those that ask for M-1's things by their ids. (The visits are compared look by look below.)"""
     found = {}
     for who, browser in browsers.items():
         for (method, path), rule in POLICY.items():

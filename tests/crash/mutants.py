@@ -40,7 +40,7 @@ MUTANTS = (
     Mutant(
         "looked up, then inserted",
         "app/intake/keeping.py",
-        "  ORDER BY given.connection_id, given.body_hash\n  FOR KEY SHARE OF held\n  {_AGAIN}\n",
+        "  ORDER BY given.connection_id, given.body_hash\n  FOR KEY SHARE OF held, connection\n  {_AGAIN}\n",
         "  AND NOT EXISTS (SELECT 1 FROM receipt AS r WHERE r.body_hash = given.body_hash)\n"
         "  ORDER BY given.connection_id, given.body_hash\n",
         ("tests/intake/test_load_and_failure.py", "-k", "thousand_times and postgresql"),
