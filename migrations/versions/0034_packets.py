@@ -16,6 +16,11 @@ _MOMENT = sa.DateTime(timezone=True)
 
 
 def upgrade() -> None:
+    _make_packets()
+    _make_who()
+
+
+def _make_packets() -> None:
     op.create_table(
         "packet",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -47,6 +52,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_packet_matter_id_id", "packet", ["matter_id", "id"])
     op.create_index("ix_packet_state_id", "packet", ["state", "id"])
+
+
+def _make_who() -> None:
     op.create_table(
         "packet_member",
         sa.Column("member_id", sa.Uuid(), nullable=False),

@@ -80,6 +80,7 @@ async def fill(world: World) -> None:
         assert (await caseworker.post("/v1/break-glass", json=asked)).status_code == 201
     await first_password(world)
     await Scene(world).own_sign_in(world.union)
+    await Scene(world).packet(world.union, ready=True)
 
 
 async def replace_all(world: World, keyring: Keyring | None = None) -> None:
