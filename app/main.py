@@ -19,6 +19,7 @@ from app.breaches import workers as breach_workers
 from app.connections import endpoints as connections
 from app.damages import endpoints as damages
 from app.evidence import endpoints as evidence
+from app.evidence import workers as evidence_workers
 from app.handing_over import hand_over
 from app.incidents import endpoints as incidents
 from app.incidents import matching
@@ -92,6 +93,7 @@ def consumers(context: Context) -> list[Consumer]:
         linkage_workers.consumer(context),
         notice_workers.teller(),
         notice_workers.eraser(),
+        evidence_workers.taker_back(),
     ]
 
 
@@ -107,6 +109,7 @@ class Workers:
         self._refusals = refusals or Refusals()
         self.asker = Asker(context)
         self.attesting = Attesting(context)
+        self.builder = evidence_workers.Builder(context)
         self._consumers = consumers(context)
         self._workers = [pulling.Worker(context.database, consumer) for consumer in self._consumers]
         self.readiness = Readiness(context, [*checks(self._consumers), *checks_of_keys(context.keyring)])
@@ -215,6 +218,7 @@ class Workers:
         await intake_workers.erase_by_term(self._context.database, self._context.keyring)
         await retention.forget_messages(self._context.database, self._consumers)
         await retention.delete_by_age(self._context.database)
+        await self.builder.sweep()
         if not self._renewed:
             await linkage_workers.renew(self._context.database)
             self._renewed = True
@@ -262,6 +266,8 @@ class Workers:
             "log": self.log,
             "verifying": self.verify_logs,
             **self.attesting.ticks(),
+            "packet outlines": self.builder.look_up,
+            "packets": self.builder.build,
             "sweep": self.sweep,
             "door": self.hand_over,
         }
@@ -272,6 +278,7 @@ def _every(context: Context) -> dict[str, float]:
     every = dict.fromkeys(("work", "asking", "handing on", "letters"), context.settings.worker_interval)
     every |= dict.fromkeys(("measuring", "journal"), MEASURED_EVERY)
     every |= dict.fromkeys(("door", "watching", "accounts", "canary", "volume", "stamping"), 60.0)
+    every |= dict.fromkeys(("packet outlines", "packets"), evidence_workers.EVERY)
     return {**every, "log": ledger_workers.EVERY, "cosigning": COSIGNED_EVERY, "verifying": 3600.0, "sweep": 3600.0}
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, LargeBinary, and_, func, literal, select
 from app.access.models import Account, IdentityProvider, Password
 from app.breaches.models import Matter
 from app.connections.models import Connection, ConnectionSecret, DisputedRange
+from app.evidence.models import Packet
 from app.intake.models import Event, Receipt
 from app.kit import crypto
 from app.kit.database import Base
@@ -115,6 +116,7 @@ PLACES = (
     Place(Member, "wrapped_key", ("member",), how=How.WRAPPED),
     Place(Receipt, "wrapped_key", ("receipt",), how=How.IN_SLOT),
     Place(Event, "wrapped_key", ("event",), how=How.WRAPPED),
+    Place(Packet, "wrapped_key", ("packet", "wrapped_key"), how=How.WRAPPED),
     Place(Receipt, "remains_sealed", ("receipt", "remains_sealed")),
     Place(Account, "email_sealed", ("account", "email_sealed")),
     Place(Password, "code_secret_sealed", ("password", "code_secret_sealed"), ("account_id",)),

@@ -75,7 +75,7 @@ def _refuse_unless(rule: Rule, principal: Principal | None, *, page: bool) -> No
     allowed = principal.role in rule.roles and (principal.scopes is None or rule.scope in principal.scopes)
     if not allowed:
         raise Problem(403, "Your role does not allow this.")
-    if rule.fresh and principal.standing is Standing.FULL and not is_fresh(principal):
+    if principal.role in rule.fresh and principal.standing is Standing.FULL and not is_fresh(principal):
         raise ConfirmFirst
 
 

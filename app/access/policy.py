@@ -20,14 +20,15 @@ class Reach(StrEnum):
 class Rule:
     """One route's rule. `scope` is what a program's token must carry; none: no program. No roles: everybody, signed in or not.
 
-    `standings`: how far somebody must be signed in. `fresh`: whoever is all the way in must have shown anew that it is them.
+    `standings`: how far somebody must be signed in. `fresh`: in these roles, whoever is all the way in must have shown anew that
+    it is them.
     """
 
     roles: frozenset[Role]
     reach: Reach
     scope: str = ""
     standings: frozenset[Standing] = frozenset({Standing.FULL})
-    fresh: bool = False
+    fresh: frozenset[Role] = frozenset()
 
     @property
     def public(self) -> bool:
@@ -41,7 +42,7 @@ def _rule(reach: Reach, scope: str, *roles: Role) -> Rule:
 
 def _fresh(rule: Rule) -> Rule:
     """The same rule for what nobody may do who only found a browser open. Source: security.md E11."""
-    return replace(rule, fresh=True)
+    return replace(rule, fresh=rule.roles)
 
 
 _PUBLIC = Rule(frozenset(), Reach.NOBODY)
@@ -49,14 +50,18 @@ _EVERY_ROLE = tuple(Role)
 _SIGNED_IN = _rule(Reach.SELF, "account", *_EVERY_ROLE)
 _LEAVE = replace(_SIGNED_IN, standings=frozenset(Standing))
 _ACCOUNT = _rule(Reach.SELF, "", *_EVERY_ROLE)
-_WAYS_IN = replace(_ACCOUNT, standings=frozenset({Standing.SETUP, Standing.FULL}), fresh=True)
-_SETTING_UP = replace(_WAYS_IN, fresh=False)
+_WAYS_IN = replace(_ACCOUNT, standings=frozenset({Standing.SETUP, Standing.FULL}), fresh=frozenset(Role))
+_SETTING_UP = replace(_WAYS_IN, fresh=frozenset())
 _PASSWORD = replace(_WAYS_IN, roles=frozenset({Role.MEMBER}))
 _LOST = replace(_ACCOUNT, standings=frozenset({Standing.MAILBOX}))
 _OWN_READ = _rule(Reach.SELF, "timeline:read", Role.MEMBER)
 _OWN_WRITE = _rule(Reach.SELF, "timeline:write", Role.MEMBER)
 _INCIDENT = _rule(Reach.SELF_OR_MATTER, "timeline:read", Role.MEMBER, Role.COUNSEL)
+# A member reads and saves what is theirs at any time; counsel takes somebody's file along.
+_DOCUMENT = replace(_INCIDENT, fresh=frozenset({Role.COUNSEL}))
 _MATTERS = _rule(Reach.MATTER, "matters:read", Role.COUNSEL)
+# Without a scope: a person takes a packet along, who has just shown that it is them.
+_PACKETS = _rule(Reach.MATTER, "", Role.COUNSEL)
 _STATISTICS = _rule(Reach.NOBODY, "statistics:read", Role.STAFF, Role.COUNSEL)
 _QUEUES = _rule(Reach.ORGANIZATION, "queues:read", Role.CASEWORKER)
 _QUEUES_WRITE = _rule(Reach.ORGANIZATION, "queues:write", Role.CASEWORKER)
@@ -98,7 +103,7 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("POST", "/ways-in/passkeys/options"): _WAYS_IN,
     ("POST", "/ways-in/passkeys"): _WAYS_IN,
     ("POST", "/ways-in/password"): _PASSWORD,
-    ("GET", "/ways-in/password/code"): replace(_PASSWORD, fresh=False),
+    ("GET", "/ways-in/password/code"): replace(_PASSWORD, fresh=frozenset()),
     ("POST", "/ways-in/password/code"): _PASSWORD,
     ("POST", "/ways-in/remove"): _fresh(_ACCOUNT),
     ("POST", "/ways-in/recovery-code"): _fresh(_ACCOUNT),
@@ -130,9 +135,14 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("POST", "/v1/incidents/{incident_id}/losses"): _OWN_WRITE,
     ("POST", "/v1/incidents/{incident_id}/verdict"): _OWN_WRITE,
     ("POST", "/v1/reports"): _OWN_WRITE,
-    ("GET", "/v1/incidents/{incident_id}/documents/{event_id}"): _INCIDENT,
+    ("GET", "/v1/incidents/{incident_id}/documents/{event_id}"): _DOCUMENT,
     ("GET", "/v1/matters"): _MATTERS,
     ("GET", "/v1/matters/{matter_id}/incidents"): _MATTERS,
+    ("GET", "/v1/matters/{matter_id}/packets"): _MATTERS,
+    ("POST", "/v1/matters/{matter_id}/packets"): _PACKETS,
+    ("GET", "/v1/matters/{matter_id}/packets/{packet_id}"): _MATTERS,
+    ("POST", "/v1/matters/{matter_id}/packets/{packet_id}/order"): _fresh(_PACKETS),
+    ("POST", "/v1/matters/{matter_id}/packets/{packet_id}/download"): _fresh(_PACKETS),
     ("GET", "/v1/statistics/incidents"): _STATISTICS,
     ("GET", "/v1/queues/unmatched"): _QUEUES,
     ("GET", "/v1/queues/quarantined"): _QUEUES,
@@ -146,7 +156,7 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("GET", "/v1/queues/reviews/{event_id}"): _REVIEWS,
     ("POST", "/v1/queues/reviews/{event_id}"): _REVIEWS,
     ("GET", "/v1/queues/reviews/{event_id}/rule"): _REVIEWS,
-    ("GET", "/v1/members"): _ROSTER,
+    ("GET", "/v1/members"): _fresh(_ROSTER),
     ("POST", "/v1/members/import"): _ROSTER,
     ("POST", "/v1/enrollments/import"): _ROSTER,
     ("GET", "/v1/forwarding-addresses"): _ROSTER,
@@ -210,6 +220,11 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("POST", "/forwarding"): _OWN_WRITE,
     ("GET", "/matters"): _MATTERS,
     ("GET", "/matters/{matter_id}"): _MATTERS,
+    ("GET", "/matters/{matter_id}/packets"): _MATTERS,
+    ("POST", "/matters/{matter_id}/packets"): _PACKETS,
+    ("GET", "/matters/{matter_id}/packets/{packet_id}"): _MATTERS,
+    ("POST", "/matters/{matter_id}/packets/{packet_id}/order"): _fresh(_PACKETS),
+    ("POST", "/matters/{matter_id}/packets/{packet_id}/download"): _fresh(_PACKETS),
     ("GET", "/statistics"): _STATISTICS,
     ("GET", "/queues"): _QUEUES,
     ("GET", "/queues/unmatched/{alert_id}"): _QUEUES_WRITE,

@@ -100,6 +100,8 @@ _BEHIND_ENROLLMENT = (
     " AND e.reference_index = look_up.reference_index)"
 )
 _ASSIGNED = f"{ORG} AND EXISTS (SELECT 1 FROM matter_counsel WHERE matter_counsel.matter_id = id)"
+_OF_MATTERS = f"{ORG} AND EXISTS (SELECT 1 FROM matter_counsel WHERE matter_counsel.matter_id = packet.matter_id)"
+_OF_PACKETS = f"{ORG} AND EXISTS (SELECT 1 FROM packet WHERE packet.id = packet_id)"
 _COUNSELS_OWN = f"{ORG} AND role = 'counsel'"
 _NOT_COUNSELS = f"{ORG} AND role <> 'counsel'"
 
@@ -343,6 +345,9 @@ WALLS: Mapping[str, Wall] = {
     "break_glass": {**_ALL, CASEWORKER: (May("rac", ASKED),), ADMIN: (May("rc", ORG),)},
     "alarm": {**_ALL, ADMIN: (May("r", ORG),)},
     "bates_number": _KEPT,
+    "packet": {**_ALL, COUNSEL: (May("rac", _OF_MATTERS),)},
+    "packet_member": {**_ALL, COUNSEL: (May("r", _OF_PACKETS),)},
+    "packet_taken": {**_KEPT, COUNSEL: (May("ra", _OF_PACKETS),)},
     "statistics_release": {**_KEPT, STATISTICS: (May("r", ORG),)},
 }
 """Every table of the house, with what each role may do with it."""

@@ -102,6 +102,7 @@ def _settings(folder: Path, port: int) -> Settings:
     return Settings(
         database_url=f"sqlite+aiosqlite:///{folder}/harmline.db",
         key_file=folder / "keys" / "top.key",
+        packet_folder=folder / "packets",
         base_url=HttpUrl(f"http://localhost:{port}"),
         smtp_url=None,
         port=port,

@@ -1,5 +1,6 @@
 """Which acts of the log bear on which exhibit. The log is read once from its beginning, in pages."""
 
+import asyncio
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,6 +48,7 @@ async def find_erased(tx: Transaction, organization_id: UUID, size: int, members
             elif entry.kind == Act.MATCH and "alert" in entry.subjects:
                 found.alerts[UUID(entry.subjects["alert"])] = member
         after = page[-1][0]
+        await asyncio.sleep(0)  # on SQLite nothing else of this process has its turn meanwhile
     return found
 
 
@@ -85,6 +87,7 @@ async def find_custody(
                 if entry.kind == Act.RECEIPT:
                     found.came[one] = place
         after = page[-1][0]
+        await asyncio.sleep(0)  # on SQLite nothing else of this process has its turn meanwhile
     return found
 
 

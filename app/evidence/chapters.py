@@ -1,5 +1,6 @@
 """One member's part of a packet, written file by file: exhibits, the acts that bear on them, timeline and pages."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,17 @@ from app.ledger.service import Act, salt_for
 from app.members import repository as members
 from app.members.keys import Profile, open_key, open_profile
 
+OURS = 2
+"""Exhibits of a member that are documents of ours: the timeline and the pages."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a build is, for whoever looks on: exhibits that are done, of all."""
+
+    done: int = 0
+    of_all: int = 0
+
 
 @dataclass(frozen=True, slots=True)
 class Desk:
@@ -35,6 +47,7 @@ class Desk:
     tree: Tree
     out: Folder
     records: Records
+    progress: Progress
     pen: Pen | None = None
 
 
@@ -48,8 +61,12 @@ async def write_chapter(tx: Transaction, desk: Desk, chapter: Chapter) -> None:
         if not desk.records.has(one.bates):
             await _write_native(tx, desk, one, key, profile)
             tx.expunge_all()
-    if key is not None and profile is not None and not desk.records.has(chapter.sheet):
-        await write_pages(tx, desk.keyring, desk.made, chapter, (key, profile), desk.out, desk.records, desk.pen)
+            await asyncio.sleep(0)  # on SQLite nothing else of this process has its turn meanwhile
+        desk.progress.done += 1
+    if key is not None and profile is not None:
+        if not desk.records.has(chapter.sheet):
+            await write_pages(tx, desk.keyring, desk.made, chapter, (key, profile), desk.out, desk.records, desk.pen)
+        desk.progress.done += OURS
 
 
 async def _write_native(tx: Transaction, desk: Desk, one: Planned, key: bytes | None, profile: Profile | None) -> None:

@@ -1,4 +1,4 @@
-"""The ledger's HTTP face: what was done, when and by which role. Ids and commitments only."""
+"""The ledger's HTTP face (what was done, when and by which role: ids and commitments only), and the packets'."""
 
 from datetime import datetime
 from uuid import UUID
@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from app.access.gate import Caller
-from app.evidence import log_endpoints
+from app.evidence import log_endpoints, packet_endpoints
 from app.kit.context import Tx
 from app.kit.database import Transaction
 from app.kit.pagination import Cursor, Limit, Page, decode_id_cursor, encode_cursor
@@ -59,3 +59,4 @@ async def list_entries(caller: Caller, tx: Tx, cursor: Cursor = None, limit: Lim
 router = APIRouter()
 router.include_router(_own)
 router.include_router(log_endpoints.router)
+router.include_router(packet_endpoints.router)

@@ -1,5 +1,6 @@
 """A member's timeline as a summary (FRE 1006) and their pages as PDF (an illustration, Evid. Rule 107)."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -85,7 +86,7 @@ async def write_pages(
     name = profile.name
     _exhibit(out, records, chapter.timeline, SUMMARY, f"{folder}/timeline.json", (f"Timeline of {name}", name), chapter, sources)
     data = await _data(tx, made, chapter, profile, sheets, records)
-    pdf = render("sheet", data, made.at)
+    pdf = await asyncio.to_thread(render, "sheet", data, made.at)
     out.write(f"{folder}/pages.pdf", pdf if pen is None else await pen.sign(pdf))
     about = (f"Timeline, incidents, links, losses and custody of {name}", name)
     _exhibit(out, records, chapter.sheet, ILLUSTRATION, f"{folder}/pages.pdf", about, chapter, sources, pages(pdf), _signed(pen))

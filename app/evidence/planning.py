@@ -68,8 +68,30 @@ class Plan:
         return {*one.ids, *(more for known in one.ids for more in self.extra.get(known, ()))}
 
 
+Drafts = dict[UUID, list[tuple[Told, list[Told]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a packet is to hold, before it has numbers. `told`: what becomes an exhibit; `erased`: who of them was erased."""
+
+    made: Plan
+    told: list[Told]
+    erased: set[UUID]
+
+    def drafts(self) -> Drafts:
+        """By member, in order: what is an exhibit of its own, each with the times that it was told again."""
+        by_member = groupby(self.told, key=attrgetter("member_id"))
+        return dict(sorted((member, _exhibits(list(theirs))) for member, theirs in by_member))
+
+
 async def plan(tx: Transaction, order: Order) -> Plan:
     """Decide what a packet holds, and give the numbers. Raises a 404, 409 or 422 Problem."""
+    return await number(tx, await look(tx, order))
+
+
+async def look(tx: Transaction, order: Order) -> Found:
+    """Decide what a packet is to hold; nothing is written. Raises a 404, 409 or 422 Problem."""
     bates.require_prefix(order.prefix)
     require_order(order)
     found = await repository.matter_with_breach(tx, order.matter_id)
@@ -92,8 +114,7 @@ async def plan(tx: Transaction, order: Order) -> Plan:
     await _look_up(tx, made, told)
     agreed = {(one.member_id, one.connection_id) for one in told if one.member_id not in erased}
     made.references = await repository.references_of(tx, agreed)
-    await _number(tx, made, [one for one in told if one.receipt_id in made.custody.came], erased)
-    return made
+    return Found(made, [one for one in told if one.receipt_id in made.custody.came], erased)
 
 
 async def _checkpoint(tx: Transaction, organization_id: UUID, size: int | None) -> Checkpoint:
@@ -152,17 +173,18 @@ async def _look_up(tx: Transaction, made: Plan, told: Sequence[Told]) -> None:
     made.withheld += [Withheld(f"act {one}", Why.OTHER_PEOPLE) for one in made.custody.others]
 
 
-async def _number(tx: Transaction, made: Plan, told: Sequence[Told], erased: set[UUID]) -> None:
+async def number(tx: Transaction, found: Found) -> Plan:
     """Make chapters and exhibits, and give each its number."""
-    drafts = {member: _exhibits(list(theirs)) for member, theirs in groupby(told, key=attrgetter("member_id"))}
+    made, erased, drafts = found.made, found.erased, found.drafts()
     names: list[str] = []
-    for member in sorted(drafts):
+    for member in drafts:
         names += [f"event:{first.event_id}" for first, _ in drafts[member]]
         names += [] if member in erased else [_timeline(made, member), _sheet(made, member)]
     where = (made.organization_id, made.order.matter_id, made.order.prefix)
     numbers = await bates.give(tx, *where, names)
-    for member in sorted(drafts):
+    for member in drafts:
         made.chapters.append(_chapter(made, member, drafts[member], numbers, erased))
+    return made
 
 
 def _timeline(made: Plan, member: UUID) -> str:

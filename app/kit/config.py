@@ -62,6 +62,10 @@ class Settings(Attesters):
         default=None, description="who must stay erased when an old backup is restored; none: beside the key file"
     )
     backup_folder: Path = Field(default=Path("var/backups"), description="where backups are made")
+    packet_folder: Path = Field(
+        default=Path("var/packets"),
+        description="where packets of evidence lie, sealed, while they are built and until they go; one folder for all processes",
+    )
     base_url: HttpUrl = HttpUrl("http://localhost:8000")
     smtp_url: SecretStr | None = Field(default=None, description="smtp://user:password@host:port, or smtps://")
     mail_from: Annotated[str, Field(min_length=3)] = "harmline@localhost"

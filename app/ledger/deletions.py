@@ -15,7 +15,8 @@ class Gone(StrEnum):
 
     TERM: none yet, but after how many days (`count`; 0: as its connector says) a connection's raw data goes from now on.
     CONNECTION: the settings of one that was closed. SECRET: of one, replaced or leaked. CONSENT: a member's yes, taken back; the
-    answers themselves all stay. PROVIDER: an organization's own sign-in. The others are classes of rows whose term was over.
+    answers themselves all stay. PROVIDER: an organization's own sign-in. PACKET: its files and their key; or an order that nobody
+    went on with. The others are classes of rows whose term was over.
     """
 
     MEMBER = "member"
@@ -33,6 +34,7 @@ class Gone(StrEnum):
     SECRET = "secret"  # noqa: S105 - a word, no password
     PROVIDER = "provider"
     TERM = "term"
+    PACKET = "packet"
 
 
 STAYS_GONE = frozenset({Gone.MEMBER, Gone.KEYS, Gone.CONNECTION, Gone.CONSENT, Gone.SECRET, Gone.PROVIDER, Gone.TERM})

@@ -52,6 +52,7 @@ class Sight(StrEnum):
     MAIL = "mail"
     ROSTER = "roster"
     PACKET = "packet"
+    DOWNLOAD = "packet download"
 
 
 class Actor:

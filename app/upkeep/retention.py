@@ -27,6 +27,7 @@ from sqlalchemy import (
 
 from app.access.models import Account, ApiToken, Session, SignInLink
 from app.connections.models import Connection, ConnectionSecret
+from app.evidence.packets import KEPT_FOR
 from app.incidents.matching import LONGEST_WAIT
 from app.intake.models import Refusal
 from app.kit import clock, outbox
@@ -127,6 +128,12 @@ WITH_SOMETHING_ELSE: dict[str, tuple[tuple[str, ...], str]] = {
         ("guesses", "spent_challenge"),
         "30 days after the first try, minutes after a challenge; hashes and counts, noted nowhere else",
     ),
+    "finished packets of evidence": (
+        ("packet",),
+        f"files and their key {KEPT_FOR.days} days after it was built, and before that when anybody in it is erased or no longer "
+        "agrees, or a text in it has to go by its term; no hold keeps this copy of what it keeps; its number and who asked for "
+        "it stay. One that nobody orders: the whole row, after a day",
+    ),
     "a member and all that was derived": (
         (
             *("member", "employment", "enrollment", "consent", "consent_request", "member_notice", "member_evidence", "exposure"),
@@ -144,6 +151,10 @@ KEPT: dict[str, tuple[tuple[str, ...], str]] = {
         "they prove that the ledger is as it was; hashes only",
     ),
     "numbers of exhibits": (("bates_number",), "a number that was told of stands for one exhibit for ever; ids only"),
+    "whose data is in which packet, and who took it along": (
+        ("packet_member", "packet_taken"),
+        "whoever is asked where a packet went must be able to say so; ids only",
+    ),
     "published statistics": (("statistics_release",), "they were published; no person is in them"),
     "legal holds and matters": (("legal_hold", "matter", "matter_counsel"), "counsel's record of who had to keep what"),
     "accounts and roles": (("account", "role_grant"), "the ledger names them by id; an erased member's has no address"),

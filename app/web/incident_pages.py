@@ -7,6 +7,7 @@ from fastapi.responses import RedirectResponse
 
 from app.access.gate import Caller, MemberCaller
 from app.access.roles import Principal, Role
+from app.access.sessions import is_fresh
 from app.breaches.service import breaches_of, exposures_of, matters_of
 from app.damages.heads import HEADS, OFFERED
 from app.damages.service import HINT, enter_loss
@@ -84,6 +85,7 @@ async def _show(
         links=[(link, groups_of(link, records), stored[link.breach_id].focal) for link in detail.links],
         counsel={link.id: link for link in getattr(detail, "counsel_links", ())},
         own=caller.role is Role.MEMBER,
+        stale=caller.role is Role.COUNSEL and not is_fresh(caller),
         draft=draft or Draft(),
         notice=notice,
         heads=[(head, HEADS[head]) for head in OFFERED],

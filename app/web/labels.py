@@ -151,7 +151,8 @@ SIGHTS: dict[Sight, str] = {
     Sight.MAIL: "A mail that was forwarded for you",
     Sight.LOSSES: "The losses of an incident",
     Sight.MATTER_LIST: "An incident, in the list of a case",
-    Sight.PACKET: "Everything about your incidents, in a packet of evidence for a case",
+    Sight.PACKET: "Everything about your incidents, put into a packet of evidence for a case",
+    Sight.DOWNLOAD: "Everything about your incidents: a packet of evidence was downloaded",
     Sight.ROSTER: "Your name, number and e-mail address on the roster",
 }
 

@@ -38,6 +38,7 @@ def upload(text: str) -> dict[str, Any]:
 MEMBERS_ONLY = {Role.MEMBER: ("other_member", "other_organization")}
 INCIDENT = {**MEMBERS_ONLY, Role.COUNSEL: ("other_organization",)}
 MATTER = {Role.COUNSEL: ("other_organization",)}
+PACKETS = {Role.COUNSEL: ("other_organization", "others_packet")}
 ADMINS = {Role.ADMIN: ("other_organization",)}
 AUDITORS = {Role.AUDITOR: ("other_organization",)}
 CASEWORKERS = {Role.CASEWORKER: ("other_organization",)}
@@ -125,6 +126,17 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("GET", "/v1/incidents/{incident_id}/documents/{event_id}"): Example(fresh=("document_id",), foreign=INCIDENT, is_file=True),
     ("GET", "/v1/matters"): Example(),
     ("GET", "/v1/matters/{matter_id}/incidents"): Example(foreign=MATTER),
+    ("GET", "/v1/matters/{matter_id}/packets"): Example(foreign=MATTER),
+    ("POST", "/v1/matters/{matter_id}/packets"): Example(
+        201, {"json": {"prefix": "OPOA"}}, foreign=MATTER, fresh=("no_packets",), people_only=True
+    ),
+    ("GET", "/v1/matters/{matter_id}/packets/{packet_id}"): Example(foreign=PACKETS),
+    ("POST", "/v1/matters/{matter_id}/packets/{packet_id}/order"): Example(
+        foreign=PACKETS, fresh=("packet_id",), people_only=True
+    ),
+    ("POST", "/v1/matters/{matter_id}/packets/{packet_id}/download"): Example(
+        foreign=PACKETS, fresh=("ready_packet_id",), people_only=True, is_file=True
+    ),
     ("GET", "/v1/statistics/incidents"): Example(),
     ("GET", "/v1/queues/unmatched"): Example(),
     ("GET", "/v1/queues/quarantined"): Example(),
@@ -224,6 +236,17 @@ EXAMPLES: dict[tuple[str, str], Example] = {
     ("POST", "/forwarding"): Example(303, {"data": {"todo": "make"}}, fresh=("mail_id",)),
     ("GET", "/matters"): Example(),
     ("GET", "/matters/{matter_id}"): Example(foreign=MATTER),
+    ("GET", "/matters/{matter_id}/packets"): Example(foreign=MATTER),
+    ("POST", "/matters/{matter_id}/packets"): Example(
+        303, {"data": {"prefix": "OPOA", "variant": "sealed"}}, foreign=MATTER, fresh=("no_packets",), people_only=True
+    ),
+    ("GET", "/matters/{matter_id}/packets/{packet_id}"): Example(foreign=PACKETS),
+    ("POST", "/matters/{matter_id}/packets/{packet_id}/order"): Example(
+        303, foreign=PACKETS, fresh=("packet_id",), people_only=True
+    ),
+    ("POST", "/matters/{matter_id}/packets/{packet_id}/download"): Example(
+        foreign=PACKETS, fresh=("ready_packet_id",), people_only=True, is_file=True
+    ),
     ("GET", "/statistics"): Example(),
     ("GET", "/queues"): Example(),
     ("GET", "/queues/unmatched/{alert_id}"): Example(fresh=UNMATCHED, foreign=CASEWORKERS),
@@ -315,7 +338,16 @@ async def ids_for(scene: Scene, role: Role, fresh: tuple[str, ...]) -> dict[str,
         ids |= await scene.document()
     if {"request_id", "open_request_id"} & set(fresh):
         ids["request_id"] = str(await scene.break_glass(scene.world.union, approved="open_request_id" in fresh))
-    return ids | await _queue_ids(scene, fresh)
+    return ids | await _packet_ids(scene, fresh) | await _queue_ids(scene, fresh)
+
+
+async def _packet_ids(scene: Scene, fresh: tuple[str, ...]) -> dict[str, str]:
+    """A packet that was shown, or one that is ready."""
+    if "no_packets" in fresh:
+        await scene.no_packets_under_way()
+    if {"packet_id", "ready_packet_id"} & set(fresh):
+        return {"packet_id": str(await scene.packet(scene.world.union, ready="ready_packet_id" in fresh))}
+    return {}
 
 
 async def _queue_ids(scene: Scene, fresh: tuple[str, ...]) -> dict[str, str]:

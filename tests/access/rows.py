@@ -110,6 +110,16 @@ def assigned(row: Row, me: Acting, everything: Everything) -> bool:
     return organizations(row, me, everything) and row["id"] in mine
 
 
+def of_matters(row: Row, me: Acting, everything: Everything) -> bool:
+    mine = everything.ids("matter_counsel", "matter_id", account_id=me.account_id)
+    return organizations(row, me, everything) and row["matter_id"] in mine
+
+
+def of_packets(row: Row, me: Acting, everything: Everything) -> bool:
+    found = [one for one in everything.rows["packet"] if one["id"] == row["packet_id"]]
+    return organizations(row, me, everything) and any(of_matters(one, me, everything) for one in found)
+
+
 def holds_own(row: Row, me: Acting, everything: Everything) -> bool:
     about = [
         (e["connection_id"], e["reference_index"])
@@ -174,6 +184,8 @@ SEES: dict[str, dict[str, Sees]] = {
         **dict.fromkeys(_MATCHED, clients),
         **dict.fromkeys(("breach", "connection", "disputed_range", "legal_hold", "member"), organizations),
         "matter": assigned,
+        "packet": of_matters,
+        **dict.fromkeys(("packet_member", "packet_taken"), of_packets),
         "matter_counsel": own_account,
         "receipt": holds_clients,
     },
@@ -217,7 +229,7 @@ WRITES: dict[str, frozenset[str]] = {
     | _MADE
     | {"connection", "enrollment"}
     | {"password", "known_browser", "provider_link", "consent", "incident", "incident_alert", "verdict", "loss", "reimbursement"},
-    COUNSEL: _TOLD | _BY_HAND | {"account", "role_grant", "legal_hold", "recovery"},
+    COUNSEL: _TOLD | _BY_HAND | {"account", "role_grant", "legal_hold", "recovery", "packet", "packet_taken"},
     CASEWORKER: _TOLD
     | {"enrollment", "poll", "receipt", "event", "alert", "look_up", "break_glass"}
     | {"handed_on", "reading_document"},

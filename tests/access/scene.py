@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.access import providers
 from app.access import service as access
@@ -20,6 +20,11 @@ from app.breaches.repository import matters_of
 from app.connections import documents
 from app.connections.disputing import dispute
 from app.connections.service import Created, create_connection
+from app.evidence.building import PACKET
+from app.evidence.folder import Folder, Sealed
+from app.evidence.models import Packet, PacketMember, PacketTaken, State
+from app.evidence.outlining import Outline
+from app.evidence.packets import parcel_of, place_of, wrapped_at
 from app.incidents import repository as incidents
 from app.incidents.models import Unmatched
 from app.intake import forwarding, look_ups, looking_up
@@ -203,6 +208,32 @@ class Scene:
             placed = await members.place_hold(tx, self.world.context.keyring, caller, tenant.members["M-3"], "Because.")
         return placed.id
 
+    async def packet(self, tenant: Tenant, *, ready: bool = False) -> UUID:
+        """A packet of the matter that counsel was shown, with somebody who took it along; `ready`: there are files of it too."""
+        context, packet_id, account = self.world.context, uuid7(), tenant.accounts[Role.COUNSEL]
+        async with context.database.begin() as tx:
+            ((matter, _),) = await matters_of(tx, tenant.id, account)
+            said = Outline(1, NOW, 1, 0, 3, {"redacted": 1})
+            wanted = {"variant": "redacted", "prefix": "OPOA", "size": None}
+            row = Packet(id=packet_id, organization_id=tenant.id, matter_id=matter.id, wanted=wanted, outline=said.stored())
+            row.state, row.asked_by, row.asked_at = State.SHOWN, account, NOW
+            tx.add(row)
+            await tx.flush()
+            tx.add(PacketMember(member_id=tenant.members["M-1"], packet_id=packet_id, organization_id=tenant.id))
+            tx.add(PacketTaken(packet_id=packet_id, organization_id=tenant.id, account_id=account, at=NOW))
+            if ready:
+                key, row.wrapped_key = await context.keyring.wrap_new(tx, tenant.id, *wrapped_at(packet_id))
+                folder = Folder(place_of(context.settings, packet_id), Sealed(key, packet_id)).within(PACKET)
+                folder.write("README.txt", b"A packet.")
+                row.state, row.number, row.ready_at = State.READY, "0" * 64, NOW
+                row.zip_size = parcel_of(wanted, row.number, folder).size
+        return packet_id
+
+    async def no_packets_under_way(self) -> None:
+        """There are only so many at once."""
+        async with self.world.context.database.begin() as tx:
+            await tx.execute(update(Packet).where(Packet.state == State.LOOKING).values(state=State.SHOWN))
+
     async def break_glass(self, tenant: Tenant, *, approved: bool = False) -> UUID:
         """The caseworker's request to see the timeline of M-2."""
         keyring, asker = self.world.context.keyring, await self.principal(Role.CASEWORKER, tenant=tenant)
@@ -302,6 +333,8 @@ async def make_scene(world: World) -> Scene:
     for places, tenant in ((scene.places["own"], world.union), (foreign, world.other)):
         places["dispute_id"] = str(await scene.dispute(tenant))
         places["provider_id"] = str(await scene.own_sign_in(tenant))
+        places["packet_id"] = str(await scene.packet(tenant))
+    scene.places["others_packet"] = {"packet_id": foreign["packet_id"]}
     foreign["request_id"] = str(await scene.break_glass(world.other))
     foreign["hold_id"] = str(await scene.hold(world.other))
     foreign["alert_id"] = str(await scene.nobodys_alert(world.other))

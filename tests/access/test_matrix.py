@@ -191,7 +191,7 @@ async def test_what_matters_asks_anew_after_five_minutes_and_nothing_happens(sce
             before = await scene.digest()
             clock.set_to(NOW + timedelta(minutes=5, seconds=1))
             for route, rule in PROTECTED:
-                if role in rule.roles and rule.fresh and Standing.FULL in rule.standings:
+                if role in rule.roles & rule.fresh and Standing.FULL in rule.standings:
                     answer = await send(browser, route, EXAMPLES[route], ids)
                     assert answer.status_code == 403, (route, role)
                     assert "that it is you" in answer.text

@@ -47,7 +47,8 @@ def in_words(route: tuple[str, str], rule: Rule) -> str:
     """One rule as a line: who, how far, with which scope, signed in how, and whether shown anew."""
     who = " ".join(sorted(rule.roles)) or "everybody"
     standings = "" if rule.standings == {Standing.FULL} else " · signed in " + " or ".join(sorted(rule.standings))
-    fresh = " · shown anew" if rule.fresh else ""
+    some = "" if rule.fresh >= rule.roles else f" by {' '.join(sorted(rule.fresh))}"
+    fresh = f" · shown anew{some}" if rule.fresh else ""
     return f"{route[1]} {route[0]}: {who} · {rule.reach} · {rule.scope or 'no program'}{standings}{fresh}"
 
 
@@ -92,14 +93,14 @@ def test_a_rule_in_words_says_all_of_it() -> None:
         replace(rule, reach=Reach.SELF),
         replace(rule, scope=""),
         replace(rule, standings=frozenset({Standing.SETUP})),
-        replace(rule, fresh=True),
+        replace(rule, fresh=frozenset({Role.ADMIN})),
     ]
     assert len(others) == len(fields(Rule))
     assert len({in_words(("GET", "/x"), one) for one in (rule, *others)}) == len(others) + 1
 
 
-PEOPLES_OWN = ("break-glass", "/queues/reviews/")
-"""What no program is let do: to read what is a member's, as somebody whom they agreed to."""
+PEOPLES_OWN = ("break-glass", "/queues/reviews/", "/packets")
+"""What no program is let do: to read what is a member's, as somebody whom they agreed to; to take everything along."""
 
 
 @pytest.mark.parametrize(("method", "path"), [route for route, rule in POLICY.items() if not rule.public])

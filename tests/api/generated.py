@@ -41,6 +41,7 @@ IDS = (
     "event_id",
     "alert_id",
     "matter_id",
+    "packet_id",
     "connection_id",
     "token_id",
     "account_id",

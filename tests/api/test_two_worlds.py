@@ -165,7 +165,7 @@ async def connection_without_consent(world: World) -> Tenant:
 
 def placeholder() -> dict[str, str]:
     nothing = str(Scene.missing())
-    names = ("incident_id", "event_id", "alert_id", "member_id", "matter_id", "connection_id", "connection_token")
+    names = ("incident_id", "event_id", "alert_id", "member_id", "matter_id", "packet_id", "connection_id", "connection_token")
     return dict.fromkeys(names, nothing)
 
 
@@ -201,4 +201,5 @@ async def real_ids(world: World) -> dict[str, str]:
         detail = (await browser.get(f"/v1/incidents/{first['id']}")).json()
     source = detail["sources"][0]
     ids = {"incident_id": first["id"], "alert_id": source["alert_id"], "event_id": source["events"][0]["event_id"]}
+    ids["packet_id"] = str(await Scene(world).packet(world.union))
     return placeholder() | ids | {"member_id": str(world.union.members["M-1"])}

@@ -14,7 +14,7 @@ from app.access.models import IdentityProvider, ProviderLink
 from app.access.roles import Role
 from app.breaches.models import Breach, Matter, MemberEvidence
 from app.connections.models import DisputedRange, Poll, PollSubject, ReadingDocument
-from app.evidence.models import BatesNumber
+from app.evidence.models import BatesNumber, Packet, PacketMember, PacketTaken
 from app.intake.gateway import NOBODY
 from app.intake.models import HandedIn, HandedOn, LookUp
 from app.kit.database import Database, Transaction
@@ -73,9 +73,7 @@ async def fill(world: World) -> None:
         await tx.execute(insert(LookUp).values(**own, **look))
         await fill_what_is_handed(tx, own)
         await fill_ledger(tx, world.union.id)
-        matter = (await tx.execute(select(Matter.id).where(Matter.organization_id == world.union.id))).scalars().first()
-        number = {"matter_id": matter, "exhibit": "event:x", "prefix": "OPOA", "number": 1, "given_at": NOW}
-        await tx.execute(insert(BatesNumber).values(organization_id=world.union.id, **number))
+        await fill_packets(tx, world)
         await tx.execute(insert(KeyRecovery).values(top=world.union.id.hex[-16:], confirmed_at=NOW, shares=2))
         own_sign_in = {"organization_id": world.union.id, "issuer": "https://login.example.org", "client_id": "harmline"}
         since_now = {"domains": [], "accounts": [], "created_at": NOW, "checked_at": NOW}
@@ -95,6 +93,19 @@ async def fill_what_is_handed(tx: Transaction, own: dict[str, UUID]) -> None:
     await tx.execute(insert(HandedIn).values(**own, **come))
     document = {"name": "x", "version": 1, "text": "x", "written_at": NOW}
     await tx.execute(insert(ReadingDocument).values(**own, **document))
+
+
+async def fill_packets(tx: Transaction, world: World) -> None:
+    """A numbered exhibit; a packet with somebody in it, whom somebody took along."""
+    own = {"organization_id": world.union.id}
+    matter = (await tx.execute(select(Matter.id).where(Matter.organization_id == world.union.id))).scalars().first()
+    number = {"matter_id": matter, "exhibit": "event:x", "prefix": "OPOA", "number": 1, "given_at": NOW}
+    await tx.execute(insert(BatesNumber).values(**own, **number))
+    packet = {"id": uuid7(), "matter_id": matter, "wanted": {}, "state": "ready", "asked_at": NOW}
+    await tx.execute(insert(Packet).values(**own, **packet, done=1, of_all=1, stored=True, attempts=0, fence=1))
+    await tx.execute(insert(PacketMember).values(**own, member_id=world.union.members["M-1"], packet_id=packet["id"]))
+    taken = {"id": uuid7(), "packet_id": packet["id"], "account_id": world.union.accounts[Role.COUNSEL], "at": NOW}
+    await tx.execute(insert(PacketTaken).values(**own, **taken))
 
 
 async def fill_ledger(tx: Transaction, organization_id: UUID) -> None:

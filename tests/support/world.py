@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
@@ -217,9 +219,9 @@ async def make_world(
     `login` makes the URL of the service out of the owner's.
     """
     known = filled or await fill(database_url)
-    context = _context(await login(database_url), known.top_key, **settings)
     tenants = copy.deepcopy(known.tenants)
-    with clock.stopped(NOW):
+    with clock.stopped(NOW), TemporaryDirectory() as folder:
+        context = _context(await login(database_url), known.top_key, **{"packet_folder": Path(folder), **settings})
         app = create_app(context=context, work=False)
         app.router.routes[:] = _routes()
         workers: Workers = app.state.workers

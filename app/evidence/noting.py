@@ -1,0 +1,85 @@
+"""What is written down of a packet: whose data it holds, that it is built, by which number, that somebody takes it along.
+
+Each once for each packet, however often its build was broken off: the rows of the packet say what was written down already.
+"""
+
+from uuid import UUID
+
+from app.access.roles import Principal, Role
+from app.evidence import packet_rows
+from app.evidence.models import Packet, PacketMember, PacketTaken, State
+from app.evidence.ordering import Order
+from app.evidence.outlining import Outline
+from app.evidence.planning import Plan
+from app.kit import clock
+from app.kit.database import Transaction
+from app.kit.keyring import Keyring
+from app.kit.rows import insert_rows
+from app.ledger.service import SYSTEM, Act, Actor, Entry, Sight, append, append_many
+
+
+def wanted(order: Order) -> dict[str, object]:
+    """An order as a packet's row keeps it: JSON values. A claim's reference is not in it: counsel's words are not kept in plain."""
+    members = [str(one) for one in order.chosen]
+    return {"variant": order.variant.value, "prefix": order.prefix, "size": order.size, "members": members}
+
+
+async def built_outside(tx: Transaction, keyring: Keyring, made: Plan, packet_id: UUID) -> None:
+    """A packet that a command builds into a folder of whoever runs the service."""
+    if await tx.get(Packet, packet_id) is None:
+        row = Packet(
+            id=packet_id,
+            organization_id=made.organization_id,
+            matter_id=made.order.matter_id,
+            wanted=wanted(made.order),
+            state=State.OUTSIDE,
+            asked_at=clock.now(),
+        )
+        tx.add(row)
+        await tx.flush()
+    await members_seen(tx, keyring, made, packet_id, SYSTEM)
+
+
+async def members_seen(tx: Transaction, keyring: Keyring, made: Plan, packet_id: UUID, actor: Actor) -> None:
+    """Each member of a packet whose data is about to be read for it: the ledger says so, and they can see it.
+
+    Who was erased since a build began that was broken off, is not in it.
+    """
+    known = await packet_rows.members_in(tx, packet_id)
+    there = {one.member_id for one in made.chapters if not one.erased}
+    await packet_rows.leave_out(tx, packet_id, known - there)
+    new = sorted(there - known)
+    subjects = {"matter": made.order.matter_id, "packet": packet_id}
+    facts = {"what": Sight.PACKET}
+    entries = [Entry(made.organization_id, Act.EXPORT, facts, subjects, actor, member_id=one) for one in new]
+    await append_many(tx, keyring, entries)
+    same = {"packet_id": packet_id, "organization_id": made.organization_id}
+    await insert_rows(tx, PacketMember, [{"member_id": one, **same} for one in new])
+
+
+async def number_given(tx: Transaction, keyring: Keyring, packet_id: UUID, number: str, said: Outline) -> None:
+    """A packet is whole: its number stands for every byte of it."""
+    row = await tx.get_one(Packet, packet_id)
+    if row.number is not None:
+        return
+    row.number, row.outline, row.done, row.of_all = number, said.stored(), said.exhibits, said.exhibits
+    row.ready_at = clock.now()
+    facts = {"packet": number, **row.wanted, "size": said.size}
+    where, actor = row.organization_id, actor_of(row)
+    await append(tx, keyring, where, Act.EXPORT, facts=facts, actor=actor, matter=row.matter_id, packet=packet_id)
+
+
+def actor_of(row: Packet) -> Actor:
+    """For whom a packet is built."""
+    return SYSTEM if row.ordered_by is None else Actor(row.ordered_by, Role.COUNSEL)
+
+
+async def taken(tx: Transaction, keyring: Keyring, caller: Principal, row: Packet) -> None:
+    """Somebody is about to take a packet along: the ledger says so of each member in it, and the packet's own list does."""
+    subjects = {"matter": row.matter_id, "packet": row.id}
+    where, facts = row.organization_id, {"what": Sight.DOWNLOAD}
+    members = sorted(await packet_rows.members_in(tx, row.id))
+    entries = [Entry(where, Act.EXPORT, facts, subjects, caller.actor, member_id=one) for one in members]
+    entries.append(Entry(where, Act.EXPORT, {**facts, "packet": row.number}, subjects, caller.actor))
+    await append_many(tx, keyring, entries)
+    tx.add(PacketTaken(packet_id=row.id, organization_id=where, account_id=caller.account_id, at=clock.now()))
