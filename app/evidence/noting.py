@@ -19,7 +19,7 @@ from app.ledger.service import SYSTEM, Act, Actor, Entry, Sight, append, append_
 
 
 def wanted(order: Order) -> dict[str, object]:
-    """An order as a packet's row keeps it: JSON values. A claim's reference is not in it: counsel's words are not kept in plain."""
+    """An order as a packet's row keeps it: JSON values. Not a claim's reference: counsel's words are not kept in plain."""
     members = [str(one) for one in order.chosen]
     return {"variant": order.variant.value, "prefix": order.prefix, "size": order.size, "members": members}
 

@@ -56,7 +56,8 @@ def place_of(settings: Settings, packet_id: UUID) -> Path:
 def order_of(row: Packet) -> Order:
     """What was asked for. Once it was shown what will be in it, it is built over the same checkpoint."""
     size = row.wanted["size"] if row.outline is None else row.outline["size"]
-    return Order(row.matter_id, Variant(row.wanted["variant"]), row.wanted["prefix"], size)
+    members = tuple(UUID(one) for one in row.wanted["members"])
+    return Order(row.matter_id, Variant(row.wanted["variant"]), row.wanted["prefix"], size, members)
 
 
 async def ask(tx: Transaction, context: Context, caller: Principal, matter_id: UUID, new: NewPacket) -> Packet:
@@ -67,7 +68,7 @@ async def ask(tx: Transaction, context: Context, caller: Principal, matter_id: U
     row = Packet(
         organization_id=caller.organization_id,
         matter_id=matter.id,
-        wanted=noting.wanted(Order(matter.id, new.variant, new.prefix, new.checkpoint)),
+        wanted=noting.wanted(Order(matter.id, new.variant, new.prefix, new.checkpoint, _members(new))),
         state=State.LOOKING,
         asked_by=caller.account_id,
         asked_at=clock.now(),
@@ -77,6 +78,10 @@ async def ask(tx: Transaction, context: Context, caller: Principal, matter_id: U
     where, facts = caller.organization_id, {"what": "packet outline"}
     await append(tx, context.keyring, where, Act.VIEW, facts=facts, actor=caller.actor, matter=matter.id, packet=row.id)
     return row
+
+
+def _members(new: NewPacket) -> tuple[UUID, ...]:
+    return () if new.member_id is None else (new.member_id,)
 
 
 async def order(tx: Transaction, caller: Principal, matter_id: UUID, packet_id: UUID) -> Packet:
@@ -157,6 +162,7 @@ def _view(row: Packet, taken: Sequence[PacketTaken]) -> PacketView:
         state=State(row.state),
         variant=Variant(row.wanted["variant"]),
         prefix=row.wanted["prefix"],
+        members=[UUID(one) for one in row.wanted["members"]],
         asked_by=row.asked_by,
         asked_at=row.asked_at,
         ordered_by=row.ordered_by,

@@ -12,13 +12,17 @@ from app.evidence.withheld import Why
 
 
 class NewPacket(BaseModel):
-    """What a packet is to be. `checkpoint`: the size of the one that it is to rest on; none: the newest."""
+    """What a packet is to be. `checkpoint`: the size of the one that it is to rest on; none: the newest.
+
+    `member_id`: the one member of the matter that it is about; none: everybody.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     variant: Variant = Variant.SEALED
     prefix: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,11}$")]
     checkpoint: Annotated[int | None, Field(ge=1, le=2**63 - 1)] = None
+    member_id: UUID | None = None
 
 
 class HeldBackView(BaseModel):
@@ -54,14 +58,16 @@ class TakenView(BaseModel):
 class PacketView(BaseModel):
     """One packet of a matter: who asked for it and ordered it, how far it is, its number when it is whole, and who took it along.
 
-    `asked_by` is null where whoever runs the service built it. `done`: exhibits, `of_all`: of how many. `size`: bytes of its ZIP.
-    `until`: until when it can be downloaded. `gone`: why it no longer can be, `error`: why it could not be built, in plain words.
+    `members`: whom it is about; none: everybody in the matter. `asked_by` is null where whoever runs the service built it.
+    `done`: exhibits, `of_all`: of how many. `size`: bytes of its ZIP. `until`: until when it can be downloaded. `gone`: why
+    it no longer can be, `error`: why it could not be built, in plain words.
     """
 
     id: UUID
     state: State
     variant: Variant
     prefix: str
+    members: list[UUID]
     asked_by: UUID | None
     asked_at: datetime
     ordered_by: UUID | None

@@ -12,7 +12,7 @@ from app.access.roles import Principal
 from app.access.sessions import is_fresh
 from app.breaches.service import matters_of
 from app.evidence import packets
-from app.evidence.models import UNDER_WAY
+from app.evidence.models import UNDER_WAY, Packet
 from app.evidence.packet_endpoints import leaving
 from app.evidence.schemas import NewPacket
 from app.kit.context import Context, Ctx, Tx
@@ -30,6 +30,7 @@ _HELP = {
     "prefix": "Write 2 to 12 capital letters and digits, a letter first, such as OPOA.",
     "checkpoint": "Write a whole number, as an earlier packet names it, or leave it empty.",
     "variant": "Choose one of the two editions.",
+    "member_id": "Choose a member on the matter's page, or take everybody.",
 }
 
 
@@ -56,6 +57,7 @@ async def _show(
     matter_id: UUID,
     draft: Draft | None = None,
     status: int = 200,
+    member_id: str = "",
 ) -> Response:
     found = await packets.listed(tx, caller, matter_id)
     last = found[0].prefix if found else ""
@@ -66,21 +68,22 @@ async def _show(
         matter=await _matter(tx, context, caller, matter_id),
         packets=found,
         own=caller.account_id,
-        draft=draft or Draft({"prefix": last, "variant": "sealed", "checkpoint": ""}),
+        draft=draft or Draft({"prefix": last, "variant": "sealed", "checkpoint": "", "member_id": member_id}),
         plain_size=plain_size,
     )
 
 
 @router.get("/matters/{matter_id}/packets")
-async def listed(request: Request, matter_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> Response:
-    """Every packet of one of your matters, and the form that asks for another."""
-    return await _show(request, tx, context, caller, matter_id)
+async def listed(request: Request, matter_id: UUID, caller: Caller, context: Ctx, tx: Tx, member: UUID | None = None) -> Response:
+    """Every packet of one of your matters, and the form that asks for another; `member`: about this one member."""
+    return await _show(request, tx, context, caller, matter_id, member_id=str(member or ""))
 
 
 def _wanted(form: Posted) -> tuple[NewPacket | None, Draft]:
-    values = {name: form.text(name).strip() for name in ("variant", "prefix", "checkpoint")}
+    values = {name: form.text(name).strip() for name in ("variant", "prefix", "checkpoint", "member_id")}
     try:
-        return NewPacket.model_validate({**values, "checkpoint": values["checkpoint"] or None}), Draft(values)
+        given = {**values, "checkpoint": values["checkpoint"] or None, "member_id": values["member_id"] or None}
+        return NewPacket.model_validate(given), Draft(values)
     except ValidationError as error:
         wrong = {str(one["loc"][0]) for one in error.errors(include_input=False, include_url=False)}
     return None, Draft(values, {name: _HELP[name] for name in sorted(wrong)})
@@ -107,12 +110,19 @@ async def one(request: Request, matter_id: UUID, packet_id: UUID, caller: Caller
         packet=(await packets.views(tx, [row]))[0],
         own=caller.account_id,
         fresh=is_fresh(caller),
-        again={"variant": row.wanted["variant"], "prefix": row.wanted["prefix"], "checkpoint": row.wanted["size"] or ""},
+        again=_again(row),
         plain_size=plain_size,
     )
     if row.state in UNDER_WAY:
         answer.headers["Refresh"] = OPEN_AGAIN
     return answer
+
+
+def _again(row: Packet) -> dict[str, object]:
+    """The fields of the form that asked for it."""
+    said = row.wanted
+    member_id = said["members"][0] if said["members"] else ""
+    return {"variant": said["variant"], "prefix": said["prefix"], "checkpoint": said["size"] or "", "member_id": member_id}
 
 
 @router.post("/matters/{matter_id}/packets/{packet_id}/order")
