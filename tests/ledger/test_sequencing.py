@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -181,8 +181,10 @@ async def test_a_log_that_somebody_has_been_at_is_not_made_longer(world: World) 
         assert await count_of(tx, models.Pending, world.union.id) == 1
         assert await count_of(tx, models.Pending, world.other.id) == 0, "the other log goes on"
         assert not await logs.is_amiss(tx, world.union.id)
-    # ids of this process never run backwards, and other tests were in the future
-    clock.set_to(NOW + timedelta(days=400))
+        waiting = select(models.Pending.entry_id).where(models.Pending.organization_id == world.union.id)
+        entry = (await tx.execute(waiting)).scalar_one()
+    # by its id: those of this process never run backwards, and other tests were in the future
+    clock.set_to(datetime.fromtimestamp((entry.int >> 80) / 1000, UTC) + timedelta(days=1))
     async with world.context.database.begin(read_only=True) as tx:
         assert await logs.is_amiss(tx, world.union.id)
         assert len(await logs.told(tx, world.union.id)) == 1
