@@ -214,7 +214,7 @@ class Scene:
         async with context.database.begin() as tx:
             ((matter, _),) = await matters_of(tx, tenant.id, account)
             said = Outline(1, NOW, 1, 0, 3, {"redacted": 1})
-            wanted = {"variant": "redacted", "prefix": "OPOA", "size": None}
+            wanted = {"variant": "redacted", "prefix": "OPOA", "size": None, "members": []}
             row = Packet(id=packet_id, organization_id=tenant.id, matter_id=matter.id, wanted=wanted, outline=said.stored())
             row.state, row.asked_by, row.asked_at = State.SHOWN, account, NOW
             tx.add(row)
