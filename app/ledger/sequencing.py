@@ -22,7 +22,7 @@ from app.kit.pulling import LEASE, Fenced
 from app.kit.rows import insert_rows
 from app.ledger import models, notes
 from app.ledger.nodes import Missing, frontier
-from app.ledger.stored import columns, fetched, hash_of
+from app.ledger.stored import columns, fetched, hash_of, write_leaves
 from app.ledger.tree import EMPTY_ROOT, TILE_LEVELS, Frontier
 
 log = structlog.get_logger(__name__)
@@ -125,31 +125,28 @@ async def _one_batch(database: Database, keyring: Keyring, hold: _Hold, host: st
     """The next entries in order of their ids, in one transaction; how many. Whatever takes long comes before the first lock."""
     organization_id, now = hold.organization_id, clock.now()
     async with database.begin() as tx:
-        entries, hashes = await _next(tx, organization_id)
-        if not entries:
+        leaves = await _next(tx, organization_id)
+        if not leaves:
             return 0
         tree = await _as_signed(tx, organization_id)
         signer = await _signer(tx, keyring, organization_id, host)
         size = tree.size
-        finished = tree.extend(hashes)
+        finished = tree.extend([value for _, value in leaves])
         checkpoint = notes.Checkpoint(signer.key.name, tree.size, tree.root())
         note = notes.Note(checkpoint.text, (signer.sign(checkpoint.text),))
-        await _write_head(tx, hold, size=tree.size, lease_until=now + LEASE if len(entries) == BATCH else None)
+        await _write_head(tx, hold, size=tree.size, lease_until=now + LEASE if len(leaves) == BATCH else None)
         own = {"organization_id": organization_id}
-        placed = enumerate(zip(entries, hashes, strict=True), size)
-        await insert_rows(
-            tx, models.Leaf, [{**own, "position": at, "entry_id": entry, "hash": value} for at, (entry, value) in placed]
-        )
+        await write_leaves(tx, organization_id, size, leaves)
         subtrees = [
             {**own, "level": level // TILE_LEVELS, "position": at, "hash": value} for (level, at), value in finished.items()
         ]
         await insert_rows(tx, models.Subtree, subtrees)
         tx.add(models.Checkpoint(**own, size=tree.size, root=checkpoint.root, note=bytes(note), at=now))
         await tx.execute(_PLACED, {**own, "size": size})
-    return len(entries)
+    return len(leaves)
 
 
-async def _next(tx: Transaction, organization_id: UUID) -> tuple[list[UUID], list[bytes]]:
+async def _next(tx: Transaction, organization_id: UUID) -> list[tuple[str, bytes]]:
     """The next entries that wait, and their leaves' hashes. What waits and is no entry (any more) stays: it is evidence."""
     statement = (
         f"SELECT {columns(tx)} FROM ledger_pending AS p JOIN ledger_entry AS e"
@@ -157,11 +154,13 @@ async def _next(tx: Transaction, organization_id: UUID) -> tuple[list[UUID], lis
         " WHERE p.organization_id = ? ORDER BY p.entry_id LIMIT ?"
     )
     rows = await fetched(tx, statement, organization_id, BATCH)
-    entries, hashes = [UUID(row[0]) for row in rows], [hash_of(row) for row in rows]
-    good = [value for value in hashes if value is not None]
-    if len(good) != len(hashes):
-        raise Broken(f"the entry {entries[hashes.index(None)]} waits, and cannot be an entry")
-    return entries, good
+    leaves = []
+    for row in rows:
+        value = hash_of(row)
+        if value is None:
+            raise Broken(f"the entry {UUID(row[0])} waits, and cannot be an entry")
+        leaves.append((row[0], value))
+    return leaves
 
 
 async def _as_signed(tx: Transaction, organization_id: UUID) -> Frontier:

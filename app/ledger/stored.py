@@ -1,4 +1,4 @@
-"""Entries as the database holds them, read by the driver alone, and the leaf that such a row is.
+"""Entries as the database holds them, read by the driver alone, and the leaf that such a row is; leaves written in the same way.
 
 These are the bytes of `leaves.leaf_bytes`, at a tenth of its price for a whole log: a text out of the database goes into the
 leaf as it is, so what was changed in any way, and were it only how it is written, is another leaf.
@@ -29,6 +29,12 @@ _ON_SQLITE = (
     "e.id, e.organization_id, e.kind, e.member_id, e.actor_id, e.actor_role, e.subjects,"
     " lower(hex(e.commitment)), replace(e.at, ' ', 'T') || 'Z'"
 )
+_PLACE_ALL = (
+    "INSERT INTO ledger_leaf (organization_id, position, entry_id, hash)"
+    " SELECT $1::uuid, $2::bigint + given.number - 1, given.entry::uuid, given.hash"
+    " FROM unnest($3::text[], $4::bytea[]) WITH ORDINALITY AS given(entry, hash, number)"
+)
+_PLACE_EACH = "INSERT INTO ledger_leaf (organization_id, position, entry_id, hash) VALUES (?, ?, ?, ?)"
 WIDTH = 9
 """How many columns that are."""
 
@@ -47,6 +53,17 @@ async def fetched(tx: Transaction, statement: str, *values: Any) -> Sequence[Seq
     else:
         values = tuple(value.hex if isinstance(value, UUID) else value for value in values)
     return (await connection.exec_driver_sql(statement, values)).all()
+
+
+async def write_leaves(tx: Transaction, organization_id: UUID, start: int, leaves: Sequence[tuple[str, bytes]]) -> None:
+    """Give entries their places in a log, from `start` on. `leaves`: each one's id as the database holds it, and its hash."""
+    connection = await tx.connection()
+    if on_postgresql(tx):
+        entries, hashes = [entry for entry, _ in leaves], [value for _, value in leaves]
+        await connection.exec_driver_sql(_PLACE_ALL, (organization_id, start, entries, hashes))
+    else:
+        rows = [(organization_id.hex, place, entry, value) for place, (entry, value) in enumerate(leaves, start)]
+        await connection.exec_driver_sql(_PLACE_EACH, rows)
 
 
 @lru_cache(maxsize=1024)
