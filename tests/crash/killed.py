@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +28,8 @@ from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
 from app import connection_indexes, index_rotation, operations, rotation, sign_in_indexes
+from app.evidence import folder
+from app.evidence.workers import Builder
 from app.intake.asker import Asker
 from app.kit import clock, sqlite
 from app.kit.config import Settings
@@ -42,6 +45,7 @@ from tests.support.paged import Paged, paged_registered
 BEFORE_FILE, AFTER_FILE = "before the key file is replaced", "after the key file was replaced"
 BEFORE_COMMIT, COMMIT_SENT, AFTER_COMMIT = "before COMMIT", "COMMIT sent, no answer heard", "after COMMIT"
 SIGNED = "after the checkpoint was signed"
+BEFORE_PLACE, AFTER_PLACE = "before a file is in its place", "after a file is in its place"
 LOG_HOST = "h.example"
 _STATEMENT = re.compile(r"\s*(?:(INSERT INTO|UPDATE|DELETE FROM)\s+(\w+)|(SELECT)\b.*?\bFROM\s+(\w+)|(\w+))", re.DOTALL)
 
@@ -52,7 +56,8 @@ class Order:
 
     `work`: "ask", or "rotate": replace the keys of the organization that stands in the place of the connection, then the top key;
     "indexes": put its look-up indexes under a new key; "connections": put all that came over its connections under one;
-    "sign in": put what people sign in by under one; or "log": give the ledger's entries their places, two by two.
+    "sign in": put what people sign in by under one; "log": give the ledger's entries their places, two by two; or "packets":
+    build what counsel ordered, into the folder that stands in the place of the address.
     """
 
     database_url: str
@@ -128,6 +133,18 @@ def install(trap: Trap) -> None:
     _drivers(trap)
     _key_file(trap)
     _signer(trap)
+    _folder(trap)
+
+
+def _folder(trap: Trap) -> None:
+    replace = os.replace
+
+    def _replace(source: Any, target: Any) -> None:
+        trap.step(BEFORE_PLACE)
+        replace(source, target)
+        trap.step(AFTER_PLACE)
+
+    folder.os = SimpleNamespace(replace=_replace)  # type: ignore[assignment]
 
 
 def _key_file(trap: Trap) -> None:
@@ -249,6 +266,17 @@ async def sequence(order: Order) -> None:
         await context.database.close()
 
 
+async def build_packets(order: Order) -> None:
+    """Build what was ordered."""
+    clock.set_to(datetime.fromisoformat(order.now))
+    where = {"database_url": order.database_url, "key_file": Path(order.key_file), "packet_folder": Path(order.base_url)}
+    context = open_context(Settings(**where))
+    try:
+        await Builder(context).build()
+    finally:
+        await context.database.close()
+
+
 WORKS = {
     "ask": ask,
     "rotate": rotate,
@@ -256,6 +284,7 @@ WORKS = {
     "connections": move_connections,
     "sign in": move_sign_in,
     "log": sequence,
+    "packets": build_packets,
 }
 
 

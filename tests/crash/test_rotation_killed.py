@@ -58,7 +58,7 @@ class Rotating(Rig):
         """Replace every key (`work`: or what else), and die at a step (or be done before that); the steps that were seen."""
         steps = self.folder / "steps"
         steps.unlink(missing_ok=True)
-        where = (self.world.context.database.url, str(self.folder / "top.key"), "", str(self.world.union.id))
+        where = (self.world.context.database.url, str(self.folder / "top.key"), self.base_url, str(self.world.union.id))
         code = await self.forks.ask(Order(*where, clock.now().isoformat(), str(steps), die_at, work))
         self.codes[code] += 1
         assert code in ((0, KILLED) if die_at else (0,))

@@ -9,8 +9,11 @@ from typing import Any
 from uuid import UUID
 
 import httpx
+from sqlalchemy import select
 
 from app.access.roles import Role
+from app.ledger.models import LedgerEntry
+from app.ledger.service import Act, Sight, sight_of
 from tests.evidence.matters import in_the_log, matter_of
 from tests.support.world import World, alert
 
@@ -65,3 +68,11 @@ def id_of(path: str) -> UUID:
 async def counsel_of(world: World) -> httpx.AsyncClient:
     """Counsel of the union, who has just signed in."""
     return await world.sign_in(Role.COUNSEL)
+
+
+async def exports(world: World) -> list[tuple[LedgerEntry, Sight | None]]:
+    """What the ledger says was taken along, in order."""
+    async with world.context.database.begin(read_only=True) as tx:
+        query = select(LedgerEntry).where(LedgerEntry.kind == Act.EXPORT).order_by(LedgerEntry.id)
+        rows = (await tx.execute(query)).scalars().all()
+        return [(row, await sight_of(tx, world.context.keyring, row)) for row in rows]

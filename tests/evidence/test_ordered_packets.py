@@ -20,22 +20,15 @@ from app.evidence.packets import KEPT_FOR
 from app.evidence.workers import DRAFT_FOR, LEASE, MOST_TRIES, NEXT_TRY, Builder
 from app.intake.retention import erase_raw
 from app.kit import clock
-from app.ledger.models import Deletion, LedgerEntry
-from app.ledger.service import SYSTEM, Act, Sight, sight_of
+from app.ledger.models import Deletion
+from app.ledger.service import SYSTEM, Sight
 from app.members import erasing
 from app.members import repository as members
 from app.members.service import record_consent
 from tests.evidence.matters import built, in_the_log, matter_of
-from tests.evidence.ordered import busy, counsel_of, id_of, ordered, ready, shown, unpacked
+from tests.evidence.ordered import busy, counsel_of, exports, id_of, ordered, ready, shown, unpacked
 from tests.evidence.test_packets import proven
 from tests.support.world import NOW, World
-
-
-async def _entries(world: World) -> list[tuple[LedgerEntry, Sight | None]]:
-    async with world.context.database.begin(read_only=True) as tx:
-        query = select(LedgerEntry).where(LedgerEntry.kind == Act.EXPORT).order_by(LedgerEntry.id)
-        rows = (await tx.execute(query)).scalars().all()
-        return [(row, await sight_of(tx, world.context.keyring, row)) for row in rows]
 
 
 async def _row(world: World, path: str) -> Packet:
@@ -56,7 +49,7 @@ async def test_the_whole_way(world: World, tmp_path: Path) -> None:
         assert preview["state"] == "shown"
         outline = preview["outline"]
         assert (outline["members"], outline["erased"], outline["exhibits"], outline["withheld"]) == (2, 0, 6, [])
-        assert await _entries(world) == [], "nothing of anybody was read yet"
+        assert await exports(world) == [], "nothing of anybody was read yet"
         assert (await counsel.post(f"{path}/download")).status_code == 409
         assert (await counsel.post(f"{path}/order")).json()["state"] == "ordered"
         assert (await counsel.post(f"{path}/order")).status_code == 409, "once is enough"
@@ -83,7 +76,7 @@ async def test_every_member_in_it_sees_who_had_it_built_and_who_took_it(world: W
         path = await ready(world, counsel)
         assert (await counsel.post(f"{path}/download")).status_code == 200
         assert (await counsel.post(f"{path}/download")).status_code == 200
-    entries = await _entries(world)
+    entries = await exports(world)
     told = [(row.member_id, sight, row.actor_id, row.subjects["packet"]) for row, sight in entries if row.member_id]
     mine, counsels = [world.union.members[one] for one in ("M-1", "M-2")], world.union.accounts[Role.COUNSEL]
     expected = [(one, Sight.PACKET, counsels, str(id_of(path))) for one in mine]
@@ -150,7 +143,7 @@ async def test_a_build_goes_on_where_it_was_killed(world: World, monkeypatch: py
             assert await Builder(world.context).build() == 1
         assert (await counsel.get(path)).json()["state"] == "ready"
     assert len(read) == len(set(read)) == 2, "nothing was read twice"
-    entries = await _entries(world)
+    entries = await exports(world)
     assert [sight for _, sight in entries] == [Sight.PACKET, Sight.PACKET, None], "each member once, then the number"
 
 
@@ -169,7 +162,7 @@ async def test_a_command_that_is_broken_off_is_written_down_once(
             await built(world, tmp_path / "packet")
     monkeypatch.setattr(chapters, "read", real)
     made = await built(world, tmp_path / "packet")
-    assert [sight for _, sight in await _entries(world)] == [Sight.PACKET, Sight.PACKET, None]
+    assert [sight for _, sight in await exports(world)] == [Sight.PACKET, Sight.PACKET, None]
     async with await counsel_of(world) as counsel:
         (one,) = (await counsel.get(f"/v1/matters/{await matter_of(world)}/packets")).json()
         path = f"/v1/matters/{await matter_of(world)}/packets/{one['id']}"
