@@ -18,6 +18,7 @@ DESCRIBED = [route for route in POLICY if route[1].startswith(("/v1", "/webhooks
 FILES = {
     "/v1/incidents/{incident_id}/documents/{event_id}",
     *(path for _, path in POLICY if path.startswith("/v1/ledger/")),
+    "/v1/matters/{matter_id}/packets/{packet_id}/download",
 }
 """What answers with bytes to be saved."""
 
