@@ -75,11 +75,11 @@ async def fill(world: World) -> None:
         await disputing.dispute(*where, received_from=NOW - timedelta(days=1), reason="Somebody else's words")
     async with await world.sign_in(Role.COUNSEL) as counsel:
         assert (await counsel.post("/v1/holds", json={"reason": "Counsel's own reason"})).status_code == 201
-    scene = Scene(world)
-    await scene.break_glass(world.union)
+    async with await world.sign_in(Role.CASEWORKER) as caseworker:
+        assert (await caseworker.post("/v1/break-glass", json={"external_id": "M-2", "reason": "Unreachable"})).status_code == 201
     await first_password(world)
-    await scene.own_sign_in(world.union)
-    await scene.packet(world.union, ready=True)
+    await Scene(world).own_sign_in(world.union)
+    await Scene(world).packet(world.union, ready=True)
 
 
 async def replace_all(world: World, keyring: Keyring | None = None) -> None:
