@@ -91,13 +91,17 @@ class Packet(Base):
 
 
 class PacketMember(Base):
-    """A member whose data a packet holds, or is about to: written with the ledger's entry that says so."""
+    """A member whose data a packet holds, or is about to: written with the ledger's entry that says so.
+
+    `connections`: ids of those over which what it shows of them came.
+    """
 
     __tablename__ = "packet_member"
 
     member_id: Mapped[UUID] = mapped_column(primary_key=True)
     packet_id: Mapped[UUID] = mapped_column(ForeignKey("packet.id"), primary_key=True, index=True)
     organization_id: Mapped[UUID]
+    connections: Mapped[list[str]] = mapped_column(PortableJson)
 
 
 class PacketTaken(Base):

@@ -46,15 +46,16 @@ async def members_seen(tx: Transaction, keyring: Keyring, made: Plan, packet_id:
     Who was erased since a build began that was broken off, is not in it.
     """
     known = await packet_rows.members_in(tx, packet_id)
-    there = {one.member_id for one in made.chapters if not one.erased}
-    await packet_rows.leave_out(tx, packet_id, known - there)
-    new = sorted(there - known)
+    there = {one.member_id: sorted(map(str, one.connections)) for one in made.chapters if not one.erased}
+    await packet_rows.leave_out(tx, packet_id, known)
+    new = sorted(there.keys() - known)
     subjects = {"matter": made.order.matter_id, "packet": packet_id}
     facts = {"what": Sight.PACKET}
     entries = [Entry(made.organization_id, Act.EXPORT, facts, subjects, actor, member_id=one) for one in new]
     await append_many(tx, keyring, entries)
     same = {"packet_id": packet_id, "organization_id": made.organization_id}
-    await insert_rows(tx, PacketMember, [{"member_id": one, **same} for one in new])
+    rows = [{"member_id": one, "connections": there[one], **same} for one in sorted(there)]
+    await insert_rows(tx, PacketMember, rows)
 
 
 async def number_given(tx: Transaction, keyring: Keyring, packet_id: UUID, number: str, said: Outline) -> None:

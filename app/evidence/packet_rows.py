@@ -49,6 +49,15 @@ async def members_in(tx: Transaction, packet_id: UUID) -> set[UUID]:
     return set((await tx.execute(select(PacketMember.member_id).where(PacketMember.packet_id == packet_id))).scalars())
 
 
+async def shown_in(tx: Transaction, packet_id: UUID, member_id: UUID | None = None) -> set[tuple[UUID, UUID]]:
+    """Of whom a packet shows what came over which connection, `(member, connection)`; of one member, or of everybody."""
+    query = select(PacketMember.member_id, PacketMember.connections).where(PacketMember.packet_id == packet_id)
+    if member_id is not None:
+        query = query.where(PacketMember.member_id == member_id)
+    rows = (await tx.execute(query)).all()
+    return {(row[0], UUID(connection)) for row in rows for connection in row[1]}
+
+
 async def leave_out(tx: Transaction, packet_id: UUID, member_ids: Collection[UUID]) -> None:
     """A packet will not hold these members' data after all."""
     if member_ids:
@@ -134,9 +143,9 @@ async def live_with_exhibit(tx: Transaction, organization_id: UUID, exhibit: str
     return found
 
 
-async def ready_before(tx: Transaction, moment: datetime) -> Sequence[Packet]:
-    """The packets that were whole before a moment and still are, locked."""
-    query = select(Packet).where(Packet.state == State.READY, Packet.ready_at < moment).order_by(Packet.id)
+async def all_ready(tx: Transaction) -> Sequence[Packet]:
+    """The packets that can be downloaded, locked."""
+    query = select(Packet).where(Packet.state == State.READY).order_by(Packet.id)
     return (await tx.execute(query.with_for_update())).scalars().all()
 
 

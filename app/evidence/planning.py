@@ -21,6 +21,7 @@ from app.evidence.withheld import UNREAD, Why, Withheld
 from app.incidents.models import UnmatchedReason
 from app.incidents.repository import alerts_held
 from app.intake.models import EventOutcome
+from app.kit import clock
 from app.kit.database import Transaction
 from app.kit.errors import Problem
 from app.ledger.models import Checkpoint
@@ -38,6 +39,11 @@ class Chapter:
     exhibits: list[Planned]
     timeline: str = ""
     sheet: str = ""
+
+    @property
+    def connections(self) -> set[UUID]:
+        """Over which what is shown of them came: to keeping and showing that they must agree."""
+        return {one.told.connection_id for one in self.exhibits}
 
 
 @dataclass
@@ -147,7 +153,7 @@ async def _in_scope(tx: Transaction, made: Plan) -> tuple[list[Told], set[UUID]]
 async def _agreed(tx: Transaction, made: Plan, told: Sequence[Told], erased: set[UUID]) -> list[Told]:
     """Those whose member agrees to it now; the others' alerts are withheld."""
     asked = {(one.member_id, one.connection_id) for one in told if one.member_id not in erased}
-    answers = await all_consents_to(tx, asked, made.at)
+    answers = await all_consents_to(tx, asked, clock.now())
     shown, held = [], set()
     for one in told:
         if one.member_id in erased or answers.get((one.member_id, one.connection_id)):

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import structlog
 
-from app.evidence import noting, packet_rows, repository
+from app.evidence import noting, packet_rows
 from app.evidence.building import PACKET, RECORDS, begin, write
 from app.evidence.chapters import Progress
 from app.evidence.exhibits import Variant
@@ -76,11 +76,14 @@ class Builder:
         return done
 
     async def sweep(self) -> None:
-        """Delete the packets whose time is over, and what was asked for and never ordered."""
+        """Delete the packets whose time is over or whose members' consent is, and what was asked for and never ordered."""
         now = clock.now()
         async with self._context.database.begin() as tx:
-            for row in await packet_rows.ready_before(tx, now - KEPT_FOR):
-                _expire(tx, row, "age")
+            for row in await packet_rows.all_ready(tx):
+                if row.ready_at is None or row.ready_at < now - KEPT_FOR:
+                    _expire(tx, row, "age")
+                elif not await _agree(tx, row.id):  # what runs out is announced by nobody
+                    _expire(tx, row, "consent")
             for organization_id, count in (await packet_rows.forget_drafts(tx, now - DRAFT_FOR)).items():
                 note_deletion(tx, organization_id, Gone.PACKET, count, f"asked for, and not ordered in {DRAFT_FOR.days} day")
         await self._clear()
@@ -170,7 +173,7 @@ class Builder:
         async with self._context.database.begin() as tx:
             row = await self._mine(tx, job)
             row.lease_until = None
-            if await packet_rows.holds_erased(tx, row.id):
+            if await packet_rows.holds_erased(tx, row.id) or not await _agree(tx, row.id):
                 _build_anew(row)
                 return
             await noting.number_given(tx, self._context.keyring, row.id, found, said)
@@ -235,11 +238,10 @@ async def _touched(tx: Transaction, message: Message) -> list[tuple[Packet, str]
     rows = await packet_rows.live_with_member(tx, member_id)
     if message.topic == MEMBER_ERASED:
         return [(row, "erased") for row in rows]
-    return [] if not rows or await _agrees(tx, member_id) else [(row, "consent") for row in rows]
+    return [(row, "consent") for row in rows if not await _agree(tx, row.id, member_id)]
 
 
-async def _agrees(tx: Transaction, member_id: UUID) -> bool:
-    """Whether a member agrees, now, to showing everything that was told of them."""
-    asked = {(member_id, one.connection_id) for one in await repository.told_to(tx, [member_id])}
-    answers = await all_consents_to(tx, asked, clock.now())
-    return all(answers.get(one) for one in asked)
+async def _agree(tx: Transaction, packet_id: UUID, member_id: UUID | None = None) -> bool:
+    """Whether a member, or everybody in a packet, agrees now to its being kept and shown what the packet shows of them."""
+    asked = await packet_rows.shown_in(tx, packet_id, member_id)
+    return all((await all_consents_to(tx, asked, clock.now())).values())

@@ -60,6 +60,7 @@ def _make_who() -> None:
         sa.Column("member_id", sa.Uuid(), nullable=False),
         sa.Column("packet_id", sa.Uuid(), nullable=False),
         sa.Column("organization_id", sa.Uuid(), nullable=False),
+        sa.Column("connections", _JSON, nullable=False),
         sa.ForeignKeyConstraint(["packet_id"], ["packet.id"], name=op.f("fk_packet_member_packet_id_packet")),
         sa.PrimaryKeyConstraint("member_id", "packet_id", name=op.f("pk_packet_member")),
     )

@@ -219,7 +219,7 @@ class Scene:
             row.state, row.asked_by, row.asked_at = State.SHOWN, account, NOW
             tx.add(row)
             await tx.flush()
-            tx.add(PacketMember(member_id=tenant.members["M-1"], packet_id=packet_id, organization_id=tenant.id))
+            tx.add(PacketMember(member_id=tenant.members["M-1"], packet_id=packet_id, organization_id=tenant.id, connections=[]))
             tx.add(PacketTaken(packet_id=packet_id, organization_id=tenant.id, account_id=account, at=NOW))
             if ready:
                 key, row.wrapped_key = await context.keyring.wrap_new(tx, tenant.id, *wrapped_at(packet_id))

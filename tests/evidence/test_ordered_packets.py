@@ -23,8 +23,6 @@ from app.kit import clock
 from app.ledger.models import Deletion
 from app.ledger.service import SYSTEM, Sight
 from app.members import erasing
-from app.members import repository as members
-from app.members.service import record_consent
 from tests.evidence.matters import built, in_the_log, matter_of
 from tests.evidence.ordered import busy, counsel_of, exports, id_of, ordered, ready, shown, unpacked
 from tests.evidence.test_packets import proven
@@ -274,28 +272,6 @@ async def test_who_is_erased_while_it_is_built_is_not_in_it(world: World, told: 
         assert len(times) == 2
         done = (await counsel.get(path)).json()
         assert (done["state"], done["outline"]["erased"]) == ("ready", 1)
-
-
-async def _consent(world: World, who: str, given: bool) -> None:
-    async with world.context.database.begin() as tx:
-        member = await members.member(tx, world.union.id, world.union.members[who])
-        assert member is not None
-        where = (world.context.keyring, member, world.union.connection.connection.id)
-        await record_consent(tx, *where, given=given, source="test", actor=SYSTEM)
-
-
-async def test_a_packet_of_somebody_who_no_longer_agrees_is_no_more(world: World) -> None:
-    await busy(world)
-    async with await counsel_of(world) as counsel:
-        path = await ready(world, counsel)
-        await _consent(world, "M-1", True)
-        await world.workers.drain()
-        assert (await counsel.get(path)).json()["state"] == "ready", "who still agrees changes nothing"
-        await _consent(world, "M-1", False)
-        await world.workers.drain()
-        gone = (await counsel.get(path)).json()
-        assert (gone["state"], "no longer agrees" in gone["gone"]) == ("expired", True)
-        assert (await counsel.post(f"{path}/download")).status_code == 409
 
 
 async def test_a_sealed_packet_with_a_text_past_its_term_is_no_more(world: World) -> None:

@@ -103,7 +103,9 @@ async def fill_packets(tx: Transaction, world: World) -> None:
     await tx.execute(insert(BatesNumber).values(**own, **number))
     packet = {"id": uuid7(), "matter_id": matter, "wanted": {}, "state": "ready", "asked_at": NOW}
     await tx.execute(insert(Packet).values(**own, **packet, done=1, of_all=1, stored=True, attempts=0, fence=1))
-    await tx.execute(insert(PacketMember).values(**own, member_id=world.union.members["M-1"], packet_id=packet["id"]))
+    await tx.execute(
+        insert(PacketMember).values(**own, member_id=world.union.members["M-1"], packet_id=packet["id"], connections=[])
+    )
     taken = {"id": uuid7(), "packet_id": packet["id"], "account_id": world.union.accounts[Role.COUNSEL], "at": NOW}
     await tx.execute(insert(PacketTaken).values(**own, **taken))
 
