@@ -30,7 +30,7 @@ _NAME = "ledger.verifying"
 async def verify_all(database: Database, witnesses: Collection[notes.Key] = ()) -> int:
     """Verify each log whose last time is a day ago, if no other process does; how many were verified.
 
-    `witnesses`: whose cosignatures are looked at, too.
+    `witnesses`: whose cosignatures are looked at, too. A log that cannot be verified holds up no other; why is raised at the end.
     """
     owner = uuid7()
     async with database.begin(read_only=True) as tx:
@@ -41,12 +41,19 @@ async def verify_all(database: Database, witnesses: Collection[notes.Key] = ()) 
     async with database.begin() as tx:
         if not await attestations.take_turn(tx, _NAME, owner, clock.now(), TURN):
             return 0
+    failed = None
     try:
         for organization_id in due:
-            await _one(database, organization_id, witnesses)
+            try:
+                await _one(database, organization_id, witnesses)
+            except Exception as error:  # the other logs are looked at; told below, when they are
+                log.error("a log cannot be verified", organization=str(organization_id), error=type(error).__name__)
+                failed = failed or error
     finally:
         async with database.begin() as tx:
             await attestations.end_turn(tx, _NAME, owner)
+    if failed is not None:
+        raise failed
     return len(due)
 
 

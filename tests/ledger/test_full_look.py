@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
+import pytest
 from sqlalchemy import select, update
 
 from app.kit import clock
-from app.ledger import models
+from app.kit.database import Transaction
+from app.ledger import full_look, models
 from app.ledger.full_look import AGAIN_AFTER
 from app.ledger.models import LedgerEntry
+from app.ledger.verifying import Report
 from app.notices import service, workers
 from app.notices.models import AlarmKind
 from app.watch import logs
@@ -47,3 +52,25 @@ async def test_what_somebody_changed_long_after_it_was_read_back_is_an_alarm_wit
     clock.set_to(clock.now() + AGAIN_AFTER + timedelta(minutes=1))
     await world.workers.verify_logs()
     assert await alarms(world) == set()
+
+
+async def test_a_log_that_cannot_be_verified_holds_up_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await noted(world, 1)
+    await noted(world, 1, world.other.id)
+    await world.workers.log()
+    real, first = full_look.verify, min(world.union.id, world.other.id)
+
+    async def fails(tx: Transaction, organization_id: UUID, **more: Any) -> Report:
+        if organization_id == first:
+            raise OSError("the disk says no")
+        return await real(tx, organization_id, **more)
+
+    monkeypatch.setattr(full_look, "verify", fails)
+    with pytest.raises(OSError, match="the disk says no"):
+        await world.workers.verify_logs()
+    async with world.context.database.begin(read_only=True) as tx:
+        looked = {one.organization_id: one.verified_at for one in (await tx.execute(select(models.Head))).scalars()}
+    assert looked.pop(first) is None
+    assert None not in looked.values()
+    monkeypatch.undo()
+    assert await world.workers.verify_logs() == 1, "the turn is free again"
