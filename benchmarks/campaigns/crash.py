@@ -18,6 +18,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from benchmarks.support.results import save
 from tests.crash.cluster import Cluster
 from tests.crash.deliveries import Script
 from tests.crash.episode import AT_RANDOM, EVERY_POINT, EVERY_WAY, ON_POSTGRESQL, ON_SQLITE, Outcome, Plan, play
@@ -79,13 +80,7 @@ def add(results: dict[str, Any], seed: int, outcome: Outcome, seconds: float) ->
     results["seconds"] += round(seconds)
     for name, more in (("kills_by_kind", outcome.kills), ("faults", outcome.faults), ("answers", outcome.statuses)):
         results[name] = dict(sorted((Counter(results[name]) + more).items()))
-    save(results)
-
-
-def save(results: dict[str, Any]) -> None:
-    """Write the results where the docs find them."""
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    save(results, RESULTS)
 
 
 async def main(options: argparse.Namespace) -> int:
@@ -103,7 +98,7 @@ async def main(options: argparse.Namespace) -> int:
                 outcome = await episode(seed, zygote, options)
             except AssertionError as error:
                 results["broken_seeds"].append(seed)
-                save(results)
+                save(results, RESULTS)
                 print(error)
                 return 1
             add(results, seed, outcome, time.monotonic() - before)

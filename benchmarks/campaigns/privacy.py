@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import logging
 import os
 import random
@@ -24,6 +23,7 @@ from typing import Any
 import structlog
 
 from app.kit.migrate import upgrade
+from benchmarks.support.results import load, save
 from tests.api.generated import compare, described, make_pair
 from tests.api.test_two_worlds import connection_without_consent
 from tests.support.postgres import PostgresServer, start_supervised
@@ -106,21 +106,9 @@ async def one_seed(templates: Templates, seed: int, calls: int, results: dict[st
     return not found.differ and not found.failed
 
 
-def load(file: Path) -> dict[str, Any]:
-    """What was found so far."""
-    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-    return {**json.loads(json.dumps(EMPTY)), **found}
-
-
-def save(results: dict[str, Any], file: Path) -> None:
-    """Write the results where the docs find them."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(results, indent=2) + "\n")
-
-
 async def go_on(calls: int, results_file: Path) -> int:
     """Go on for so many calls; the exit code says whether the worlds were the same to everybody."""
-    results = load(results_file)
+    results = load(results_file, EMPTY)
     done = 0
     with tempfile.TemporaryDirectory(prefix="harmline-worlds-") as folder:
         templates = Templates(Path(folder))

@@ -38,6 +38,7 @@ from app.kit.migrate import upgrade
 from app.kit.rows import insert_rows
 from app.kit.vault import KeyFile
 from app.ledger.models import LedgerEntry
+from benchmarks.support.results import save
 from connectors.contract import Sender
 from connectors.sandboxing import serving
 from connectors.verifiers import Grade, Outcome, Verification
@@ -238,12 +239,7 @@ def add(results: dict[str, Any], seed: int, more: dict[str, Any], seconds: float
         counted = isinstance(value, dict)
         results[name] = dict(sorted((Counter(results[name]) + Counter(value)).items())) if counted else results[name] + value
     results["next_seed"] = seed + 1
-    save(results)
-
-
-def save(results: dict[str, Any]) -> None:
-    """Write the results where the docs find them."""
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    save(results, RESULTS)
 
 
 async def main(options: argparse.Namespace) -> int:
@@ -257,7 +253,7 @@ async def main(options: argparse.Namespace) -> int:
                 more = await one(seed, zygote, options)
             except AssertionError as error:
                 results["broken_seeds"].append(seed)
-                save(results)
+                save(results, RESULTS)
                 print(f"seed {seed}: {error}")
                 return 1
             add(results, seed, more, time.monotonic() - before)

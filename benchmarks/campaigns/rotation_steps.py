@@ -22,6 +22,7 @@ from typing import Any
 import structlog
 
 from benchmarks.campaigns.privacy import DATABASES, Templates
+from benchmarks.support.results import load, save
 from tests.crash.killed import Launcher, launcher
 from tests.crash.test_asking_killed import KILLED
 from tests.crash.test_rotation_killed import EVERYTHING, SELDOM, Rotating, all_steps, deaths, require_whole
@@ -88,21 +89,10 @@ async def go_on(seeds: int, found: dict[str, Any], results: Path) -> int:
     return 1 if missing else 0
 
 
-def load(file: Path) -> dict[str, Any]:
-    """What was found so far."""
-    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else empty()
-    return found
-
-
-def save(found: dict[str, Any], file: Path) -> None:
-    """Write the results where the docs find them."""
-    file.write_text(json.dumps(found, indent=2) + "\n")
-
-
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description="Keys replaced, and whoever replaces them killed at every step.")
     arguments.add_argument("--seeds", type=int, default=ALL_SEEDS, help="even ones on PostgreSQL, odd ones on SQLite")
     arguments.add_argument("--results", type=Path, default=RESULTS)
     given = arguments.parse_args()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    sys.exit(asyncio.run(go_on(given.seeds, load(given.results), given.results)))
+    sys.exit(asyncio.run(go_on(given.seeds, load(given.results, empty()), given.results)))

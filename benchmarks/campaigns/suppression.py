@@ -15,6 +15,7 @@ from typing import Any
 
 from app.statistics.build import build_release
 from app.statistics.cubes import FAMILIES
+from benchmarks.support.results import save
 from connectors.vocabulary import AlertKind
 from tests.statistics.exact import PeopleJudge
 from tests.statistics.synthetic import moment, population
@@ -69,12 +70,6 @@ def one_seed(seed: int, results: dict[str, Any]) -> None:
             results["narrowest"] = min(narrowest, results["narrowest"] or narrowest)
 
 
-def save(results: dict[str, Any]) -> None:
-    """Write the results where the docs find them."""
-    RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
-
-
 def main(worlds: int) -> int:
     """Go on for so many seeds; the exit code says whether every rule held."""
     results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else dict(EMPTY)
@@ -84,12 +79,12 @@ def main(worlds: int) -> int:
             one_seed(seed, results)
         except AssertionError:
             results["broken"].append(seed)
-            save(results)
+            save(results, RESULTS)
             print(f"\nseed {seed} breaks a rule")
             return 1
         results["next_seed"] = seed + 1
         if (seed + 1) % SAVE_EVERY == 0 or seed + 1 == first + worlds:
-            save(results)
+            save(results, RESULTS)
             print(f"\r{seed + 1 - first} of {worlds} seeds, none breaks a rule", end="", flush=True)
     print()
     return 0

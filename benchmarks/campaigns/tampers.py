@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import logging
 import random
 import sys
@@ -22,6 +21,7 @@ from typing import Any
 import structlog
 
 from benchmarks.campaigns.privacy import Templates
+from benchmarks.support.results import load, save
 from tests.ledger.tampering import KINDS, missed, rigged
 from tests.support.world import make_world
 
@@ -64,21 +64,9 @@ async def one_block(templates: Templates, block: int, results: dict[str, Any]) -
     results["next_block"] = block + 1
 
 
-def load(file: Path) -> dict[str, Any]:
-    """What was found so far."""
-    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
-    return {**json.loads(json.dumps(EMPTY)), **found}
-
-
-def save(results: dict[str, Any], file: Path) -> None:
-    """Write the results where the docs find them."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(results, indent=2) + "\n")
-
-
 async def go_on(tampers: int, results_file: Path) -> int:
     """Go on for so many tampers at least; the exit code says whether all were found."""
-    results, done = load(results_file), 0
+    results, done = load(results_file, EMPTY), 0
     with tempfile.TemporaryDirectory(prefix="harmline-tampers-") as folder:
         templates = Templates(Path(folder))
         while done < tampers:
