@@ -14,8 +14,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -33,7 +33,7 @@ from app.evidence.workers import Builder
 from app.intake.asker import Asker
 from app.kit import clock, sqlite
 from app.kit.config import Settings
-from app.kit.context import open_context
+from app.kit.context import Context, open_context
 from app.kit.vault import KeyFile
 from app.ledger import notes, sequencing
 from app.ledger.reading_back import read_back
@@ -191,90 +191,74 @@ def _drivers(trap: Trap) -> None:
     sqlite._Near._apart = _apart  # type: ignore[method-assign]
 
 
+@asynccontextmanager
+async def opened(order: Order, **more: Any) -> AsyncIterator[Context]:
+    """A process's own view of the order's database and key file, at the order's time. `more`: settings."""
+    clock.set_to(datetime.fromisoformat(order.now))
+    context = open_context(Settings(database_url=order.database_url, key_file=Path(order.key_file), **more))
+    try:
+        yield context
+    finally:
+        await context.database.close()
+
+
 async def ask(order: Order) -> None:
     """One turn with one provider, at the order's time."""
-    clock.set_to(datetime.fromisoformat(order.now))
     # Without an overlap each turn asks for new rows alone: what a page holds is known to whoever watches.
     Paged.poll = PollPlan(every=timedelta(hours=1), requests_per_minute=600_000, overlap=timedelta(0))
-    context = open_context(Settings(database_url=order.database_url, key_file=Path(order.key_file)))
-    asker = Asker(context)
-    try:
-        with sandbox_allowed(order.base_url), paged_registered():
-            assert await asker.ask(UUID(order.connection)), "somebody else is asking"
-    finally:
-        await asker.close()
-        await context.database.close()
+    async with opened(order) as context:
+        asker = Asker(context)
+        try:
+            with sandbox_allowed(order.base_url), paged_registered():
+                assert await asker.ask(UUID(order.connection)), "somebody else is asking"
+        finally:
+            await asker.close()
 
 
 async def rotate(order: Order) -> None:
     """Replace every key, in small batches."""
-    clock.set_to(datetime.fromisoformat(order.now))
     rotation.BATCH, rotation.PAUSE, rotation.PAUSE_OF_ONE_WRITER = 2, 0.0, 0.0
-    context = open_context(Settings(database_url=order.database_url, key_file=Path(order.key_file)))
-    try:
+    async with opened(order) as context:
         left = await operations.rotate_keys(context, UUID(order.connection), lambda _: None)
         assert left == {}, left
         await operations.replace_top_key(context, only_prepare=False)
-    finally:
-        await context.database.close()
 
 
 async def rotate_indexes(order: Order) -> None:
     """Put the look-up indexes under a new key, in small batches."""
-    clock.set_to(datetime.fromisoformat(order.now))
     index_rotation.BATCH = 2
-    context = open_context(Settings(database_url=order.database_url, key_file=Path(order.key_file)))
-    try:
+    async with opened(order) as context:
         left = await index_rotation.replace(context.database, context.keyring, UUID(order.connection), lambda _: None)
         assert left == {}, left
-    finally:
-        await context.database.close()
 
 
 async def move_connections(order: Order) -> None:
     """Put the indexes of what came over its connections under a new key."""
-    clock.set_to(datetime.fromisoformat(order.now))
-    context = open_context(Settings(database_url=order.database_url, key_file=Path(order.key_file)))
-    try:
+    async with opened(order) as context:
         left = await connection_indexes.replace(context.database, context.keyring, UUID(order.connection), lambda _: None)
         assert left == {}, left
-    finally:
-        await context.database.close()
 
 
 async def move_sign_in(order: Order) -> None:
     """Put what people sign in by under a new key."""
-    clock.set_to(datetime.fromisoformat(order.now))
-    context = open_context(Settings(database_url=order.database_url, key_file=Path(order.key_file)))
-    where = (context.database, context.keyring)
-    try:
+    async with opened(order) as context:
+        where = (context.database, context.keyring)
         await sign_in_indexes.move_addresses(*where, [UUID(order.connection)], lambda _: None)
         await sign_in_indexes.move_subjects(*where, UUID(order.connection), lambda _: None)
-    finally:
-        await context.database.close()
 
 
 async def sequence(order: Order) -> None:
     """Give every entry its place, and read all of it again."""
-    clock.set_to(datetime.fromisoformat(order.now))
     sequencing.BATCH = 2
-    context = open_context(Settings(database_url=order.database_url, key_file=Path(order.key_file)))
-    try:
+    async with opened(order) as context:
         await sequencing.integrate(context.database, context.keyring, LOG_HOST)
         await read_back(context.database)
-    finally:
-        await context.database.close()
 
 
 async def build_packets(order: Order) -> None:
     """Build what was ordered."""
-    clock.set_to(datetime.fromisoformat(order.now))
-    where = {"database_url": order.database_url, "key_file": Path(order.key_file), "packet_folder": Path(order.base_url)}
-    context = open_context(Settings(**where))
-    try:
+    async with opened(order, packet_folder=Path(order.base_url)) as context:
         await Builder(context).build()
-    finally:
-        await context.database.close()
 
 
 WORKS = {

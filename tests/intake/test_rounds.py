@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -30,6 +29,7 @@ from connectors.registry import registry
 from connectors.sandboxing import Fault, Happening
 from connectors.vocabulary import AlertKind, Bureau
 from tests.connectors.stage import PEOPLE, Stage, enroll, no_waiting, staged
+from tests.intake.answering_late import asked_and_silent
 from tests.intake.polled import connect, polled_world
 from tests.support.world import World
 
@@ -255,21 +255,7 @@ async def test_a_turn_has_its_time_and_goes_on_behind_the_others(world: World, m
 async def test_who_is_erased_or_says_no_while_the_provider_answers_is_asked_about_no_further(
     world: World, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    no_waiting(monkeypatch)
-    real = HibpSandbox._account
-    gate, arrived = asyncio.Event(), asyncio.Event()
-
-    async def held(self: HibpSandbox, request: Request) -> Response:
-        arrived.set()
-        await gate.wait()
-        return await real(self, request)
-
-    monkeypatch.setattr(HibpSandbox, "_account", held)
-    async with staged(world, registry()["hibp"]) as stage:
-        for who in PEOPLE:
-            stage.sandbox.tell(Happening(who, AlertKind.EXPOSURE_SSN, clock.now(), "Inv A"))
-        asking = asyncio.create_task(world.workers.asker.run_due())
-        await arrived.wait()
+    async with asked_and_silent(world, monkeypatch) as (stage, answers):
         for who in ("M-1", "M-2"):
             if how == "erased":
                 async with world.context.database.begin() as tx:
@@ -280,8 +266,7 @@ async def test_who_is_erased_or_says_no_while_the_provider_answers_is_asked_abou
                     assert (await browser.post("/v1/me/consents", json=body)).status_code == 204
         if how == "no":
             await world.workers.drain()  # else only what is looked at when the answer is kept stands in between
-        gate.set()
-        await asking
+        await answers()
         await world.workers.drain()
         assert sum("/breachedaccount/" in seen.path for seen in stage.sandbox.faults.seen) <= (1 if how == "no" else 2)
         async with world.context.database.begin(read_only=True) as tx:

@@ -13,8 +13,6 @@ from uuid import UUID
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
-from starlette.requests import Request
-from starlette.responses import Response
 
 from app import connection_indexes
 from app.connections.models import Connection
@@ -31,11 +29,8 @@ from app.members import service as members
 from app.members.roster import EnrollmentEntry
 from app.members.service import REFERENCE_FORGOTTEN
 from app.tables import metadata
-from connectors.hibp.sandbox import HibpSandbox
-from connectors.registry import registry
-from connectors.sandboxing import Happening
-from connectors.vocabulary import AlertKind
-from tests.connectors.stage import PEOPLE, no_waiting, staged
+from tests.connectors.stage import PEOPLE
+from tests.intake.answering_late import asked_and_silent
 from tests.intake.exports import connected, exported, handed
 from tests.intake.looked_up import looked_up_world
 from tests.keys.hanging import keyring_of
@@ -225,23 +220,9 @@ async def test_notices_and_files_are_known_again(world: World) -> None:
 
 
 async def test_who_asks_a_provider_meanwhile_asks_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    no_waiting(monkeypatch)
-    real, gate, arrived = HibpSandbox._account, asyncio.Event(), asyncio.Event()
-
-    async def held(self: HibpSandbox, request: Request) -> Response:
-        arrived.set()
-        await gate.wait()
-        return await real(self, request)
-
-    monkeypatch.setattr(HibpSandbox, "_account", held)
-    async with staged(world, registry()["hibp"]) as stage:
-        for who in PEOPLE:
-            stage.sandbox.tell(Happening(who, AlertKind.EXPOSURE_SSN, clock.now(), "Inv A"))
-        asking = asyncio.create_task(world.workers.asker.run_due())
-        await arrived.wait()
+    async with asked_and_silent(world, monkeypatch) as (stage, answers):
         await moved(world)
-        gate.set()
-        await asking
+        await answers()
         for _ in range(3):
             await world.workers.ask()
         found = await stored(world, world.union.id)
