@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from app.access.roles import Role
 from app.kit import clock
@@ -27,6 +27,14 @@ async def _work(workers: Workers) -> None:
         await workers.builder.look_up()
         await workers.builder.build()
         await asyncio.sleep(0.05)
+
+
+async def _to_the_form_for_a_member(page: Page) -> None:
+    await page.get_by_role("link", name="Back to The matter").click()
+    assert await fits(page)
+    await page.get_by_role("link", name="Packet", exact=True).first.click()
+    await expect(page.get_by_text("Make a packet about member")).to_be_visible()
+    assert await fits(page)
 
 
 async def test_the_whole_way_from_a_pick_to_a_packet_that_proves_itself(addressed: Site, tmp_path: Path) -> None:
@@ -77,4 +85,5 @@ async def test_the_whole_way_from_a_pick_to_a_packet_that_proves_itself(addresse
     assert await fits(page)
     await picture(page, "packets", full_page=True)
     working.cancel()
+    await _to_the_form_for_a_member(page)
     assert addressed.trouble == []
