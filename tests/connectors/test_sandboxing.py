@@ -191,7 +191,7 @@ class Asked:
         self.cursors: dict[str, str] = {}
 
     def client(self) -> Any:
-        return client_for(self.connector, self.base_url, self.config, lambda: NOW, attempts=1, read=1, total=2)
+        return client_for(self.connector, self.base_url, self.config, lambda: NOW, attempts=1, read=20, total=40)
 
     async def poll(self, *, sweep: bool = False, pages: list[Page] | None = None) -> set[tuple[str, ...]]:
         kept = [] if pages is None else pages
