@@ -51,8 +51,13 @@ async def build(context: Context, order: Order, to: Path, *, pen: Pen | None = N
         packet_id = begin(made, work, pen=pen)
         await noting.built_outside(tx, context.keyring, made, packet_id)
     number, said = await write(context, made, work, Progress(), pen)
-    async with context.database.begin() as tx:
-        await noting.number_given(tx, context.keyring, packet_id, number, said)
+    try:
+        async with context.database.begin() as tx:
+            await noting.require_readable(tx, packet_id)
+            await noting.number_given(tx, context.keyring, packet_id, number, said)
+    except Problem:
+        shutil.rmtree(work.root)  # it lies in plain, and holds what nobody may read any more
+        raise
     (work.root / PACKET).rename(to)
     shutil.rmtree(work.root)
     return Built(number, made.size, said.exhibits, sum(said.withheld.values()))
