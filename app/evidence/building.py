@@ -75,6 +75,7 @@ def begin(made: Plan, work: Folder, packet_id: UUID | None = None, pen: Pen | No
         "size": made.size,
         "signed_by": None if pen is None else pen.certificate,
         "exhibits": [one.bates for chapter in made.chapters for one in chapter.exhibits],
+        "pages": [[chapter.timeline, chapter.sheet] for chapter in made.chapters],
         "erased": [str(chapter.member_id) for chapter in made.chapters if chapter.erased],
     }
     before = json.loads(work.read(STATE)) if work.has(STATE) else {}
