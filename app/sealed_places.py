@@ -117,6 +117,7 @@ PLACES = (
     Place(Receipt, "wrapped_key", ("receipt",), how=How.IN_SLOT),
     Place(Event, "wrapped_key", ("event",), how=How.WRAPPED),
     Place(Packet, "wrapped_key", ("packet", "wrapped_key"), how=How.WRAPPED),
+    Place(Packet, "claim_sealed", ("packet", "claim_sealed")),
     Place(Receipt, "remains_sealed", ("receipt", "remains_sealed")),
     Place(Account, "email_sealed", ("account", "email_sealed")),
     Place(Password, "code_secret_sealed", ("password", "code_secret_sealed"), ("account_id",)),

@@ -53,9 +53,10 @@ UNDER_WAY = (State.LOOKING, State.ORDERED, State.BUILDING)
 class Packet(Base):
     """A packet that somebody asked for. Ids, counts and times only: its content lies in files, sealed under `wrapped_key`.
 
-    `wanted`: the order, as JSON; `outline`: what will be in it, in counts; then what is in it. `asked_by`, `ordered_by`: accounts
-    of counsel; nobody's for a packet that was built by a command. `zip_size`: in bytes. `why_gone`: a word, of what ended it.
-    `stored`: there may be files of it. Lease and fence say who works on it; `attempts`: how often that failed.
+    `wanted`: the order, as JSON, without the reference of the claim that it is for: that is `claim_sealed`. `outline`: what will
+    be in it, in counts; then what is in it. `asked_by`, `ordered_by`: accounts of counsel; nobody's for a packet that was built
+    by a command. `zip_size`: in bytes. `why_gone`: a word, of what ended it. `stored`: there may be files of it. Lease and fence
+    say who works on it; `attempts`: how often that failed; `cut_short`: how often whoever did was never heard of again.
     """
 
     __tablename__ = "packet"
@@ -68,6 +69,7 @@ class Packet(Base):
     organization_id: Mapped[UUID]
     matter_id: Mapped[UUID] = mapped_column(ForeignKey("matter.id"))
     wanted: Mapped[dict[str, Any]] = mapped_column(PortableJson)
+    claim_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
     state: Mapped[str] = mapped_column(String(20))
     asked_by: Mapped[UUID | None]
     asked_at: Mapped[datetime]
@@ -85,6 +87,7 @@ class Packet(Base):
     error: Mapped[str | None] = mapped_column(String(300))
     stored: Mapped[bool] = mapped_column(default=False)
     attempts: Mapped[int] = mapped_column(default=0)
+    cut_short: Mapped[int] = mapped_column(default=0, server_default="0")
     next_attempt_at: Mapped[datetime | None]
     lease_until: Mapped[datetime | None]
     fence: Mapped[int] = mapped_column(BigInteger, default=0)

@@ -14,16 +14,32 @@ from app.evidence.planning import Plan
 from app.kit import clock
 from app.kit.database import Transaction
 from app.kit.errors import Problem
-from app.kit.keyring import Keyring
+from app.kit.keyring import Keyring, Lane
 from app.kit.rows import insert_rows
 from app.ledger.service import SYSTEM, Act, Actor, Entry, Sight, append, append_many
 from app.members.service import all_consents_to
 
+_CLAIM = ("packet", "claim_sealed")
+
 
 def wanted(order: Order) -> dict[str, object]:
-    """An order as a packet's row keeps it: JSON values. Not a claim's reference: counsel's words are not kept in plain."""
+    """An order as a packet's row keeps it: JSON values. A claim's reference is kept beside it: counsel's words are sealed."""
     members = [str(one) for one in order.chosen]
     return {"variant": order.variant.value, "prefix": order.prefix, "size": order.size, "members": members}
+
+
+async def sealed_claim(tx: Transaction, keyring: Keyring, organization_id: UUID, packet_id: UUID, order: Order) -> bytes | None:
+    """The reference of the claim that a packet is for, as its row keeps it; not counsel's alone, for it stands in the packet."""
+    if order.claim is None:
+        return None
+    return await keyring.seal(tx, organization_id, Lane.FACTUAL, order.claim, *_CLAIM, packet_id)
+
+
+async def claim_of(tx: Transaction, keyring: Keyring, row: Packet) -> str | None:
+    """The reference of the claim that a packet is for."""
+    if row.claim_sealed is None:
+        return None
+    return await keyring.unseal(tx, row.organization_id, Lane.FACTUAL, row.claim_sealed, *_CLAIM, row.id)
 
 
 async def built_outside(tx: Transaction, keyring: Keyring, made: Plan, packet_id: UUID) -> None:
@@ -34,6 +50,7 @@ async def built_outside(tx: Transaction, keyring: Keyring, made: Plan, packet_id
             organization_id=made.organization_id,
             matter_id=made.order.matter_id,
             wanted=wanted(made.order),
+            claim_sealed=await sealed_claim(tx, keyring, made.organization_id, packet_id, made.order),
             state=State.OUTSIDE,
             asked_at=clock.now(),
         )

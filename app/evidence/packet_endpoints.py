@@ -7,10 +7,12 @@ from starlette.responses import StreamingResponse
 
 from app.access.gate import Caller
 from app.evidence import packets
+from app.evidence.models import Packet
 from app.evidence.packets import Parcel
 from app.evidence.schemas import NewPacket, PacketView
 from app.evidence.zipping import gathered, zipped
-from app.kit.context import Ctx, Tx
+from app.kit.context import Context, Ctx, Tx
+from app.kit.database import Transaction
 
 router = APIRouter(prefix="/v1/matters/{matter_id}/packets", tags=["evidence"])
 
@@ -29,30 +31,32 @@ def leaving(parcel: Parcel) -> Response:
     return StreamingResponse(gathered(zipped(parcel.files, parcel.read)), media_type=ZIP, headers=headers)
 
 
+async def _view(tx: Transaction, context: Context, row: Packet) -> PacketView:
+    return (await packets.views(tx, context.keyring, [row]))[0]
+
+
 @router.get("")
-async def list_packets(matter_id: UUID, caller: Caller, tx: Tx) -> list[PacketView]:
+async def list_packets(matter_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> list[PacketView]:
     """Every packet of one of your matters, the newest first: how far it is, and who took it along."""
-    return await packets.listed(tx, caller, matter_id)
+    return await packets.listed(tx, context.keyring, caller, matter_id)
 
 
 @router.post("", status_code=201)
 async def ask_for_packet(matter_id: UUID, body: NewPacket, caller: Caller, context: Ctx, tx: Tx) -> PacketView:
     """Have looked up what a packet would hold. Within seconds it is `shown`, with its `outline`; nothing is built yet."""
-    row = await packets.ask(tx, context, caller, matter_id, body)
-    return (await packets.views(tx, [row]))[0]
+    return await _view(tx, context, await packets.ask(tx, context, caller, matter_id, body))
 
 
 @router.get("/{packet_id}")
-async def one_packet(matter_id: UUID, packet_id: UUID, caller: Caller, tx: Tx) -> PacketView:
+async def one_packet(matter_id: UUID, packet_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> PacketView:
     """One packet: what is in it, how far it is, and who took it along."""
-    return (await packets.views(tx, [await packets.found(tx, caller, matter_id, packet_id)]))[0]
+    return await _view(tx, context, await packets.found(tx, caller, matter_id, packet_id))
 
 
 @router.post("/{packet_id}/order")
-async def order_packet(matter_id: UUID, packet_id: UUID, caller: Caller, tx: Tx) -> PacketView:
+async def order_packet(matter_id: UUID, packet_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> PacketView:
     """Have a packet built as its outline says. The members in it can see that."""
-    row = await packets.order(tx, caller, matter_id, packet_id)
-    return (await packets.views(tx, [row]))[0]
+    return await _view(tx, context, await packets.order(tx, caller, matter_id, packet_id))
 
 
 @router.post(

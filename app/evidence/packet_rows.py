@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, case, delete, exists, func, or_, select, update
 
 from app.evidence.models import UNDER_WAY, BatesNumber, Packet, PacketMember, PacketTaken, State
 from app.kit.database import Transaction
@@ -87,10 +87,15 @@ async def anything_due(tx: Transaction, states: Collection[State], now: datetime
 
 
 async def claim(tx: Transaction, states: Collection[State], now: datetime, lease: timedelta) -> Packet | None:
-    """Take the next packet to work on, in one of these states; None when there is none, or others work on all of them."""
+    """Take the next packet to work on, in one of these states; None when there is none, or others work on all of them.
+
+    Whoever stops working on one lets go of it: a lease that ran out is one of somebody who died.
+    """
     due = _due(states, now)
     following = select(Packet.id).where(*due).order_by(Packet.id).limit(1).scalar_subquery()
-    taken = update(Packet).where(Packet.id == following, *due).values(lease_until=now + lease, fence=Packet.fence + 1)
+    died = case((Packet.lease_until.is_(None), 0), else_=1)
+    mine = {"lease_until": now + lease, "fence": Packet.fence + 1, "cut_short": Packet.cut_short + died}
+    taken = update(Packet).where(Packet.id == following, *due).values(mine)
     return (await tx.execute(taken.returning(Packet))).scalar_one_or_none()
 
 

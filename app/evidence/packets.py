@@ -14,7 +14,7 @@ from app.evidence.building import PACKET
 from app.evidence.exhibits import Variant
 from app.evidence.folder import Folder, Sealed
 from app.evidence.models import Packet, PacketTaken, State
-from app.evidence.ordering import Order
+from app.evidence.ordering import Order, require_order
 from app.evidence.outlining import Outline
 from app.evidence.schemas import HeldBackView, NewPacket, OutlineView, PacketView, TakenView
 from app.evidence.withheld import WORDS, Why
@@ -24,6 +24,8 @@ from app.kit.config import Settings
 from app.kit.context import Context
 from app.kit.database import Transaction
 from app.kit.errors import Problem, not_found
+from app.kit.ids import uuid7
+from app.kit.keyring import Keyring
 from app.ledger.service import Act, append
 
 KEPT_FOR = timedelta(days=14)
@@ -53,22 +55,28 @@ def place_of(settings: Settings, packet_id: UUID) -> Path:
     return settings.packet_folder / str(packet_id)
 
 
-def order_of(row: Packet) -> Order:
+async def order_of(tx: Transaction, keyring: Keyring, row: Packet) -> Order:
     """What was asked for. Once it was shown what will be in it, it is built over the same checkpoint."""
     size = row.wanted["size"] if row.outline is None else row.outline["size"]
     members = tuple(UUID(one) for one in row.wanted["members"])
-    return Order(row.matter_id, Variant(row.wanted["variant"]), row.wanted["prefix"], size, members)
+    claim = await noting.claim_of(tx, keyring, row)
+    return Order(row.matter_id, Variant(row.wanted["variant"]), row.wanted["prefix"], size, members, claim)
 
 
 async def ask(tx: Transaction, context: Context, caller: Principal, matter_id: UUID, new: NewPacket) -> Packet:
-    """Have looked up what a packet would hold. Raises a 404 or 409 Problem."""
+    """Have looked up what a packet would hold. Raises a 404, 409 or 422 Problem."""
     matter = await require_matter(tx, caller, matter_id)
+    wanted = Order(matter.id, new.variant, new.prefix, new.checkpoint, tuple(new.member_ids), new.claim)
+    require_order(wanted)
     if await packet_rows.count_under_way(tx, matter.id) >= MOST_AT_ONCE:
         raise Problem(409, f"{MOST_AT_ONCE} packets of this matter are under way already: wait until one is done.")
+    packet_id = uuid7()
     row = Packet(
+        id=packet_id,
         organization_id=caller.organization_id,
         matter_id=matter.id,
-        wanted=noting.wanted(Order(matter.id, new.variant, new.prefix, new.checkpoint, _members(new))),
+        wanted=noting.wanted(wanted),
+        claim_sealed=await noting.sealed_claim(tx, context.keyring, caller.organization_id, packet_id, wanted),
         state=State.LOOKING,
         asked_by=caller.account_id,
         asked_at=clock.now(),
@@ -78,10 +86,6 @@ async def ask(tx: Transaction, context: Context, caller: Principal, matter_id: U
     where, facts = caller.organization_id, {"what": "packet outline"}
     await append(tx, context.keyring, where, Act.VIEW, facts=facts, actor=caller.actor, matter=matter.id, packet=row.id)
     return row
-
-
-def _members(new: NewPacket) -> tuple[UUID, ...]:
-    return () if new.member_id is None else (new.member_id,)
 
 
 async def order(tx: Transaction, caller: Principal, matter_id: UUID, packet_id: UUID) -> Packet:
@@ -142,27 +146,28 @@ def parcel_of(wanted: Mapping[str, object], number: str, folder: Folder) -> Parc
     return Parcel(f"{name}.zip", files, length(files), lambda one: folder.read(one.removeprefix(f"{name}/")))
 
 
-async def listed(tx: Transaction, caller: Principal, matter_id: UUID) -> list[PacketView]:
+async def listed(tx: Transaction, keyring: Keyring, caller: Principal, matter_id: UUID) -> list[PacketView]:
     """Every packet of a matter, the newest first. Raises a 404 Problem."""
     matter = await require_matter(tx, caller, matter_id)
-    return await views(tx, await packet_rows.of_matter(tx, caller.organization_id, matter.id))
+    return await views(tx, keyring, await packet_rows.of_matter(tx, caller.organization_id, matter.id))
 
 
-async def views(tx: Transaction, rows: Sequence[Packet]) -> list[PacketView]:
+async def views(tx: Transaction, keyring: Keyring, rows: Sequence[Packet]) -> list[PacketView]:
     """Packets as counsel sees them."""
     taken: dict[UUID, list[PacketTaken]] = {}
     for one in await packet_rows.takings(tx, [row.id for row in rows]):
         taken.setdefault(one.packet_id, []).append(one)
-    return [_view(row, taken.get(row.id, [])) for row in rows]
+    return [_view(row, await noting.claim_of(tx, keyring, row), taken.get(row.id, [])) for row in rows]
 
 
-def _view(row: Packet, taken: Sequence[PacketTaken]) -> PacketView:
+def _view(row: Packet, claim: str | None, taken: Sequence[PacketTaken]) -> PacketView:
     return PacketView(
         id=row.id,
         state=State(row.state),
         variant=Variant(row.wanted["variant"]),
         prefix=row.wanted["prefix"],
         members=[UUID(one) for one in row.wanted["members"]],
+        claim=claim,
         asked_by=row.asked_by,
         asked_at=row.asked_at,
         ordered_by=row.ordered_by,

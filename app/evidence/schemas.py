@@ -8,13 +8,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.evidence.exhibits import Variant
 from app.evidence.models import State
+from app.evidence.ordering import LONGEST_CLAIM
 from app.evidence.withheld import Why
+
+MOST_MEMBERS = 1000
+"""Members that a claim may be filed for in one packet; a class is a matter of its own."""
 
 
 class NewPacket(BaseModel):
     """What a packet is to be. `checkpoint`: the size of the one that it is to rest on; none: the newest.
 
-    `member_id`: the one member of the matter that it is about; none: everybody.
+    `member_ids`: the members of the matter that it is about, one, or several for a claim; none: everybody. `claim`: the reference
+    under which counsel file for them, such as its number: one line, and it stands on every page.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -22,7 +27,8 @@ class NewPacket(BaseModel):
     variant: Variant = Variant.SEALED
     prefix: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,11}$")]
     checkpoint: Annotated[int | None, Field(ge=1, le=2**63 - 1)] = None
-    member_id: UUID | None = None
+    member_ids: Annotated[list[UUID], Field(max_length=MOST_MEMBERS)] = []
+    claim: Annotated[str | None, Field(min_length=1, max_length=LONGEST_CLAIM)] = None
 
 
 class HeldBackView(BaseModel):
@@ -58,9 +64,9 @@ class TakenView(BaseModel):
 class PacketView(BaseModel):
     """One packet of a matter: who asked for it and ordered it, how far it is, its number when it is whole, and who took it along.
 
-    `members`: whom it is about; none: everybody in the matter. `asked_by` is null where whoever runs the service built it.
-    `done`: exhibits, `of_all`: of how many. `size`: bytes of its ZIP. `until`: until when it can be downloaded. `gone`: why
-    it no longer can be, `error`: why it could not be built, in plain words.
+    `members`: whom it is about; none: everybody in the matter. `claim`: the reference of the claim that it is for. `asked_by` is
+    null where whoever runs the service built it. `done`: exhibits, `of_all`: of how many. `size`: bytes of its ZIP. `until`:
+    until when it can be downloaded. `gone`: why it no longer can be, `error`: why it could not be built, in plain words.
     """
 
     id: UUID
@@ -68,6 +74,7 @@ class PacketView(BaseModel):
     variant: Variant
     prefix: str
     members: list[UUID]
+    claim: str | None
     asked_by: UUID | None
     asked_at: datetime
     ordered_by: UUID | None

@@ -41,6 +41,7 @@ EVERY = 1.0
 LEASE = timedelta(seconds=30)
 NEXT_TRY = timedelta(minutes=1)
 MOST_TRIES = 3
+MOST_CUT_SHORT = 5
 DRAFT_FOR = timedelta(days=1)
 NO_ROOM = "It could not be written to the disk of the service. Tell whoever runs it, then order the packet again."
 OUR_MISTAKE = "Something went wrong on our side, several times. Tell whoever runs the service, then order the packet again."
@@ -106,6 +107,10 @@ class Builder:
 
     async def _go_on(self, row: Packet) -> None:
         job = _Job(row.id, row.fence)
+        if row.cut_short >= MOST_CUT_SHORT:  # whatever kills those who work on it kills all else that they do
+            log.error("whoever builds this packet is never heard of again", packet=str(job.id), times=row.cut_short)
+            await self._put_off(job, OUR_MISTAKE, last=True)
+            return
         try:
             if row.state == State.LOOKING:
                 await self._look(job, row)
@@ -138,7 +143,7 @@ class Builder:
 
     async def _look(self, job: _Job, row: Packet) -> None:
         async with self._context.database.begin(read_only=True) as tx:
-            said = outline(await look(tx, order_of(row)))
+            said = outline(await look(tx, await order_of(tx, self._context.keyring, row)))
         async with self._context.database.begin() as tx:
             mine = await self._mine(tx, job)
             mine.state, mine.outline, mine.lease_until = State.SHOWN, said.stored(), None
@@ -170,6 +175,7 @@ class Builder:
         begin(made, work, job.id)
         found, said = await write(self._context, made, work, progress)
         parcel = await asyncio.to_thread(parcel_of, noting.wanted(made.order), found, work.within(PACKET))
+        await asyncio.to_thread(work.within(PACKET).settle)
         async with self._context.database.begin() as tx:
             row = await self._mine(tx, job)
             row.lease_until = None
@@ -185,7 +191,7 @@ class Builder:
         context = self._context
         async with context.database.begin(read_only=True) as tx:
             row = await tx.get_one(Packet, job.id)
-            found = await look(tx, order_of(row))
+            found = await look(tx, await order_of(tx, context.keyring, row))
         async with context.database.begin() as tx:
             row, made = await self._mine(tx, job), await number(tx, found)
             where = wrapped_at(row.id)
@@ -210,6 +216,8 @@ def _build_anew(row: Packet) -> None:
 def _expire(tx: Transaction, row: Packet, why: str) -> None:
     """A finished packet is no more: its key goes with this transaction, its files soon after."""
     row.state, row.wrapped_key, row.gone_at, row.why_gone = State.EXPIRED, None, clock.now(), why
+    if why == "erased":  # counsel's reference may name them
+        row.claim_sealed = None
     note_deletion(tx, row.organization_id, Gone.PACKET, 1, GONE[why], {"packet": row.id})
 
 

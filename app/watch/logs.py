@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.kit import clock
 from app.kit.database import Transaction
@@ -12,6 +12,9 @@ from app.watch.repository import first_id_of
 
 LATE_AFTER = timedelta(minutes=2)
 """After how long an entry should have its place, and a leaf have been read again: many turns of what does so."""
+
+UNVERIFIED_AFTER = timedelta(days=3)
+"""After how long a whole log should have been verified: three turns of what does so."""
 
 
 async def waits_too_long(tx: Transaction, organization_id: UUID) -> bool:
@@ -42,9 +45,19 @@ async def found_wrong(tx: Transaction, organization_id: UUID) -> int:
     return found or 0
 
 
+async def is_unverified(tx: Transaction, organization_id: UUID) -> bool:
+    """Whether nobody has verified the whole log for days, though there was something to verify."""
+    last = (await tx.execute(select(Head.verified_at).where(Head.organization_id == organization_id))).scalar_one_or_none()
+    first = select(func.min(Checkpoint.at)).where(Checkpoint.organization_id == organization_id)
+    since = last or (await tx.execute(first)).scalar_one()
+    return since is not None and since < clock.now() - UNVERIFIED_AFTER
+
+
 async def is_amiss(tx: Transaction, organization_id: UUID) -> bool:
     """Whether something is wrong with an organization's log."""
     if await waits_too_long(tx, organization_id) or await found_wrong(tx, organization_id):
+        return True
+    if await is_unverified(tx, organization_id):
         return True
     return await unlike_what_was_written(tx, organization_id) is not None
 
@@ -62,4 +75,7 @@ async def told(tx: Transaction, organization_id: UUID) -> list[str]:
         said.append(
             f"When the log of {organization_id} was last verified as a whole, something was wrong ({count} findings). {look}"
         )
+    if await is_unverified(tx, organization_id):
+        days = f"{UNVERIFIED_AFTER.days} days"
+        said.append(f"The log of {organization_id} was not verified as a whole for {days}: the service does it daily. {look}")
     return said

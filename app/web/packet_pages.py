@@ -1,9 +1,10 @@
 """Counsel's pages of packets: pick one, see what will be in it, have it built, download it; and who has which."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import ValidationError
 
@@ -13,8 +14,9 @@ from app.access.sessions import is_fresh
 from app.breaches.service import matters_of
 from app.evidence import packets
 from app.evidence.models import UNDER_WAY, Packet
+from app.evidence.ordering import LONGEST_CLAIM, Order, require_order
 from app.evidence.packet_endpoints import leaving
-from app.evidence.schemas import NewPacket
+from app.evidence.schemas import MOST_MEMBERS, NewPacket
 from app.kit.context import Context, Ctx, Tx
 from app.kit.database import Transaction
 from app.kit.errors import Problem, not_found
@@ -29,8 +31,9 @@ OPEN_AGAIN = "2"
 _HELP = {
     "prefix": "Write 2 to 12 capital letters and digits, a letter first, such as OPOA.",
     "checkpoint": "Write a whole number, as an earlier packet names it, or leave it empty.",
+    "claim": f"Write one line of up to {LONGEST_CLAIM} letters, or leave it empty.",
     "variant": "Choose one of the two editions.",
-    "member_id": "Choose a member on the matter's page, or take everybody.",
+    "member_ids": f"Write the ids of up to {MOST_MEMBERS:,} members, one a line, or choose them on the matter's page.",
 }
 
 
@@ -57,9 +60,9 @@ async def _show(
     matter_id: UUID,
     draft: Draft | None = None,
     status: int = 200,
-    member_id: str = "",
+    members: Sequence[UUID] = (),
 ) -> Response:
-    found = await packets.listed(tx, caller, matter_id)
+    found = await packets.listed(tx, context.keyring, caller, matter_id)
     last = found[0].prefix if found else ""
     return page(
         request,
@@ -68,31 +71,45 @@ async def _show(
         matter=await _matter(tx, context, caller, matter_id),
         packets=found,
         own=caller.account_id,
-        draft=draft or Draft({"prefix": last, "variant": "sealed", "checkpoint": "", "member_id": member_id}),
+        draft=draft or Draft({"prefix": last, "variant": "sealed", "members": "\n".join(map(str, dict.fromkeys(members)))}),
+        longest=LONGEST_CLAIM,
         plain_size=plain_size,
     )
 
 
 @router.get("/matters/{matter_id}/packets")
-async def listed(request: Request, matter_id: UUID, caller: Caller, context: Ctx, tx: Tx, member: UUID | None = None) -> Response:
-    """Every packet of one of your matters, and the form that asks for another; `member`: about this one member."""
-    return await _show(request, tx, context, caller, matter_id, member_id=str(member or ""))
+async def listed(
+    request: Request,
+    matter_id: UUID,
+    caller: Caller,
+    context: Ctx,
+    tx: Tx,
+    member: Annotated[tuple[UUID, ...], Query(max_length=MOST_MEMBERS)] = (),
+) -> Response:
+    """Every packet of one of your matters, and the form that asks for another; `member`: about these members."""
+    return await _show(request, tx, context, caller, matter_id, members=member)
 
 
-def _wanted(form: Posted) -> tuple[NewPacket | None, Draft]:
-    values = {name: form.text(name).strip() for name in ("variant", "prefix", "checkpoint", "member_id")}
+def _wanted(form: Posted, matter_id: UUID) -> tuple[NewPacket | None, Draft]:
+    values = {name: form.text(name).strip() for name in ("variant", "prefix", "checkpoint", "members", "claim")}
+    given: dict[str, Any] = {name: value for name, value in values.items() if value}
+    given["member_ids"] = given.pop("members", "").split()
     try:
-        given = {**values, "checkpoint": values["checkpoint"] or None, "member_id": values["member_id"] or None}
-        return NewPacket.model_validate(given), Draft(values)
+        new = NewPacket.model_validate(given)
     except ValidationError as error:
         wrong = {str(one["loc"][0]) for one in error.errors(include_input=False, include_url=False)}
-    return None, Draft(values, {name: _HELP[name] for name in sorted(wrong)})
+        return None, Draft(values, {name: _HELP[name] for name in sorted(wrong)})
+    try:
+        require_order(Order(matter_id, new.variant, new.prefix, new.checkpoint, tuple(new.member_ids), new.claim))
+    except Problem as problem:
+        return None, Draft(values, {"claim": problem.detail or ""})
+    return new, Draft(values)
 
 
 @router.post("/matters/{matter_id}/packets")
 async def pick(request: Request, matter_id: UUID, form: Form, caller: Caller, context: Ctx, tx: Tx) -> Response:
     """Have looked up what a packet would hold."""
-    new, draft = _wanted(form)
+    new, draft = _wanted(form, matter_id)
     if new is None:
         return await _show(request, tx, context, caller, matter_id, draft, 422)
     row = await packets.ask(tx, context, caller, matter_id, new)
@@ -103,14 +120,15 @@ async def pick(request: Request, matter_id: UUID, form: Form, caller: Caller, co
 async def one(request: Request, matter_id: UUID, packet_id: UUID, caller: Caller, context: Ctx, tx: Tx) -> Response:
     """One packet: what is in it, how far it is, and who has it."""
     row = await packets.found(tx, caller, matter_id, packet_id)
+    (shown,) = await packets.views(tx, context.keyring, [row])
     answer = page(
         request,
         "packet.html",
         matter=await _matter(tx, context, caller, matter_id),
-        packet=(await packets.views(tx, [row]))[0],
+        packet=shown,
         own=caller.account_id,
         fresh=is_fresh(caller),
-        again=_again(row),
+        again=_again(row, shown.claim),
         plain_size=plain_size,
     )
     if row.state in UNDER_WAY:
@@ -118,11 +136,12 @@ async def one(request: Request, matter_id: UUID, packet_id: UUID, caller: Caller
     return answer
 
 
-def _again(row: Packet) -> dict[str, object]:
+def _again(row: Packet, claim: str | None) -> dict[str, object]:
     """The fields of the form that asked for it."""
     said = row.wanted
-    member_id = said["members"][0] if said["members"] else ""
-    return {"variant": said["variant"], "prefix": said["prefix"], "checkpoint": said["size"] or "", "member_id": member_id}
+    members = " ".join(said["members"])
+    same = {"variant": said["variant"], "prefix": said["prefix"], "checkpoint": said["size"] or ""}
+    return {**same, "members": members, "claim": claim or ""}
 
 
 @router.post("/matters/{matter_id}/packets/{packet_id}/order")

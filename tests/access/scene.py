@@ -33,6 +33,7 @@ from app.intake.workers import write_refusals
 from app.kit import clock
 from app.kit.database import Base
 from app.kit.ids import uuid7
+from app.kit.keyring import Lane
 from app.ledger import attestations
 from app.ledger.models import Leaf
 from app.ledger.service import SYSTEM
@@ -214,9 +215,12 @@ class Scene:
         async with context.database.begin() as tx:
             ((matter, _),) = await matters_of(tx, tenant.id, account)
             said = Outline(1, NOW, 1, 0, 3, {"redacted": 1})
-            wanted = {"variant": "redacted", "prefix": "OPOA", "size": None, "members": []}
+            wanted = {"variant": "redacted", "prefix": "OPOA", "size": None, "members": [str(tenant.members["M-1"])]}
             row = Packet(id=packet_id, organization_id=tenant.id, matter_id=matter.id, wanted=wanted, outline=said.stored())
             row.state, row.asked_by, row.asked_at = State.SHOWN, account, NOW
+            row.claim_sealed = await context.keyring.seal(
+                tx, tenant.id, Lane.FACTUAL, "24/117", "packet", "claim_sealed", packet_id
+            )
             tx.add(row)
             await tx.flush()
             tx.add(PacketMember(member_id=tenant.members["M-1"], packet_id=packet_id, organization_id=tenant.id, connections=[]))

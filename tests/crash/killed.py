@@ -144,7 +144,7 @@ def _folder(trap: Trap) -> None:
         replace(source, target)
         trap.step(AFTER_PLACE)
 
-    folder.os = SimpleNamespace(replace=_replace)  # type: ignore[assignment]
+    folder.os = SimpleNamespace(**{**vars(os), "replace": _replace})  # type: ignore[assignment]
 
 
 def _key_file(trap: Trap) -> None:

@@ -13,7 +13,8 @@ from sqlalchemy import select
 
 from app.access.roles import Role
 from app.ledger.models import LedgerEntry
-from app.ledger.service import Act, Sight, sight_of
+from app.ledger.service import SYSTEM, Act, Sight, sight_of
+from app.members import erasing
 from tests.evidence.matters import in_the_log, matter_of
 from tests.support.world import World, alert
 
@@ -68,6 +69,12 @@ def id_of(path: str) -> UUID:
 async def counsel_of(world: World) -> httpx.AsyncClient:
     """Counsel of the union, who has just signed in."""
     return await world.sign_in(Role.COUNSEL)
+
+
+async def erase(world: World, who: str) -> None:
+    """A member of the union, by their number there."""
+    async with world.context.database.begin() as tx:
+        await erasing.erase(tx, world.context.keyring, world.union.id, world.union.members[who], SYSTEM)
 
 
 async def exports(world: World) -> list[tuple[LedgerEntry, Sight | None]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
+import zipfile
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,19 +15,19 @@ import pytest
 from sqlalchemy import select, update
 
 from app.access.roles import Role
-from app.evidence import building, chapters, workers
+from app.evidence import building, chapters, packet_rows, workers
 from app.evidence.exhibits import Variant
+from app.evidence.folder import Folder
 from app.evidence.models import Packet, PacketMember, State
 from app.evidence.packets import KEPT_FOR
-from app.evidence.workers import DRAFT_FOR, LEASE, MOST_TRIES, NEXT_TRY, Builder
+from app.evidence.workers import DRAFT_FOR, LEASE, MOST_CUT_SHORT, MOST_TRIES, NEXT_TRY, Builder
 from app.intake.retention import erase_raw
 from app.kit import clock
 from app.kit.errors import Problem
 from app.ledger.models import Deletion
-from app.ledger.service import SYSTEM, Sight
-from app.members import erasing
+from app.ledger.service import Sight
 from tests.evidence.matters import built, in_the_log, matter_of
-from tests.evidence.ordered import busy, counsel_of, exports, id_of, ordered, ready, shown, unpacked
+from tests.evidence.ordered import busy, counsel_of, erase, exports, id_of, ordered, ready, shown, unpacked
 from tests.evidence.test_packets import proven
 from tests.support.world import NOW, World
 
@@ -209,6 +211,38 @@ async def test_what_cannot_be_built_is_tried_again_and_then_given_up_in_plain_wo
         assert not os.listdir(world.context.settings.packet_folder)
 
 
+async def test_a_packet_whose_builders_are_never_heard_of_again_is_given_up(world: World) -> None:
+    await busy(world)
+    async with await counsel_of(world) as counsel:
+        path = await ordered(world, counsel)
+        for number in range(MOST_CUT_SHORT):
+            async with world.context.database.begin() as tx:
+                taken = await packet_rows.claim(tx, (State.ORDERED, State.BUILDING), NOW + number * LEASE, LEASE)
+            assert (taken and taken.cut_short) == number
+        with clock.stopped(NOW + MOST_CUT_SHORT * LEASE):
+            await world.workers.builder.build()
+            failed = (await counsel.get(path)).json()
+        assert (failed["state"], "our side" in failed["error"]) == ("failed", True)
+        row = await _row(world, path)
+    assert (row.wrapped_key, row.lease_until) == (None, None)
+
+
+async def test_what_is_ready_is_on_the_disk_before_it_is_said(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await busy(world)
+    settled: list[tuple[str, set[str]]] = []
+
+    def settle(self: Folder) -> None:
+        settled.append((self.root.name, set(self.paths())))
+
+    monkeypatch.setattr(Folder, "settle", settle)
+    async with await counsel_of(world) as counsel:
+        path = await ready(world, counsel)
+        raw = (await counsel.post(f"{path}/download")).content
+    with zipfile.ZipFile(io.BytesIO(raw)) as file:
+        names = {name.partition("/")[2] for name in file.namelist()}
+    assert settled == [("packet", names)]
+
+
 async def test_what_there_is_no_checkpoint_for_is_said(world: World) -> None:
     async with await counsel_of(world) as counsel:
         path = await shown(world, counsel, checkpoint=999_999)
@@ -217,16 +251,11 @@ async def test_what_there_is_no_checkpoint_for_is_said(world: World) -> None:
         assert "checkpoint" in failed["error"]
 
 
-async def _erase(world: World, who: str) -> None:
-    async with world.context.database.begin() as tx:
-        await erasing.erase(tx, world.context.keyring, world.union.id, world.union.members[who], SYSTEM)
-
-
 async def test_a_packet_with_an_erased_member_is_no_more_and_the_next_one_says_so(world: World, tmp_path: Path) -> None:
     await busy(world)
     async with await counsel_of(world) as counsel:
         path = await ready(world, counsel)
-        await _erase(world, "M-1")
+        await erase(world, "M-1")
         at_once = await counsel.post(f"{path}/download")
         assert (at_once.status_code, "was erased since" in at_once.text) == (409, True), "before any worker had its turn"
         await in_the_log(world)
@@ -261,7 +290,7 @@ async def test_who_is_erased_while_it_is_built_is_not_in_it(world: World, told: 
         times.append(1)
         found = await real(*given)
         if len(times) == 1:
-            await _erase(world, "M-2")
+            await erase(world, "M-2")
             if told:
                 await world.workers.drain()
         return found
@@ -283,7 +312,7 @@ async def test_a_command_hands_out_nothing_of_who_was_erased_while_it_built(
 
     async def erased_meanwhile(*given: Any) -> Any:
         found = await real(*given)
-        await _erase(world, "M-2")
+        await erase(world, "M-2")
         return found
 
     monkeypatch.setattr(building, "write", erased_meanwhile)

@@ -9,7 +9,7 @@ from tests.keys.test_rotation import fill, replace_all, versions
 from tests.migrations.test_migrations import revise
 from tests.support.world import World
 
-YOUNGER = {"identity_provider.secret_sealed", "ledger_signer.seed_sealed", "packet.wrapped_key"}
+YOUNGER = {"identity_provider.secret_sealed", "ledger_signer.seed_sealed", "packet.wrapped_key", "packet.claim_sealed"}
 """What goes with its table on the way back."""
 
 

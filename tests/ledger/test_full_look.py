@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from app.kit import clock
 from app.kit.database import Transaction
@@ -18,6 +18,7 @@ from app.ledger.verifying import Report
 from app.notices import service, workers
 from app.notices.models import AlarmKind
 from app.watch import logs
+from app.watch.logs import UNVERIFIED_AFTER
 from tests.ledger.test_sequencing import as_owner, noted
 from tests.support.world import World
 
@@ -52,6 +53,37 @@ async def test_what_somebody_changed_long_after_it_was_read_back_is_an_alarm_wit
     clock.set_to(clock.now() + AGAIN_AFTER + timedelta(minutes=1))
     await world.workers.verify_logs()
     assert await alarms(world) == set()
+
+
+async def test_that_nobody_verifies_is_an_alarm(world: World) -> None:
+    async def told() -> list[str]:
+        async with world.context.database.begin(read_only=True) as tx:
+            return await logs.told(tx, world.union.id)
+
+    await noted(world, 1)
+    await world.workers.log()
+    assert await told() == []
+    clock.set_to(clock.now() + UNVERIFIED_AFTER + timedelta(minutes=1))
+    assert await alarms(world) == {AlarmKind.LEDGER}, "it never was"
+    await world.workers.verify_logs()
+    assert await told() == []
+    clock.set_to(clock.now() + UNVERIFIED_AFTER + timedelta(minutes=1))
+    (said,) = await told()
+    assert "was not verified as a whole for 3 days" in said
+
+
+async def test_a_head_that_was_taken_away_or_dated_ahead_puts_nothing_off(world: World) -> None:
+    (entry,) = await noted(world, 1)
+    await world.workers.log()
+    await world.workers.verify_logs()
+    mine = models.Head.organization_id == world.union.id
+    await as_owner(world, update(LedgerEntry).where(LedgerEntry.id == entry).values(actor_role="admin"))
+    await as_owner(world, update(models.Head).where(mine).values(verified_at=clock.now() + timedelta(days=36500)))
+    assert await world.workers.verify_logs() == 1
+    assert await alarms(world) == {AlarmKind.LEDGER}
+    await as_owner(world, delete(models.Head).where(mine))
+    assert await world.workers.verify_logs() == 1
+    assert await alarms(world) == {AlarmKind.LEDGER}
 
 
 async def test_a_log_that_cannot_be_verified_holds_up_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

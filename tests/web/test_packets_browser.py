@@ -29,11 +29,13 @@ async def _work(workers: Workers) -> None:
         await asyncio.sleep(0.05)
 
 
-async def _to_the_form_for_a_member(page: Page) -> None:
+async def _to_the_form_for_a_claim(page: Page) -> None:
     await page.get_by_role("link", name="Back to The matter").click()
     assert await fits(page)
-    await page.get_by_role("link", name="Packet", exact=True).first.click()
-    await expect(page.get_by_text("Make a packet about member")).to_be_visible()
+    await page.get_by_role("checkbox").first.check()
+    await page.get_by_role("checkbox").last.check()
+    await press(page, "Make a packet about the members you tick")
+    await expect(page.get_by_text("Make a packet about 2 members")).to_be_visible()
     assert await fits(page)
 
 
@@ -85,5 +87,5 @@ async def test_the_whole_way_from_a_pick_to_a_packet_that_proves_itself(addresse
     assert await fits(page)
     await picture(page, "packets", full_page=True)
     working.cancel()
-    await _to_the_form_for_a_member(page)
+    await _to_the_form_for_a_claim(page)
     assert addressed.trouble == []
