@@ -51,8 +51,13 @@ async def build(context: Context, order: Order, to: Path, *, pen: Pen | None = N
         packet_id = begin(made, work, pen=pen)
         await noting.built_outside(tx, context.keyring, made, packet_id)
     number, said = await write(context, made, work, Progress(), pen)
-    async with context.database.begin() as tx:
-        await noting.number_given(tx, context.keyring, packet_id, number, said)
+    try:
+        async with context.database.begin() as tx:
+            await noting.require_readable(tx, packet_id)
+            await noting.number_given(tx, context.keyring, packet_id, number, said)
+    except Problem:
+        shutil.rmtree(work.root)  # it lies in plain, and holds what nobody may read any more
+        raise
     (work.root / PACKET).rename(to)
     shutil.rmtree(work.root)
     return Built(number, made.size, said.exhibits, sum(said.withheld.values()))
@@ -70,6 +75,7 @@ def begin(made: Plan, work: Folder, packet_id: UUID | None = None, pen: Pen | No
         "size": made.size,
         "signed_by": None if pen is None else pen.certificate,
         "exhibits": [one.bates for chapter in made.chapters for one in chapter.exhibits],
+        "pages": [[chapter.timeline, chapter.sheet] for chapter in made.chapters],
         "erased": [str(chapter.member_id) for chapter in made.chapters if chapter.erased],
     }
     before = json.loads(work.read(STATE)) if work.has(STATE) else {}

@@ -27,6 +27,8 @@ KIND = (
     "1006 is {timeline}; every line of both names the exhibit that it rests on. Names, numbers and words of services stand here "
     "as they came, long numbers by their last four digits."
 )
+AS_OF = "{at}, the moment of the checkpoint; answers, links and losses as they stood when these pages were made"
+"""Only acts have a place in the log: what was answered or entered since its checkpoint is on these pages too."""
 PARTS = {
     "timeline": 'Each line is one time that a service told of something, in order of the acts. "Received" is the moment at which '
     'it reached this system, by its own clock. "Claimed" is what the service says of when the act happened; nobody has proven '
@@ -118,7 +120,7 @@ async def _data(
         "breach": made.breach.name,
         "defendant": made.breach.defendant.name,
         "claim": made.order.claim or "",
-        "as_of": f"{shown(made.at)}, the moment of the checkpoint",
+        "as_of": AS_OF.format(at=shown(made.at)),
         "log": f"the first {made.size} acts of the log",
         "range": f"{numbers[0]} to {numbers[-1]}" if numbers else "none",
         "kind": KIND.format(timeline=chapter.timeline),

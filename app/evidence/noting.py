@@ -13,9 +13,11 @@ from app.evidence.outlining import Outline
 from app.evidence.planning import Plan
 from app.kit import clock
 from app.kit.database import Transaction
+from app.kit.errors import Problem
 from app.kit.keyring import Keyring, Lane
 from app.kit.rows import insert_rows
 from app.ledger.service import SYSTEM, Act, Actor, Entry, Sight, append, append_many
+from app.members.service import all_consents_to
 
 _CLAIM = ("packet", "claim_sealed")
 
@@ -73,6 +75,13 @@ async def members_seen(tx: Transaction, keyring: Keyring, made: Plan, packet_id:
     same = {"packet_id": packet_id, "organization_id": made.organization_id}
     rows = [{"member_id": one, "connections": there[one], **same} for one in sorted(there)]
     await insert_rows(tx, PacketMember, rows)
+
+
+async def require_readable(tx: Transaction, packet_id: UUID) -> None:
+    """Raises a 409 Problem when somebody was erased, or took back what they had agreed to, since a packet's build began."""
+    agreed = await all_consents_to(tx, await packet_rows.shown_in(tx, packet_id), clock.now())
+    if not all(agreed.values()) or await packet_rows.holds_erased(tx, packet_id):
+        raise Problem(409, "Somebody in it was erased while it was built, or no longer agrees. Build it again: it says so then.")
 
 
 async def number_given(tx: Transaction, keyring: Keyring, packet_id: UUID, number: str, said: Outline) -> None:

@@ -48,7 +48,10 @@ class Chapter:
 
 @dataclass
 class Plan:
-    """A whole packet before a byte of it is written. `extra`: by which other ids the acts on an alert name it."""
+    """A whole packet before a byte of it is written. `extra`: by which other ids the acts on an alert name it.
+
+    `since`: how many acts after the checkpoint have changed a member's pages, by member.
+    """
 
     order: Order
     organization_id: UUID
@@ -62,6 +65,7 @@ class Plan:
     custody: Custody = field(default_factory=Custody)
     extra: dict[UUID, list[UUID]] = field(default_factory=dict)
     references: frozenset[tuple[UUID, bytes]] = frozenset()
+    since: dict[UUID, int] = field(default_factory=dict)
 
     @property
     def company(self) -> Company:
@@ -182,6 +186,7 @@ async def _look_up(tx: Transaction, made: Plan, told: Sequence[Told]) -> None:
 async def number(tx: Transaction, found: Found) -> Plan:
     """Make chapters and exhibits, and give each its number."""
     made, erased, drafts = found.made, found.erased, found.drafts()
+    made.since = await repository.acts_since(tx, made.organization_id, made.size, sorted(drafts.keys() - erased))
     names: list[str] = []
     for member in drafts:
         names += [f"event:{first.event_id}" for first, _ in drafts[member]]
@@ -194,11 +199,17 @@ async def number(tx: Transaction, found: Found) -> Plan:
 
 
 def _timeline(made: Plan, member: UUID) -> str:
-    return f"timeline:{member}:{made.size}:{made.order.variant.value}{made.order.scope}"
+    return f"timeline:{member}:{_edition(made, member)}"
 
 
 def _sheet(made: Plan, member: UUID) -> str:
-    return f"sheet:{member}:{made.size}:{made.order.variant.value}{made.order.scope}"
+    return f"sheet:{member}:{_edition(made, member)}"
+
+
+def _edition(made: Plan, member: UUID) -> str:
+    """What tells a member's pages from others of theirs: what was answered or entered since the checkpoint changes them, too."""
+    since = f":{made.since[member]}" if member in made.since else ""
+    return f"{made.size}:{made.order.variant.value}{made.order.scope}{since}"
 
 
 def _exhibits(told: Sequence[Told]) -> list[tuple[Told, list[Told]]]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import and_, func, select, union
+from sqlalchemy import and_, func, or_, select, union
 
 from app.breaches.models import Breach, ExposureRow, Matter, MemberEvidence
 from app.evidence.models import BatesNumber
@@ -14,7 +14,10 @@ from app.intake.models import AlertRow, Event, HandedOn
 from app.kit.database import Transaction
 from app.kit.rows import among, chosen
 from app.ledger.models import Cosignature, Leaf, LedgerEntry, Timestamp
+from app.ledger.service import Act
 from app.members.models import Enrollment, Member, Organization
+
+_ON_PAGES = (Act.VERDICT, Act.LOSS, Act.LINK, Act.MERGE)
 
 
 class Told(NamedTuple):
@@ -118,6 +121,16 @@ async def acts_after(tx: Transaction, organization_id: UUID, after: int, size: i
         .where(Leaf.organization_id == organization_id, Leaf.position > after, Leaf.position < size)
     )
     return [(row[0], row[1]) for row in (await tx.execute(query.order_by(Leaf.position).limit(limit))).all()]
+
+
+async def acts_since(tx: Transaction, organization_id: UUID, size: int, member_ids: Collection[UUID]) -> dict[UUID, int]:
+    """How many acts that change these members' pages are not among the first `size` of a log, by member; those with any."""
+    entry = LedgerEntry
+    query = select(entry.member_id, func.count()).outerjoin(Leaf, Leaf.entry_id == entry.id)
+    later = or_(Leaf.position.is_(None), Leaf.position >= size)
+    query = query.where(entry.organization_id == organization_id, among(tx, entry.member_id, member_ids), later)
+    rows = (await tx.execute(query.where(entry.kind.in_(_ON_PAGES)).group_by(entry.member_id))).all() if member_ids else []
+    return {member: count for member, count in rows if member is not None}
 
 
 async def acts_at(tx: Transaction, organization_id: UUID, positions: Collection[int]) -> list[tuple[int, LedgerEntry]]:

@@ -4,6 +4,7 @@ What is stamped is SHA-256 over the TEXT of a checkpoint's note: its lines up to
 without any signature. So `openssl ts -verify -data` of a file that holds these lines agrees with what is kept here.
 """
 
+import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,6 +64,15 @@ def decoded(raw: bytes) -> TimeStampResponse:
 def stamped_at(raw: bytes) -> datetime:
     """When an authority says that it stamped, UTC; of an answer that was verified when it came. Raises NotStamped."""
     return decoded(raw).tst_info.gen_time.astimezone(UTC)
+
+
+def is_over(raw: bytes, text: bytes) -> bool:
+    """Whether an answer, which was verified when it came, is still one about this text; its signature is not looked at."""
+    try:
+        imprint = decoded(raw).tst_info.message_imprint
+    except NotStamped:
+        return False
+    return imprint.hash_algorithm == _SHA256 and imprint.message == hashlib.sha256(text).digest()
 
 
 def verified(asked: TimeStampRequest, text: str, raw: bytes, roots: Sequence[Certificate], now: datetime) -> datetime:

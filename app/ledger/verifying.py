@@ -15,7 +15,7 @@ from sqlalchemy import bindparam, exists, func, select, true
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.kit.database import Transaction
-from app.ledger import findings, models, notes
+from app.ledger import findings, models, notes, timestamping
 from app.ledger.findings import Finding, Found, Kind, Odd
 from app.ledger.reading import log_keys
 from app.ledger.stored import WIDTH, columns, fetched, hashes_of, hyphened
@@ -66,7 +66,7 @@ def is_of(copy: Copy, organization_id: UUID) -> bool:
 async def organizations(tx: Transaction) -> list[UUID]:
     """Every organization with entries, or a log."""
     found: set[UUID] = set()
-    for table in (models.Head, models.Pending, models.Checkpoint):
+    for table in (models.Head, models.Pending, models.Checkpoint, models.LedgerEntry):
         found |= set((await tx.execute(select(table.organization_id).distinct())).scalars())
     return sorted(found)
 
@@ -269,6 +269,7 @@ class _Walk:
         """What stands behind the last leaf, or beside the log."""
         await self._behind_the_end()
         await self._cosignatures()
+        await self._timestamps()
         await self._entries()
 
     async def _behind_the_end(self) -> None:
@@ -311,6 +312,22 @@ class _Walk:
             except notes.NoteError as error:
                 says = f"The witness {witness} has not signed the checkpoint over {size} entries that is stored: {error}."
                 self.found.add(Kind.REWRITTEN, says, "cosignature")
+
+    async def _timestamps(self) -> None:
+        """What authorities stamped: whoever rewrites a log has no answer of theirs to its new checkpoints of old times."""
+        one, checkpoint = models.Timestamp, models.Checkpoint
+        same = (checkpoint.organization_id == one.organization_id) & (checkpoint.size == one.size)
+        query = select(one.size, one.authority, one.response, checkpoint.note).outerjoin(checkpoint, same)
+        query = query.where(one.organization_id == self.organization_id).order_by(one.size)
+        async for size, authority, response, raw in await self.tx.stream(query.execution_options(yield_per=100)):
+            if raw is None:
+                gone = f"The authority {authority} has stamped a checkpoint over {size} entries that is not there any more"
+                self.found.add(Kind.ROLLED_BACK, f"{gone}.", "timestamp")
+            elif not timestamping.is_over(response, raw.partition(b"\n\n")[0] + b"\n"):
+                says = (
+                    f"The authority {authority} has stamped another checkpoint over {size} entries than the one that is stored."
+                )
+                self.found.add(Kind.REWRITTEN, says, "timestamp")
 
     async def _entries(self) -> None:
         """Entries that have no place and do not wait for one; what waits and is no entry. A count may say that there are none."""

@@ -59,6 +59,8 @@ def _of_entries() -> Iterator[Forgery]:
     yield "summary", put("data/members/EX/timeline.json", b"{}"), "originals", "SHA-256 or its length"
     yield "a folder more", put("data/exhibits/EX-0000009/exhibit.json", b"{}"), "packet", "does not name this folder"
     yield "an original more", put("data/exhibits/EX-0000003/original.bin", b"x"), "originals", "does not name"
+    yield "a second original", put(f"{FIRST}/original.pdf", b"x"), "originals", "does not name"
+    yield "a second original in capitals", put(f"{FIRST}/more/ORIGINAL.json", b"x"), "originals", "does not name"
     yield "an exhibit less", drop("data/exhibits/EX-0000005/exhibit.json"), "exhibits", "missing"
 
 

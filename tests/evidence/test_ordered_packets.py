@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import select, update
 
 from app.access.roles import Role
-from app.evidence import chapters, packet_rows, workers
+from app.evidence import building, chapters, packet_rows, workers
 from app.evidence.exhibits import Variant
 from app.evidence.folder import Folder
 from app.evidence.models import Packet, PacketMember, State
@@ -23,6 +23,7 @@ from app.evidence.packets import KEPT_FOR
 from app.evidence.workers import DRAFT_FOR, LEASE, MOST_CUT_SHORT, MOST_TRIES, NEXT_TRY, Builder
 from app.intake.retention import erase_raw
 from app.kit import clock
+from app.kit.errors import Problem
 from app.ledger.models import Deletion
 from app.ledger.service import Sight
 from tests.evidence.matters import built, in_the_log, matter_of
@@ -301,6 +302,26 @@ async def test_who_is_erased_while_it_is_built_is_not_in_it(world: World, told: 
         assert len(times) == 2
         done = (await counsel.get(path)).json()
         assert (done["state"], done["outline"]["erased"]) == ("ready", 1)
+
+
+async def test_a_command_hands_out_nothing_of_who_was_erased_while_it_built(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await busy(world)
+    real = building.write
+
+    async def erased_meanwhile(*given: Any) -> Any:
+        found = await real(*given)
+        await erase(world, "M-2")
+        return found
+
+    monkeypatch.setattr(building, "write", erased_meanwhile)
+    with pytest.raises(Problem, match="erased while it was built"):
+        await built(world, tmp_path / "packet")
+    assert os.listdir(tmp_path) == []
+    monkeypatch.setattr(building, "write", real)
+    made = await built(world, tmp_path / "packet")
+    assert made.withheld > 0
 
 
 async def test_a_sealed_packet_with_a_text_past_its_term_is_no_more(world: World) -> None:

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.access.roles import Principal, Role
-from app.evidence import chapters
+from app.evidence import building, chapters
 from app.evidence.building import build
 from app.evidence.exhibits import Variant
 from app.evidence.models import BatesNumber
@@ -127,6 +127,32 @@ async def test_a_number_is_never_given_twice(busy: World, tmp_path: Path) -> Non
     for verb in ("UPDATE bates_number SET number = 999", "DELETE FROM bates_number"):
         with pytest.raises(Exception, match="never changed"):
             await busy.as_owner(verb)
+
+
+async def test_pages_that_say_something_else_over_the_same_checkpoint_have_another_number(
+    busy: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, real = await built(busy, tmp_path / "first"), building.finish
+    monkeypatch.setattr(building, "finish", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        await built(busy, tmp_path / "second", size=first.size)
+    monkeypatch.setattr(building, "finish", real)
+    async with await busy.sign_in(Role.MEMBER) as browser:
+        items = (await browser.get("/v1/me/timeline")).json()["items"]
+        (item,) = (one for one in items if one["answer"] == "not_me")
+        loss = {"head": "oop", "amount": "9.75", "currency": "USD", "incurred_on": "2023-04-02"}
+        assert (await browser.post(f"/v1/incidents/{item['id']}/losses", json=loss)).status_code == 201
+    second = await built(busy, tmp_path / "second", size=first.size)
+    assert second.number != first.number
+    assert files(tmp_path / "first").keys() != files(tmp_path / "second").keys()
+    for kind in ("summary_1006", "illustrative_107"):
+        before, after = ({one["member"]: one for one in exhibits(tmp_path / name, kind)} for name in ("first", "second"))
+        changed = {member for member in before if before[member]["file"]["sha256"] != after[member]["file"]["sha256"]}
+        assert changed == {member for member in before if before[member]["bates"] != after[member]["bates"]}
+        assert changed == {str(busy.union.members["M-1"])}
+        assert len(exhibits(tmp_path / "second", kind)) == len(after), "what was written before the loss is not in it"
+    third = await built(busy, tmp_path / "third", size=first.size)
+    assert third.number == second.number
 
 
 async def test_a_build_that_is_broken_off_goes_on_where_it_stopped(

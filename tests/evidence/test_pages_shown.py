@@ -33,6 +33,7 @@ async def test_every_page_can_be_looked_at(busy: World, tmp_path: Path, monkeypa
     monkeypatch.setattr(members_pages, "render", render)
     await built(busy, tmp_path / "packet", members=["M-1"])
     (data,) = laid_out
+    assert "the moment of the checkpoint; answers, links and losses as they stood when these pages were made" in data["as_of"]
     pictures = pdf._compiler("sheet", data).compile(format="png", ppi=DOTS_PER_INCH)
     (pages,) = exhibits(tmp_path / "packet", "illustrative_107")
     assert len(pictures) == pdf.pages((tmp_path / "packet" / pages["file"]["path"]).read_bytes()) > SHOWN

@@ -93,25 +93,6 @@ def test_the_command_that_it_prints_checks_the_authoritys_signature(folder: Path
         assert "Verification: OK" in done.stdout + done.stderr
 
 
-def test_what_is_known_from_elsewhere_is_compared(folder: Path, good: Files, tmp_path: Path) -> None:
-    log = packets.made_log()
-    (tmp_path / "newer").write_bytes(log.checkpoint(200))
-    (tmp_path / "growth").write_bytes(log.growth(200, 300, good[CHECKPOINT]))
-    number = str(report(folder).number)
-    for known in (
-        ("--key", str(packets.LOG.key)),
-        ("--witness", str(packets.WITNESS.key)),
-        ("--number", number),
-        ("--checkpoint", str(folder / CHECKPOINT)),
-        ("--checkpoint", str(folder / "data/log/older/100/checkpoint")),
-        ("--checkpoint", str(tmp_path / "newer"), "--growth", str(tmp_path / "growth")),
-    ):
-        status, said = run(folder, *known)
-        assert status == verify.PROVEN
-        assert said.endswith("ALL PROVEN.\n")
-        assert "the key was taken from the packet itself" not in said
-
-
 def test_what_differs_from_what_is_known_from_elsewhere_fails(folder: Path, good: Files) -> None:
     fork = packets.made_log()
     fork.rows[3]["kind"] = "erasure"
@@ -201,6 +182,7 @@ def test_a_careful_forger_is_found_by_what_the_log_binds(
         (lambda said: said["about"].update(members=[]), "about a member whom packet.json does not name"),
         (lambda said: said["about"].pop("members"), "members is missing"),
         (lambda said: said.update(counts={}), "counts are not"),
+        (lambda said: said.update(custody=said["custody"][:1]) or said["counts"].update(custody=True), "counts are not"),
         (lambda said: said.pop("exhibits"), "exhibits is missing"),
         (lambda said: said["exhibits"].append(said["exhibits"][0]), "counts are not"),
         (lambda said: said["exhibits"][0].update(folder="data/../x"), "folder of EX-0000001"),
@@ -244,6 +226,21 @@ def test_a_file_of_an_operating_system_is_told_of_and_passed_over(folder: Path) 
     found = report(folder)
     assert found.proven
     assert any(".DS_Store" in one for one in found.remarks)
+
+
+def test_what_an_operating_system_leaves_is_a_file_and_no_place_to_hide_others(folder: Path) -> None:
+    (folder / "data" / "Thumbs.db").mkdir()
+    (folder / "data" / "Thumbs.db" / "more.txt").write_bytes(b"x")
+    (folder / "desktop.ini").symlink_to(folder / "verify.py")
+    said = str(failures(folder)["files"])
+    assert "data/Thumbs.db/more.txt: the file is in no list" in said
+    assert "desktop.ini: this is a link to somewhere else" in said
+
+
+def test_a_list_names_its_own_files_and_no_others(folder: Path, good: Files) -> None:
+    listed = packets.manifest({path: raw for path, raw in good.items() if path.startswith("data/") or path == "verify.py"})
+    (folder / "manifest-sha256.txt").write_bytes(listed)
+    assert "verify.py: the file is in the wrong list" in str(failures(folder)["files"])
 
 
 def test_the_parts_of_a_packet_that_are_no_files_are_refused(folder: Path) -> None:

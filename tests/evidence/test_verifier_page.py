@@ -107,6 +107,14 @@ async def test_the_page_and_the_program_find_the_same(chromium: str, folder: Pat
             (folder / path).write_bytes(good[path])
 
 
+async def test_folders_that_differ_in_capital_letters_are_refused_by_both(chromium: str, good: Files, tmp_path: Path) -> None:
+    changed = packets.write(packets.bagged({**good, "data/more/a": b"x", "data/More/b": b"x"}), tmp_path / "changed")
+    async with page_of(chromium, changed / "verify.html") as page:
+        found = await checked(page, changed)
+    for failures in (str(found["failures"]), str(verify.verify(str(changed), verify.Asked()).failures)):
+        assert "in capital letters only" in failures
+
+
 async def test_what_is_known_from_elsewhere_is_compared(chromium: str, folder: Path, good: Files, tmp_path: Path) -> None:
     log = packets.made_log()
     other, growth = log.checkpoint(200), log.growth(200, 300, good["data/log/checkpoint"])
@@ -131,6 +139,10 @@ async def test_what_is_known_from_elsewhere_is_compared(chromium: str, folder: P
         found = await checked(page, folder)
         assert found["proven"]
         assert len(found["pinned"]) == 2
+        await expect(page.locator("#verdict")).to_contain_text("All proven, but 3 of the entries shown only as far as")
+        await expect(page.get_by_text("Whose log it is after its first 200 entries")).to_be_visible()
+        await page.get_by_label("The log's key", exact=True).fill(str(packets.LOG.key))
+        assert as_the_page(await checked(page, folder))["proven"]
         await expect(page.locator("#verdict")).to_have_text("All proven.")
 
 

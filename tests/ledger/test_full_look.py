@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from app.kit import clock
 from app.kit.database import Transaction
@@ -70,6 +70,20 @@ async def test_that_nobody_verifies_is_an_alarm(world: World) -> None:
     clock.set_to(clock.now() + UNVERIFIED_AFTER + timedelta(minutes=1))
     (said,) = await told()
     assert "was not verified as a whole for 3 days" in said
+
+
+async def test_a_head_that_was_taken_away_or_dated_ahead_puts_nothing_off(world: World) -> None:
+    (entry,) = await noted(world, 1)
+    await world.workers.log()
+    await world.workers.verify_logs()
+    mine = models.Head.organization_id == world.union.id
+    await as_owner(world, update(LedgerEntry).where(LedgerEntry.id == entry).values(actor_role="admin"))
+    await as_owner(world, update(models.Head).where(mine).values(verified_at=clock.now() + timedelta(days=36500)))
+    assert await world.workers.verify_logs() == 1
+    assert await alarms(world) == {AlarmKind.LEDGER}
+    await as_owner(world, delete(models.Head).where(mine))
+    assert await world.workers.verify_logs() == 1
+    assert await alarms(world) == {AlarmKind.LEDGER}
 
 
 async def test_a_log_that_cannot_be_verified_holds_up_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -237,7 +237,7 @@ def _key_id(name: str, kind: int, public: bytes) -> bytes:
 
 
 def _key_name(text: str) -> str:
-    if not text or "+" in text or any(one.isspace() or one < " " for one in text):
+    if not text or "+" in text or any(one.isspace() or one < " " or "\x7f" <= one <= "\x9f" or one == "\ufeff" for one in text):
         refuse("the name of a key is empty, or holds a space or a plus")
     return text
 
@@ -395,6 +395,11 @@ def canonical(value: Any) -> bytes:
         refuse("its JSON holds what is no text")
 
 
+def same(one: Any, other: Any) -> bool:
+    """Whether two values from `load` are the same JSON: to Python alone, true is 1."""
+    return canonical(one) == canonical(other)
+
+
 def load_canonical(raw: bytes) -> Any:
     """A value from JSON in canonical form, which is how packets are written; raises Refused."""
     value = load(raw)
@@ -503,9 +508,15 @@ def plain(text: object) -> str:
 
 @dataclass
 class Report:
-    """What was checked, and what came of it."""
+    """What was checked, and what came of it.
+
+    `vouched`: for how many first entries of the log something stands that did not come with the packet; `later`: how many of the
+    entries that are shown stand behind those.
+    """
 
     number: str | None = None
+    vouched: int = 0
+    later: int = 0
     pinned: list[str] = field(default_factory=list)
     checks: list[tuple[str, int, str]] = field(default_factory=list)
     failures: list[tuple[str, str | None, str]] = field(default_factory=list)
@@ -535,13 +546,18 @@ class Report:
         """Whether nothing failed."""
         return not self.failures
 
+    @property
+    def trust(self) -> str:
+        """How far what is known from elsewhere goes: over every entry that is shown, over some, or over none."""
+        return ("partly" if self.later else "pinned") if self.vouched else "itself"
+
     def as_json(self) -> dict[str, Any]:
         """For machines, as docs/packet.md has it."""
         return {
             "format": REPORT_FORMAT,
             "proven": self.proven,
             "number": self.number,
-            "trust": "pinned" if self.pinned else "itself",
+            "trust": self.trust,
             "checks": [{"check": one[0], "count": one[1], "said": one[2]} for one in self.checks],
             "failures": [{"check": one[0], "path": one[1], "reason": one[2]} for one in self.failures],
             "remarks": self.remarks,
@@ -582,7 +598,7 @@ class Folder:
                 raise Unreadable(f"there are more than {MOST_FILES} files in it")
 
     def _is_known_kind(self, one: os.DirEntry[str], path: str) -> bool:
-        if one.name in STRAYS:
+        if one.name in STRAYS and one.is_file(follow_symlinks=False):
             self.report.remarks.append(f"{plain(path)} was left by an operating system; it is no part of the packet")
             return False
         if one.is_symlink():
@@ -675,12 +691,12 @@ def check_files(folder: Folder, report: Report, number: str | None) -> None:
                 "files", path, "the file is missing" if path not in folder.sizes else "the file is in no list: it was added"
             )
         for path, wanted in listed.items():
-            right += report.attempt("files", path, _check_hash, folder, path, wanted, path in mine or path in TOP)
+            right += report.attempt("files", path, _check_hash, folder, path, wanted, path in mine)
     report.attempt("files", "bagit.txt", _check_bag, folder)
     report.attempt("files", "bag-info.txt", _check_sum, folder)
     report.number = folder.hash(TAG_MANIFEST) if TAG_MANIFEST in folder.sizes else None
-    if number and number != report.number:
-        report.fail("trust", TAG_MANIFEST, f"the packet has the number {report.number}, and should have {number}")
+    if number and number.strip().lower() != report.number:
+        report.fail("trust", TAG_MANIFEST, f"the packet has the number {report.number}, and should have {number.strip().lower()}")
     elif number:
         report.pinned.append("its number is the one that you gave")
     report.done("files", right, f"{right} of {len(folder.sizes) - 1} files are as they were when the packet was written")
@@ -875,7 +891,7 @@ def parse_packet(value: Any) -> Packet:
     )
     originals = sum(one.type == NATIVE and one.file is not None for one in packet.exhibits)
     lengths = {"exhibits": len(packet.exhibits), "custody": len(packet.custody), "withheld": len(packet.withheld)}
-    if object_of(value, "counts") != {**lengths, "originals": originals}:
+    if not same(object_of(value, "counts"), {**lengths, "originals": originals}):
         refuse("counts are not those of its lists")
     return packet
 
@@ -1100,28 +1116,28 @@ def check_entries(folder: Folder, report: Report, packet: Packet, newest: Checkp
     for kept in every:
         if report.attempt("entries", kept.folder + "/entry.json", place, kept):
             report.attempt("openings", kept.folder + "/opening.json", reveal, kept)
-    report.done("entries", len(proven.entries), f"{len(proven.entries)} of {len(every)} entries stand in the log at their places")
-    report.done(
-        "openings",
-        len(proven.facts),
-        f"{len(proven.facts)} of {sum(one.opened for one in every)} opened entries bind the facts that are shown",
-    )
+    count, opened = len({one.entry for one in every}), len({one.entry for one in every if one.opened})
+    report.done("entries", len(proven.entries), f"{len(proven.entries)} of {count} entries stand in the log at their places")
+    report.done("openings", len(proven.facts), f"{len(proven.facts)} of {opened} opened entries bind the facts that are shown")
     return proven
 
 
 def check_originals(folder: Folder, report: Report, packet: Packet, proven: Proven) -> int:
     """The exhibits' files are those that are named, and an original is the one whose hash its entry binds."""
-    bound, there = 0, {path.rpartition("/original.")[0]: path for path in folder.under("data/exhibits/") if "/original." in path}
+    bound, named = 0, {one.file[0] for one in packet.exhibits if one.kept and one.file}
     natives = sum(one.kept is not None and one.file is not None for one in packet.exhibits)
+    for path in sorted(folder.under("data/exhibits/")):
+        if path.rpartition("/")[2].lower().startswith("original") and path not in named:
+            report.fail("originals", path, "there is an original that packet.json does not name")
     for one in packet.exhibits:
-        path = one.file[0] if one.file else there.get(one.folder, one.folder)
-        right = report.attempt("originals", path, _check_original, folder, packet, one, proven, path)
+        path = one.file[0] if one.file else one.folder
+        right = report.attempt("originals", path, _check_original, folder, packet, one, proven)
         bound += right and one.kept is not None and one.file is not None
     report.done("originals", bound, f"{bound} of {natives} originals are, byte for byte, what their entries say was received")
     return bound
 
 
-def _check_original(folder: Folder, packet: Packet, one: Exhibit, proven: Proven, there: str) -> None:
+def _check_original(folder: Folder, packet: Packet, one: Exhibit, proven: Proven) -> None:
     if one.kept is None:
         return _check_file(folder, one)
     found = proven.entries.get(one.kept.entry)
@@ -1130,14 +1146,14 @@ def _check_original(folder: Folder, packet: Packet, one: Exhibit, proven: Proven
     if packet.variant == "redacted" and (one.file or one.kept.opened):
         refuse("a redacted packet holds no original and opens no receipt")
     if one.file is None:
-        return refuse("there is an original that packet.json does not name") if there != one.folder else None
+        return None
     _check_file(folder, one)
     if not one.kept.opened:
         refuse("the original is there, and its entry is not opened: nothing in the log binds these bytes")
     facts = proven.facts.get(one.kept.entry)
     if facts is None:
         refuse("nothing in the log binds these bytes: its entry fails")
-    if (facts.get("body_sha256"), facts.get("size")) != (folder.hash(one.file[0]), folder.sizes[one.file[0]]):
+    if not same([facts.get("body_sha256"), facts.get("size")], [folder.hash(one.file[0]), folder.sizes[one.file[0]]]):
         refuse("these are not the bytes that were received: the entry in the log binds others")
     return None
 
@@ -1184,7 +1200,7 @@ def _check_view(packet: Packet, one: Exhibit, view: Any, proven: Proven, bates: 
     if text_of(view, "format") != EXHIBIT_FORMAT:
         refuse(f"it is not written as {EXHIBIT_FORMAT}")
     for name in ("bates", "type", "file", "sources"):
-        if view.get(name) != one.raw.get(name):
+        if not same(view.get(name), one.raw.get(name)):
             refuse(f"it says something else of {name} than packet.json")
     unknown = [name for name in one.sources if name not in bates]
     if unknown:
@@ -1204,7 +1220,8 @@ def _check_arrival(view: Any, entry: dict[str, Any], facts: dict[str, Any] | Non
         apart = _moment(matching(view, "received_at", _MOMENT)) - _moment(entry["at"])
         if abs(apart.total_seconds()) > SECONDS_APART:
             refuse("it says that it was received at another time than its entry in the log")
-    if facts is not None and (view.get("proved_by"), view.get("channel")) != (facts.get("proof"), facts.get("channel")):
+    shown = [view.get("proved_by"), view.get("channel")]
+    if facts is not None and not same(shown, [facts.get("proof"), facts.get("channel")]):
         refuse("it says something else of what proved it, or how it came, than its entry in the log binds")
 
 
@@ -1212,8 +1229,8 @@ def _check_act(act: Any, proven: Proven) -> None:
     found = proven.entries.get(matching(act, "entry", _ID))
     if found:
         index, entry = found
-        said = (act.get("index"), act.get("act"), act.get("at"), act.get("by"))
-        if said != (index, entry["kind"], entry["at"], entry["actor_role"]):
+        said = [act.get("index"), act.get("act"), act.get("at"), act.get("by")]
+        if not same(said, [index, entry["kind"], entry["at"], entry["actor_role"]]):
             refuse("it says something else of the act {} than its entry in the log".format(entry["id"]))
 
 
@@ -1235,13 +1252,13 @@ def check_trust(report: Report, asked: Asked, keys: Sequence[Key], newest: Check
     """Compare with what is known from elsewhere."""
     if asked.key:
         report.pinned.append("the log's key is the one that you gave")
+        report.vouched = newest.size
     if asked.witness:
         report.attempt("trust", CHECKPOINT, _trust_witness, report, asked.witness, known)
     if asked.checkpoint is not None:
         report.attempt("trust", CHECKPOINT, _trust_checkpoint, report, asked.checkpoint, asked.growth, keys, newest, known)
-    said = "; ".join(report.pinned)
     nothing = "the key was taken from the packet itself: this shows only that the packet agrees with itself"
-    report.done("trust", len(report.pinned), said or nothing)
+    report.done("trust", len(report.pinned), "; ".join([*report.pinned, *([] if report.vouched else [nothing])]))
 
 
 def _trust_witness(report: Report, vkey: str, known: dict[int, Checkpoint]) -> None:
@@ -1250,6 +1267,7 @@ def _trust_witness(report: Report, vkey: str, known: dict[int, Checkpoint]) -> N
     if not seen:
         refuse("the witness that you gave has cosigned no checkpoint of this packet")
     report.pinned.append(f"the witness that you gave saw the first {max(seen)} entries")
+    report.vouched = max(report.vouched, *seen)
 
 
 def _trust_checkpoint(
@@ -1270,12 +1288,23 @@ def _trust_checkpoint(
     else:
         _check_growth(*((other, newest) if other.size < newest.size else (newest, other)), growth)
     report.pinned.append(f"it agrees with the checkpoint of {other.size} entries that you gave")
+    report.vouched = max(report.vouched, min(other.size, newest.size))
 
 
 UNPINNED = (
     "Whose log it is: its key came with the packet, and whoever makes up a packet makes up a key. Get the log's key (--key),"
     " a checkpoint (--checkpoint) or a witness's key (--witness) from elsewhere, and check again."
 )
+BEYOND = (
+    "Whose log it is after its first {} entries: what you know from elsewhere ends there, and {} of the entries shown here came"
+    " later. For those a key stands that came with the packet: whoever made it up could make them up behind a true beginning. Get"
+    " the log's key (--key), or a newer checkpoint, from elsewhere."
+)
+HOW_FAR = {
+    "pinned": "",
+    "partly": ", but {} of the entries shown only as far as a packet can vouch for itself: they came after what you know",
+    "itself": ", as far as a packet can vouch for itself",
+}
 UNPROVEN = "What is withheld as unproven, for what is kept of it is not what the log bound when it came in"
 NEVER_PROVEN = (
     "That what a provider claims is true. It proves that the claim came, when, and in which words.",
@@ -1283,7 +1312,8 @@ NEVER_PROVEN = (
     "That nothing was left out before it reached the log, or that the packet holds everything. See what it withholds; ask.",
     "The exact time. The entries have the time of Harmline's clock; timestamps and cosignatures say by when the entries they"
     " name were there.",
-    "What the log does not bind: grades and their reasons, headers, DNS keys as kept, normalised views, summaries,"
+    "What the log does not bind, or this program does not compare with it: names and titles, whose an exhibit is, which exhibit"
+    " an act is about and the words for it, grades and their reasons, headers, DNS keys as kept, normalised views, summaries,"
     " illustrations. The packet's number binds them; compare them with the originals.",
     "By this program alone, that an authority signed its timestamp: what was stamped is compared here, not the signature.",
     "Itself. A verifier that comes with what it verifies can lie: use a copy from elsewhere, or compare its SHA-256.",
@@ -1304,9 +1334,11 @@ def conclude(report: Report, packet: Packet, bound: int, proven: Proven, grades:
         report.proves.clear()
     senders = "; ".join(f"{number} {GRADES[grade]}" for grade, number in sorted(grades.items()))
     beyond = f"That a sender is who it says, beyond the grade of each exhibit: {senders or 'none is given'}."
+    report.later = sum(index >= report.vouched for index, _ in proven.entries.values())
+    told = [BEYOND.format(report.vouched, report.later)] if report.later else []
     bare = sum(number for _, _, why, number in packet.withheld if why == "unproven")
     unproven = [f"{UNPROVEN}: {bare}."] if bare else []
-    report.does_not_prove[:] = [*unproven, *([] if report.pinned else [UNPINNED]), beyond, *NEVER_PROVEN]
+    report.does_not_prove[:] = [*unproven, *(told if report.vouched else [UNPINNED]), beyond, *NEVER_PROVEN]
     withheld: dict[str, int] = {}
     for what, _, why, number in packet.withheld:
         line = f"{plain(what)} ({why})"
@@ -1367,7 +1399,7 @@ def written(report: Report) -> str:
     if report.failures:
         lines += ["", "NOT PROVEN: rely on nothing in this packet before what fails is explained."]
     else:
-        lines += ["", f"ALL PROVEN{'' if report.pinned else ', as far as a packet can vouch for itself'}."]
+        lines += ["", f"ALL PROVEN{HOW_FAR[report.trust].format(report.later)}."]
     return "\n".join(lines)
 
 
