@@ -286,7 +286,7 @@ WALLS: Mapping[str, Wall] = {
         CASEWORKER: (May("ra", ORG),),
         ADMIN: (May("racd", ORG),),
     },
-    "consent": {**_ALL, MEMBER: (May("ra", OWN),), CASEWORKER: (May("r", ORG),), ADMIN: (May("ra", ORG),)},
+    "consent": _own_and_clients("ra", {CASEWORKER: (May("r", ORG),), ADMIN: (May("ra", ORG),)}),
     "legal_hold": {**_ALL, COUNSEL: (May("rac", ORG),), ADMIN: (May("r", ORG),)},
     "breach": {**_ALL, **_each(MEMBER, COUNSEL, may=(May("r", ORG),))},
     "member_evidence": _own_and_clients(),

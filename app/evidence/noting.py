@@ -77,10 +77,20 @@ async def members_seen(tx: Transaction, keyring: Keyring, made: Plan, packet_id:
     await insert_rows(tx, PacketMember, rows)
 
 
+async def agree(tx: Transaction, packet_id: UUID, member_id: UUID | None = None) -> bool:
+    """Whether a member, or everybody in a packet, agrees now to its being kept and shown what the packet shows of them."""
+    asked = await packet_rows.shown_in(tx, packet_id, member_id)
+    return all((await all_consents_to(tx, asked, clock.now())).values())
+
+
+async def is_readable(tx: Transaction, packet_id: UUID) -> bool:
+    """Whether nobody in a packet was erased, nor took back what they had agreed to, since its build began."""
+    return await agree(tx, packet_id) and not await packet_rows.holds_erased(tx, packet_id)
+
+
 async def require_readable(tx: Transaction, packet_id: UUID) -> None:
-    """Raises a 409 Problem when somebody was erased, or took back what they had agreed to, since a packet's build began."""
-    agreed = await all_consents_to(tx, await packet_rows.shown_in(tx, packet_id), clock.now())
-    if not all(agreed.values()) or await packet_rows.holds_erased(tx, packet_id):
+    """Raises a 409 Problem when a packet that was just built must not be read."""
+    if not await is_readable(tx, packet_id):
         raise Problem(409, "Somebody in it was erased while it was built, or no longer agrees. Build it again: it says so then.")
 
 

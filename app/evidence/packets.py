@@ -127,6 +127,8 @@ async def take(tx: Transaction, context: Context, caller: Principal, matter_id: 
         raise Problem(409, "This packet is not built yet. Its page says how far it is.")
     if await packet_rows.holds_erased(tx, row.id):
         raise Problem(409, f"This packet is no more. {GONE['erased']} {AGAIN}")
+    if not await noting.agree(tx, row.id):
+        raise Problem(409, f"This packet is no more. {GONE['consent']} {AGAIN}")
     if clock.now() >= row.ready_at + KEPT_FOR:
         raise Problem(409, f"This packet is no more. {GONE['age']} {AGAIN}")
     key = await context.keyring.unwrap(tx, row.organization_id, row.wrapped_key, *wrapped_at(row.id))

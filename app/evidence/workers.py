@@ -31,7 +31,7 @@ from app.kit.errors import Problem
 from app.kit.outbox import Consumer, Message
 from app.kit.pulling import Fenced
 from app.ledger.deletions import Gone, note_deletion
-from app.members.service import ENROLLMENT_CHANGED, MEMBER_ERASED, all_consents_to
+from app.members.service import ENROLLMENT_CHANGED, MEMBER_ERASED
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +83,7 @@ class Builder:
             for row in await packet_rows.all_ready(tx):
                 if row.ready_at is None or row.ready_at < now - KEPT_FOR:
                     _expire(tx, row, "age")
-                elif not await _agree(tx, row.id):  # what runs out is announced by nobody
+                elif not await noting.agree(tx, row.id):  # what runs out is announced by nobody
                     _expire(tx, row, "consent")
             for organization_id, count in (await packet_rows.forget_drafts(tx, now - DRAFT_FOR)).items():
                 note_deletion(tx, organization_id, Gone.PACKET, count, f"asked for, and not ordered in {DRAFT_FOR.days} day")
@@ -179,7 +179,7 @@ class Builder:
         async with self._context.database.begin() as tx:
             row = await self._mine(tx, job)
             row.lease_until = None
-            if await packet_rows.holds_erased(tx, row.id) or not await _agree(tx, row.id):
+            if not await noting.is_readable(tx, row.id):
                 _build_anew(row)
                 return
             await noting.number_given(tx, self._context.keyring, row.id, found, said)
@@ -246,10 +246,4 @@ async def _touched(tx: Transaction, message: Message) -> list[tuple[Packet, str]
     rows = await packet_rows.live_with_member(tx, member_id)
     if message.topic == MEMBER_ERASED:
         return [(row, "erased") for row in rows]
-    return [(row, "consent") for row in rows if not await _agree(tx, row.id, member_id)]
-
-
-async def _agree(tx: Transaction, packet_id: UUID, member_id: UUID | None = None) -> bool:
-    """Whether a member, or everybody in a packet, agrees now to its being kept and shown what the packet shows of them."""
-    asked = await packet_rows.shown_in(tx, packet_id, member_id)
-    return all((await all_consents_to(tx, asked, clock.now())).values())
+    return [(row, "consent") for row in rows if not await noting.agree(tx, row.id, member_id)]

@@ -181,7 +181,7 @@ SEES: dict[str, dict[str, Sees]] = {
         "organization_key": both_lanes,
         **dict.fromkeys(_LOG, organizations),
         **_MANAGED,
-        **dict.fromkeys(_MATCHED, clients),
+        **dict.fromkeys((*_MATCHED, "consent"), clients),
         **dict.fromkeys(("breach", "connection", "disputed_range", "legal_hold", "member"), organizations),
         "matter": assigned,
         "packet": of_matters,

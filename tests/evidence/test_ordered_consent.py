@@ -41,6 +41,8 @@ async def test_a_packet_of_somebody_who_no_longer_agrees_is_no_more(world: World
         await world.workers.drain()
         assert (await counsel.get(path)).json()["state"] == "ready", "who still agrees changes nothing"
         await answer(world, False)
+        at_once = await counsel.post(f"{path}/download")
+        assert (at_once.status_code, "no longer agrees" in at_once.text) == (409, True), "before any worker had its turn"
         await world.workers.drain()
         gone = (await counsel.get(path)).json()
         assert (gone["state"], "no longer agrees" in gone["gone"]) == ("expired", True)
