@@ -43,6 +43,10 @@ _TITLES = {
 }
 
 
+_SAVED = "/download"
+"""How the path of an act ends whose answer is a file to be saved; before it stands the page on which it is asked for."""
+
+
 def is_page(path: str) -> bool:
     """Whether a person reads what stands under this path."""
     return not any(path == start or path.startswith(f"{start}/") for start in FOR_PROGRAMS)
@@ -64,12 +68,15 @@ def _wrapped(inner: Handler) -> Handler:
 async def _confirm_first(request: Request, error: ConfirmFirst) -> Response:
     """Ask whoever is signed in to show that it is them, and keep what they typed: it is sent once more afterwards.
 
-    A file is not kept: its page is opened again, and there they choose it once more.
+    A file is not kept: its page is opened again, and there they choose it once more. So is the page from which a file leaves: one
+    that is saved would leave them on the page where they showed that it is them.
     """
     context: Context = request.app.state.context
     caller = require_principal(request)
-    fields, file = None, request.headers.get("content-type", "").lower().startswith(FORM_WITH_FILE)
-    if request.method not in ("GET", "HEAD") and not (file and ("GET", request.scope["route"].path) in POLICY):
+    then, fields, file = request.url.path, None, request.headers.get("content-type", "").lower().startswith(FORM_WITH_FILE)
+    if then.endswith(_SAVED):
+        then = then.removesuffix(_SAVED)
+    elif request.method not in ("GET", "HEAD") and not (file and ("GET", request.scope["route"].path) in POLICY):
         try:
             posted = await read_form(request)
         except Problem:
@@ -77,7 +84,7 @@ async def _confirm_first(request: Request, error: ConfirmFirst) -> Response:
         fields = [(name, value) for name in posted.names() for value in posted.all(name)]
     acting = acting_for(POLICY["GET", "/confirm"], caller)
     async with context.database.begin(read_only=True, acting=acting) as tx:
-        return await confirm_page(request, tx, caller, status=403, then=request.url.path, again=fields, file=file)
+        return await confirm_page(request, tx, caller, status=403, then=then, again=fields, file=file)
 
 
 def error_page(request: Request, answer: Response) -> Response:

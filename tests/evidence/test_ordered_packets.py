@@ -227,6 +227,15 @@ async def test_a_packet_whose_builders_are_never_heard_of_again_is_given_up(worl
     assert (row.wrapped_key, row.lease_until) == (None, None)
 
 
+async def test_who_has_to_show_that_it_is_them_comes_back_to_where_they_can_download(world: World) -> None:
+    await busy(world)
+    async with await counsel_of(world) as counsel:
+        path = (await ready(world, counsel)).removeprefix("/v1")
+        with clock.stopped(NOW + timedelta(minutes=6)):
+            asked = await counsel.post(f"{path}/download")
+    assert (asked.status_code, f'"{path}"' in asked.text, 'id="again"' in asked.text) == (403, True, False), asked.text
+
+
 async def test_what_is_ready_is_on_the_disk_before_it_is_said(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     await busy(world)
     settled: list[tuple[str, set[str]]] = []
