@@ -14,6 +14,7 @@ from app.access import endpoints as access
 from app.access import mailing, ways_in
 from app.access.describing import describe
 from app.access.gate import authorize
+from app.access.noting import Noted
 from app.breaches import endpoints as breaches
 from app.breaches import workers as breach_workers
 from app.connections import endpoints as connections
@@ -376,6 +377,7 @@ def create_app(
     web.register_error_pages(app)
     if context is not None:
         attach(app, context)
+    app.add_middleware(Noted)
     app.add_middleware(Edge)
     app.add_middleware(UnlessSaid)
     secure = Secure(**SECURITY_HEADERS)

@@ -58,7 +58,11 @@ async def authorize(request: Request, context: Ctx) -> None:
     request.state.principal = principal
     request.state.acting = acting_for(rule, principal)
     if not rule.public:
-        _refuse_unless(rule, principal, page=not route_path.startswith("/v1"))
+        try:
+            _refuse_unless(rule, principal, page=not route_path.startswith("/v1"))
+        except ConfirmFirst:
+            request.state.asked_anew = True
+            raise
     elif request.method not in _SAFE_METHODS:
         refuse_foreign_origin(request, context.settings)
 

@@ -41,8 +41,11 @@ def _rule(reach: Reach, scope: str, *roles: Role) -> Rule:
 
 
 def _fresh(rule: Rule) -> Rule:
-    """The same rule for what nobody may do who only found a browser open. Source: security.md E11."""
-    return replace(rule, fresh=rule.roles)
+    """The same rule for what nobody may do who only found a browser open; no program either, which can show nothing anew.
+
+    Source: security.md E11.
+    """
+    return replace(rule, scope="", fresh=rule.roles)
 
 
 _PUBLIC = Rule(frozenset(), Reach.NOBODY)
@@ -57,8 +60,8 @@ _LOST = replace(_ACCOUNT, standings=frozenset({Standing.MAILBOX}))
 _OWN_READ = _rule(Reach.SELF, "timeline:read", Role.MEMBER)
 _OWN_WRITE = _rule(Reach.SELF, "timeline:write", Role.MEMBER)
 _INCIDENT = _rule(Reach.SELF_OR_MATTER, "timeline:read", Role.MEMBER, Role.COUNSEL)
-# A member reads and saves what is theirs at any time; counsel takes somebody's file along.
-_DOCUMENT = replace(_INCIDENT, fresh=frozenset({Role.COUNSEL}))
+# A member reads and saves what is theirs at any time; counsel takes somebody's file along. Nobody's program does.
+_DOCUMENT = replace(_INCIDENT, scope="", fresh=frozenset({Role.COUNSEL}))
 _MATTERS = _rule(Reach.MATTER, "matters:read", Role.COUNSEL)
 # Without a scope: a person takes a packet along, who has just shown that it is them.
 _PACKETS = _rule(Reach.MATTER, "", Role.COUNSEL)
@@ -69,12 +72,14 @@ _QUEUES_WRITE = _rule(Reach.ORGANIZATION, "queues:write", Role.CASEWORKER)
 _REVIEWS = _rule(Reach.ORGANIZATION, "", Role.CASEWORKER)
 _ROSTER = _rule(Reach.ORGANIZATION, "roster:write", Role.ADMIN)
 _CONNECTIONS = _rule(Reach.ORGANIZATION, "connections:write", Role.ADMIN)
-_ROLES = _rule(Reach.ORGANIZATION, "roles:write", Role.ADMIN, Role.COUNSEL)
+# A program hands in files night by night, where nobody is asked anything: it adds alerts, and changes none.
+_HANDING_IN = replace(_fresh(_CONNECTIONS), scope=_CONNECTIONS.scope)
+_ROLES = _rule(Reach.ORGANIZATION, "roles:read", Role.ADMIN, Role.COUNSEL)
 # Without a scope: no program looks at anybody's timeline in an emergency.
 _BREAK_GLASS = _rule(Reach.ORGANIZATION, "", Role.CASEWORKER, Role.ADMIN)
 _ASKS = _rule(Reach.ORGANIZATION, "", Role.CASEWORKER)
-_APPROVES = _fresh(_rule(Reach.ORGANIZATION, "", Role.ADMIN))
-_OWN_SIGN_IN = _rule(Reach.ORGANIZATION, "roles:write", Role.ADMIN)
+_BY_ADMIN = _fresh(_rule(Reach.ORGANIZATION, "", Role.ADMIN))
+_OWN_SIGN_IN = _rule(Reach.ORGANIZATION, "roles:read", Role.ADMIN)
 _LEDGER = _rule(Reach.ORGANIZATION, "ledger:read", Role.AUDITOR)
 
 POLICY: dict[tuple[str, str], Rule] = {
@@ -176,7 +181,7 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("GET", "/v1/connections/{connection_id}/disputes"): _CONNECTIONS,
     ("POST", "/v1/connections/{connection_id}/disputes"): _fresh(_CONNECTIONS),
     ("POST", "/v1/connections/{connection_id}/disputes/{dispute_id}/withdraw"): _fresh(_CONNECTIONS),
-    ("POST", "/v1/connections/{connection_id}/files"): _fresh(_CONNECTIONS),
+    ("POST", "/v1/connections/{connection_id}/files"): _HANDING_IN,
     ("GET", "/v1/connections/{connection_id}/documents"): _CONNECTIONS,
     ("POST", "/v1/connections/{connection_id}/documents"): _fresh(_CONNECTIONS),
     ("POST", "/v1/connections/{connection_id}/documents/preview"): _CONNECTIONS,
@@ -186,7 +191,7 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("POST", "/v1/accounts"): _fresh(_ROLES),
     ("DELETE", "/v1/accounts/{account_id}/roles/{role}"): _fresh(_ROLES),
     ("POST", "/v1/accounts/{account_id}/recovery"): _fresh(_ROLES),
-    ("POST", "/v1/members/{member_id}/recovery"): _fresh(_rule(Reach.ORGANIZATION, "roles:write", Role.ADMIN)),
+    ("POST", "/v1/members/{member_id}/recovery"): _BY_ADMIN,
     ("GET", "/v1/identity-provider"): _OWN_SIGN_IN,
     ("POST", "/v1/identity-provider"): _fresh(_OWN_SIGN_IN),
     ("DELETE", "/v1/identity-provider"): _fresh(_OWN_SIGN_IN),
@@ -197,7 +202,7 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("DELETE", "/v1/holds/{hold_id}"): _rule(Reach.MATTER, "holds:write", Role.COUNSEL),
     ("GET", "/v1/break-glass"): _BREAK_GLASS,
     ("POST", "/v1/break-glass"): _fresh(_ASKS),
-    ("POST", "/v1/break-glass/{request_id}/approval"): _APPROVES,
+    ("POST", "/v1/break-glass/{request_id}/approval"): _BY_ADMIN,
     ("POST", "/v1/break-glass/{request_id}/end"): _BREAK_GLASS,
     ("GET", "/v1/break-glass/{request_id}/timeline"): _ASKS,
     ("GET", "/v1/ledger"): _LEDGER,
@@ -235,7 +240,7 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("POST", "/queues/reviews/{event_id}"): _REVIEWS,
     ("GET", "/emergency"): _BREAK_GLASS,
     ("POST", "/emergency"): _fresh(_ASKS),
-    ("POST", "/emergency/{request_id}/approval"): _APPROVES,
+    ("POST", "/emergency/{request_id}/approval"): _BY_ADMIN,
     ("POST", "/emergency/{request_id}/end"): _BREAK_GLASS,
     ("GET", "/emergency/{request_id}"): _ASKS,
     ("GET", "/admin"): _CONNECTIONS,
@@ -254,8 +259,8 @@ POLICY: dict[tuple[str, str], Rule] = {
     ("GET", "/admin/sign-in"): _OWN_SIGN_IN,
     ("POST", "/admin/sign-in"): _fresh(_OWN_SIGN_IN),
     ("GET", "/admin/sign-in/remove"): _OWN_SIGN_IN,
-    ("POST", "/admin/people"): _fresh(_rule(Reach.ORGANIZATION, "roles:write", Role.ADMIN)),
-    ("POST", "/admin/recovery"): _fresh(_rule(Reach.ORGANIZATION, "roles:write", Role.ADMIN)),
+    ("POST", "/admin/people"): _BY_ADMIN,
+    ("POST", "/admin/recovery"): _BY_ADMIN,
     ("POST", "/admin/roster"): _ROSTER,
     ("GET", "/ledger"): _LEDGER,
 }

@@ -32,7 +32,7 @@ class Opened:
 
 
 def is_fresh(caller: Principal) -> bool:
-    """Whether somebody has just shown that it is them. A program never has to: its token was made by somebody who had."""
+    """Whether somebody has just shown that it is them. A program is not asked: what asks has no scope, but for handing in."""
     if caller.scopes is not None:
         return True
     return caller.proven_at is not None and clock.now() - caller.proven_at <= FRESH_FOR

@@ -24,6 +24,13 @@ DELIVERIES = Counter(
     registry=REGISTRY,
 )
 REFUSALS = Counter("harmline_refusals", "Refused deliveries by reason.", ["reason"], registry=REGISTRY)
+TURNED_AWAY = Counter(
+    "harmline_turned_away",
+    "Requests of people and programs that were refused: not_proven (a sign-in or a token that was no good), not_signed_in, "
+    "not_allowed, asked_anew, too_often; by role.",
+    ["why", "role"],
+    registry=REGISTRY,
+)
 COMMIT_SIZE = Histogram(
     "harmline_commit_batch_size",
     "How many deliveries were kept by one COMMIT.",

@@ -23,6 +23,7 @@ from app.kit.logging import configure
 from app.statistics.workers import publish_release
 from tests.api.canaries import INSTITUTION, WORD
 from tests.api.doors import Doors, Person
+from tests.api.every_route import everywhere
 from tests.support.mail_server import Post, mail_server
 from tests.support.scraped import monitor
 from tests.support.world import Tenant, World, make_world
@@ -67,6 +68,9 @@ async def filled(database_url: str, log: io.StringIO) -> AsyncIterator[Filled]:
         async with make_world(database_url, smtp_url=f"smtp://127.0.0.1:{port}") as world:
             doors = Doors(world)
             await doors.everything()
+            answered = await everywhere(world, doors.canaries)
+            assert {answer.status_code for answer in answered} >= {303, 401, 404, 410, 422}
+            await world.workers.drain()
             async with world.context.database.begin() as tx:
                 await publish_release(tx, world.context, world.union.id)
             yield Filled(doors, log, post)
