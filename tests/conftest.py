@@ -24,6 +24,7 @@ from hypothesis import settings
 
 from app.kit.config import settings as service_settings
 from tests.support.compiled_once import share_compiled_statements
+from tests.support.hurried import forget_what_stays, hurry
 from tests.support.one_database import superfluous
 from tests.support.postgres import PostgresServer, fast_folder, named_server, running_server, start_supervised
 from tests.support.world import Filled, World, fill, make_world
@@ -41,6 +42,7 @@ settings.register_profile("harmline", EVERY_EXAMPLE)
 settings.register_profile("quick", EVERY_EXAMPLE, max_examples=25)
 
 share_compiled_statements()
+hurry()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -55,6 +57,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = superfluous(items)
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Just before the first test."""
+    forget_what_stays()
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -53,7 +53,8 @@ async def checked(world: World, watcher: Watcher | None = None) -> dict[str, int
     """What one tick finds, by identity, as the gauges tell it."""
     await (watcher or world.workers.watcher).check_accounts()
     with monitor() as one:
-        told = {identity.value: int(one.value("harmline_accounts_difference", identity=identity)) for identity in Identity}
+        said = {labels: value for (name, labels), value in one.samples().items() if name == "harmline_accounts_difference"}
+    told = {identity.value: int(said[frozenset({("identity", identity.value)})]) for identity in Identity}
     return {identity: count for identity, count in told.items() if count}
 
 
