@@ -36,7 +36,9 @@ UNKNOWN_TYPE = "unknown event type"
 SOME = 60  # bodies of each connector that the quick run tries, others on each database; the slow run tries every one
 LEAST_TELLING = 6
 each_connector = pytest.mark.parametrize("connector", CONNECTORS, ids=lambda connector: connector.name)
-few_and_all = pytest.mark.parametrize("few", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["some", "all"])
+few_and_all = pytest.mark.parametrize(
+    "few", [pytest.param(True, marks=pytest.mark.sample), pytest.param(False, marks=pytest.mark.slow)], ids=["some", "all"]
+)
 
 
 def identities(entries: list[dict[str, Any]], word: str) -> set[str]:

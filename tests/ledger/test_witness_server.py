@@ -139,6 +139,7 @@ def test_requests_at_the_same_time_never_make_it_fork(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.glob("*/[0-9]*.note")) == sorted(["3.note", f"{one.size}.note"])
 
 
+@pytest.mark.long
 def test_two_processes_on_one_folder_are_one_witness(tmp_path: Path) -> None:
     with running(tmp_path) as first, running(tmp_path) as second, ThreadPoolExecutor(8) as crowd:
         assert send(first, offered(0, 4)).is_success
