@@ -193,7 +193,10 @@ def test_senders_who_do_not_send_hold_nobody_up(tmp_path: Path) -> None:
             one = held.enter_context(socket.create_connection(("127.0.0.1", httpx.URL(url).port), timeout=60))
             one.sendall(begun)
         cosigned(send(url, offered(0, 9)), offered(0, 9), tmp_path)
+        waiting = []
         for begun, answer in ((body, b"HTTP/1.1 408 Request Timeout"), (body[:20], b""), (b"", b"")):
-            with socket.create_connection(("127.0.0.1", httpx.URL(url).port), timeout=60) as one:
-                one.sendall(begun)
-                assert one.recv(28) == answer
+            one = held.enter_context(socket.create_connection(("127.0.0.1", httpx.URL(url).port), timeout=60))
+            one.sendall(begun)
+            waiting.append((one, answer))
+        for one, answer in waiting:
+            assert one.recv(28) == answer

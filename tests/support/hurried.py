@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import ssl
+import sys
 from functools import cache
 from socketserver import BaseServer
 from typing import Any
@@ -29,7 +30,9 @@ def _context(verify: Any = True, cert: Any = None, trust_env: bool = True) -> ss
 def hurry() -> None:
     """From now on each HTTP client of a test trusts the same authorities, read once (a twentieth of a second, though most
     of them never leave this machine), and a server in a thread sees at once that it is to end, not after half a second.
+    And httpx, which looks at each request whether there is a sniffio by now, does not search every folder for it.
     """
+    sys.modules.setdefault("sniffio", None)  # type: ignore[arg-type]
     default.create_ssl_context = _context  # type: ignore[attr-defined]
     BaseServer.serve_forever.__defaults__ = (_LOOKS_EVERY,)
 
