@@ -24,7 +24,8 @@ from hypothesis import settings
 
 from app.kit.config import settings as service_settings
 from tests.support.compiled_once import share_compiled_statements
-from tests.support.one_database import superfluous
+from tests.support.hurried import forget_what_stays, hurry
+from tests.support.less import left_out
 from tests.support.postgres import PostgresServer, fast_folder, named_server, running_server, start_supervised
 from tests.support.world import Filled, World, fill, make_world
 
@@ -41,20 +42,25 @@ settings.register_profile("harmline", EVERY_EXAMPLE)
 settings.register_profile("quick", EVERY_EXAMPLE, max_examples=25)
 
 share_compiled_statements()
+hurry()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """What `./run test` without --all says."""
-    parser.addoption("--quick", action="store_true", help="the whole suite on one database each, with fewer made-up examples")
+    parser.addoption("--quick", action="store_true", help="the whole suite without what takes long, see docs/decisions/0023")
 
 
-@pytest.hookimpl(trylast=True)  # after the slow tests are gone: a test whose other run is slow keeps the quick one
+@pytest.hookimpl(trylast=True)  # after `-m` and `-k`: what they leave out is nobody's other run, and no sample is for it
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what a quick run leaves to the whole one."""
-    if config.getoption("quick"):
-        left_out = superfluous(items)
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
+    """Leave out what a quick run leaves to the whole one, and a sample where all of it runs."""
+    gone = left_out(items, quick=config.getoption("quick"))
+    config.hook.pytest_deselected(items=list(gone))
+    items[:] = [item for item in items if item not in gone]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Just before the first test."""
+    forget_what_stays()
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -52,6 +52,7 @@ def role_for(route: tuple[str, str]) -> Role:
     return next((role for role in Role if role in POLICY[route].roles), Role.MEMBER)
 
 
+@pytest.mark.long
 async def test_another_sites_request_is_refused_on_every_unsafe_route(scene: Scene) -> None:
     for role in Role:
         routes = [route for route in UNSAFE if role_for(route) is role]

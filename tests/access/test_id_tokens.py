@@ -137,6 +137,7 @@ FORGED: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
 }
 
 
+@pytest.mark.long
 async def test_no_forgery_is_believed(own: Connected) -> None:
     for forge in FORGED.values():
         own.provider.sign = forge

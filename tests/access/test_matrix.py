@@ -233,6 +233,7 @@ async def test_nobody_is_asked_to_sign_in_and_nothing_happens(scene: Scene) -> N
     assert await scene.digest() == before
 
 
+@pytest.mark.long
 async def test_a_session_or_token_that_ran_out_is_nobody(scene: Scene) -> None:
     for role in Role:
         clock.set_to(NOW)
@@ -249,6 +250,7 @@ async def test_a_session_or_token_that_ran_out_is_nobody(scene: Scene) -> None:
             assert await scene.digest() == before
 
 
+@pytest.mark.long
 async def test_a_token_does_only_what_its_scopes_say(scene: Scene) -> None:
     for role, scope in [(one, scope) for one in Role for scope in sorted(scopes_of(one))]:
         _, secret = await scene.token(role, scopes_of(role) - {scope})

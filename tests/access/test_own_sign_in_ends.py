@@ -137,6 +137,7 @@ async def test_a_sign_in_under_way_when_it_is_switched_off_opens_nothing(own: Co
         assert (answer.status_code, signed_in(own.world, browser)) == (403, False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)  # SQLite has one writer: nobody else is in the middle
 async def test_switching_off_waits_for_who_is_just_coming_in_and_signs_them_out_too(own: Connected) -> None:
     world = own.world

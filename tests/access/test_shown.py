@@ -59,6 +59,7 @@ def require_listed(shown: dict[str, list[str]], *, acts: bool) -> None:
     assert shown == about
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 async def test_each_role_is_shown_the_keys_of_its_list_and_no_other(world: World) -> None:
     scene, shown = await make_scene(world), {}
@@ -77,6 +78,7 @@ async def test_each_role_is_shown_the_keys_of_its_list_and_no_other(world: World
     require_listed(shown, acts=False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 async def test_each_act_answers_each_role_with_the_keys_of_its_list_and_no_other(world: World) -> None:
     scene, shown = await make_scene(world), {}

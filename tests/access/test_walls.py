@@ -160,6 +160,7 @@ async def test_no_role_can_step_over_the_wall(world: World) -> None:
     assert not owners & {*ROLES, SERVICE, LOGIN}
 
 
+@pytest.mark.long
 @on_postgresql
 async def test_each_role_sees_just_what_it_should(world: World) -> None:
     all_there_is = await fill_both(world)
@@ -178,6 +179,7 @@ async def test_each_role_sees_just_what_it_should(world: World) -> None:
     assert hidden > 1000
 
 
+@pytest.mark.long
 @on_postgresql
 async def test_told_nothing_a_role_of_people_sees_nothing(world: World) -> None:
     await fill_both(world)
@@ -187,6 +189,7 @@ async def test_told_nothing_a_role_of_people_sees_nothing(world: World) -> None:
                 assert not await seen_by(world, Acting(role), table), (role, table.name)
 
 
+@pytest.mark.long
 @on_postgresql
 async def test_each_role_writes_only_where_and_what_it_may(world: World) -> None:
     all_there_is = await fill_both(world)

@@ -122,6 +122,7 @@ def own_words(person: Person) -> set[str]:
     return {value.lower() for value in person.own}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("database_kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True)
 async def test_a_thousand_canaries_stay_where_they_belong(filled: Filled, record_property: Callable[[str, object], None]) -> None:
     canaries = filled.doors.canaries

@@ -66,6 +66,7 @@ async def scene(world: World) -> Scene:
     return await make_scene(world)
 
 
+@pytest.mark.long
 async def test_every_route_is_guarded_for_everybody(scene: Scene) -> None:
     for role in Role:
         async with await scene.world.sign_in(role) as browser, scene.world.browser() as nobody:

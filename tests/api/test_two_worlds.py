@@ -56,6 +56,7 @@ async def all_answers(browsers: dict[str, httpx.AsyncClient], ids: dict[str, str
     return found
 
 
+@pytest.mark.long
 async def test_nobody_can_tell_whether_m1_has_any_data(world: World) -> None:
     unasked = await connection_without_consent(world)
     await add_colleagues(world)
@@ -97,6 +98,7 @@ async def sees(world: World, who: str) -> list[str]:
     return sorted(found)
 
 
+@pytest.mark.long
 async def test_who_looked_at_m2_is_the_same_whether_or_not_m1_has_any_data(world: World) -> None:
     unasked = await connection_without_consent(world)
     await add_colleagues(world)

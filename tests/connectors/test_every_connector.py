@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from connectors.registry import folders, registry
 from connectors.testing import ConnectorSuite
 from tests.connectors.suite import ROOT
+
+pytest.mark.long(ConnectorSuite.test_drifted_payloads_are_accounted_for)
 
 for name in folders():
     globals()[f"Test{name.title()}"] = type(

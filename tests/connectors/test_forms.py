@@ -139,6 +139,7 @@ def test_a_value_that_is_too_long_is_not_even_read() -> None:
         Form(b"a=" + b"%41" * 400, {"a"}, 1000)
 
 
+@pytest.mark.long
 def test_a_large_value_takes_a_few_times_its_memory() -> None:
     body = b"a=" + b"%41" * 2_000_000
     tracemalloc.start()

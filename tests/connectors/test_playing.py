@@ -139,6 +139,7 @@ async def test_another_page_in_the_same_browser_can_do_nothing_and_what_is_typed
         assert (await browser.post(f"{PAGE}/elsewhere")).status_code == 404
 
 
+@pytest.mark.long
 async def test_the_command_says_where_to_play() -> None:
     command = [sys.executable, "-m", "app.cli", "sandbox", "hibp", "--port", "0"]
     process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)

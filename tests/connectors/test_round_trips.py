@@ -152,7 +152,9 @@ async def test_pushed_and_asked_for_in_any_order_it_is_one(stage: Stage) -> None
 
 
 @on_sqlite
-@pytest.mark.parametrize("most", [2, pytest.param(1000, marks=pytest.mark.slow)], ids=["some", "each"])
+@pytest.mark.parametrize(
+    "most", [pytest.param(2, marks=pytest.mark.sample), pytest.param(1000, marks=pytest.mark.slow)], ids=["some", "each"]
+)
 @each_that_asks
 async def test_a_request_that_fails_in_the_middle_loses_nothing(stage: Stage, most: int) -> None:
     """One request of a turn and all after it: what came before is kept, what did not come is asked for again, and comes once.
@@ -185,7 +187,11 @@ async def test_a_request_that_fails_in_the_middle_loses_nothing(stage: Stage, mo
 
 
 @on_sqlite
-@pytest.mark.parametrize("faults", [QUICK, pytest.param(tuple(Fault), marks=pytest.mark.slow)], ids=["some", "all"])
+@pytest.mark.parametrize(
+    "faults",
+    [pytest.param(QUICK, marks=pytest.mark.sample), pytest.param(tuple(Fault), marks=pytest.mark.slow)],
+    ids=["some", "all"],
+)
 @each_that_asks
 async def test_whatever_a_provider_does_nothing_is_lost(
     stage: Stage, faults: Sequence[Fault], deadlines: Callable[..., None]

@@ -152,6 +152,7 @@ async def test_a_receiver_that_is_away_loses_nothing() -> None:
     assert len(sandbox.unsent) == 3
 
 
+@pytest.mark.share
 @each_connector
 def test_the_same_seed_does_the_same_another_has_ids_of_its_own(connector: Connector) -> None:
     one, two, other = sandbox_for(connector), sandbox_for(connector), sandbox_for(connector, seed=1)
@@ -208,6 +209,7 @@ class Asked:
         return told_by(self.connector, kept)
 
 
+@pytest.mark.share
 @each_polled
 async def test_a_turn_finds_what_is_new_and_a_sweep_what_came_late(connector: Connector) -> None:
     sandbox = sandbox_for(connector)
@@ -232,6 +234,7 @@ FAULTS: list[tuple[Fault, type[ProviderError]]] = [
 ]
 
 
+@pytest.mark.share
 @pytest.mark.parametrize(("fault", "error"), FAULTS, ids=lambda value: value.name if isinstance(value, Fault) else "")
 @each_polled
 async def test_a_fault_anywhere_in_a_turn_costs_nothing_but_time(

@@ -132,6 +132,7 @@ def batch(connector: Any) -> Case:
     return Case(connector, found.path)
 
 
+@pytest.mark.share
 @pytest.mark.parametrize(
     ("mistaken", "caught"),
     [
@@ -169,6 +170,7 @@ def test_what_does_not_apply_is_not_there() -> None:
     assert suite_of(unsigned).test_a_forged_delivery_is_refused is None
 
 
+@pytest.mark.share
 @pytest.mark.parametrize("name", folders())
 def test_no_connector_meets_fewer_drifted_payloads_than_is_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     counts: list[int] = []

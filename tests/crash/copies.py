@@ -23,12 +23,14 @@ SECONDS = 240.0
 
 
 def copy_tree(folder: Path) -> None:
-    """Copy what the tests need to a folder, over what may be there."""
-    for part in PARTS:
+    """Copy what the tests need to a folder, over what may be there. What was compiled comes along, and is used where the
+    file is still as old as it was: to compile all of it takes longer than most of the tests that run in a copy.
+    """
+    for part in (*PARTS, ".gitignore"):
         if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+            shutil.copytree(ROOT / part, folder / part, dirs_exist_ok=True)
         else:
-            shutil.copy(ROOT / part, folder / part)
+            shutil.copy2(ROOT / part, folder / part)
 
 
 @dataclass(frozen=True)

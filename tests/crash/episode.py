@@ -75,15 +75,18 @@ class Nemesis:
         part.hurt = {"die_at": (point, times)}
         await self.back_again()
         deadline = time.monotonic() + POINT_SECONDS
-        while part.alive and time.monotonic() < deadline:  # noqa: ASYNC110 - another process's end, which tells nobody
+
+        def met() -> bool:
+            """It may have died before all was ready, and run again since: its process is another one then, which lives."""
+            return any(where == point for process, where in self.system.died_at().items() if process not in known)
+
+        while part.alive and not met() and time.monotonic() < deadline:  # noqa: ASYNC110 - as above: it tells nobody
             await asyncio.sleep(0.02)
         await self._die_at_random(part)
-        # It may have died while it was waited for, and run again since: its process is another one then.
-        met = any(where == point for process, where in self.system.died_at().items() if process not in known)
-        if met:
+        if died := met():
             self.kills[f"at {point}"] += 1
         await self.back_again()
-        return met
+        return died
 
     async def _die_at_random(self, part: Part) -> None:
         if part.signal(signal.SIGKILL):

@@ -36,7 +36,9 @@ BEHIND_A_DEAD_CLIENT = text(
 )
 
 
-each_step = pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["answer", "turn"])
+each_step = pytest.mark.parametrize(
+    "whole", [pytest.param(False, marks=pytest.mark.sample), pytest.param(True, marks=pytest.mark.slow)], ids=["answer", "turn"]
+)
 
 
 def to_die_at(steps: list[str], whole: bool) -> range:
@@ -98,6 +100,7 @@ async def polled(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         yield made
 
 
+@pytest.mark.long
 @each_step
 async def test_an_asker_killed_at_any_step_leaves_the_cursor_where_the_rows_are(
     polled: Polled, forks: Launcher, tmp_path: Path, whole: bool
@@ -140,6 +143,7 @@ async def crs(world: World) -> AsyncIterator[LookedUp]:
         yield made
 
 
+@pytest.mark.long
 @each_step
 async def test_an_asker_killed_at_any_step_of_a_look_up_has_done_it_with_its_answer_or_not_at_all(
     crs: LookedUp, forks: Launcher, tmp_path: Path, whole: bool

@@ -61,6 +61,7 @@ async def require_everybody(world: World, keyring: Keyring) -> None:
     assert (report.added, report.updated, report.unchanged) == (0, 0, len(ROSTER))
 
 
+@pytest.mark.long
 async def test_whoever_replaces_an_index_key_may_die_at_any_step(world: World, forks: Launcher, tmp_path: Path) -> None:
     rig = Rotating(world, forks, tmp_path, "", world.union.connection.connection.id)
     knows_of_nothing = Keyring(KeyFile(tmp_path / "top.key"))
@@ -108,6 +109,7 @@ class Known:
         assert {indexes.version_of(one) for values in found.values() for one in values} == {version}
 
 
+@pytest.mark.long
 async def test_whoever_moves_a_connections_indexes_may_die_at_any_step(world: World, forks: Launcher, tmp_path: Path) -> None:
     rig, known = Rotating(world, forks, tmp_path, "", world.union.connection.connection.id), Known(world)
     await known.deliver(json.dumps(alert()).encode())
@@ -142,6 +144,7 @@ EVERYTHING_SIGNED_IN_BY = {BEFORE_COMMIT, COMMIT_SENT, AFTER_COMMIT} | {
 }
 
 
+@pytest.mark.long
 async def test_whoever_moves_what_people_sign_in_by_may_die_at_any_step(world: World, forks: Launcher, tmp_path: Path) -> None:
     rig = Rotating(world, forks, tmp_path, "", world.union.connection.connection.id)
     secret, codes = await first_password(world), 0

@@ -88,6 +88,7 @@ async def require_whole(world: World) -> None:
     assert len(await world.timeline()) >= 1
 
 
+@pytest.mark.long
 async def test_whoever_replaces_keys_may_die_at_any_step(world: World, forks: Launcher, tmp_path: Path) -> None:
     rig = Rotating(world, forks, tmp_path, "", world.union.connection.connection.id)
     steps = await all_steps(world, rig)

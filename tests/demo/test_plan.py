@@ -32,11 +32,13 @@ def kept(script: Script) -> list[Delivery]:
     return list({(d.service, d.body): d for d in authentic}.values())
 
 
+@pytest.mark.long
 @given(seeds)
 def test_a_seed_always_sends_the_same(seed: int) -> None:
     assert write_script(seed, 60) == write_script(seed, 60)
 
 
+@pytest.mark.long
 @given(seeds)
 def test_everything_is_sent_in_order_in_every_way_and_within_the_two_years(seed: int) -> None:
     script = write_script(seed, 60)
@@ -49,6 +51,7 @@ def test_everything_is_sent_in_order_in_every_way_and_within_the_two_years(seed:
         assert (len(delivery.body) > LARGEST) == (delivery.way is Way.TOO_LARGE)
 
 
+@pytest.mark.long
 @given(seeds)
 def test_each_item_is_what_the_plan_says(seed: int) -> None:
     sender = connector()
@@ -72,6 +75,7 @@ def test_each_item_is_what_the_plan_says(seed: int) -> None:
     assert odd == 3, "a broken item, a malformed field, an unknown type; the fourth is another person's id"
 
 
+@pytest.mark.long
 @given(seeds)
 def test_the_alerts_of_one_act_belong_together_and_of_two_do_not(seed: int) -> None:
     script = write_script(seed, 60)
@@ -101,6 +105,7 @@ def test_the_alerts_of_one_act_belong_together_and_of_two_do_not(seed: int) -> N
         assert not any(same_incident(versions[0], other) for other in rest)
 
 
+@pytest.mark.long
 @given(seeds)
 def test_what_must_come_of_it_closes_and_has_something_of_everything(seed: int) -> None:
     script = write_script(seed, 60)

@@ -1,4 +1,4 @@
-"""The scenario, small, on both databases and over real HTTP: it agrees with its truth, and a truth changed by hand does not."""
+"""The scenario, small on PostgreSQL and whole on SQLite, over real HTTP: it agrees with its truth, and with no other."""
 
 import asyncio
 import re
@@ -118,6 +118,7 @@ NOTICED = (
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)  # the whole scenario below is played on SQLite
 def test_a_small_scenario_agrees_with_its_truth_and_with_no_other(database_url: str) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(agrees_with_its_truth_and_with_no_other(database_url))

@@ -317,6 +317,7 @@ def test_whatever_stands_in_a_file_it_is_refused_with_a_sentence(folder: Path, p
     assert "did not expect" not in said
 
 
+@pytest.mark.long
 def test_every_kind_of_file_cut_off_is_refused(folder: Path, good: Files) -> None:
     for path in good:
         if path.endswith(("timeline.csv", ".DAT", "verify.py", "verify.html")):

@@ -33,6 +33,7 @@ def also_fails(path: str) -> str | None:
     return next((check for form, check in ALSO if form.fullmatch(path)), None)
 
 
+@pytest.mark.long
 def test_a_thousand_flipped_bytes_are_found_with_the_right_reason(folder: Path, good: Files) -> None:
     chance, kinds = random.Random(SEED), {}
     for path in good:
@@ -63,6 +64,7 @@ def named_in(changed: bytes, before: bytes) -> set[str]:
             for line in set(one.decode("latin-1").split("\n")) - set(other.decode("latin-1").split("\n"))}  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_flip_in_the_list_of_lists_gives_another_number_and_fails(folder: Path, good: Files) -> None:
     name, before = "tagmanifest-sha256.txt", verify.verify(str(folder), verify.Asked()).number
     for place in range(0, len(good[name]), 3):

@@ -92,6 +92,7 @@ def batches_of(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr(pulling, "BATCH", size)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [2, 500])
 async def test_what_comes_of_a_batch_is_what_comes_of_its_deliveries_one_by_one(
     world: World, monkeypatch: pytest.MonkeyPatch, size: int

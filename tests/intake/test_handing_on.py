@@ -80,6 +80,7 @@ async def test_a_key_that_is_replaced_later_changes_nothing(world: World, names:
     assert found.grade == "third_party", "what was kept still proves it"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", ["broken", "mute"])
 async def test_the_dns_is_waited_for_and_then_done_without(world: World, names: Names, how: str) -> None:
     connection_id = await mailbox(world)

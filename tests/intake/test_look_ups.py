@@ -144,6 +144,7 @@ async def test_a_notice_of_nothing_ends_as_unknown(crs: LookedUp) -> None:
     assert crs.details_asked == 1 + len(looking_up.AGAIN_AFTER) + len(looking_up.LATER_STILL)
 
 
+@pytest.mark.long
 async def test_a_provider_that_is_away_is_asked_again_and_nothing_is_lost(crs: LookedUp) -> None:
     await crs.enroll()
     for _ in range(3):

@@ -103,6 +103,7 @@ async def test_told_again_it_is_asked_for_at_once_however_long_it_would_wait(crs
     assert await crs.states() == [LookUpState.DONE]
 
 
+@pytest.mark.long
 async def test_a_sweep_asks_once_more_and_so_does_another_address(crs: LookedUp) -> None:
     await mislaid(crs)
     await wait(crs, *LADDER)
@@ -174,6 +175,7 @@ async def test_its_notice_is_kept_past_the_contracts_term_as_long_as_it_may_be_f
     assert await crs.states() == [LookUpState.DONE]
 
 
+@pytest.mark.long
 async def test_no_answer_at_all_does_not_count_as_not_known(crs: LookedUp) -> None:
     """A provider that was away for days and then says once that it does not know it yet is asked again."""
     await crs.enroll()

@@ -61,6 +61,7 @@ async def ask_now(paced: Paced, asker: Asker) -> None:
     assert await asker.ask(paced.connection_id)
 
 
+@pytest.mark.long
 async def test_who_takes_over_goes_on_at_the_same_pace(paced: Paced) -> None:
     paced.provider.add(clock.now(), "ref-nobody", count=12)
     for turn in range(4):
@@ -70,6 +71,7 @@ async def test_who_takes_over_goes_on_at_the_same_pace(paced: Paced) -> None:
     assert sum(paced.gaps()) >= 7 * PERIOD - JITTER
 
 
+@pytest.mark.long
 async def test_who_takes_over_after_a_failure_goes_on_at_the_same_pace(paced: Paced) -> None:
     paced.provider.fails_at = 1
     await ask_now(paced, paced.askers[0])

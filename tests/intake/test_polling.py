@@ -49,6 +49,7 @@ async def test_every_row_becomes_one_alert_and_the_next_poll_brings_only_what_is
     assert len(await polled.world.timeline("M-1")) >= 1
 
 
+@pytest.mark.long
 async def test_rows_that_appear_late_with_old_dates_are_found(polled: Polled) -> None:
     """C5: behind the cursor, with equal times, out of order: by the overlap; older ones by the weekly sweep."""
     dice, told = random.Random(5), 0

@@ -99,6 +99,7 @@ async def more_people(stage: Stage, *numbers: str) -> None:
         stage.sandbox.enrol(f"zz-{number}")
 
 
+@pytest.mark.long
 async def test_one_thing_that_cannot_be_looked_up_does_not_stop_the_daily_question(array: Stage) -> None:
     bad = array.sandbox.tell(inquiry(ANN))
     array.sandbox.misbehave(Fault.BROKEN, times=10**9, path=f"/monitor/v2/alerts/{bad}")

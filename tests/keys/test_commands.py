@@ -175,6 +175,7 @@ def test_on_this_machine_it_starts_without(home: Path, monkeypatch: pytest.Monke
     assert len(read_key_file(home / "top.key")) == 1
 
 
+@pytest.mark.long
 def test_an_encrypted_file_is_made_and_opened_by_the_settings(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     passphrase = home / "passphrase"
     passphrase.write_text("invented passphrase\n")

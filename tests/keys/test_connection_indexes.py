@@ -112,6 +112,7 @@ def test_every_index_that_came_over_a_connection_is_moved() -> None:
     assert connection_indexes.columns() == EQUAL_FOR_EVER - OF_OTHERS
 
 
+@pytest.mark.long
 async def test_each_index_becomes_the_one_made_of_it_and_nobody_elses_changes(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -133,6 +133,7 @@ async def slip_in(world: World, wrapped: bytes) -> None:
         await tx.execute(update(DoorKey).where(DoorKey.organization_id == world.union.id).values(wrapped=wrapped))
 
 
+@pytest.mark.long
 async def test_who_writes_the_database_slips_in_no_public_key(world: World) -> None:
     """Their own, another organization's, one with a flipped bit: nothing is sealed to it, with the top key or without."""
     good = {row.organization_id: row.wrapped for row in await rows(world)}

@@ -13,6 +13,7 @@ YOUNGER = {"identity_provider.secret_sealed", "ledger_signer.seed_sealed", "pack
 """What goes with its table on the way back."""
 
 
+@pytest.mark.long
 async def test_keys_from_before_there_were_versions_come_through_the_migration(world: World) -> None:
     await fill(world)
     known = await hanging(world.context, world.union.id)

@@ -62,6 +62,7 @@ async def next_code(secret: str) -> str:
     return code_of(secret)
 
 
+@pytest.mark.long
 async def test_everybody_gets_in_by_password_as_before_and_every_guess_counts(world: World) -> None:
     secret = await first_password(world)
     async with world.browser() as own:

@@ -81,7 +81,9 @@ async def one(world: World, dice: random.Random) -> None:
             await look(tx, me)
 
 
-@pytest.mark.parametrize("transactions", [500, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "transactions", [pytest.param(500, marks=pytest.mark.sample), pytest.param(10_000, marks=pytest.mark.slow)]
+)
 @on_postgresql
 async def test_nothing_bleeds_through_the_pool(world: World, transactions: int) -> None:
     """Interleaved, ended well, by exceptions, by the database, by giving up in the middle."""
@@ -98,6 +100,7 @@ async def test_nothing_bleeds_through_the_pool(world: World, transactions: int) 
         assert (await bare.execute(text(TOLD))).scalar_one() in (f"{LOGIN}:", None)
 
 
+@pytest.mark.long
 @on_postgresql
 async def test_requests_that_are_given_up_leave_nothing_to_those_after_them(world: World) -> None:
     async def timeline(browser: httpx.AsyncClient) -> int:

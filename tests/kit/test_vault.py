@@ -31,6 +31,7 @@ def identity(tmp_path: Path) -> Path:
     return secret_file(tmp_path / "identity", f"# created: today\n# public key: {made.to_public()}\n{made}\n")
 
 
+@pytest.mark.long
 def test_a_file_encrypted_by_a_passphrase_opens_with_it_only(tmp_path: Path) -> None:
     right = Lock(passphrase=secret_file(tmp_path / "right", "invented passphrase of many words\n"))
     wrong = Lock(passphrase=secret_file(tmp_path / "wrong", "another"))

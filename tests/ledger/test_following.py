@@ -156,6 +156,7 @@ def test_a_key_that_is_none_of_a_log_is_told(url: str, token: Path) -> None:
         assert look(url, token, "--log", key)[0] == 2
 
 
+@pytest.mark.long
 def test_it_goes_on_looking_until_the_log_lies(log: Log, url: str, token: Path) -> None:
     program = [sys.executable, "-m", "app.witness_commands", *arguments(url, token, "--every", "1")[1:]]
     process = subprocess.Popen(program, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.PIPE)

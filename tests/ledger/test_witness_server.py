@@ -139,6 +139,7 @@ def test_requests_at_the_same_time_never_make_it_fork(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.glob("*/[0-9]*.note")) == sorted(["3.note", f"{one.size}.note"])
 
 
+@pytest.mark.long
 def test_two_processes_on_one_folder_are_one_witness(tmp_path: Path) -> None:
     with running(tmp_path) as first, running(tmp_path) as second, ThreadPoolExecutor(8) as crowd:
         assert send(first, offered(0, 4)).is_success
@@ -192,7 +193,10 @@ def test_senders_who_do_not_send_hold_nobody_up(tmp_path: Path) -> None:
             one = held.enter_context(socket.create_connection(("127.0.0.1", httpx.URL(url).port), timeout=60))
             one.sendall(begun)
         cosigned(send(url, offered(0, 9)), offered(0, 9), tmp_path)
+        waiting = []
         for begun, answer in ((body, b"HTTP/1.1 408 Request Timeout"), (body[:20], b""), (b"", b"")):
-            with socket.create_connection(("127.0.0.1", httpx.URL(url).port), timeout=60) as one:
-                one.sendall(begun)
-                assert one.recv(28) == answer
+            one = held.enter_context(socket.create_connection(("127.0.0.1", httpx.URL(url).port), timeout=60))
+            one.sendall(begun)
+            waiting.append((one, answer))
+        for one, answer in waiting:
+            assert one.recv(28) == answer

@@ -62,6 +62,7 @@ async def test_what_comes_into_a_mailbox_comes_in_once(box: Mailed) -> None:
     assert not list((box.server.home / "mail" / "cur").glob("*:2,*S*")), "nothing is marked as seen"
 
 
+@pytest.mark.long
 @on_sqlite
 async def test_other_ids_lose_nothing_and_bring_nothing_twice(box: Mailed) -> None:
     """UIDVALIDITY changes, and mails come in before and behind it."""
@@ -97,6 +98,7 @@ def with_a_file(megabytes: int) -> Any:
     return make
 
 
+@pytest.mark.long
 @on_sqlite
 async def test_a_mail_of_20_megabytes_comes_in_and_one_that_is_too_large_is_told_to_a_person(box: Mailed) -> None:
     """And those before and behind them are read as ever."""
@@ -189,6 +191,7 @@ async def test_a_server_that_is_killed_at_any_command_loses_nothing(
     assert died or at > 9
 
 
+@pytest.mark.long
 async def test_a_reader_that_is_killed_in_the_middle_loses_nothing(box: Mailed, tmp_path: Path) -> None:
     """SIGKILL to one process after the other, each among mails that others have read or will."""
     create_key_file(tmp_path / "top.key", key=box.world.context.keyring.vault.keys[0])

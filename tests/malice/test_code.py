@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
+import pytest
+
 import app
 import connectors
 from tests.repo.tree import ROOT
@@ -41,6 +43,7 @@ def patterns() -> dict[str, re.Pattern[Any]]:
 PIECES = ("a", "0", " ", "-", "1,", ".", "a-", "0.", "\t ", "<a", "T0:", "/", "%2e", "\u0301", "A1", "==", ";q=0", "'\"")
 
 
+@pytest.mark.long
 def test_d11_every_regular_expression_takes_time_in_proportion() -> None:
     slow: set[tuple[str, str, str]] = set()
     all_of_them = patterns()
@@ -77,6 +80,7 @@ def test_d11_what_does_not_end_is_stopped_and_named() -> None:
     assert ends_in_time(re.compile(r"a+b").match, "a" * 40)
 
 
+@pytest.mark.long
 def test_d12_nothing_of_the_house_compiles_or_runs_a_text() -> None:
     """No eval, exec, template out of a string, or shell."""
     wrong = []

@@ -60,6 +60,7 @@ def assert_told_when(answers: list[httpx.Response]) -> None:
             assert "send it again" in answer.json()["detail"]
 
 
+@pytest.mark.long
 async def test_a_connection_has_its_rate_and_its_neighbour_has_another(world: World) -> None:
     async with limited(world, connection_rate=0.5, connection_burst=10) as client:
         answers = [await ping(client, world.union, number) for number in range(15)]

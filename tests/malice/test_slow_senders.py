@@ -120,6 +120,7 @@ async def test_a_body_in_time_is_taken_and_the_connection_goes_on(port: int) -> 
             assert b" 200 " in answer
 
 
+@pytest.mark.long
 async def test_a_slow_answer_of_ours_is_nobodys_fault(port: int) -> None:
     """Longer than a head may take; with the next head begun already, which then comes too late."""
     async with rude(port) as sender:
@@ -181,6 +182,7 @@ async def test_heads_have_bounds_each_with_its_own_answer(port: int, name: str) 
     assert said.seconds < SLACK
 
 
+@pytest.mark.long
 async def test_more_requests_than_can_be_worked_on_are_told_to_come_again(port: int) -> None:
     limits = httpx.Limits(max_connections=35)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", limits=limits, timeout=SLACK, trust_env=False) as client:
@@ -202,6 +204,7 @@ async def test_who_is_answered_without_waiting_takes_nobodys_place(port: int) ->
     assert {answer.status_code for answer in answers} == {401}
 
 
+@pytest.mark.long
 async def test_who_is_told_to_come_again_takes_nobodys_place(port: int) -> None:
     """A crowd that is refused again and again is not in work: whoever is accepted is accepted as before."""
     limits = httpx.Limits(max_connections=38, max_keepalive_connections=38)

@@ -160,6 +160,7 @@ def test_the_tables_are_those_of_the_code(database_url: str) -> None:
     command.check(alembic_config(database_url))
 
 
+@pytest.mark.long
 async def test_up_down_and_up_over_full_tables(world: World) -> None:
     await fill(world)
     database = world.context.database
@@ -173,6 +174,7 @@ async def test_up_down_and_up_over_full_tables(world: World) -> None:
     assert set((await counts(database)).values()) == {0}
 
 
+@pytest.mark.long
 async def test_one_step_down_and_up_leaves_the_other_tables_full(world: World) -> None:
     await fill(world)
     database = world.context.database
@@ -186,6 +188,7 @@ async def test_one_step_down_and_up_leaves_the_other_tables_full(world: World) -
     assert (await accounts(world.context, world.union.id))["receipts"] == 1
 
 
+@pytest.mark.long
 async def test_the_walls_stand_again_after_down_and_up(world: World) -> None:
     """Triggers and grants come with the migrations, not with the first set-up."""
     database = world.context.database

@@ -258,6 +258,7 @@ async def test_what_we_fetch_ourselves_does_not_hide_that_every_delivery_is_refu
         assert await mailed.watch(minutes=11) == set(), "the same notices again, and accepted, are a sign of life"
 
 
+@pytest.mark.long
 @on_sqlite
 async def test_notices_that_are_made_up(mailed: Mailed) -> None:
     """By somebody who knows the address, about people who agreed: a few may be a mistake of the provider's."""
@@ -311,6 +312,7 @@ async def test_mail_that_does_not_go_out(mailed: Mailed) -> None:
     assert len(mailed.to(ADMIN)) == 2
 
 
+@pytest.mark.long
 async def test_eight_watchers_at_once_open_and_close_and_tell_once(mailed: Mailed) -> None:
     await mailed.world.deliver(alert())
     clock.set_to(NOW + timedelta(hours=1))

@@ -55,4 +55,6 @@ def population(
 
 def few_and_more(few: int, more: int) -> pytest.MarkDecorator:
     """So many seeds in the quick run, and so many in the whole one."""
-    return pytest.mark.parametrize("seeds", [few, pytest.param(more, marks=pytest.mark.slow)])
+    return pytest.mark.parametrize(
+        "seeds", [pytest.param(few, marks=pytest.mark.sample), pytest.param(more, marks=pytest.mark.slow)]
+    )

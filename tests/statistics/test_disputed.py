@@ -60,6 +60,7 @@ def test_the_first_month_does_not_hang_on_what_is_disputed_when_the_first_editio
     assert total(edition(rows, 15, first)).value == 70
 
 
+@pytest.mark.long
 async def test_an_edition_leaves_out_what_is_disputed_and_the_next_counts_it_again(world: World) -> None:
     await more_people(world, size=PEOPLE)  # received at NOW, the others 40 days later
     await more_people(world, start=PEOPLE, size=15)

@@ -124,6 +124,7 @@ async def test_an_edition_that_fails_leaves_nothing(world: World, monkeypatch: p
     assert await contents(world.context.database) == before
 
 
+@pytest.mark.long
 async def test_an_erased_member_changes_no_edition_and_still_counts_in_the_roster(world: World) -> None:
     await crowd(world)
     await publish(world)

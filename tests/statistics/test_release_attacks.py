@@ -3,6 +3,7 @@
 import random
 from itertools import combinations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -63,6 +64,7 @@ def check_plain_rules(edition: Release) -> None:
             assert not hidden or left <= -11 or (left >= 11 and len(hidden) >= 2)
 
 
+@pytest.mark.long
 @settings(max_examples=60)
 @given(
     seed=st.integers(0, 10**6),
@@ -102,6 +104,7 @@ def small_world(seed: int) -> tuple[list[IncidentRow], int, int]:
     return rows, roster, months
 
 
+@pytest.mark.long
 @few_and_more(14, 40)
 def test_no_world_of_people_pins_a_hidden_cell_down(seeds: int) -> None:
     """Every assignment of members to histories that fits the release is open to the attacker, whole members only."""
@@ -132,6 +135,7 @@ def test_the_judge_itself_notices_a_release_that_gives_somebody_away() -> None:
     assert PeopleJudge([bad], FAMILIES, one_place=True).narrowest() == 0
 
 
+@pytest.mark.long
 @few_and_more(2, 6)
 def test_a_tracker_made_of_shown_cells_finds_no_small_group(seeds: int) -> None:
     """Sums and differences of up to three shown numbers along one axis never leave a lone hidden remainder (Denning)."""

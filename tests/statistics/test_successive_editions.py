@@ -55,6 +55,7 @@ def test_a_number_that_fell_below_the_threshold_is_not_shown_anew() -> None:
     assert total(second).value is None
 
 
+@pytest.mark.long
 def test_a_total_once_shown_stays_shown_while_members_are_added() -> None:
     shown = [total(edition).value for edition in editions(population(0, hit=150), range(1, 25))]
     first = next(place for place, value in enumerate(shown) if value is not None)
@@ -63,6 +64,7 @@ def test_a_total_once_shown_stays_shown_while_members_are_added() -> None:
     assert all(move == 0 or move >= 11 for move in moves)
 
 
+@pytest.mark.long
 def test_an_edition_can_be_made_every_month_though_answers_change_and_members_leave() -> None:
     dice = random.Random(4)
     rows = population(4, hit=150)
@@ -79,6 +81,7 @@ def test_an_edition_can_be_made_every_month_though_answers_change_and_members_le
         assert made[-1].audit.narrowest_width is None or made[-1].audit.narrowest_width >= 11
 
 
+@pytest.mark.long
 def test_people_behind_three_editions_cannot_be_told_from_each_other() -> None:
     judged = 0
     for seed in range(12):

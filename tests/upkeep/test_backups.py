@@ -41,7 +41,7 @@ async def test_a_backup_is_whole_and_says_what_is_in_it(places: Places) -> None:
     assert {path.stat().st_mode & 0o077 for path in [made, *made.iterdir()] if path.name != NAME} == {0}
 
 
-@pytest.mark.parametrize("many", [500, pytest.param(5_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("many", [pytest.param(500, marks=pytest.mark.sample), pytest.param(5_000, marks=pytest.mark.slow)])
 async def test_neither_key_nor_content_can_be_read_in_a_backup(places: Places, many: int) -> None:
     world, canaries = places.world, Canaries()
     wanted = [
@@ -133,6 +133,7 @@ async def test_what_is_restored_is_what_was_backed_up(places: Places) -> None:
     assert after == before
 
 
+@pytest.mark.long
 async def test_a_database_that_holds_anything_is_never_overwritten(places: Places) -> None:
     await busy(places.world)
     made = await places.back_up()
@@ -147,6 +148,7 @@ async def test_a_database_that_holds_anything_is_never_overwritten(places: Place
         await places.restore(made, [])
 
 
+@pytest.mark.long
 async def test_a_restore_that_was_broken_off_leaves_nothing_usable_and_can_begin_again(places: Places) -> None:
     await busy(places.world)
     made = await places.back_up()

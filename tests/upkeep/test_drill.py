@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import httpx
+import pytest
 from sqlalchemy import select
 
 from app.access.roles import Role
@@ -26,6 +27,7 @@ async def alerts_of(polled: Polled, world: World) -> set[bytes]:
         return set((await tx.execute(query)).scalars())
 
 
+@pytest.mark.long
 async def test_a_destroyed_installation_comes_back_and_a_sweep_closes_the_gap(places: Places) -> None:
     async with polled_world(places.world) as polled:
         await drill(places, polled)

@@ -59,6 +59,7 @@ async def test_nothing_of_who_was_erased_since_can_be_opened(places: Places) -> 
     assert {record.what for record in records} == {"member", "keys"}
 
 
+@pytest.mark.long
 async def test_without_the_list_they_would_be_back(places: Places) -> None:
     """What the test above shows is the list's doing: the keys are in the backup."""
     backup, _ = await erased_since(places)
@@ -96,6 +97,7 @@ async def test_a_hold_that_stood_in_the_backup_and_was_released_since_changes_no
     assert "Canary words" not in await restored_world(places)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("why", ["refused", "expired"])
 async def test_what_nobody_agreed_to_stays_destroyed(places: Places, why: str) -> None:
     """Not only members: keys that were destroyed because somebody said no, or nobody said yes in time."""
@@ -181,6 +183,7 @@ async def test_a_secret_that_leaked_and_a_connection_that_was_closed_since_are_n
         assert (closed.config_sealed, set(kept)) == (None, {b""})
 
 
+@pytest.mark.long
 async def test_an_own_sign_in_that_was_removed_since_lets_nobody_in_again(places: Places) -> None:
     world, keyring = places.world, places.world.context.keyring
     scene = Scene(world)
@@ -224,6 +227,7 @@ async def test_a_list_that_is_older_than_the_backup_is_refused(places: Places) -
     await places.restore(backup)
 
 
+@pytest.mark.long
 async def test_the_next_backup_knows_what_this_one_was_told(places: Places) -> None:
     """What was done again is in the restored database's own table, under the same ids."""
     backup, records = await erased_since(places)

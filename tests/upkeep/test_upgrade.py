@@ -84,6 +84,7 @@ async def test_without_a_backup_that_can_be_restored_nothing_is_migrated(old: Co
     await old.database.close()
 
 
+@pytest.mark.long
 async def test_rows_that_a_migration_has_lost_are_noticed(old: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     counted = upkeep_commands._counted
 

@@ -95,6 +95,7 @@ async def alarms(world: World) -> set[tuple[UUID | None, str]]:
         return {(one.connection_id, str(one.kind)) for one in await service.open_alarms(tx, world.union.id)}
 
 
+@pytest.mark.long
 async def test_a_sender_that_sends_ten_times_as_much_and_one_that_stops(world: World) -> None:
     await history(world, 30, 6)
     connection = world.union.connection.connection.id
