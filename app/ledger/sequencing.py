@@ -19,7 +19,7 @@ from app.kit.crypto import KeysAway, Unreadable
 from app.kit.database import Database, Transaction, upsert
 from app.kit.keyring import Keyring, Lane
 from app.kit.pulling import LEASE, Fenced
-from app.kit.rows import insert_rows
+from app.kit.rows import insert_rows, on_postgresql
 from app.ledger import models, notes
 from app.ledger.nodes import Missing, frontier
 from app.ledger.stored import columns, fetched, hash_of, write_leaves
@@ -32,6 +32,13 @@ _PLACED = text(
     "DELETE FROM ledger_pending WHERE organization_id = :organization_id AND entry_id IN"
     " (SELECT entry_id FROM ledger_leaf WHERE organization_id = :organization_id AND position >= :size)"
 ).bindparams(bindparam("organization_id", type_=models.Pending.organization_id.type))
+
+_IN_ORDER_OF_INDEX = "SELECT set_config('enable_sort', 'off', true)"
+"""What waits comes and goes so fast that its statistics are never true. By them PostgreSQL would join all that waits with its
+entries and sort it, for each batch again; so neither is left to it."""
+
+_ENTRY_ON_POSTGRESQL = "LATERAL (SELECT * FROM ledger_entry WHERE id = p.entry_id OFFSET 0) AS e"
+_ENTRY_ON_SQLITE = "ledger_entry AS e ON e.id = p.entry_id"
 
 
 class Broken(Exception):
@@ -148,10 +155,12 @@ async def _one_batch(database: Database, keyring: Keyring, hold: _Hold, host: st
 
 async def _next(tx: Transaction, organization_id: UUID) -> list[tuple[str, bytes]]:
     """The next entries that wait, and their leaves' hashes. What waits and is no entry (any more) stays: it is evidence."""
+    if on_postgresql(tx):
+        await fetched(tx, _IN_ORDER_OF_INDEX)
+    entry = _ENTRY_ON_POSTGRESQL if on_postgresql(tx) else _ENTRY_ON_SQLITE
     statement = (
-        f"SELECT {columns(tx)} FROM ledger_pending AS p JOIN ledger_entry AS e"
-        " ON e.id = p.entry_id AND e.organization_id = p.organization_id"
-        " WHERE p.organization_id = ? ORDER BY p.entry_id LIMIT ?"
+        f"SELECT {columns(tx)} FROM ledger_pending AS p CROSS JOIN {entry}"
+        " WHERE p.organization_id = ? AND e.organization_id = p.organization_id ORDER BY p.entry_id LIMIT ?"
     )
     rows = await fetched(tx, statement, organization_id, BATCH)
     leaves = []

@@ -1,6 +1,6 @@
 """All SQL of notices: who was told of what, and the alarms."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from app.incidents.models import Incident, IncidentAlert, MemberEvent
 from app.kit.database import Transaction, upsert
 from app.kit.letters import Letter, LetterState
 from app.kit.outbox import Failure, Message
-from app.kit.rows import among, insert_missing, update_rows
+from app.kit.rows import among, insert_missing
 from app.members.models import Organization
 from app.notices.conditions import Condition
 from app.notices.models import Alarm, AlarmKind, ConsentRequest, MemberNotice
@@ -32,19 +32,24 @@ async def untold_incidents(tx: Transaction, member_ids: Collection[UUID]) -> Seq
     return (await tx.execute(query.order_by(Incident.id))).scalars().all()
 
 
-async def take_notices(tx: Transaction, incidents: Sequence[Incident], now: datetime) -> set[tuple[UUID, UUID]]:
-    """Take the one notice of each of some incidents; which were not taken before, `(member, incident)`."""
+async def take_notices(
+    tx: Transaction, incidents: Sequence[Incident], by: Mapping[tuple[UUID, UUID], UUID | None], now: datetime
+) -> set[tuple[UUID, UUID]]:
+    """Take the one notice of each of some incidents; which were not taken before, `(member, incident)`.
+
+    `by`: the letters that tell of them; None where nobody can be written to.
+    """
     rows = [
-        {"member_id": one.member_id, "incident_id": one.id, "organization_id": one.organization_id, "taken_at": now}
+        {
+            "member_id": one.member_id,
+            "incident_id": one.id,
+            "organization_id": one.organization_id,
+            "letter_id": by[one.member_id, one.id],
+            "taken_at": now,
+        }
         for one in incidents
     ]
     return {(row["member_id"], row["incident_id"]) for row in await insert_missing(tx, MemberNotice, rows)}
-
-
-async def tell_by(tx: Transaction, letters: Sequence[tuple[Incident, UUID]]) -> None:
-    """Say which letters tell of incidents."""
-    rows = [{"member_id": one.member_id, "incident_id": one.id, "letter_id": letter_id} for one, letter_id in letters]
-    await update_rows(tx, MemberNotice, rows)
 
 
 async def tells_of_something(tx: Transaction, letter_id: UUID) -> bool:

@@ -27,6 +27,9 @@ ALARM_HOOK = "notices.alarm_hook"
 QUIET = Signs()
 """Nothing is known beside the database."""
 
+Place = tuple[UUID, UUID]
+"""An incident: its member and its id."""
+
 NOBODY = UUID(int=0)
 """The recipient of what is not a mail."""
 
@@ -45,19 +48,20 @@ async def tell_members(tx: Transaction, member_ids: Collection[UUID]) -> int:
     """
     now = clock.now()
     untold = await repository.untold_incidents(tx, member_ids)
-    taken = await repository.take_notices(tx, untold, now)
-    news = [one for one in untold if (one.member_id, one.id) in taken]
-    accounts = await accounts_of_members(tx, {(one.organization_id, one.member_id) for one in news})
-    addressed = [(one, accounts[one.member_id]) for one in news if one.member_id in accounts]
-    late = [(one, account_id) for one, account_id in addressed if one.first_received_at <= now - LATE_AFTER]
-    fresh = [(one, account_id) for one, account_id in addressed if one.first_received_at > now - LATE_AFTER]
-    by_incident = await letters.post_all(tx, NEWS, [(one.organization_id, account_id, str(one.id)) for one, account_id in fresh])
-    if len(by_incident) != len(fresh):
+    accounts = await accounts_of_members(tx, {(one.organization_id, one.member_id) for one in untold})
+    fresh, by = [], dict[Place, UUID | None]()
+    for one in untold:
+        account_id = accounts.get(one.member_id)
+        if account_id is not None and one.first_received_at > now - LATE_AFTER:
+            fresh.append((one, account_id))
+        else:
+            by[one.member_id, one.id] = None if account_id is None else await _late_letter_of(tx, one, account_id)
+    posted = await letters.post_all(tx, NEWS, [(one.organization_id, account_id, str(one.id)) for one, account_id in fresh])
+    by |= {(one.member_id, one.id): posted[str(one.id)] for one, _ in fresh if str(one.id) in posted}
+    taken = await repository.take_notices(tx, [one for one in untold if (one.member_id, one.id) in by], by, now)
+    if any(letter_id is not None for place, letter_id in by.items() if place not in taken):
         raise RuntimeError("a letter without its notice")  # both are written in one transaction, or neither is
-    sent = [(one, by_incident[str(one.id)]) for one, _ in fresh]
-    sent += [(one, await _late_letter_of(tx, one, account_id)) for one, account_id in late]
-    await repository.tell_by(tx, sent)
-    return len(news)
+    return len(taken)
 
 
 async def _late_letter_of(tx: Transaction, incident: Incident, account_id: UUID) -> UUID:

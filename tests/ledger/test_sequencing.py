@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import event, func, insert, select, update
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.access.roles import Role
@@ -253,3 +254,24 @@ async def test_the_driver_and_the_models_read_the_same_leaves(world: World) -> N
         raw = await fetched(tx, f"SELECT {columns(tx)} FROM ledger_entry AS e ORDER BY e.id")
         entries = (await tx.execute(select(LedgerEntry).order_by(LedgerEntry.id))).scalars().all()
     assert [leaf_of(one) for one in raw] == [leaf_bytes({name: getattr(one, name) for name in COLUMNS}) for one in entries]
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+async def test_a_batch_is_read_up_to_its_limit_whatever_the_statistics_say(world: World) -> None:
+    """With old statistics the planner joined and sorted everything that waited, for each batch again."""
+    database, asked = world.context.database, list[tuple[str, Any]]()
+
+    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        asked.append((statement, values))
+
+    await noted(world, 3)
+    event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    async with database.begin() as tx:
+        assert len(await sequencing._next(tx, world.union.id)) >= 3
+        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+        statement, values = asked[-1]
+        assert "ledger_pending" in statement
+        connection = await tx.connection()
+        plan = "\n".join(row[0] for row in await connection.exec_driver_sql("EXPLAIN " + statement, values))
+    assert not re.search("Sort|Hash|Merge", plan), plan
+    assert re.findall(r"using (\w+)", plan) == ["pk_ledger_pending", "pk_ledger_entry"], plan
