@@ -231,6 +231,7 @@ async def test_b6_the_bytes_that_came_are_what_is_verified_and_kept(world: World
     assert str(receipt.id) == kept.json()["receipt"]
 
 
+@pytest.mark.long
 async def test_b7_b8_a_replay_is_counted_and_nothing_else_at_any_time_and_after_a_restart(world: World) -> None:
     before = await counts(world.context.database)
     headers = {**JSON, **sign(world.union.connection.secret, BODY, at=NOW, message_id="m")}
