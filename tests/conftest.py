@@ -208,19 +208,44 @@ def filled_postgres(postgres: PostgresServer, postgres_template: str) -> Iterato
     run_apart(lambda: postgres.drop_database(name))
 
 
+def staged(url: str, known: Filled) -> Filled:
+    """Put the scene of the authorization tests into a filled database."""
+    made: Filled = run_apart(lambda: importlib.import_module("tests.access.scene").stage(url, known))
+    return made
+
+
+@pytest.fixture(scope="session")
+def staged_sqlite(filled_sqlite: tuple[Path, Filled]) -> tuple[Path, Filled]:
+    """The same with the scene in it."""
+    path = filled_sqlite[0].parents[1] / "staged" / filled_sqlite[0].name
+    path.parent.mkdir()
+    shutil.copy(filled_sqlite[0], path)
+    return path, staged(f"sqlite+aiosqlite:///{path}", filled_sqlite[1])
+
+
+@pytest.fixture(scope="session")
+def staged_postgres(postgres: PostgresServer, filled_postgres: tuple[str, Filled]) -> Iterator[tuple[str, Filled]]:
+    """The same with the scene in it."""
+    name = f"{filled_postgres[0]}_staged"
+    url = run_apart(lambda: postgres.create_database(name, template=filled_postgres[0]))
+    yield name, staged(url, filled_postgres[1])
+    run_apart(lambda: postgres.drop_database(name))
+
+
 @pytest.fixture
 def filled_database(request: pytest.FixtureRequest, database_kind: str, database_prefix: str) -> Iterator[tuple[str, Filled]]:
-    """The URL of a database that only this test sees, with the world in it, and what that is."""
+    """The URL of a database that only this test sees, with the world in it, and what that is; for a `scene`, that too."""
     name = f"{database_prefix}_{next(SERIAL)}"
+    kind = "staged" if "scene" in request.fixturenames else "filled"
     if database_kind == "sqlite":
-        path, known = request.getfixturevalue("filled_sqlite")
+        path, known = request.getfixturevalue(f"{kind}_sqlite")
         folder = path.parents[1] / name
         folder.mkdir()
         yield f"sqlite+aiosqlite:///{shutil.copy(path, folder)}", known
         shutil.rmtree(folder)
         return
     server: PostgresServer = request.getfixturevalue("postgres")
-    template, known = request.getfixturevalue("filled_postgres")
+    template, known = request.getfixturevalue(f"{kind}_postgres")
     afterwards: Callable[[Coroutine[Any, Any, None]], object] = request.getfixturevalue("afterwards")
     yield run_apart(lambda: server.create_database(name, template=template)), known
     afterwards(server.drop_database(name))

@@ -9,7 +9,7 @@ from app.access.gate import cookie_name
 from app.access.policy import POLICY
 from app.access.roles import Role
 from tests.access.examples import EXAMPLES, SIGNED, filled, ids_for
-from tests.access.scene import Scene, make_scene
+from tests.access.scene import Scene, staged
 from tests.support.world import ORIGIN, Filled, World, make_world
 
 UNSAFE = [route for route in POLICY if route[0] not in ("GET", "HEAD") and SIGNED not in EXAMPLES[route].send]
@@ -38,8 +38,8 @@ OWN = ({"sec-fetch-site": "same-origin"}, {"sec-fetch-site": "none"}, {"origin":
 
 
 @pytest.fixture
-async def scene(world: World) -> Scene:
-    return await make_scene(world)
+async def scene(world: World, filled_database: tuple[str, Filled]) -> Scene:
+    return staged(world, filled_database[1])
 
 
 def cookies_only(world: World, signed_in: httpx.AsyncClient) -> httpx.AsyncClient:

@@ -20,16 +20,16 @@ from app.access.roles import Role, Standing
 from app.kit import clock
 from connectors.standard.sandbox import sign
 from tests.access.examples import EXAMPLES, SIGNED, Example, filled, ids_for
-from tests.access.scene import Scene, make_scene
-from tests.support.world import NOW, World, alert
+from tests.access.scene import Scene, staged
+from tests.support.world import NOW, Filled, World, alert
 
 SAFE = ("GET", "HEAD")
 PROTECTED = [(route, rule) for route, rule in POLICY.items() if not rule.public]
 
 
 @pytest.fixture
-async def scene(world: World) -> Scene:
-    return await make_scene(world)
+async def scene(world: World, filled_database: tuple[str, Filled]) -> Scene:
+    return staged(world, filled_database[1])
 
 
 async def send(

@@ -227,6 +227,7 @@ async def test_a_session_ends_after_its_idle_time(world: World) -> None:
             assert (await browser.get("/v1/me")).status_code == 401, role
 
 
+@pytest.mark.long
 async def test_a_session_ends_after_twelve_hours_however_busy(world: World) -> None:
     for role, idle in LIMITS:
         clock.set_to(NOW)

@@ -10,8 +10,8 @@ import pytest
 from app.access.policy import POLICY
 from app.access.roles import Role
 from tests.access.examples import EXAMPLES, SIGNED, filled, ids_for
-from tests.access.scene import Scene, make_scene
-from tests.support.world import World
+from tests.access.scene import Scene, staged
+from tests.support.world import Filled, World
 
 POLICY_PARTS = {
     "default-src 'none'",
@@ -62,8 +62,8 @@ def assert_guarded(answer: httpx.Response, what: object) -> None:
 
 
 @pytest.fixture
-async def scene(world: World) -> Scene:
-    return await make_scene(world)
+async def scene(world: World, filled_database: tuple[str, Filled]) -> Scene:
+    return staged(world, filled_database[1])
 
 
 @pytest.mark.long

@@ -28,9 +28,9 @@ from app.kit.keyring import Keyring
 from app.kit.mail import Mailer
 from app.main import create_app
 from tests.access.examples import EXAMPLES, filled, ids_for
-from tests.access.scene import Scene, make_scene
+from tests.access.scene import Scene, staged
 from tests.support.postgres import free_port
-from tests.support.world import ORIGIN, World
+from tests.support.world import ORIGIN, Filled, World
 
 SECRET = "kept-to-ourselves-4711"
 OPEN = Rule(frozenset(), Reach.NOBODY)
@@ -49,8 +49,8 @@ def assert_problem(answer: httpx.Response, status: int) -> ProblemBody:
 
 
 @pytest.fixture
-async def scene(world: World) -> Scene:
-    return await make_scene(world)
+async def scene(world: World, filled_database: tuple[str, Filled]) -> Scene:
+    return staged(world, filled_database[1])
 
 
 async def test_each_status_is_a_problem(scene: Scene) -> None:

@@ -96,6 +96,7 @@ async def _mail(box: MailboxClient) -> Any:
     return await box.mail(9)
 
 
+@pytest.mark.share
 @pytest.mark.parametrize(
     ("ask", "answers", "error"),
     [

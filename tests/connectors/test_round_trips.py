@@ -217,6 +217,7 @@ async def test_whatever_a_provider_does_nothing_is_lost(
         await stage.require_all_once()
 
 
+@pytest.mark.long
 @on_sqlite
 @pytest.mark.parametrize(("budget", "count"), [(20, 40), pytest.param(looking_up.MOST_MISSES, 1000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("connector", UNSIGNED, indirect=True)

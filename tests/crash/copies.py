@@ -28,7 +28,8 @@ def copy_tree(folder: Path) -> None:
     """
     for part in (*PARTS, ".gitignore"):
         if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, folder / part, dirs_exist_ok=True)
+            half_written = shutil.ignore_patterns("*.pyc.*")  # by another process, under a name that is gone in a moment
+            shutil.copytree(ROOT / part, folder / part, ignore=half_written, dirs_exist_ok=True)
         else:
             shutil.copy2(ROOT / part, folder / part)
 

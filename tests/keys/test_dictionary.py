@@ -102,9 +102,16 @@ def guesses(number: str, known: list[bytes]) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize(
-    ("rotated", "more"),
-    [(False, []), pytest.param(True, [], marks=pytest.mark.slow), pytest.param(False, MORE, marks=pytest.mark.slow)],
-    ids=["first keys", "replaced", "many more"],
+    ("rotated", "more", "database_kind"),
+    [
+        (False, [], "sqlite"),
+        (False, [], "postgresql"),
+        pytest.param(True, [], "sqlite", marks=pytest.mark.slow),
+        pytest.param(True, [], "postgresql", marks=pytest.mark.slow),
+        pytest.param(False, MORE, "postgresql", marks=pytest.mark.slow),  # the places to look are those above
+    ],
+    ids=["first keys-sqlite", "first keys-postgresql", "replaced-sqlite", "replaced-postgresql", "many more-postgresql"],
+    indirect=["database_kind"],
 )
 async def test_a_dictionary_of_numbers_finds_nothing_without_a_key_and_the_one_with_it(
     world: World, rotated: bool, more: list[str]

@@ -161,6 +161,7 @@ def test_a_restart_forgets_nothing(tmp_path: Path) -> None:
         cosigned(send(url, offered(9, 12)), offered(9, 12), tmp_path)
 
 
+@pytest.mark.share
 @pytest.mark.parametrize("dies_at", range(1, 6))
 def test_killed_between_the_disk_and_the_answer_it_stands_where_it_was_or_one_further(tmp_path: Path, dies_at: int) -> None:
     with running(tmp_path) as url:

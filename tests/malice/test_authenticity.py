@@ -269,7 +269,6 @@ async def test_b10_a_wrong_clock_of_ours_loses_nothing(world: World, wrong_by: i
     assert len(await world.timeline()) == 1
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
 async def test_b11_a_secret_is_replaced_under_load_and_nobody_authentic_is_refused(world: World) -> None:
     """200 a second with whichever secret the sender has, while it changes five times with an overlap; then the old ones end."""
@@ -330,7 +329,6 @@ async def test_b12_what_proves_nothing_costs_a_few_reads_and_together_one_write(
     assert grown(before, await counts(world.context.database)) == {"refusal": 1}
 
 
-@pytest.mark.long
 async def test_b12_a_flood_of_forgeries_does_not_keep_good_deliveries_waiting(world: World) -> None:
     """From the same address, as if behind one proxy: the forger is soon told to wait, the good sender is not."""
     limited = world.context.settings.model_copy(update={"forged_rate": 1, "forged_burst": 20})

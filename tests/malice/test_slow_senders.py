@@ -169,6 +169,7 @@ BOUNDS: dict[str, tuple[bytes, list[int]]] = {
 }
 
 
+@pytest.mark.share
 @pytest.mark.parametrize("name", BOUNDS)
 async def test_heads_have_bounds_each_with_its_own_answer(port: int, name: str) -> None:
     request, statuses = BOUNDS[name]

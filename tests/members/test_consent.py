@@ -82,6 +82,7 @@ async def seen_by_anybody(world: World) -> str:
     return seen
 
 
+@pytest.mark.long
 async def test_without_an_answer_it_stays_sealed_and_no_role_can_read_it(world: World) -> None:
     await enroll(world)
     assert (await world.deliver(NEW)).status_code == 202

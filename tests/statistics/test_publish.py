@@ -75,6 +75,7 @@ async def test_what_staff_read_is_the_stored_edition_and_names_nobody(world: Wor
         assert (await read(world, role)).status_code == 403
 
 
+@pytest.mark.long
 async def test_a_reader_sees_the_same_until_the_next_edition_whatever_happens_meanwhile(world: World) -> None:
     await crowd(world)
     await publish(world)

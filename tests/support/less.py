@@ -13,7 +13,7 @@ from tests.support.one_database import kind_of, name_without_kind, superfluous
 MANY = 5
 """So many cases of one test on a database, and the quick run tries a share of them."""
 
-ONE_IN = 3
+ONE_IN = 4
 
 
 def left_out(items: Sequence[pytest.Item], *, quick: bool) -> set[pytest.Item]:
@@ -37,7 +37,7 @@ def _samples(items: Iterable[pytest.Item]) -> set[pytest.Item]:
 
 
 def _most_cases(items: Iterable[pytest.Item]) -> set[pytest.Item]:
-    """Two thirds of the cases of each test that has many of them on a database, or says that its cases take long."""
+    """All but a share of the cases of each test that has many of them on a database, or says that its cases take long."""
     cases: defaultdict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
         if kind_of(item) or item.get_closest_marker("share"):

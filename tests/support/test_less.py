@@ -35,7 +35,7 @@ def test_a_long_test_is_left_to_the_whole_run_and_to_who_names_it() -> None:
     assert len(left(*items, quick=False)) == 2
 
 
-def test_of_many_cases_the_quick_run_tries_a_third_always_the_same() -> None:
+def test_of_many_cases_the_quick_run_tries_a_quarter_always_the_same() -> None:
     both = [*on("sqlite", CASES), *on("postgresql", CASES)]
     tried = left(*both, quick=True)
     assert len(tried) == len(CASES) // ONE_IN
@@ -44,7 +44,7 @@ def test_of_many_cases_the_quick_run_tries_a_third_always_the_same() -> None:
     assert len(left(*both, quick=False)) == len(both)
 
 
-def test_a_third_of_the_fewest_is_one() -> None:
+def test_a_quarter_of_the_fewest_is_one() -> None:
     assert len(left(*on("sqlite", CASES[:MANY]), quick=True)) == 1
     assert len(left(*on("sqlite", CASES[: MANY - 1]), quick=True)) == MANY - 1
 

@@ -174,6 +174,8 @@ class Filled:
 
     top_key: bytes
     tenants: tuple[Tenant, ...]
+    more: Any = None
+    """What was put in besides, to whoever did it."""
 
 
 ANY_NUMBER: dict[str, Any] = {"address_rate": 0, "connection_rate": 0, "forged_rate": 0}
@@ -183,6 +185,12 @@ ANY_NUMBER: dict[str, Any] = {"address_rate": 0, "connection_rate": 0, "forged_r
 def _context(database_url: str, top_key: bytes, **settings: Any) -> Context:
     config = Settings(database_url=database_url, **{**ANY_NUMBER, **settings})
     return Context(config, Database(database_url), Keyring(top_key), Mailer(config.smtp_url, config.mail_from))
+
+
+async def free_consumers(database: Database) -> None:
+    """Whoever worked so far ends here; others must not wait for their leases."""
+    async with database.begin() as tx:
+        await tx.execute(update(ConsumerState).values(lease_owner=None, lease_until=None))
 
 
 async def fill(database_url: str) -> Filled:
@@ -198,8 +206,7 @@ async def fill(database_url: str) -> Filled:
                     tx, context.keyring, tenant.id, "oakland-2023", "The matter", tenant.accounts[Role.COUNSEL], SYSTEM
                 )
         await Workers(context).drain()
-        async with context.database.begin() as tx:  # these workers end here; others must not wait for their leases
-            await tx.execute(update(ConsumerState).values(lease_owner=None, lease_until=None))
+        await free_consumers(context.database)
         await context.database.close()
     return Filled(top_key, tuple(tenants))
 

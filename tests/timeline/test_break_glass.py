@@ -13,15 +13,15 @@ from app.access.roles import Role
 from app.kit import clock
 from app.kit.letters import Letter
 from app.timeline.models import BreakGlass
-from tests.access.scene import Scene, make_scene
-from tests.support.world import NOW, World, alert
+from tests.access.scene import Scene, staged
+from tests.support.world import NOW, Filled, World, alert
 
 WHY = "They cannot be reached."
 
 
 @pytest.fixture
-async def scene(world: World) -> Scene:
-    return await make_scene(world)
+async def scene(world: World, filled_database: tuple[str, Filled]) -> Scene:
+    return staged(world, filled_database[1])
 
 
 async def open_one(scene: Scene) -> str:

@@ -121,6 +121,7 @@ async def test_another_key_opens_no_backup(places: Places) -> None:
         await backups.verify(made, places.world.owner_url, other)
 
 
+@pytest.mark.long
 async def test_what_is_restored_is_what_was_backed_up(places: Places) -> None:
     await busy(places.world)
     before = await contents(places.world.context.database, without=frozenset({"outbox_consumer", "session", "sign_in_link"}))

@@ -47,6 +47,7 @@ async def erased_since(places: Places) -> tuple[object, list[journal.Record]]:
     return backup, kept.read()
 
 
+@pytest.mark.long
 async def test_nothing_of_who_was_erased_since_can_be_opened(places: Places) -> None:
     backup, records = await erased_since(places)
     done = await places.restore(backup)
