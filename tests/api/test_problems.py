@@ -221,7 +221,8 @@ async def test_a_body_that_never_ends_is_cut_off(world: World) -> None:
             assert answer.status_code in (400, 403, 413, 422)
             assert sent <= limit + 131072
     declared = {"authorization": f"Bearer {secret}", "content-type": "application/json", "content-length": str(10**15)}
-    assert_problem(await world.client.post("/v1/members/import", content=iter_once(), headers=declared), 413)
+    path = f"/v1/connections/{Scene.missing()}/poll"
+    assert_problem(await world.client.post(path, content=iter_once(), headers=declared), 413)
 
 
 async def iter_once() -> AsyncIterator[bytes]:
