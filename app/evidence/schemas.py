@@ -26,7 +26,7 @@ class NewPacket(BaseModel):
 
     variant: Variant = Variant.SEALED
     prefix: Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]{1,11}$")]
-    checkpoint: Annotated[int | None, Field(ge=1, le=2**63 - 1)] = None
+    checkpoint: Annotated[int | None, Field(ge=1, le=2**53 - 1)] = None
     member_ids: Annotated[list[UUID], Field(max_length=MOST_MEMBERS)] = []
     claim: Annotated[str | None, Field(min_length=1, max_length=LONGEST_CLAIM)] = None
 

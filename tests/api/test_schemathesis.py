@@ -52,7 +52,7 @@ NOT_BY_SHAPE = {
     "POST /v1/queues/unmatched/{alert_id}/member": "whether somebody has a number is up to the roster",
     "GET /v1/ledger/consistency": "an old size is not larger than a new one",
     "POST /v1/identity-provider": "whether there is such a provider, and whom it is for, is not a matter of form",
-    "POST /v1/matters/{matter_id}/packets": "which checkpoints the log has, and who is in the matter, is not a matter of form",
+    "POST /v1/matters/{matter_id}/packets": "several members are for a claim, and a claim is for somebody",
     "POST /v1/incidents/{incident_id}/losses": "no day lies in the future, and not more is paid back than was lost",
     "POST /v1/reports": "days fit together and lie not ahead, and a document is of a sort that is taken",
     "POST /v1/enrollments/import": "a file is UTF-8 or it is not",
