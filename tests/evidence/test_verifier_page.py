@@ -16,7 +16,7 @@ from playwright.async_api import Page, async_playwright, expect
 
 from app.evidence.verifier import verify
 from tests.evidence import packets
-from tests.evidence.forgeries import forgeries
+from tests.evidence.forgeries import PACKET, forgeries
 from tests.evidence.packets import Files, Stamper
 from tests.web.browsing import DESK, FLAGS, PHONE, picture
 
@@ -113,10 +113,15 @@ async def test_the_page_and_the_program_tell_of_the_same_times(
     async with page_of(chromium, folder / "verify.html") as page:
         for number, (place, back) in enumerate(((7, 9), (200, 9), (298, 9), (298, 0.5), (100, 9))):
             files = packets.make(stamper, log=packets.made_log(back, [place]))
+            if number == 2:  # two exhibits say that they are out of the same delivery
+                told = verify.load(files[PACKET])
+                told["exhibits"][1] |= {"entry": told["exhibits"][3]["entry"]}
+                files = packets.bagged({**files, PACKET: verify.canonical(told)})
             changed = packets.write(files, tmp_path / f"dated{number}")
             found = await checked(page, changed)
             assert as_the_page(found) == as_the_program(changed)
             assert found["dated"] == verify.verify(str(changed), verify.Asked()).dated
+            assert ("EX-0000002 and 1 more of the same delivery" in str(found["dated"])) == (number == 2)
         files = packets.make(stamper, log=packets.made_log(9, [298]))
         await checked(page, packets.write(files, tmp_path / "dated"))
         verdict = "All proven, as far as a packet can vouch for itself; but not the time that 1 of the entries shown give."

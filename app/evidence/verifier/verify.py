@@ -1143,7 +1143,8 @@ def check_dates(report: Report, packet: Packet, proven: Proven) -> None:
         except Refused:
             continue  # told of where the exhibit's own time is compared with it
         if (latest - at).total_seconds() > LONG_BEFORE:
-            who = ", ".join(names.get(entry["id"], ["the act " + entry["id"]]))
+            who, *others = names.get(entry["id"], ["the act " + entry["id"]])
+            who += f" and {len(others)} more of the same delivery" if others else ""
             report.dated.append(DATED.format(who, _short(entry["at"]), index, *before))
         if at > latest:
             latest, before = at, (index, _short(entry["at"]))
