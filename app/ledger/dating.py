@@ -26,13 +26,13 @@ _DAY = len("2026-11-27")
 class Dates:
     """One look at a log's moments, fed in order: entries by their places, each checkpoint behind the last entry it covers.
 
-    `newest`: the highest moment of an entry so far, and `text`: as it was written; `late`: those older than it that wait for
+    `newest`: the highest moment of an entry so far, and `day`: its own; `late`: those older than it that wait for
     the checkpoint over them, each with its place and id; `batch`: the highest moment since the last checkpoint, to the day.
     `before`: the size of that one, and when it says that it was signed.
     """
 
     found: Found
-    text: str = ""
+    day: str = ""
     newest: datetime = _BEGINNING
     batch: datetime = _BEGINNING
     before: tuple[int, datetime] | None = None
@@ -43,7 +43,7 @@ class Dates:
 
         What is no moment is passed over: no packet with it would be taken.
         """
-        if at[:_DAY] == self.text[:_DAY]:  # it cannot be a day older, and needs no closer look
+        if at[:_DAY] == self.day:  # it cannot be a day older, and needs no closer look
             self.batch = self.newest
             return
         try:
@@ -54,7 +54,7 @@ class Dates:
             return
         self.batch = max(self.batch, moment)
         if moment > self.newest:
-            self.text, self.newest = at, moment
+            self.day, self.newest = at[:_DAY], moment
         elif self.newest - moment > APART and len(self.late) < MOST_WAITING:
             self.late.append((position, entry_id, moment))
 
