@@ -80,6 +80,7 @@ async def _verify(
 def verify(organization_id: One = None, against: Against = None, witness: Witness = None) -> None:
     """Build every log anew out of its rows, and say what was changed, removed, inserted, reordered, rolled back, rewritten.
 
+    What was dated back is told, too; a wrong clock leaves the same, so a log is not called broken for it.
     Without --against nobody can tell a log that was rewritten as a whole, and signed again, from the one before it.
     """
     copies, wrong = _copies(against or [])
@@ -88,7 +89,7 @@ def verify(organization_id: One = None, against: Against = None, witness: Witnes
     for report in reports:
         held = f"{report.leaves} entries, {report.checkpoints} checkpoints, {report.copies} copies from outside"
         typer.echo(f"{report.organization_id}: {'whole' if report.is_whole else 'NOT WHOLE'} ({held})")
-        for finding in report.findings:
+        for finding in (*report.findings, *report.remarks):
             typer.echo(f"  {finding.kind}: {finding.says}")
     for finding in (*wrong, *more):
         typer.echo(f"{finding.kind}: {finding.says}")

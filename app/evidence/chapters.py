@@ -89,7 +89,7 @@ async def _write_native(tx: Transaction, desk: Desk, one: Planned, key: bytes | 
         if place != came and not records.has_act(place):
             await _write_act(tx, desk, place, act)
     described = None if file is None else {"path": file, "sha256": out.sha256(file), "size": out.size(file)}
-    native.view |= {"file": described, "custody": [custody_line(place, act) for place, act in acts.items()]}
+    native.view |= {"file": described, "custody": [custody_line(place, act) for place, act in acts.items()]} | made.named(one)
     out.write_json(f"{folder}/exhibit.json", native.view)
     line = {
         "bates": one.bates,

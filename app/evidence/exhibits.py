@@ -62,7 +62,9 @@ class Planned:
 
 @dataclass(slots=True)
 class Native:
-    """One native exhibit. `view`: its exhibit.json, all but `file` and `custody`; `opening`: what opens the ledger entry.
+    """One native exhibit. `view`: its exhibit.json, all but `file`, `custody`, `incidents` and `carriers`.
+
+    `opening`: what opens the ledger entry.
 
     `original`: the bytes as they came, where they may be shown, with the ending of their file; `item`: the provider's own item
     cut out of them. `why`: why something is not shown.

@@ -77,6 +77,13 @@ class Plan:
         """By what the acts of an exhibit's custody name it."""
         return {*one.ids, *(more for known in one.ids for more in self.extra.get(known, ()))}
 
+    def named(self, one: Planned) -> dict[str, list[str]]:
+        """By what else an act can name an exhibit: the incidents that its alert was put into, and what carried its deliveries."""
+        receipts = {one.told.receipt_id, *(told.receipt_id for told in one.again)}
+        carriers = {carrier for receipt in receipts for carrier in self.extra.get(receipt, ())}
+        incidents = set(self.extra.get(one.told.alert_id, ()))
+        return {"incidents": sorted(map(str, incidents)), "carriers": sorted(map(str, carriers))}
+
 
 Drafts = dict[UUID, list[tuple[Told, list[Told]]]]
 

@@ -9,7 +9,7 @@ MOST_NAMED = 20
 
 
 class Kind(StrEnum):
-    """What was done to a log. UNPROVEN: something that should prove it proves nothing."""
+    """What was done to a log. UNPROVEN: something that should prove it proves nothing. DATED_BACK is a remark, see `dating`."""
 
     CHANGED = "changed"
     REMOVED = "removed"
@@ -18,6 +18,7 @@ class Kind(StrEnum):
     ROLLED_BACK = "rolled back"
     REWRITTEN = "rewritten"
     UNPROVEN = "unproven"
+    DATED_BACK = "dated back"
 
 
 @dataclass(frozen=True, slots=True)

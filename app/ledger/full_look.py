@@ -79,5 +79,9 @@ def _tell(report: Report) -> None:
     organization = str(report.organization_id)
     for one in report.findings:
         log.error("the log of the ledger is not whole", organization=organization, found=one.kind.value, says=one.says)
+    for one in report.remarks:
+        log.warning(
+            "a moment in the log of the ledger does not fit", organization=organization, found=one.kind.value, says=one.says
+        )
     if report.is_whole:
         log.info("the log of the ledger is whole", organization=organization, leaves=report.leaves)

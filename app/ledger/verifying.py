@@ -6,8 +6,10 @@ every copy from outside. Only a copy tells of somebody who rewrote everything an
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.kit.database import Transaction
 from app.ledger import findings, models, notes, timestamping
+from app.ledger.dating import Dates
 from app.ledger.findings import Finding, Found, Kind, Odd
 from app.ledger.reading import log_keys
 from app.ledger.stored import WIDTH, columns, fetched, hashes_of, hyphened
@@ -38,13 +41,14 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a log was found."""
+    """How a log was found. `remarks`: moments that do not fit, which a wrong clock leaves in an honest log, too."""
 
     organization_id: UUID
     leaves: int
     checkpoints: int
     copies: int
     findings: Sequence[Finding]
+    remarks: Sequence[Finding] = ()
 
     @property
     def is_whole(self) -> bool:
@@ -79,7 +83,7 @@ async def verify(
     await walk.count()
     try:
         await walk.leaves()
-    except (SQLAlchemyError, UnicodeDecodeError) as error:
+    except (SQLAlchemyError, ValueError) as error:
         here = walk.tree.size
         walk.found.add(Kind.CHANGED, f"What is stored from position {here} on cannot be read ({type(error).__name__}).")
         return walk.report()
@@ -97,6 +101,7 @@ class _Walk:
     witnesses: Sequence[notes.Key]
     keys: Sequence[notes.Key]
     found: Found = field(default_factory=Found)
+    dates: Dates = field(default_factory=lambda: Dates(Found()))
     tree: Frontier = field(default_factory=Frontier)
     odd: list[Odd] = field(default_factory=list)
     total: int = 0
@@ -112,7 +117,8 @@ class _Walk:
     def report(self) -> Report:
         for kind, says in findings.about_leaves(self.odd):
             self.found.add(kind, says, "leaf")
-        return Report(self.organization_id, self.total, self.checkpoints, len(self.copies), self.found.told())
+        told, remarks = self.found.told(), self.dates.found.told()
+        return Report(self.organization_id, self.total, self.checkpoints, len(self.copies), told, remarks)
 
     async def count(self) -> None:
         """How many leaves there are, and over how many the newest checkpoint is. What copies there are that nobody signed."""
@@ -148,7 +154,7 @@ class _Walk:
             end = rows[-1][WIDTH] + 1
             made, more = await self._hashed(rows, end)
             self._compare(rows, made, start)
-            await self._grow(rows, start, end)
+            await self._grow(rows, made, start, end)
             start, rows = end, more
 
     async def _hashed(self, rows: Sequence[Sequence[Any]], end: int) -> tuple[list[bytes | None], Sequence[Sequence[Any]]]:
@@ -193,16 +199,17 @@ class _Walk:
             if made != logged and len(self.odd) < MOST_ODD:
                 self.odd.append(Odd(position, hyphened(row[WIDTH + 2]) or "", row[0] is None, made, logged))
 
-    async def _grow(self, rows: Sequence[Sequence[Any]], start: int, end: int) -> None:
+    async def _grow(self, rows: Sequence[Sequence[Any]], made: Sequence[bytes | None], start: int, end: int) -> None:
         """Put the leaves into the tree, and look at it wherever somebody has said what it was."""
         said = await self._checkpoints(start, end)
         self.checkpoints += len(said)
-        for size, root, note in said:
+        for size, root, note, _ in said:
             self._signed(size, root, note)
+        self._date(rows, made, [(size, at) for size, _, _, at in said])
         if self.is_broken:
             return
         hashes, here = [row[WIDTH + 1] for row in rows], start
-        roots = {size: root for size, root, _ in said}
+        roots = {size: root for size, root, _, _ in said}
         copied = {copy.checkpoint.size for copy in self.copies if start < copy.checkpoint.size <= end}
         finished: dict[tuple[int, int], bytes] = {}
         for stop in sorted({*roots, *copied, end}):
@@ -214,11 +221,22 @@ class _Walk:
                 self._copies_here(stop, root)
         await self._subtrees(finished, start, end)
 
-    async def _checkpoints(self, start: int, end: int) -> Sequence[tuple[int, bytes, bytes]]:
+    def _date(self, rows: Sequence[Sequence[Any]], made: Sequence[bytes | None], signed: Sequence[tuple[int, datetime]]) -> None:
+        """Hold the moments of entries that are as the log has them against one another, and against those of checkpoints."""
+        waiting = deque(signed)
+        for row, value in zip(rows, made, strict=True):
+            while waiting and waiting[0][0] <= row[WIDTH]:
+                self.dates.checkpoint(*waiting.popleft())
+            if value == row[WIDTH + 1]:
+                self.dates.entry(row[WIDTH], row[WIDTH + 2], row[WIDTH - 1])
+        for size, at in waiting:
+            self.dates.checkpoint(size, at)
+
+    async def _checkpoints(self, start: int, end: int) -> Sequence[tuple[int, bytes, bytes, datetime]]:
         one = models.Checkpoint
-        query = select(one.size, one.root, one.note).where(one.organization_id == self.organization_id)
+        query = select(one.size, one.root, one.note, one.at).where(one.organization_id == self.organization_id)
         rows = await self.tx.execute(query.where(one.size > start, one.size <= end).order_by(one.size))
-        return [(size, root, note) for size, root, note in rows.all()]
+        return [(size, root, note, at) for size, root, note, at in rows.all()]
 
     def _signed(self, size: int, root: bytes, raw: bytes) -> None:
         """Whether a stored checkpoint says what its row says, and the log has signed it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,6 +33,8 @@ AUTHORITY = "invented"
 OLDER, SIZE = 100, 300
 PLACES = {"EX-0000001": 7, "EX-0000002": 99, "EX-0000003": 150, "EX-0000004": 298}
 VIEWED, MATCHED = 200, 201
+ALERT, EVENT, INCIDENT, CARRIER = 6000, 7000, 8000, 8001
+"""What an exhibit's alert and event are counted from, by its place; the incident that is viewed, and what carried the mail."""
 
 WEBHOOK = b'{"alert": {"type": "new_account", "bureau": "TransUnion", "name": "Zo\xc3\xab Invented"}}'
 MAIL = b"DKIM-Signature: v=1; d=provider.example\r\nFrom: a@provider.example\r\n\r\nA card was opened in your name.\r\n"
@@ -59,11 +61,12 @@ class Log:
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     openings: list[tuple[bytes, dict[str, Any]]] = field(default_factory=list)
+    dated: Mapping[int, timedelta] = field(default_factory=dict)
 
-    def add(self, kind: str, facts: dict[str, Any], member: UUID | None = None, role: str | None = None) -> None:
+    def add(self, kind: str, facts: dict[str, Any], member: UUID | None = None, role: str | None = None, **subjects: str) -> None:
         index = len(self.rows)
-        at = START + timedelta(seconds=index, microseconds=0 if index % 2 else 123456)
-        subjects = {"receipt": str(row_id(index + 5000))}
+        at = START + timedelta(seconds=index, microseconds=0 if index % 2 else 123456) - self.dated.get(index, timedelta())
+        subjects = subjects or {"receipt": str(row_id(index + 5000))}
         row = {"id": row_id(index), "organization_id": ORGANIZATION, "kind": kind, "member_id": member}
         row |= {"actor_id": row_id(1) if role else None, "actor_role": role, "at": at, "subjects": subjects}
         salt = hashlib.sha256(b"salt %d" % index).digest()
@@ -102,17 +105,19 @@ class Log:
         return "".join(f"{line}\n" for line in lines).encode() + checkpoint
 
 
-def made_log() -> Log:
-    log = Log()
+def made_log(days: float = 0, dated: Sequence[int] = ()) -> Log:
+    """The log that packets are of. `dated`: the places of acts that say they are so many days older."""
+    log = Log(dated={place: timedelta(days=days) for place in dated})
     special = {7: receipt_facts(WEBHOOK), 99: receipt_facts(MAIL, "handed_on", "dkim"), 150: receipt_facts(DESTROYED)}
     special[298] = receipt_facts(b"gone by contract", "poll", "tls")
     for index in range(SIZE):
         if index in special:
             log.add("receipt", special[index])
         elif index == VIEWED:
-            log.add("view", {"what": "timeline"}, MEMBER, "counsel")
+            log.add("view", {"what": "timeline"}, MEMBER, "counsel", incident=str(row_id(INCIDENT)))
         else:
-            log.add("match", {"enrollment": str(row_id(index + 9000)), "fraction": 0.5, "far": 1e-7}, MEMBER)
+            carried = {"receipt": str(row_id(CARRIER))} if index == MATCHED else {}
+            log.add("match", {"enrollment": str(row_id(index + 9000)), "fraction": 0.5, "far": 1e-7}, MEMBER, **carried)
     return log
 
 
@@ -179,7 +184,10 @@ def add_native(
     view |= {"channel": facts["channel"] if opened else None, "proved_by": facts["proof"] if opened else None}
     view |= {"received_at": moment(log, index), "grade": {"grade": grade, "reason": "signed by it"}, "dns": None, "headers": None}
     view |= {"view": {"code_version": "example 1", "alert": {"kind": "new_account"}} if opened else None}
-    view["custody"] = custody_of(log, index, VIEWED, VIEWED + 5)
+    view |= {"receipt": str(row_id(index + 5000)), "alert": str(row_id(index + ALERT)), "event": str(row_id(index + EVENT))}
+    carriers = [CARRIER] if facts["channel"] == "handed_on" else []
+    view |= {"again": [], "incidents": [str(row_id(INCIDENT))], "carriers": [str(row_id(one)) for one in carriers]}
+    view["custody"] = custody_of(log, index, VIEWED, *(MATCHED for _ in carriers), VIEWED + 5)
     files[f"{folder}/exhibit.json"] = canonical.dumps(view)
     files[f"{folder}/entry.json"] = log.leaf(index)
     if opened:
@@ -189,7 +197,9 @@ def add_native(
 
 def add_summary(files: Files) -> dict[str, Any]:
     path = "data/members/EX/timeline.json"
-    body = files[path] = canonical.dumps({"rows": [{"bates": "EX-0000001", "says": "opened"}]})
+    original = files.get("data/exhibits/EX-0000001/original.json")
+    row = {"exhibit": "EX-0000001", "sha256": hashlib.sha256(original).hexdigest() if original else "", "says": "opened"}
+    body = files[path] = canonical.dumps({"format": "harmline-timeline@v1", "rows": [row]})
     files["data/members/EX/timeline.csv"] = b'"bates","says"\r\n"EX-0000001","opened"\r\n'
     files["data/load/PRODUCTION.DAT"] = "\ufeff\u00feBEGBATES\u00fe\r\n\u00feEX-0000001\u00fe\r\n".encode()
     file = {"path": path, "sha256": hashlib.sha256(body).hexdigest(), "size": len(body)}
@@ -224,9 +234,9 @@ def add_custody(files: Files, log: Log) -> list[dict[str, Any]]:
     return found
 
 
-def make(stamper: Stamper, variant: str = "sealed") -> Files:
+def make(stamper: Stamper, variant: str = "sealed", log: Log | None = None) -> Files:
     """The files of a good packet: two originals, one erased, one whose term ended, a summary, two acts proven by themselves."""
-    log, files, whole = made_log(), {}, variant == "sealed"
+    log, files, whole = log or made_log(), {}, variant == "sealed"
     add_log(files, log, stamper)
     exhibits = [
         add_native(files, log, "EX-0000001", WEBHOOK if whole else None, "json", "shared_secret", opened=whole),

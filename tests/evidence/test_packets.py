@@ -78,6 +78,8 @@ async def test_a_packet_proves_every_exhibit_that_it_shows(busy: World, tmp_path
     packet = told(folder)
     assert made.exhibits == packet["counts"]["exhibits"] == 8
     assert [one["bates"] for one in packet["exhibits"]] == [f"OPOA-{number:07d}" for number in range(1, 9)]
+    assert "but not the time" not in str(report)
+    assert all(one["incidents"] and one["carriers"] == [] for one in exhibits(folder))
     assert packet["counts"]["originals"] == 4
     assert packet["withheld"] == []
     async with busy.context.database.begin(read_only=True) as tx:

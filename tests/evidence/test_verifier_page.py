@@ -16,8 +16,8 @@ from playwright.async_api import Page, async_playwright, expect
 
 from app.evidence.verifier import verify
 from tests.evidence import packets
-from tests.evidence.forgeries import forgeries
-from tests.evidence.packets import Files
+from tests.evidence.forgeries import PACKET, forgeries
+from tests.evidence.packets import Files, Stamper
 from tests.web.browsing import DESK, FLAGS, PHONE, picture
 
 pytestmark = pytest.mark.browser
@@ -105,6 +105,28 @@ async def test_the_page_and_the_program_find_the_same(chromium: str, folder: Pat
             assert not found["proven"]
             assert as_the_page(found) == as_the_program(folder), path
             (folder / path).write_bytes(good[path])
+
+
+async def test_the_page_and_the_program_tell_of_the_same_times(
+    chromium: str, folder: Path, stamper: Stamper, tmp_path: Path
+) -> None:
+    async with page_of(chromium, folder / "verify.html") as page:
+        for number, (place, back) in enumerate(((7, 9), (200, 9), (298, 9), (298, 0.5), (100, 9))):
+            files = packets.make(stamper, log=packets.made_log(back, [place]))
+            if number == 2:  # two exhibits say that they are out of the same delivery
+                told = verify.load(files[PACKET])
+                told["exhibits"][1] |= {"entry": told["exhibits"][3]["entry"]}
+                files = packets.bagged({**files, PACKET: verify.canonical(told)})
+            changed = packets.write(files, tmp_path / f"dated{number}")
+            found = await checked(page, changed)
+            assert as_the_page(found) == as_the_program(changed)
+            assert found["dated"] == verify.verify(str(changed), verify.Asked()).dated
+            assert ("EX-0000002 and 1 more of the same delivery" in str(found["dated"])) == (number == 2)
+        files = packets.make(stamper, log=packets.made_log(9, [298]))
+        await checked(page, packets.write(files, tmp_path / "dated"))
+        verdict = "All proven, as far as a packet can vouch for itself; but not the time that 1 of the entries shown give."
+        await expect(page.locator("#verdict")).to_have_text(verdict)
+        await expect(page.get_by_text("It was put in later and dated back, or a clock was wrong.")).to_be_visible()
 
 
 async def test_folders_that_differ_in_capital_letters_are_refused_by_both(chromium: str, good: Files, tmp_path: Path) -> None:

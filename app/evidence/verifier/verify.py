@@ -24,6 +24,7 @@ from typing import Any, Callable, Iterable, Iterator, NoReturn, Sequence, Tuple
 
 PROVEN, FAILED, UNREADABLE = 0, 1, 2
 FORMAT, EXHIBIT_FORMAT, REPORT_FORMAT = "harmline-packet@v1", "harmline-exhibit@v1", "harmline-verification@v1"
+TIMELINE_FORMAT = "harmline-timeline@v1"
 TOP = ("README.txt", "bag-info.txt", "bagit.txt", "manifest-sha256.txt", "verify.html", "verify.py")
 TAG_MANIFEST, MANIFEST = "tagmanifest-sha256.txt", "manifest-sha256.txt"
 BAGIT = b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
@@ -35,11 +36,11 @@ MOST_SIGNATURES, MOST_HASHES, MOST_SHOWN = 100, 128, 50
 LARGEST_WHOLE = 2**53 - 1
 KEY_BYTES, SIGNATURE_BYTES, HASH_BYTES, TIME_BYTES, ID_BYTES = 32, 64, 32, 8, 4
 LOG_KEY, WITNESS_KEY = 1, 4
-SECONDS_APART = 60
+SECONDS_APART, LONG_BEFORE = 60, 24 * 60 * 60
 
-NATIVE = "native"
+NATIVE, SUMMARY = "native", "summary_1006"
 KINDS = ("member", "matter", "claim")
-TYPES = (NATIVE, "summary_1006", "illustrative_107")
+TYPES = (NATIVE, SUMMARY, "illustrative_107")
 WHY = ("erased", "term", "not_consented", "privileged", "other_lane", "redacted", "other_people", "unproven")
 GRADES = {
     "third_party": "signed so that anybody can check it: with the headers and keys in its exhibit.json, not by this program",
@@ -511,12 +512,13 @@ class Report:
     """What was checked, and what came of it.
 
     `vouched`: for how many first entries of the log something stands that did not come with the packet; `later`: how many of the
-    entries that are shown stand behind those.
+    entries that are shown stand behind those. `dated`: what is told of each entry whose time does not fit its place.
     """
 
     number: str | None = None
     vouched: int = 0
     later: int = 0
+    dated: list[str] = field(default_factory=list)
     pinned: list[str] = field(default_factory=list)
     checks: list[tuple[str, int, str]] = field(default_factory=list)
     failures: list[tuple[str, str | None, str]] = field(default_factory=list)
@@ -847,7 +849,8 @@ def _custody(one: Any) -> Kept:
 def _withheld(one: Any) -> tuple[str, str | None, str, int]:
     exhibit = one.get("exhibit") if isinstance(one, dict) else None
     named = None if exhibit is None else matching(one, "exhibit", _BATES)
-    return text_of(one, "what"), named, one_of(one, "why", WHY), whole_of(one, "count")
+    count = whole_of(one, "count") or refuse("count is 0: it withholds nothing")
+    return text_of(one, "what"), named, one_of(one, "why", WHY), count
 
 
 def _named(one: Any) -> tuple[str, list[int]]:
@@ -990,9 +993,9 @@ def _check_growth(older: Checkpoint, newer: Checkpoint, raw: bytes) -> None:
     check_growth(older.size, older.root, newer.size, newer.root, hashes)
 
 
-def _when(seconds: int) -> str:
+def _when(seconds: int) -> datetime:
     try:
-        return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return datetime.fromtimestamp(seconds, timezone.utc)
     except (ValueError, OverflowError, OSError):
         return refuse("a cosignature has no possible time")
 
@@ -1007,8 +1010,9 @@ def check_cosignatures(report: Report, packet: Packet, known: dict[int, Checkpoi
         seconds = signed_by(known[size], key)
         if seconds is None:
             refuse(f"the cosignature of {key.name} is missing")
+        name, at = plain(key.name), _when(seconds)
         said.append(
-            f"the witness {plain(key.name)}, by its key in the packet, saw the log's first {size} entries at {_when(seconds)}"
+            f"the witness {name}, by its key in the packet, saw the log's first {size} entries at {at:%Y-%m-%dT%H:%M:%SZ}"
         )
 
     for key, sizes in packet.witnesses:
@@ -1031,9 +1035,9 @@ def check_timestamps(folder: Folder, report: Report, packet: Packet, known: dict
         if imprint != wanted:
             refuse("this timestamp is of something else than this checkpoint")
         said.append(f"{plain(name)} names the first {size} entries, {at:%Y-%m-%dT%H:%M:%SZ}")
-        roots = sorted(one for one in folder.under(LOG) if one.endswith(f"/{name}.pem"))
-        command = f"openssl ts -verify -digest {wanted.hex()} -in {path} -CAfile {roots[0] if roots else 'ROOTS.pem'}"
-        report.remarks.append(f"The signature of {name} on its timestamp is not checked here; this does it: {command}")
+        command = f"openssl ts -verify -digest {wanted.hex()} -in {path} -CAfile ROOTS.pem"
+        roots = f"with the root certificates of {name} in ROOTS.pem, got from elsewhere than the packet"
+        report.remarks.append(f"The signature of {name} on its timestamp is not checked here; {roots}, this does it: {command}")
 
     for name, sizes in packet.authorities:
         for size in sizes:
@@ -1122,6 +1126,40 @@ def check_entries(folder: Folder, report: Report, packet: Packet, newest: Checkp
     return proven
 
 
+def check_dates(report: Report, packet: Packet, proven: Proven) -> None:
+    """Which entries say that they are more than a day older than one that the packet shows in the log before them.
+
+    That is no failure: a clock that was ahead, or behind, looks the same. Entries get their places within seconds, and late ones
+    in the order in which they came. A timestamp or a cosignature says nothing here: it may be over a log that was longer by then.
+    """
+    names: dict[str, list[str]] = {}
+    for exhibit in packet.exhibits:
+        if exhibit.kept:
+            names.setdefault(exhibit.kept.entry, []).append(exhibit.bates)
+    latest, before = datetime.min.replace(tzinfo=timezone.utc), (0, "")
+    for index, entry in sorted(proven.entries.values(), key=lambda one: one[0]):
+        try:
+            at = _moment(entry["at"])
+        except Refused:
+            continue  # told of where the exhibit's own time is compared with it
+        if (latest - at).total_seconds() > LONG_BEFORE:
+            who, *others = names.get(entry["id"], ["the act " + entry["id"]])
+            who += f" and {len(others)} more of the same delivery" if others else ""
+            report.dated.append(DATED.format(who, _short(entry["at"]), index, *before))
+        if at > latest:
+            latest, before = at, (index, _short(entry["at"]))
+
+
+def _short(at: str) -> str:
+    return at[:19] + "Z"
+
+
+DATED = (
+    "The time of {}: its entry says that it is from {}, and its place in the log, {}, comes after that of an entry, {}, which"
+    " says that it is from {}. It was put in later and dated back, or a clock was wrong."
+)
+
+
 def check_originals(folder: Folder, report: Report, packet: Packet, proven: Proven) -> int:
     """The exhibits' files are those that are named, and an original is the one whose hash its entry binds."""
     bound, named = 0, {one.file[0] for one in packet.exhibits if one.kept and one.file}
@@ -1170,6 +1208,7 @@ def check_exhibits(folder: Folder, report: Report, packet: Packet, proven: Prove
     """exhibit.json agrees with packet.json and the entry; what is missing is accounted for. Returns how many have which grade."""
     grades: dict[str, int] = {}
     right, bates = 0, {one.bates for one in packet.exhibits}
+    hashes = {one.bates: one.file[1] if one.file else "" for one in packet.exhibits}
     excused = {named for _, named, _, _ in packet.withheld if named}
     told, shown = 0, 0
     for one in packet.exhibits:
@@ -1179,16 +1218,18 @@ def check_exhibits(folder: Folder, report: Report, packet: Packet, proven: Prove
             _check_view(packet, one, view, proven, bates)
             if one.kept and not (one.file and one.kept.opened) and one.bates not in excused:
                 refuse("something of it is not shown, and the packet does not say why")
-            acts = list_of(view, "custody")
+            acts, names = list_of(view, "custody"), _names_of(view) if one.kept else {}
         except Refused as error:
             report.fail("exhibits", path, error)
+            continue
+        if one.type == SUMMARY and one.file and not report.attempt("exhibits", one.file[0], _check_rows, folder, one, hashes):
             continue
         right += 1
         if view.get("grade") is not None:
             grades[view["grade"]["grade"]] = grades.get(view["grade"]["grade"], 0) + 1
         for act in acts:
             told += 1
-            shown += report.attempt("custody", path, _check_act, act, proven) and act["entry"] in proven.entries
+            shown += report.attempt("custody", path, _check_act, act, names, proven) and act["entry"] in proven.entries
     for named in sorted(excused - bates):
         report.fail("packet", PACKET, f"it withholds something of {named}, which is no exhibit of it")
     report.done("exhibits", right, f"{right} of {len(packet.exhibits)} exhibits agree with packet.json and with their entries")
@@ -1212,7 +1253,42 @@ def _check_view(packet: Packet, one: Exhibit, view: Any, proven: Proven, bates: 
     if packet.variant == "redacted" and view.get("headers") is not None:
         refuse("a redacted packet shows no headers")
     if one.kept and one.kept.entry in proven.entries:
-        _check_arrival(view, proven.entries[one.kept.entry][1], proven.facts.get(one.kept.entry))
+        entry = proven.entries[one.kept.entry][1]
+        if not same(matching(view, "receipt", _ID), entry["subjects"].get("receipt")):
+            refuse("it is about another delivery than its entry in the log")
+        _check_arrival(view, entry, proven.facts.get(one.kept.entry))
+
+
+def _names_of(view: Any) -> dict[str, set[str]]:
+    """By what an act can name this exhibit, as the exhibit itself lists it; raises Refused."""
+    told_again = {matching(one, "receipt", _ID) for one in list_of(view, "again")}
+    return {
+        "receipt": {matching(view, "receipt", _ID), *told_again, *_ids_of(view, "carriers")},
+        "alert": {matching(view, "alert", _ID)},
+        "event": {matching(view, "event", _ID)},
+        "incident": _ids_of(view, "incidents"),
+    }
+
+
+def _ids_of(view: Any, name: str) -> set[str]:
+    found = list_of(view, name)
+    if not all(isinstance(one, str) and _ID.match(one) for one in found):
+        refuse(f"{name} holds what is no id")
+    return set(found)
+
+
+def _check_rows(folder: Folder, one: Exhibit, hashes: dict[str, str]) -> None:
+    """Each row of a summary names an exhibit that it rests on, and the hash of that one's file. `hashes`: by exhibit."""
+    value = load_canonical(folder.read(one.file[0], LARGE)) if one.file else None
+    if text_of(value, "format") != TIMELINE_FORMAT:
+        refuse(f"it is not written as {TIMELINE_FORMAT}")
+    sources = set(one.sources)
+    for row in list_of(value, "rows"):
+        named = text_of(row, "exhibit")
+        if named not in sources:
+            refuse(f"a row of it rests on {named}, which is none of its sources")
+        if text_of(row, "sha256") != hashes[named]:
+            refuse(f"a row of it gives another SHA-256 of {named} than packet.json")
 
 
 def _check_arrival(view: Any, entry: dict[str, Any], facts: dict[str, Any] | None) -> None:
@@ -1225,13 +1301,16 @@ def _check_arrival(view: Any, entry: dict[str, Any], facts: dict[str, Any] | Non
         refuse("it says something else of what proved it, or how it came, than its entry in the log binds")
 
 
-def _check_act(act: Any, proven: Proven) -> None:
+def _check_act(act: Any, names: dict[str, set[str]], proven: Proven) -> None:
     found = proven.entries.get(matching(act, "entry", _ID))
     if found:
         index, entry = found
         said = [act.get("index"), act.get("act"), act.get("at"), act.get("by")]
         if not same(said, [index, entry["kind"], entry["at"], entry["actor_role"]]):
             refuse("it says something else of the act {} than its entry in the log".format(entry["id"]))
+        subjects = entry["subjects"]
+        if not any(isinstance(subjects.get(name), str) and subjects[name] in ids for name, ids in names.items()):
+            refuse("the act {} that it tells is about something else than this exhibit".format(entry["id"]))
 
 
 # --- Where trust comes from, and what follows ---
@@ -1305,16 +1384,19 @@ HOW_FAR = {
     "partly": ", but {} of the entries shown only as far as a packet can vouch for itself: they came after what you know",
     "itself": ", as far as a packet can vouch for itself",
 }
+NOT_DATED = "; but not the time that {} of the entries shown give"
 UNPROVEN = "What is withheld as unproven, for what is kept of it is not what the log bound when it came in"
 NEVER_PROVEN = (
     "That what a provider claims is true. It proves that the claim came, when, and in which words.",
     "To anybody but Harmline's operator, where something came from that a shared secret proves: who knows it can make it.",
-    "That nothing was left out before it reached the log, or that the packet holds everything. See what it withholds; ask.",
+    "That nothing was left out or deleted before it had its place in the log, or that the packet holds everything. See what it"
+    " withholds; ask.",
     "The exact time. The entries have the time of Harmline's clock; timestamps and cosignatures say by when the entries they"
-    " name were there.",
-    "What the log does not bind, or this program does not compare with it: names and titles, whose an exhibit is, which exhibit"
-    " an act is about and the words for it, grades and their reasons, headers, DNS keys as kept, normalised views, summaries,"
-    " illustrations. The packet's number binds them; compare them with the originals.",
+    " name were there. An entry that says it is more than a day older than one that is shown here and had its place before it is"
+    " told of.",
+    "What the log does not bind, or this program does not compare with it: names and titles, whose an exhibit is, which alert and"
+    " incident a delivery belongs to, the words for acts, grades and their reasons, headers, DNS keys as kept, normalised views,"
+    " what summaries and illustrations say. The packet's number binds them; compare them with the originals.",
     "By this program alone, that an authority signed its timestamp: what was stamped is compared here, not the signature.",
     "Itself. A verifier that comes with what it verifies can lie: use a copy from elsewhere, or compare its SHA-256.",
 )
@@ -1338,7 +1420,10 @@ def conclude(report: Report, packet: Packet, bound: int, proven: Proven, grades:
     told = [BEYOND.format(report.vouched, report.later)] if report.later else []
     bare = sum(number for _, _, why, number in packet.withheld if why == "unproven")
     unproven = [f"{UNPROVEN}: {bare}."] if bare else []
-    report.does_not_prove[:] = [*unproven, *(told if report.vouched else [UNPINNED]), beyond, *NEVER_PROVEN]
+    dated = report.dated[:MOST_SHOWN]
+    if len(report.dated) > MOST_SHOWN:
+        dated.append(f"The time of {len(report.dated) - MOST_SHOWN} more entries, for the same reason.")
+    report.does_not_prove[:] = [*dated, *unproven, *(told if report.vouched else [UNPINNED]), beyond, *NEVER_PROVEN]
     withheld: dict[str, int] = {}
     for what, _, why, number in packet.withheld:
         line = f"{plain(what)} ({why})"
@@ -1371,6 +1456,7 @@ def verify(path: str, asked: Asked) -> Report:
     check_cosignatures(report, packet, known)
     check_timestamps(folder, report, packet, known)
     proven = check_entries(folder, report, packet, newest)
+    check_dates(report, packet, proven)
     bound = check_originals(folder, report, packet, proven)
     grades = check_exhibits(folder, report, packet, proven)
     check_trust(report, asked, keys, newest, known)
@@ -1399,7 +1485,8 @@ def written(report: Report) -> str:
     if report.failures:
         lines += ["", "NOT PROVEN: rely on nothing in this packet before what fails is explained."]
     else:
-        lines += ["", f"ALL PROVEN{HOW_FAR[report.trust].format(report.later)}."]
+        dated = NOT_DATED.format(len(report.dated)) if report.dated else ""
+        lines += ["", f"ALL PROVEN{HOW_FAR[report.trust].format(report.later)}{dated}."]
     return "\n".join(lines)
 
 
