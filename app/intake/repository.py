@@ -141,12 +141,24 @@ async def readable_events(tx: Transaction, alerts: Collection[tuple[UUID, UUID]]
     return [Readable._make(row) for row in (await tx.execute(query.order_by(Event.id))).all()]
 
 
-async def alerts(tx: Transaction, wanted: Collection[tuple[UUID, UUID]]) -> Sequence[AlertRow]:
+class KnownAlert(NamedTuple):
+    """What of an alert is needed to find out whose it is, named as in the table."""
+
+    connection_id: UUID
+    id: UUID
+    organization_id: UUID
+    reference_index: bytes
+    grade: str
+    first_received_at: datetime
+
+
+async def alerts(tx: Transaction, wanted: Collection[tuple[UUID, UUID]]) -> Sequence[KnownAlert]:
     """Some alerts by `(connection, id)`, in order of their ids."""
-    query = select(AlertRow).where(
+    columns: list[Any] = [getattr(AlertRow, name) for name in KnownAlert._fields]
+    query = select(*columns).where(
         among(tx, AlertRow.connection_id, {alert[0] for alert in wanted}), among(tx, AlertRow.id, [alert[1] for alert in wanted])
     )
-    return (await tx.execute(query.order_by(AlertRow.id))).scalars().all()
+    return [KnownAlert._make(row) for row in (await tx.execute(query.order_by(AlertRow.id))).all()]
 
 
 async def insert_events(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
