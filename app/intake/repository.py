@@ -74,13 +74,10 @@ async def take_waiting(tx: Transaction, limit: int, most_bytes: int) -> Sequence
     fit = [row for at, (row, total) in enumerate(zip(found, sums, strict=True)) if at == 0 or total <= most_bytes]
     if not fit:
         return []
-    taken = (
-        select(Receipt, Connection)
-        .join(Connection, Connection.id == Receipt.connection_id)
-        .where(among(tx, Receipt.connection_id, {row[2] for row in fit}), among(tx, Receipt.id, [row[1] for row in fit]))
-        .order_by(Receipt.id)
-    )
-    return [(row[0], row[1]) for row in (await tx.execute(taken)).all()]
+    over = among(tx, Connection.id, {row[2] for row in fit})
+    connections = {row.id: row for row in (await tx.execute(select(Connection).where(over))).scalars()}
+    taken = select(Receipt).where(among(tx, Receipt.connection_id, connections), among(tx, Receipt.id, [row[1] for row in fit]))
+    return [(row, connections[row.connection_id]) for row in (await tx.execute(taken.order_by(Receipt.id))).scalars()]
 
 
 async def receipt(tx: Transaction, receipt_id: UUID, *, lock: bool = False) -> tuple[Receipt, Connection] | None:
