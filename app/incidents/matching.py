@@ -11,16 +11,17 @@ from app.incidents.institutions import canonical_institution
 from app.incidents.models import MemberAlert, MemberEvent, Unmatched, UnmatchedReason
 from app.intake import repository as intake
 from app.intake.models import AlertRow, Event
-from app.intake.repository import Readable
-from app.intake.sealing import open_event
-from app.kit import clock
+from app.intake.repository import KnownAlert, Readable
+from app.intake.sealing import open_copy
+from app.intake.understanding import alert_in
+from app.kit import clock, crypto
 from app.kit.database import Transaction
 from app.kit.keyring import Keyring
 from app.kit.outbox import publish_many
 from app.kit.rows import insert_rows
 from app.ledger.service import Act, Entry, append, append_many
 from app.members import repository as members
-from app.members.keys import open_key, seal_json
+from app.members.keys import open_key
 from app.members.models import Enrollment
 from app.members.repository import LockedMember
 from app.members.service import CONSENT_MISSING, all_consents_to, consents_to
@@ -45,7 +46,7 @@ class Whose(NamedTuple):
 class _Batch:
     """What is known of some alerts before any of them is matched. Everything is read once, by one statement for each table."""
 
-    alerts: dict[Place, AlertRow]
+    alerts: dict[Place, KnownAlert]
     events: dict[Place, list[Readable]]
     matched: dict[Place, MemberAlert]
     with_member: set[tuple[UUID, UUID]]
@@ -124,13 +125,13 @@ async def _whose_all(tx: Transaction, batch: _Batch, places: Sequence[Place]) ->
 
 
 def _at_the_time(
-    alert: AlertRow, behind: Mapping[tuple[UUID, UUID, bytes], Sequence[Enrollment]]
+    alert: KnownAlert, behind: Mapping[tuple[UUID, UUID, bytes], Sequence[Enrollment]]
 ) -> Sequence[Enrollment | MemberAlert]:
     """Who was behind its reference when it came in, if they are no more: a person may have been asked about it meanwhile."""
     return [row for row in behind.get(_reference(alert), ()) if row.stands_at(alert.first_received_at)]
 
 
-def _reference(alert: AlertRow) -> tuple[UUID, UUID, bytes]:
+def _reference(alert: KnownAlert) -> tuple[UUID, UUID, bytes]:
     return alert.organization_id, alert.connection_id, alert.reference_index
 
 
@@ -242,7 +243,7 @@ async def expire(tx: Transaction, keyring: Keyring) -> int:
     return given_up
 
 
-async def _write_matches(tx: Transaction, keyring: Keyring, found: Sequence[tuple[AlertRow, Enrollment]]) -> None:
+async def _write_matches(tx: Transaction, keyring: Keyring, found: Sequence[tuple[KnownAlert, Enrollment]]) -> None:
     now = clock.now()
     rows = [
         {
@@ -272,15 +273,15 @@ async def _bring_events(tx: Transaction, keyring: Keyring, found: Sequence[tuple
     rows = []
     for member, events in found:
         for event in events:
-            copy = await open_event(tx, keyring, event) if (member.id, event.id) not in there else None
+            copy = await open_copy(tx, keyring, event) if (member.id, event.id) not in there else None
             if copy is None:
                 continue
             if member.id not in keys:
                 keys[member.id] = await open_key(tx, keyring, member)
-            told = Alert.model_validate(copy["alert"])
+            told = alert_in(copy)
             name = canonical_institution(told.institution) if told.institution else None
             token = await keyring.index(tx, event.organization_id, "institution", name) if name else None
-            sealed = seal_json(keys[member.id], copy, *sealed_at(member.id, event.id))
+            sealed = crypto.seal(keys[member.id], copy, crypto.place(*sealed_at(member.id, event.id)))
             rows.append(_member_event(event, member.id, told, name, token, sealed))
     await insert_rows(tx, MemberEvent, rows)
 

@@ -17,7 +17,7 @@ from app.intake.models import Event, EventOutcome, Receipt, ReceiptState
 from app.intake.parts import Cut, Part, cut
 from app.intake.readers import readers_of
 from app.intake.sealing import seal_event
-from app.intake.understanding import KEY_VERSION, to_keep
+from app.intake.understanding import KEY_VERSION, copy_of
 from app.kit import clock
 from app.kit.at_once import store_is_away
 from app.kit.database import Transaction
@@ -161,7 +161,7 @@ async def _sealed(tx: Transaction, keyring: Keyring, part: Part) -> dict[str, by
     says_nothing = is_kept_elsewhere or (part.understood.outcome is EventOutcome.NON_ALERT and part.understood.look is None)
     if says_nothing or still_aside:
         return {}
-    copy = to_keep(part.item, part.understood)
+    copy = copy_of(part.item, part.understood)
     sealed, wrapped = await seal_event(tx, keyring, part.receipt.organization_id, part.id, copy)
     return {"sealed": sealed, "wrapped_key": wrapped}
 

@@ -49,10 +49,10 @@ class _Unreadable(Connector):
 
 async def readers_of(tx: Transaction, connections: Collection[Connection]) -> dict[UUID, Reader]:
     """The reader of each connection, by its id."""
-    known = registry()
-    by_documents = {row.id for row in connections if reads_by_documents(known[row.connector])}
+    known, each = registry(), {row.id: row for row in connections}.values()
+    by_documents = {row.id for row in each if reads_by_documents(known[row.connector])}
     written = await documents.present(tx, by_documents) if by_documents else {}
-    return {row.id: reader(row.connector, written.get(row.id, {})) for row in connections}
+    return {row.id: reader(row.connector, written.get(row.id, {})) for row in each}
 
 
 def reads_by_documents(connector: Connector) -> bool:

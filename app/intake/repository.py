@@ -74,13 +74,10 @@ async def take_waiting(tx: Transaction, limit: int, most_bytes: int) -> Sequence
     fit = [row for at, (row, total) in enumerate(zip(found, sums, strict=True)) if at == 0 or total <= most_bytes]
     if not fit:
         return []
-    taken = (
-        select(Receipt, Connection)
-        .join(Connection, Connection.id == Receipt.connection_id)
-        .where(among(tx, Receipt.connection_id, {row[2] for row in fit}), among(tx, Receipt.id, [row[1] for row in fit]))
-        .order_by(Receipt.id)
-    )
-    return [(row[0], row[1]) for row in (await tx.execute(taken)).all()]
+    over = among(tx, Connection.id, {row[2] for row in fit})
+    connections = {row.id: row for row in (await tx.execute(select(Connection).where(over))).scalars()}
+    taken = select(Receipt).where(among(tx, Receipt.connection_id, connections), among(tx, Receipt.id, [row[1] for row in fit]))
+    return [(row, connections[row.connection_id]) for row in (await tx.execute(taken.order_by(Receipt.id))).scalars()]
 
 
 async def receipt(tx: Transaction, receipt_id: UUID, *, lock: bool = False) -> tuple[Receipt, Connection] | None:
@@ -141,12 +138,24 @@ async def readable_events(tx: Transaction, alerts: Collection[tuple[UUID, UUID]]
     return [Readable._make(row) for row in (await tx.execute(query.order_by(Event.id))).all()]
 
 
-async def alerts(tx: Transaction, wanted: Collection[tuple[UUID, UUID]]) -> Sequence[AlertRow]:
+class KnownAlert(NamedTuple):
+    """What of an alert is needed to find out whose it is, named as in the table."""
+
+    connection_id: UUID
+    id: UUID
+    organization_id: UUID
+    reference_index: bytes
+    grade: str
+    first_received_at: datetime
+
+
+async def alerts(tx: Transaction, wanted: Collection[tuple[UUID, UUID]]) -> Sequence[KnownAlert]:
     """Some alerts by `(connection, id)`, in order of their ids."""
-    query = select(AlertRow).where(
+    columns: list[Any] = [getattr(AlertRow, name) for name in KnownAlert._fields]
+    query = select(*columns).where(
         among(tx, AlertRow.connection_id, {alert[0] for alert in wanted}), among(tx, AlertRow.id, [alert[1] for alert in wanted])
     )
-    return (await tx.execute(query.order_by(AlertRow.id))).scalars().all()
+    return [KnownAlert._make(row) for row in (await tx.execute(query.order_by(AlertRow.id))).all()]
 
 
 async def insert_events(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:

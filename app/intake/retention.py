@@ -3,6 +3,7 @@
 A legal hold comes before any term; so does what is not understood or not looked up yet: it is kept until it is.
 """
 
+import json
 from uuid import UUID
 
 from app.connections.raw_terms import term_in_force
@@ -44,7 +45,8 @@ async def _erase_one(tx: Transaction, keyring: Keyring, receipt: Receipt, reason
         if copy is None:
             continue
         bare = {**copy, "body": None, "asked": {}}
-        event.sealed, event.wrapped_key = await seal_event(tx, keyring, event.organization_id, event.id, bare)
+        sealed = await seal_event(tx, keyring, event.organization_id, event.id, json.dumps(bare).encode())
+        event.sealed, event.wrapped_key = sealed
         event.raw_erased_at = clock.now()
         if event.alert_id is not None:
             where = {"connection_id": event.connection_id, "event_id": event.id, "alert_id": event.alert_id}

@@ -113,10 +113,12 @@ async def open_headers(tx: Transaction, keyring: Keyring, receipt: Receipt) -> d
     return opened
 
 
-async def seal_event(tx: Transaction, keyring: Keyring, organization_id: UUID, event_id: UUID, value: Any) -> tuple[bytes, bytes]:
-    """Seal what an event holds under a fresh key: `(sealed, wrapped_key)`."""
+async def seal_event(
+    tx: Transaction, keyring: Keyring, organization_id: UUID, event_id: UUID, copy: bytes
+) -> tuple[bytes, bytes]:
+    """Seal what an event holds, as JSON, under a fresh key: `(sealed, wrapped_key)`."""
     key, wrapped = await keyring.wrap_new(tx, organization_id, "event", event_id)
-    return crypto.seal(key, json.dumps(value).encode(), crypto.place("event", "sealed", event_id)), wrapped
+    return crypto.seal(key, copy, crypto.place("event", "sealed", event_id)), wrapped
 
 
 async def seal_again(tx: Transaction, keyring: Keyring, event: Event, value: Any) -> None:
@@ -147,8 +149,14 @@ class SealedItem(Protocol):
 
 async def open_event(tx: Transaction, keyring: Keyring, event: Event | SealedItem) -> dict[str, Any] | None:
     """What an event holds (`type`, `id`, `body`, `alert`); None when its key is destroyed."""
+    copy = await open_copy(tx, keyring, event)
+    opened: dict[str, Any] | None = None if copy is None else json.loads(copy)
+    return opened
+
+
+async def open_copy(tx: Transaction, keyring: Keyring, event: Event | SealedItem) -> bytes | None:
+    """What an event holds, as JSON; None when its key is destroyed."""
     if event.wrapped_key is None or event.sealed is None:
         return None
     key = await keyring.unwrap(tx, event.organization_id, event.wrapped_key, "event", event.id)
-    opened: dict[str, Any] = json.loads(crypto.unseal(key, event.sealed, crypto.place("event", "sealed", event.id)))
-    return opened
+    return crypto.unseal(key, event.sealed, crypto.place("event", "sealed", event.id))

@@ -1,8 +1,11 @@
 """Say what one event means, by its connector alone. Pure; whatever goes wrong is a reason, not an error."""
 
+import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import rfc8785
 
 from app.intake.models import EventOutcome
@@ -127,6 +130,31 @@ def to_keep(event: RawEvent | BrokenEvent, understood: Understood) -> dict[str, 
         "asked": dict(event.asked) if isinstance(event, RawEvent) else {},
         "alert": normalised.model_dump(mode="json") if normalised else None,
     }
+
+
+def copy_of(event: RawEvent | BrokenEvent, understood: Understood) -> bytes:
+    """`to_keep` as JSON."""
+    kept = to_keep(event, understood)
+    if understood.content:  # so its body has a canonical form, and no NaN, of which the fast encoder would make null
+        with suppress(UnicodeEncodeError):
+            return _fast(kept)
+    return json.dumps(kept).encode()
+
+
+def alert_in(copy: bytes) -> Alert:
+    """The alert in what `copy_of` wrote of one. What stands beside it is stepped over where that can be."""
+    try:
+        return Alert.model_validate_json(bytes(_alert_of(copy).alert))
+    except msgspec.DecodeError:  # beside it is half a surrogate pair, or NaN
+        return Alert.model_validate(json.loads(copy)["alert"])
+
+
+class _Copy(msgspec.Struct):
+    alert: msgspec.Raw
+
+
+_fast = msgspec.json.Encoder().encode
+_alert_of = msgspec.json.Decoder(_Copy).decode
 
 
 def as_raw(copy: dict[str, Any]) -> RawEvent | None:

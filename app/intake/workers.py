@@ -48,9 +48,7 @@ async def handle_waiting(database: Database, keyring: Keyring) -> int:
 
 def _tell(handled: Sequence[Receipt]) -> None:
     """Say that these receipts are handled, now that they are."""
-    now = clock.now()
-    for receipt in handled:
-        metrics.lag("handled", receipt.received_at, now)
+    metrics.lag("handled", (receipt.received_at for receipt in handled), clock.now())
     if handled:
         log.info("receipts handled", receipts=[str(receipt.id) for receipt in handled])
 

@@ -27,16 +27,20 @@ def dumps_simple(value: Any) -> bytes:
 def _is_plain(value: Any) -> bool:
     found = [value]
     for one in found:  # grows while it is read
-        if isinstance(one, str):
+        kind = type(one)
+        if kind is str:
             if not one.isascii():
                 return False
-        elif isinstance(one, dict):
+        elif kind is dict:
             if not _are_plain_names(one):
                 return False
             found.extend(one.values())
-        elif isinstance(one, list | tuple):
+        elif kind is list or kind is tuple:
             found.extend(one)
-        elif not (one is None or (isinstance(one, int) and -_LARGEST <= one <= _LARGEST)):
+        elif kind is int or kind is bool:
+            if not -_LARGEST <= one <= _LARGEST:
+                return False
+        elif one is not None and not (isinstance(one, str) and one.isascii()):  # a word of an enumeration
             return False
     return True
 

@@ -4,11 +4,14 @@ import hashlib
 import hmac
 import os
 import threading
+from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from app.kit.ids import written
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -68,7 +71,7 @@ def place(*parts: object) -> bytes:
     """Where a sealed value stands (table, column, organization, row …), each part with its length before it."""
     out = b""
     for part in parts:
-        raw = str(part).encode()
+        raw = (written(part) if isinstance(part, UUID) else str(part)).encode()
         out += len(raw).to_bytes(4, "big") + raw
     return out
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from sqlalchemy import JSON, BigInteger, Connection, DateTime, Dialect, MetaData, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import JSONB
@@ -146,7 +147,14 @@ class Database:
             # A plan for any values, made while a table was small, would stay when it is large, and use no partial index.
             settings = {"timezone": "UTC", "synchronous_commit": "on", "plan_cache_mode": "force_custom_plan"}
             options = {"server_settings": settings}
-            self.engine = create_async_engine(url, pool_size=10, max_overflow=10, connect_args=options, hide_parameters=True)
+            self.engine = create_async_engine(
+                url,
+                pool_size=10,
+                max_overflow=10,
+                connect_args=options,
+                hide_parameters=True,
+                json_deserializer=msgspec.json.decode,  # jsonb holds nothing that it could not read
+            )
             self.at_once = AtOnce(self.engine, settings, DOOR)
         of_one_moment = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._reading = self.engine.execution_options(read_only=True, **of_one_moment)

@@ -5,10 +5,13 @@ import random
 import threading
 from uuid import UUID, SafeUUID
 
+import msgspec
+
 from app.kit import clock
 
 _COUNTER_BITS = 12
 _UNKNOWN = SafeUUID.unknown
+_quoted = msgspec.json.Encoder().encode
 _tails = random.Random()  # noqa: S311 - no secret; seeded by the system, in a forked process anew
 os.register_at_fork(after_in_child=_tails.seed)
 
@@ -27,6 +30,11 @@ def uuid7() -> UUID:
         _Sequence.last = max(_Sequence.last + 1, milliseconds << _COUNTER_BITS)
         stamp, counter = divmod(_Sequence.last, 1 << _COUNTER_BITS)
     return _uuid(stamp << 80 | 0x7 << 76 | counter << 64 | 0b10 << 62 | _tails.getrandbits(62))
+
+
+def written(value: UUID) -> str:
+    """`str(value)`, at a third of its price: an alert's way writes some thirty ids."""
+    return _quoted(value)[1:-1].decode()
 
 
 def _uuid(value: int) -> UUID:

@@ -129,9 +129,11 @@ def committed(deliveries: int) -> None:
     COMMIT_SIZE.observe(deliveries)
 
 
-def lag(stage: str, since: datetime, now: datetime) -> None:
-    """Something passed a stage at `now` that had come to it at `since`; both aware."""
-    STAGE_LAG.labels(stage).observe(max(0.0, (now - since).total_seconds()))
+def lag(stage: str, since: Iterable[datetime], now: datetime) -> None:
+    """Some things passed a stage at `now` that had come to it at these moments; all aware."""
+    observe = STAGE_LAG.labels(stage).observe
+    for moment in since:
+        observe(max(0.0, (now - moment).total_seconds()))
 
 
 def only(gauge: Gauge, values: Iterable[tuple[str, float]]) -> None:

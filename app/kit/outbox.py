@@ -34,7 +34,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit import clock
 from app.kit.database import Base, Database, PortableJson, Transaction, upsert
-from app.kit.ids import uuid7
+from app.kit.ids import uuid7, written
 from app.kit.rows import insert_rows
 
 log = structlog.get_logger(__name__)
@@ -159,7 +159,7 @@ async def publish_many(tx: Transaction, topic: str, said: Sequence[tuple[UUID, M
 
 
 def _plain(payload: Mapping[str, UUID | str | int]) -> dict[str, str | int]:
-    plain = {name: str(value) if isinstance(value, UUID) else value for name, value in payload.items()}
+    plain = {name: written(value) if isinstance(value, UUID) else value for name, value in payload.items()}
     if cause := _cause.get():
         plain.setdefault(RECEIPTS, cause)
     return plain

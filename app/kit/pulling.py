@@ -160,9 +160,7 @@ class Worker:
 
     def _tell(self, messages: Sequence[Message]) -> None:
         """Say that these messages are handled, now that they are."""
-        now = clock.now()
-        for message in messages:
-            metrics.lag(self.consumer.name, message.created_at, now)
+        metrics.lag(self.consumer.name, (message.created_at for message in messages), clock.now())
         if messages:
             log.info("messages handled", consumer=self.consumer.name, messages=len(messages), **about(messages))
 

@@ -1,7 +1,9 @@
 """Many rows by one statement: a batch then costs one turn of the database, not one for each row.
 
 On PostgreSQL the rows go over as one array for each column (`INSERT ... SELECT FROM unnest(...)`): neither the text of the
-statement nor its plan depends on how many they are. On SQLite one statement is run again for each row, inside the process.
+statement nor its plan depends on how many they are. In a large batch a column that is the same in all rows goes over once:
+to encode its values one by one costs as much as to make them. On SQLite one statement is run again for each row, inside the
+process.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -33,6 +35,9 @@ from app.kit.database import Base, Transaction
 Row = Mapping[str, Any]
 
 CHOSEN_AT_ONCE = 5_000
+MANY = 64
+"""From so many rows on it is looked which columns are the same in all of them: each such set is a statement of its own."""
+
 _ENCODE = msgspec.json.Encoder().encode
 
 
@@ -76,7 +81,9 @@ async def insert_rows(tx: Transaction, table: type[Base], rows: Sequence[Row], *
     into, columns = _table(table), tuple(rows[0])
     connection = await tx.connection()
     if on_postgresql(tx):
-        await connection.execute(_unnested(into, columns, unless_there), _arrays(into, columns, rows))
+        values = _arrays(into, columns, rows)
+        same = _taken_together(values, len(rows))
+        await connection.execute(_unnested(into, columns, unless_there, same=same), values)
     else:
         await connection.execute(_one_by_one(into, columns, unless_there), rows)
 
@@ -89,7 +96,9 @@ async def insert_missing(tx: Transaction, table: type[Base], rows: Sequence[Row]
     into, columns = _table(table), tuple(rows[0])
     connection, keys = await tx.connection(), list(into.primary_key)
     if on_postgresql(tx):
-        written = await connection.execute(_unnested(into, columns, True, True), _arrays(into, columns, rows))
+        values = _arrays(into, columns, rows)
+        same = _taken_together(values, len(rows))
+        written = await connection.execute(_unnested(into, columns, True, True, same), values)
         new = {tuple(row) for row in written.all()}
         return [row for row in rows if tuple(row[key.name] for key in keys) in new]
     named = [tuple(row[key.name] for key in keys) for row in rows]
@@ -132,33 +141,53 @@ def _arrays(table: Table, columns: Sequence[str], rows: Sequence[Row]) -> dict[s
     }
 
 
+def _taken_together(values: dict[str, Any], count: int) -> frozenset[str]:
+    """The columns that are the same in all of many rows: of each, one value is left in `values`."""
+    if count < MANY:
+        return frozenset()
+    ends_alike = {name: column for name, column in values.items() if column[0] is column[-1] or column[0] == column[-1]}
+    same = {name: column[0] for name, column in ends_alike.items() if column.count(column[0]) == count}
+    if len(same) == len(values):  # there is one array at least, which says how many rows there are
+        same.popitem()
+    values |= same
+    return frozenset(same)
+
+
+def _kind(table: Table, name: str) -> str:
+    """How PostgreSQL calls what goes over for a column."""
+    kind: str = "text" if _is_json(table, name) else table.c[name].type.compile(postgresql.dialect())  # type: ignore[no-untyped-call]
+    return kind
+
+
 def _unnest(table: Table, columns: Sequence[str]) -> str:
     """`unnest(...) AS given(...)`, every array with its type."""
-    kinds = [
-        "text" if _is_json(table, name) else table.c[name].type.compile(postgresql.dialect())  # type: ignore[no-untyped-call]
-        for name in columns
-    ]
-    given = ", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in zip(columns, kinds, strict=True))
+    given = ", ".join(f"CAST(:{name} AS {_kind(table, name)}[])" for name in columns)
     return f"unnest({given}) AS given({', '.join(columns)})"
 
 
-def _given(table: Table, name: str) -> str:
-    return f"CAST(given.{name} AS jsonb)" if _is_json(table, name) else f"given.{name}"
+def _given(table: Table, name: str, same: Collection[str] = ()) -> str:
+    given = f"CAST(:{name} AS {_kind(table, name)})" if name in same else f"given.{name}"
+    return f"CAST({given} AS jsonb)" if _is_json(table, name) else given
 
 
-def _bound(table: Table, columns: Sequence[str], statement: str) -> TextClause:
+def _bound(table: Table, columns: Sequence[str], statement: str, same: Collection[str] = ()) -> TextClause:
     kinds = {name: Text() if _is_json(table, name) else table.c[name].type for name in columns}
-    return text(statement).bindparams(*(bindparam(name, type_=ARRAY(kind)) for name, kind in kinds.items()))
+    values = {name: kind if name in same else ARRAY(kind) for name, kind in kinds.items()}
+    return text(statement).bindparams(*(bindparam(name, type_=kind) for name, kind in values.items()))
 
 
 @lru_cache(maxsize=256)
-def _unnested(table: Table, columns: tuple[str, ...], unless_there: bool, returning: bool = False) -> Executable:
-    given = ", ".join(_given(table, name) for name in columns)
+def _unnested(
+    table: Table, columns: tuple[str, ...], unless_there: bool, returning: bool = False, same: frozenset[str] = frozenset()
+) -> Executable:
+    given = ", ".join(_given(table, name, same) for name in columns)
+    arrays = [name for name in columns if name not in same]
     end = " ON CONFLICT DO NOTHING" if unless_there else ""
     if returning:
         end += f" RETURNING {', '.join(column.name for column in table.primary_key)}"
     into = f"INSERT INTO {table.name} ({', '.join(columns)})"
-    return _with_columns(_bound(table, columns, f"{into} SELECT {given} FROM {_unnest(table, columns)}{end}"), table, returning)
+    statement = f"{into} SELECT {given} FROM {_unnest(table, arrays)}{end}"
+    return _with_columns(_bound(table, columns, statement, same), table, returning)
 
 
 def _with_columns(statement: TextClause, table: Table, returning: bool) -> Executable:

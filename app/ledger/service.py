@@ -9,7 +9,7 @@ from uuid import UUID
 
 from app.kit import canonical, clock, crypto
 from app.kit.database import Transaction
-from app.kit.ids import uuid7
+from app.kit.ids import uuid7, written
 from app.kit.keyring import Keyring, OpenedKeys
 from app.kit.rows import insert_rows
 from app.ledger.models import LedgerEntry
@@ -80,11 +80,11 @@ def statement(entry: LedgerEntry, facts: dict[str, Any]) -> dict[str, Any]:
 
 def _stated(row: Mapping[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
     return {
-        "entry": str(row["id"]),
-        "organization": str(row["organization_id"]),
+        "entry": written(row["id"]),
+        "organization": written(row["organization_id"]),
         "act": str(row["kind"]),
-        "member": str(row["member_id"]) if row["member_id"] else None,
-        "actor": str(row["actor_id"]) if row["actor_id"] else None,
+        "member": written(row["member_id"]) if row["member_id"] else None,
+        "actor": written(row["actor_id"]) if row["actor_id"] else None,
         "role": row["actor_role"],
         "at": row["at"].isoformat(),
         "subjects": row["subjects"],
@@ -174,7 +174,7 @@ def entry_row(entry: Entry, entry_id: UUID, salt: bytes) -> dict[str, Any]:
         "member_id": entry.member_id,
         "actor_id": entry.actor.id,
         "actor_role": entry.actor.role,
-        "subjects": {name: str(value) for name, value in entry.subjects.items()},
+        "subjects": {name: written(value) for name, value in entry.subjects.items()},
         "at": clock.now(),
     }
     row["commitment"] = commitment(salt, _stated(row, entry.facts))

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import delete, func, select, update
@@ -21,19 +22,29 @@ from app.notices.models import Alarm, AlarmKind, ConsentRequest, MemberNotice
 from app.watch.canary import ORGANIZATION as CANARY
 
 
-async def untold_incidents(tx: Transaction, member_ids: Collection[UUID]) -> Sequence[Incident]:
+class Untold(NamedTuple):
+    """An incident that its member is to be told of, named as in the table."""
+
+    member_id: UUID
+    id: UUID
+    organization_id: UUID
+    first_received_at: datetime
+
+
+async def untold_incidents(tx: Transaction, member_ids: Collection[UUID]) -> Sequence[Untold]:
     """Incidents of some members that stand for themselves and that nobody was told of, oldest first."""
     told = (MemberNotice.member_id == Incident.member_id) & (MemberNotice.incident_id == Incident.id)
+    columns: list[Any] = [getattr(Incident, name) for name in Untold._fields]
     query = (
-        select(Incident)
+        select(*columns)
         .outerjoin(MemberNotice, told)
         .where(among(tx, Incident.member_id, member_ids), Incident.redirect_to.is_(None), MemberNotice.member_id.is_(None))
     )
-    return (await tx.execute(query.order_by(Incident.id))).scalars().all()
+    return [Untold._make(row) for row in (await tx.execute(query.order_by(Incident.id))).all()]
 
 
 async def take_notices(
-    tx: Transaction, incidents: Sequence[Incident], by: Mapping[tuple[UUID, UUID], UUID | None], now: datetime
+    tx: Transaction, incidents: Sequence[Untold], by: Mapping[tuple[UUID, UUID], UUID | None], now: datetime
 ) -> set[tuple[UUID, UUID]]:
     """Take the one notice of each of some incidents; which were not taken before, `(member, incident)`.
 

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from app.access.repository import account_of_member, accounts_of_members
-from app.incidents.models import Incident
 from app.intake.health import ConnectionHealth, health_of
 from app.kit import clock, letters
 from app.kit.context import Context
@@ -64,7 +63,7 @@ async def tell_members(tx: Transaction, member_ids: Collection[UUID]) -> int:
     return len(taken)
 
 
-async def _late_letter_of(tx: Transaction, incident: Incident, account_id: UUID) -> UUID:
+async def _late_letter_of(tx: Transaction, incident: repository.Untold, account_id: UUID) -> UUID:
     if (waiting := await repository.waiting_letter(tx, LATE_NEWS, account_id)) is not None:
         return waiting
     about, ids = str(incident.id), (incident.organization_id, account_id)

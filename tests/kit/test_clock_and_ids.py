@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID
 
 import pytest
+from asyncpg.pgproto import pgproto
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.kit import clock
-from app.kit.ids import uuid7
+from app.kit.ids import uuid7, written
 
 NOON = datetime(2023, 6, 1, 12, tzinfo=UTC)
 
@@ -83,3 +84,8 @@ def test_many_ids_of_one_millisecond_from_many_threads_are_all_different_and_ris
         runs = list(pool.map(some, range(8)))
     assert all(run == sorted(run) for run in runs)
     assert len({made for run in runs for made in run}) == 24_000
+
+
+@given(st.uuids())
+def test_an_id_is_written_as_text_has_it(value: UUID) -> None:
+    assert written(value) == str(value) == written(pgproto.UUID(str(value)))

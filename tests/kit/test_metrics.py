@@ -38,8 +38,7 @@ def test_a_commit_and_a_lag_are_told_with_their_sizes() -> None:
     with monitor() as one:
         before = one.samples()
         metrics.committed(7)
-        metrics.lag("a test", NOW, NOW + timedelta(seconds=3))
-        metrics.lag("a test", NOW, NOW - timedelta(seconds=3))
+        metrics.lag("a test", [NOW, NOW + timedelta(seconds=6)], NOW + timedelta(seconds=3))
         count = ("harmline_commit_batch_size_count", frozenset())
         assert one.value("harmline_commit_batch_size_count") == before.get(count, 0) + 1
         assert one.value("harmline_stage_lag_seconds_bucket", stage="a test", le="2.5") == 1

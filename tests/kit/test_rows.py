@@ -56,6 +56,33 @@ async def test_rows_come_back_as_they_went_in(database: Database) -> None:
     assert await stored(database) == given
 
 
+@pytest.mark.parametrize("count", [kit_rows.MANY - 1, kit_rows.MANY, 300])
+@pytest.mark.parametrize("payload", [{}, {"a": [1, None, "é"]}])
+async def test_what_is_the_same_in_all_rows_comes_back_in_each(database: Database, count: int, payload: dict[str, Any]) -> None:
+    same = {"position": None, "topic": "it's", "organization_id": UUID(int=1), "payload": payload, "created_at": NOW}
+    given = [{"id": uuid7(), **same} for _ in range(count)]
+    async with database.begin() as tx:
+        assert await insert_missing(tx, Message, given[:-1]) == given[:-1]
+        await insert_rows(tx, Message, given, unless_there=True)
+    assert await stored(database) == given
+
+
+async def test_what_only_begins_and_ends_alike_comes_back_as_it_was(database: Database) -> None:
+    given = rows(2 * kit_rows.MANY)
+    for name in ("position", "topic", "payload"):
+        given[-1][name] = given[0][name]
+    async with database.begin() as tx:
+        await insert_rows(tx, Message, given)
+    assert await stored(database) == given
+
+
+async def test_many_rows_that_are_one_row_are_written_once(database: Database) -> None:
+    given = rows(1) * kit_rows.MANY
+    async with database.begin() as tx:
+        await insert_rows(tx, Message, given, unless_there=True)
+    assert await stored(database) == given[:1]
+
+
 async def test_a_row_that_is_there_is_left_as_it_is_or_is_told_apart(database: Database) -> None:
     given = rows(10)
     async with database.begin() as tx:
