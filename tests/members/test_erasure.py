@@ -287,6 +287,7 @@ def test_every_sealed_column_is_one_that_these_tests_try_to_open() -> None:
         "member.wrapped_key",
         "member_event.sealed",
         "organization_key.wrapped",
+        "packet.claim_sealed",
         "packet.wrapped_key",
         "receipt.asked_sealed",
         "receipt.headers_sealed",

@@ -59,9 +59,10 @@ class Mailed:
     async def watch(self, **later: Any) -> set[str]:
         """Let time pass, look once, send what there is to send: which alarms of the union are open then.
 
-        What was refused is written before, as a running service writes it each second.
+        What was refused is written before, as a running service writes it each second, and the logs are verified, daily.
         """
         clock.set_to(clock.now() + timedelta(**later))
+        await self.world.workers.verify_logs()
         await write_refusals(self.world.context.database, self.world.app.state.intake.refusals)
         await workers.watch(self.world.context)
         await self.world.workers.send_letters()
