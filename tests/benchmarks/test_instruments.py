@@ -200,10 +200,10 @@ def test_a_version_that_is_not_there_is_named() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("database", "minutes"), [("postgresql", "0.2"), ("sqlite", "0.05")])
-def test_a_few_seconds_of_soak(tmp_path: Path, database: str, minutes: str) -> None:
+@pytest.mark.parametrize("database", ["postgresql", "sqlite"])
+def test_a_few_seconds_of_soak(tmp_path: Path, database: str) -> None:
     results = tmp_path / "soak.json"
-    arguments = ("--minutes", minutes, "--rate", "40", "--database", database, "--seed", "7", "--results", str(results))
+    arguments = ("--minutes", "0.2", "--rate", "40", "--database", database, "--seed", "7", "--results", str(results))
     done = run("benchmarks.campaigns.soak", *arguments)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     (found,) = json.loads(results.read_text())["runs"]

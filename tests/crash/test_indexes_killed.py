@@ -127,7 +127,7 @@ async def test_whoever_moves_a_connections_indexes_may_die_at_any_step(world: Wo
         await known.require(sighting=die_at)
         await rig.rotate(work="connections")
         known.receipts = dict(list(known.receipts.items())[:3])  # the others were met once; all would take longer and longer
-    await known.require(sighting=1)  # what an end leaves behind in between is looked at after the next death
+        await known.require(sighting=1)
     assert met >= EVERYTHING_MOVED
     assert rig.codes[KILLED] == len(steps)
     assert await moving.enrolled(world, "M-2", "ref-nobody") == (1, 0)
