@@ -14,7 +14,7 @@ from app.access.sessions import is_fresh
 from app.breaches.service import matters_of
 from app.evidence import packets
 from app.evidence.models import UNDER_WAY, Packet
-from app.evidence.ordering import LONGEST_CLAIM, Order, require_order
+from app.evidence.ordering import LONGEST_CLAIM
 from app.evidence.packet_endpoints import leaving
 from app.evidence.schemas import MOST_MEMBERS, NewPacket
 from app.kit.context import Context, Ctx, Tx
@@ -90,29 +90,29 @@ async def listed(
     return await _show(request, tx, context, caller, matter_id, members=member)
 
 
-def _wanted(form: Posted, matter_id: UUID) -> tuple[NewPacket | None, Draft]:
+def _wanted(form: Posted) -> tuple[NewPacket | None, Draft]:
     values = {name: form.text(name).strip() for name in ("variant", "prefix", "checkpoint", "members", "claim")}
     given: dict[str, Any] = {name: value for name, value in values.items() if value}
     given["member_ids"] = given.pop("members", "").split()
     try:
-        new = NewPacket.model_validate(given)
+        return NewPacket.model_validate(given), Draft(values)
     except ValidationError as error:
         wrong = {str(one["loc"][0]) for one in error.errors(include_input=False, include_url=False)}
-        return None, Draft(values, {name: _HELP[name] for name in sorted(wrong)})
-    try:
-        require_order(Order(matter_id, new.variant, new.prefix, new.checkpoint, tuple(new.member_ids), new.claim))
-    except Problem as problem:
-        return None, Draft(values, {"claim": problem.detail or ""})
-    return new, Draft(values)
+    return None, Draft(values, {name: _HELP[name] for name in sorted(wrong)})
 
 
 @router.post("/matters/{matter_id}/packets")
 async def pick(request: Request, matter_id: UUID, form: Form, caller: Caller, context: Ctx, tx: Tx) -> Response:
     """Have looked up what a packet would hold."""
-    new, draft = _wanted(form, matter_id)
+    new, draft = _wanted(form)
     if new is None:
         return await _show(request, tx, context, caller, matter_id, draft, 422)
-    row = await packets.ask(tx, context, caller, matter_id, new)
+    try:
+        row = await packets.ask(tx, context, caller, matter_id, new)
+    except Problem as problem:
+        if problem.status != 422:  # else it is about the claim and its members, and nothing was written yet
+            raise
+        return await _show(request, tx, context, caller, matter_id, Draft(draft.values, {"claim": problem.detail or ""}), 422)
     return RedirectResponse(f"/matters/{matter_id}/packets/{row.id}", 303)
 
 

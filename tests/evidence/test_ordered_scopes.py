@@ -87,6 +87,9 @@ async def test_the_page_of_the_matter_leads_to_the_packet_of_each_member(world: 
         assert [(row["members"], row["outline"]["members"]) for row in listed] == [([one], 1)]
         wrong = await counsel.post(f"/matters/{matter}/packets", data={**told, "members": "nobody"})
         assert (wrong.status_code, "choose them on the matter" in wrong.text) == (422, True)
+        nobody = await counsel.post(f"/matters/{matter}/packets", data={**told, "members": "", "claim": "24/117"})
+        assert (nobody.status_code, "A claim is filed for somebody" in nobody.text) == (422, True)
+        assert 'value="24/117"' in nobody.text, "what was typed is kept"
         two = await counsel.post(f"/matters/{matter}/packets", data={**told, "members": f"{one}\n{uuid7()}"})
         assert (two.status_code, "A packet about several members is for a claim" in two.text) == (422, True)
 
