@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 
 from app.kit import clock
 from app.kit.database import Transaction
+from app.ledger.full_look import MOST_AHEAD
 from app.ledger.models import Checkpoint, Head, Pending
 from app.watch.repository import first_id_of
 
@@ -49,8 +50,8 @@ async def is_unverified(tx: Transaction, organization_id: UUID) -> bool:
     """Whether nobody has verified the whole log for days, though there was something to verify."""
     last = (await tx.execute(select(Head.verified_at).where(Head.organization_id == organization_id))).scalar_one_or_none()
     first = select(func.min(Checkpoint.at)).where(Checkpoint.organization_id == organization_id)
-    since = last or (await tx.execute(first)).scalar_one()
-    return since is not None and since < clock.now() - UNVERIFIED_AFTER
+    since, now = last or (await tx.execute(first)).scalar_one(), clock.now()
+    return since is not None and not now - UNVERIFIED_AFTER <= since <= now + MOST_AHEAD
 
 
 async def is_amiss(tx: Transaction, organization_id: UUID) -> bool:

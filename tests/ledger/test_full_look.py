@@ -70,6 +70,9 @@ async def test_that_nobody_verifies_is_an_alarm(world: World) -> None:
     clock.set_to(clock.now() + UNVERIFIED_AFTER + timedelta(minutes=1))
     (said,) = await told()
     assert "was not verified as a whole for 3 days" in said
+    ahead = update(models.Head).where(models.Head.organization_id == world.union.id)
+    await as_owner(world, ahead.values(verified_at=clock.now() + timedelta(days=36_500)))
+    assert await told() == [said], "who dates it ahead, and has nobody verify, has no peace"
 
 
 async def test_a_head_that_was_taken_away_or_dated_ahead_puts_nothing_off(world: World) -> None:
