@@ -66,8 +66,11 @@ class Folder:
         os.replace(beside, target)
 
     def settle(self) -> None:
-        """Have everything on the disk itself: a machine that loses power a moment later has it whole. Raises OSError."""
-        for one in (self.root, *self.root.rglob("*")):
+        """Have everything on the disk itself: a machine that loses power a moment later has it whole. Raises OSError.
+
+        The two folders above it, too: they may have been made with it, and say that it is there.
+        """
+        for one in (*self.root.parents[:2], self.root, *self.root.rglob("*")):
             handle = os.open(one, os.O_RDONLY)
             try:
                 os.fsync(handle)

@@ -236,6 +236,16 @@ async def test_who_has_to_show_that_it_is_them_comes_back_to_where_they_can_down
     assert (asked.status_code, f'"{path}"' in asked.text, 'id="again"' in asked.text) == (403, True, False), asked.text
 
 
+def test_what_is_settled_is_every_file_and_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Folder(tmp_path / "one" / "packet")
+    folder.write("data/exhibits/a.json", b"{}")
+    folder.write("bagit.txt", b"")
+    settled: set[int] = set()
+    monkeypatch.setattr(os, "fsync", lambda handle: settled.add(os.fstat(handle).st_ino))
+    folder.settle()
+    assert settled == {one.stat().st_ino for one in (tmp_path, *tmp_path.rglob("*"))}
+
+
 async def test_what_is_ready_is_on_the_disk_before_it_is_said(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     await busy(world)
     settled: list[tuple[str, set[str]]] = []
