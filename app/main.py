@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import Depends, FastAPI
@@ -41,6 +41,7 @@ from app.kit.health import Readiness
 from app.kit.letters import Postman
 from app.kit.outbox import Consumer
 from app.kit.rings import collect_seldom
+from app.kit.side_by_side import Piece, side_by_side
 from app.kit.ticking import Work, again_and_again, scheduled
 from app.kit.wakeup import Wakeups
 from app.ledger import workers as ledger_workers
@@ -112,6 +113,7 @@ class Workers:
         self.attesting = Attesting(context)
         self.builder = evidence_workers.Builder(context)
         self._consumers = consumers(context)
+        self._bring = incident_workers.bringer(context)
         self._workers = [pulling.Worker(context.database, consumer) for consumer in self._consumers]
         self.readiness = Readiness(context, [*checks(self._consumers), *checks_of_keys(context.keyring)])
         self.watcher = Watcher(context, self.readiness, acknowledged or Acknowledged())
@@ -135,10 +137,9 @@ class Workers:
 
     async def _work(self) -> int:
         async with self._running:
-            total = 0
-            while done := await self._round():
-                total += done
-            return total
+            if self._context.database.is_sqlite:
+                return await self._one_after_another()
+            return await side_by_side(self._due, self._place)
 
     async def log(self) -> int:
         """Give the ledger's entries their places in the logs, and read them again; how many."""
@@ -162,13 +163,6 @@ class Workers:
             total += sent
         return total
 
-    async def _round(self) -> int:
-        """One look at what there is to do, then the work itself."""
-        arrived, due = await self._look()
-        if self._context.database.is_sqlite:
-            return await self._one_after_another(arrived, due)
-        return await self._side_by_side(arrived, due)
-
     async def _look(self) -> tuple[bool, frozenset[str]]:
         """Whether anything new is there, and who is behind: one transaction that holds up nobody."""
         async with self._context.database.begin(read_only=True) as tx:
@@ -181,8 +175,15 @@ class Workers:
         arrived, due = await self._look()
         return not arrived and not due
 
-    async def _one_after_another(self, arrived: bool, due: Collection[str]) -> int:
-        """SQLite has one writer."""
+    async def _one_after_another(self) -> int:
+        """SQLite has one writer: in each round whoever is behind takes a batch."""
+        total = 0
+        while done := await self._round():
+            total += done
+        return total
+
+    async def _round(self) -> int:
+        arrived, due = await self._look()
         done = 0
         if arrived:
             done += await self._take_in() + await outbox.sequence(self._context.database)
@@ -192,21 +193,19 @@ class Workers:
                 done += await worker.run()
         return done
 
-    async def _side_by_side(self, arrived: bool, due: Collection[str]) -> int:
-        """While the database works for one consumer this process works for another. All end before a failure is raised."""
-        jobs = [worker.run() for worker in self._workers if worker.consumer.name in due]
-        if arrived:
-            jobs.append(self._take_in())
-        ended = await asyncio.gather(*jobs, return_exceptions=True)
-        for failure in ended:
-            if isinstance(failure, BaseException):
-                raise failure
-        placed = await outbox.sequence(self._context.database)  # so that the next look finds who is to go on with it
-        return placed + sum(done for done in ended if isinstance(done, int))
+    async def _due(self) -> dict[str, Piece]:
+        """What there is to do, by name."""
+        arrived, due = await self._look()
+        jobs = {worker.consumer.name: worker.run for worker in self._workers if worker.consumer.name in due}
+        return {"taking in": self._take_in, **jobs} if arrived else dict(jobs)
+
+    async def _place(self) -> int:
+        """Give new messages their positions, so that the next look finds who is to go on with them."""
+        return await outbox.sequence(self._context.database)
 
     async def _take_in(self) -> int:
-        """Understand what was received."""
-        return await intake_workers.handle_waiting(self._context.database, self._context.keyring)
+        """Understand what was received, and bring it to timelines where that needs nobody else."""
+        return await intake_workers.handle_waiting(self._context.database, self._context.keyring, self._bring)
 
     async def sweep(self) -> None:
         """What is due by the calendar: give up on what has waited too long for consent, forget what everybody has handled."""

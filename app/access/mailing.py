@@ -16,7 +16,7 @@ from app.kit.context import Context
 from app.kit.database import Transaction
 from app.kit.keyring import Lane
 from app.kit.letters import Dropped, Kind, Letter, NotSent, Send
-from app.kit.outbox import Consumer, Message
+from app.kit.outbox import Consumer, Heard
 
 log = structlog.get_logger(__name__)
 
@@ -208,7 +208,7 @@ async def _post_link(tx: Transaction, account: Account, role: str, about: str) -
 def consumer(context: Context) -> Consumer:
     """The worker that posts a letter for every account and role behind an address that asked."""
 
-    async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
+    async def handle(tx: Transaction, messages: Sequence[Heard]) -> None:
         if not context.mailer.ready:
             log.warning("a link was asked for, and mail is not sent: set HARMLINE_SMTP_URL to a mail server")
         for message in messages:

@@ -7,11 +7,11 @@ from uuid import UUID
 from app.breaches.service import recompute_and_tell
 from app.kit.context import Context
 from app.kit.database import Transaction
-from app.kit.outbox import Consumer, Message
+from app.kit.outbox import Consumer, Heard
 from app.members.service import EMPLOYMENT_CHANGED, MEMBER_ERASED
 
 
-async def _handle(tx: Transaction, messages: Sequence[Message]) -> None:
+async def _handle(tx: Transaction, messages: Sequence[Heard]) -> None:
     touched: defaultdict[UUID, set[UUID]] = defaultdict(set)
     for message in messages:
         touched[message.organization_id].add(UUID(message.payload["member_id"]))

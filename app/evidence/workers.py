@@ -28,7 +28,7 @@ from app.kit.context import Context
 from app.kit.crypto import KeysAway, Unreadable
 from app.kit.database import Transaction
 from app.kit.errors import Problem
-from app.kit.outbox import Consumer, Message
+from app.kit.outbox import Consumer, Heard
 from app.kit.pulling import Fenced
 from app.ledger.deletions import Gone, note_deletion
 from app.members.service import ENROLLMENT_CHANGED, MEMBER_ERASED
@@ -224,7 +224,7 @@ def _expire(tx: Transaction, row: Packet, why: str) -> None:
 def taker_back() -> Consumer:
     """Takes back the packets with what must not be read any more: an erased member's, without consent, past its term."""
 
-    async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
+    async def handle(tx: Transaction, messages: Sequence[Heard]) -> None:
         if not await packet_rows.any_live(tx, {message.organization_id for message in messages}):
             return
         for message in messages:
@@ -237,7 +237,7 @@ def taker_back() -> Consumer:
     return Consumer("evidence.packets", frozenset({MEMBER_ERASED, ENROLLMENT_CHANGED, RAW_ERASED}), handle)
 
 
-async def _touched(tx: Transaction, message: Message) -> list[tuple[Packet, str]]:
+async def _touched(tx: Transaction, message: Heard) -> list[tuple[Packet, str]]:
     told = message.payload
     if message.topic == RAW_ERASED:
         rows = await packet_rows.live_with_exhibit(tx, message.organization_id, f"event:{told['event_id']}")

@@ -10,7 +10,9 @@ from app.incidents import repository
 from app.incidents.institutions import canonical_institution
 from app.incidents.models import MemberAlert, MemberEvent, Unmatched, UnmatchedReason
 from app.intake import repository as intake
+from app.intake.fresh import Fresh, alert_of
 from app.intake.models import AlertRow, Event
+from app.intake.parts import Part
 from app.intake.repository import KnownAlert, Readable
 from app.intake.sealing import open_copy
 from app.intake.understanding import alert_in
@@ -75,20 +77,53 @@ async def match_all(tx: Transaction, keyring: Keyring, wanted: Collection[Place]
     found = {place: answer.found for place, answer in answers.items() if answer.found is not None}
     # All at once: whoever comes back for more may wait for somebody who waits for it.
     people = await members.lock_members(tx, {one.member_id for one in (*found.values(), *batch.matched.values())})
-    brought = []
-    for place, one in found.items():
-        member = people.get(one.member_id)
-        if member is not None and member.wrapped_key is not None and member.organization_id == one.organization_id:
-            brought.append((place, one, member))
-            matched.append(Whose(member.id, member.organization_id, place[1]))
-    await _write_matches(tx, keyring, [(batch.alerts[place], one) for place, one, _ in brought if isinstance(one, Enrollment)])
-    await _bring_events(tx, keyring, [(member, batch.events[place]) for place, _, member in brought])
-    for place, _, _ in brought:
+    theirs = _theirs(found, people)
+    await _write_matches(tx, keyring, _enrolled(batch.alerts, found, theirs))
+    await _bring_events(tx, keyring, await _opened(tx, keyring, batch, theirs))
+    for place, member in theirs.items():
+        matched.append(Whose(member.id, member.organization_id, place[1]))
         row = batch.waiting.get(place)
         if row is not None and row.closed_at is None:
             row.closed_at = clock.now()
     await _wait_all(tx, keyring, batch, {place: answer for place, answer in answers.items() if answer.found is None})
     return matched
+
+
+async def match_fresh(tx: Transaction, keyring: Keyring, new: Sequence[Fresh]) -> list[Whose]:
+    """Match alerts that came in this very transaction where enrollment and consent stand already; whose they are.
+
+    The others are not touched: `match_all` has them wait.
+    """
+    alerts = {(one.alert.connection_id, one.alert.id): one.alert for one in new}
+    answers = await _whose_all(tx, _Batch(alerts, {}, {}, set(), {}), list(alerts))
+    found = {place: answer.found for place, answer in answers.items() if answer.found is not None}
+    theirs = _theirs(found, await members.lock_members(tx, {one.member_id for one in found.values()}))
+    await _write_matches(tx, keyring, _enrolled(alerts, found, theirs))
+    said = {(one.alert.connection_id, one.alert.id): [_said(part) for part in one.parts] for one in new}
+    await _bring_events(tx, keyring, [(member, said[place]) for place, member in theirs.items()])
+    return [Whose(member.id, member.organization_id, place[1]) for place, member in theirs.items()]
+
+
+Claims = Mapping[Place, Enrollment | MemberAlert]
+"""By what alerts are somebody's."""
+
+
+def _theirs(found: Claims, people: Mapping[UUID, LockedMember]) -> dict[Place, LockedMember]:
+    """Whose these alerts are, of those who are still there."""
+    claimed = ((place, one, people.get(one.member_id)) for place, one in found.items())
+    return {
+        place: member
+        for place, one, member in claimed
+        if member is not None and member.wrapped_key is not None and member.organization_id == one.organization_id
+    }
+
+
+def _enrolled(
+    alerts: Mapping[Place, KnownAlert], found: Claims, theirs: Collection[Place]
+) -> list[tuple[KnownAlert, Enrollment]]:
+    """The alerts that become somebody's only now, with the enrollment by which they do."""
+    by = ((place, found[place]) for place in theirs)
+    return [(alerts[place], one) for place, one in by if isinstance(one, Enrollment)]
 
 
 async def _read(tx: Transaction, wanted: Collection[Place]) -> _Batch:
@@ -266,19 +301,43 @@ async def _write_matches(tx: Transaction, keyring: Keyring, found: Sequence[tupl
     await append_many(tx, keyring, entries)
 
 
-async def _bring_events(tx: Transaction, keyring: Keyring, found: Sequence[tuple[LockedMember, Sequence[Readable]]]) -> None:
+class _Said(NamedTuple):
+    """One event of an alert: what its copy holds, as JSON, and the alert in it."""
+
+    event: Readable
+    copy: bytes
+    told: Alert
+
+
+def _said(part: Part) -> _Said:
+    receipt, alert_id = part.receipt, part.alert_id or part.id
+    ids = receipt.connection_id, part.id, receipt.organization_id, receipt.id, alert_id
+    event = Readable(*ids, part.outcome.value, receipt.received_at, None, None, receipt.grade)
+    return _Said(event, part.copy, alert_of(part))
+
+
+async def _opened(
+    tx: Transaction, keyring: Keyring, batch: _Batch, theirs: Mapping[Place, LockedMember]
+) -> list[tuple[LockedMember, list[_Said]]]:
+    """What events say that are not with their members yet."""
+    wanted = [(member, batch.events[place]) for place, member in theirs.items()]
+    there = await repository.events_with(tx, {member.id for member, _ in wanted}, {e.id for _, events in wanted for e in events})
+    opened = []
+    for member, events in wanted:
+        missing = [event for event in events if (member.id, event.id) not in there]
+        copies = [(event, await open_copy(tx, keyring, event)) for event in missing]
+        opened.append((member, [_Said(event, copy, alert_in(copy)) for event, copy in copies if copy is not None]))
+    return opened
+
+
+async def _bring_events(tx: Transaction, keyring: Keyring, found: Sequence[tuple[LockedMember, Sequence[_Said]]]) -> None:
     """Seal each event again, under its member's key, with the facts that are needed in plain."""
-    there = await repository.events_with(tx, {member.id for member, _ in found}, {e.id for _, events in found for e in events})
     keys: dict[UUID, bytes] = {}
     rows = []
-    for member, events in found:
-        for event in events:
-            copy = await open_copy(tx, keyring, event) if (member.id, event.id) not in there else None
-            if copy is None:
-                continue
+    for member, said in found:
+        for event, copy, told in said:
             if member.id not in keys:
                 keys[member.id] = await open_key(tx, keyring, member)
-            told = alert_in(copy)
             name = canonical_institution(told.institution) if told.institution else None
             token = await keyring.index(tx, event.organization_id, "institution", name) if name else None
             sealed = crypto.seal(keys[member.id], copy, crypto.place(*sealed_at(member.id, event.id)))

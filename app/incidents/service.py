@@ -21,7 +21,7 @@ from app.kit.database import Transaction
 from app.kit.errors import FieldError, Problem
 from app.kit.ids import uuid7
 from app.kit.keyring import Keyring
-from app.kit.outbox import publish_many
+from app.kit.outbox import because_of, publish_many
 from app.ledger.service import Act, Actor, Entry, append, append_many
 from app.members import repository as members
 from app.members.keys import open_json, open_key, seal_json
@@ -30,6 +30,9 @@ from connectors.vocabulary import AlertKind
 
 Held = Mapping[UUID, Mapping[UUID, frozenset[UUID]]]
 """Which alerts incidents hold: member to incident to alerts."""
+
+
+NONE_NAMED: Mapping[UUID, Collection[str]] = {}
 
 
 @lru_cache(maxsize=8192)
@@ -80,15 +83,20 @@ async def recompute(tx: Transaction, keyring: Keyring, organization_id: UUID, me
 
 
 async def recompute_around(
-    tx: Transaction, keyring: Keyring, alerts: Mapping[UUID, Collection[UUID]], owners: Mapping[UUID, UUID]
+    tx: Transaction,
+    keyring: Keyring,
+    alerts: Mapping[UUID, Collection[UUID]],
+    owners: Mapping[UUID, UUID],
+    receipts: Mapping[UUID, Collection[str]] = NONE_NAMED,
 ) -> None:
     """Recompute the incidents of members that some of their `alerts` can be part of; what comes out is as if all were recomputed.
 
-    `owners`: their organizations, by member. Everything is read once for all, and only what is other than before is written.
+    `owners`: their organizations, by member; `receipts`: those that what happened comes from, by member, for the log. Everything
+    is read once for all, and only what is other than before is written.
     """
     ours = await _locked(tx, owners)
     events, held = await neighbourhood(tx, {(one, alert_id) for one in ours for alert_id in alerts.get(one, ())})
-    await _recompute(tx, keyring, ours, events, held)
+    await _recompute(tx, keyring, ours, events, held, receipts)
 
 
 async def _locked(tx: Transaction, owners: Mapping[UUID, UUID]) -> dict[UUID, UUID]:
@@ -124,7 +132,12 @@ async def neighbourhood(tx: Transaction, alerts: Set[MembersOwn]) -> tuple[dict[
 
 
 async def _recompute(
-    tx: Transaction, keyring: Keyring, owners: Mapping[UUID, UUID], events: Mapping[UUID, Sequence[EventFacts]], held: Held
+    tx: Transaction,
+    keyring: Keyring,
+    owners: Mapping[UUID, UUID],
+    events: Mapping[UUID, Sequence[EventFacts]],
+    held: Held,
+    receipts: Mapping[UUID, Collection[str]] = NONE_NAMED,
 ) -> bool:
     """Group these events anew; returns whether any incident of theirs is other than before."""
     if not owners:
@@ -137,7 +150,7 @@ async def _recompute(
             GivenVerdict(Answer(v.answer), frozenset(UUID(a) for a in v.shown_alerts), v.id.int) for v in verdicts.get(one, ())
         ]
         regroup(writing, (organization_id, one), events.get(one, []), stored.get(one, []), held.get(one, {}), given)
-    await _write(tx, keyring, writing, owners)
+    await _write(tx, keyring, writing, owners, receipts)
     return bool(writing.touched)
 
 
@@ -209,7 +222,13 @@ def _description(component: Component, own: Sequence[EventFacts], verdicts: Sequ
     }
 
 
-async def _write(tx: Transaction, keyring: Keyring, writing: _Writing, owners: Mapping[UUID, UUID]) -> None:
+async def _write(
+    tx: Transaction,
+    keyring: Keyring,
+    writing: _Writing,
+    owners: Mapping[UUID, UUID],
+    receipts: Mapping[UUID, Collection[str]],
+) -> None:
     await repository.write_incidents(tx, writing.new, writing.changed, writing.redirected)
     await repository.write_places(tx, writing.placed, writing.moved)
     entries = [
@@ -223,9 +242,11 @@ async def _write(tx: Transaction, keyring: Keyring, writing: _Writing, owners: M
         for gone in writing.redirected
     ]
     await append_many(tx, keyring, entries)
-    await publish_many(
-        tx, INCIDENTS_CHANGED, [(owners[one], naming(one, named)) for one, named in sorted(writing.touched.items())]
-    )
+    changed = [
+        (owners[one], {**naming(one, named), **because_of(receipts.get(one, ()))})
+        for one, named in sorted(writing.touched.items())
+    ]
+    await publish_many(tx, INCIDENTS_CHANGED, changed)
 
 
 async def give_verdict(

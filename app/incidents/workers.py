@@ -1,24 +1,25 @@
 """The workers of incidents: match what intake has seen, recompute who is touched, forget who is erased."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from uuid import UUID
 
 from app.incidents import listings, matching, repository, service
 from app.intake import repository as intake
+from app.intake.fresh import Bring, Fresh
 from app.intake.handling import ALERT_SEEN, BREACH_RECORD_SEEN
 from app.intake.models import Event
 from app.intake.retention import RAW_ERASED
 from app.kit.context import Context
 from app.kit.database import Transaction
-from app.kit.outbox import Consumer, Message, because_of, receipts_of
+from app.kit.outbox import RECEIPTS, Consumer, Heard
 from app.members.service import ENROLLMENT_CHANGED, MEMBER_ERASED
 
 
 def matcher(context: Context) -> Consumer:
     """Match alerts to members and recompute those members' incidents; look again when an enrollment or a consent changes."""
 
-    async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
+    async def handle(tx: Transaction, messages: Sequence[Heard]) -> None:
         seen = [message.payload for message in messages if message.topic == ALERT_SEEN]
         alerts = dict.fromkeys((UUID(told["connection_id"]), UUID(told["alert_id"])) for told in seen)
         alerts.update(dict.fromkeys(await _waiting(tx, messages)))
@@ -27,17 +28,40 @@ def matcher(context: Context) -> Consumer:
         organizations = {message.organization_id for message in messages}
         matched = await matching.match_all(tx, context.keyring, list(alerts))
         ours = [one for one in matched if one.organization_id in organizations]
-        touched: defaultdict[UUID, set[UUID]] = defaultdict(set)
-        for one in ours:
-            touched[one.member_id].add(one.alert_id)
-        with because_of(receipts_of(messages)):
-            owners = {one.member_id: one.organization_id for one in ours}
-            await service.recompute_around(tx, context.keyring, touched, owners)
+        brought = defaultdict[UUID, list[str]](list)
+        for told in seen:
+            brought[UUID(told["alert_id"])] += told.get(RECEIPTS, "").split()
+        await _recompute(tx, context, ours, brought)
 
     return Consumer("incidents.match", frozenset({ALERT_SEEN, ENROLLMENT_CHANGED}), handle)
 
 
-async def _waiting(tx: Transaction, messages: Sequence[Message]) -> list[tuple[UUID, UUID]]:
+def bringer(context: Context) -> Bring:
+    """What brings an alert to its member's timeline in the very transaction that understands it."""
+
+    async def bring(tx: Transaction, new: Sequence[Fresh]) -> Set[UUID]:
+        matched = await matching.match_fresh(tx, context.keyring, new)
+        brought = {one.alert.id: [str(part.receipt.id) for part in one.parts] for one in new}
+        await _recompute(tx, context, matched, brought)
+        return {one.alert_id for one in matched}
+
+    return bring
+
+
+async def _recompute(
+    tx: Transaction, context: Context, matched: Sequence[matching.Whose], brought: Mapping[UUID, Sequence[str]]
+) -> None:
+    """Recompute what alerts touch that are somebody's now. `brought`: the receipts that brought them, by alert."""
+    touched: defaultdict[UUID, set[UUID]] = defaultdict(set)
+    receipts: defaultdict[UUID, list[str]] = defaultdict(list)
+    for one in matched:
+        touched[one.member_id].add(one.alert_id)
+        receipts[one.member_id] += brought.get(one.alert_id, ())
+    owners = {one.member_id: one.organization_id for one in matched}
+    await service.recompute_around(tx, context.keyring, touched, owners, receipts)
+
+
+async def _waiting(tx: Transaction, messages: Sequence[Heard]) -> list[tuple[UUID, UUID]]:
     """The alerts in the queue that changed enrollments or consents may free."""
     changed: dict[UUID, set[UUID]] = {}
     for message in messages:
@@ -54,7 +78,7 @@ async def _waiting(tx: Transaction, messages: Sequence[Message]) -> list[tuple[U
 def lister(context: Context) -> Consumer:
     """Hand on what providers say about breaches; look again when an enrollment or a consent changes."""
 
-    async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
+    async def handle(tx: Transaction, messages: Sequence[Heard]) -> None:
         events: dict[UUID, dict[UUID, Event]] = {}
         changed: dict[UUID, set[UUID]] = {}
         for message in messages:
@@ -75,7 +99,7 @@ def lister(context: Context) -> Consumer:
 def eraser(context: Context) -> Consumer:
     """Destroy and delete what was kept of an erased member."""
 
-    async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
+    async def handle(tx: Transaction, messages: Sequence[Heard]) -> None:
         for message in messages:
             member_id = UUID(message.payload["member_id"])
             await service.forget(tx, context.keyring, message.organization_id, member_id)
@@ -86,7 +110,7 @@ def eraser(context: Context) -> Consumer:
 def raw_eraser(context: Context) -> Consumer:
     """Take the provider's own item out of the member's copy too, once its contract's term is over."""
 
-    async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
+    async def handle(tx: Transaction, messages: Sequence[Heard]) -> None:
         for message in messages:
             told = message.payload
             where = (UUID(told["connection_id"]), UUID(told["alert_id"]), UUID(told["event_id"]))

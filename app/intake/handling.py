@@ -4,7 +4,7 @@ A batch is read first and then written, each table by one statement; what comes 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 
 from app.connections.models import Connection
 from app.intake import handing_on, looking_up, repository
+from app.intake.fresh import Bring, Fresh, fresh, nothing_brought
 from app.intake.models import Event, EventOutcome, Receipt, ReceiptState
 from app.intake.parts import Cut, Part, cut
 from app.intake.readers import readers_of
@@ -39,16 +40,19 @@ async def handle(tx: Transaction, keyring: Keyring, receipt: Receipt, connection
     await handle_all(tx, keyring, [(receipt, connection)])
 
 
-async def handle_all(tx: Transaction, keyring: Keyring, taken: Sequence[tuple[Receipt, Connection]]) -> None:
+async def handle_all(
+    tx: Transaction, keyring: Keyring, taken: Sequence[tuple[Receipt, Connection]], bring: Bring = nothing_brought
+) -> None:
     """Handle receipts together, inside a savepoint. Where that fails each half is tried for itself.
 
-    So the one that our code or the database refuses is found and set aside, and the others go on.
+    So the one that our code or the database refuses is found and set aside, and the others go on. `bring`: what brings new
+    alerts to their members in the same transaction; what it leaves is told of by messages.
     """
     if not taken:
         return
     try:
         async with tx.begin_nested():
-            await _handle_all(tx, keyring, taken)
+            await _handle_all(tx, keyring, taken, bring)
     except Exception as error:  # our own mistake must not lose or block anything: set aside, alarm, replay after the fix
         if store_is_away(error):
             raise  # nothing is wrong with the receipts, the next round takes them again
@@ -59,8 +63,8 @@ async def handle_all(tx: Transaction, keyring: Keyring, taken: Sequence[tuple[Re
     else:
         return
     middle = len(taken) // 2
-    await handle_all(tx, keyring, taken[:middle])
-    await handle_all(tx, keyring, taken[middle:])
+    await handle_all(tx, keyring, taken[:middle], bring)
+    await handle_all(tx, keyring, taken[middle:], bring)
 
 
 async def _set_aside(tx: Transaction, receipt: Receipt, error: Exception) -> None:
@@ -69,7 +73,7 @@ async def _set_aside(tx: Transaction, receipt: Receipt, error: Exception) -> Non
     await tx.flush()
 
 
-async def _handle_all(tx: Transaction, keyring: Keyring, taken: Sequence[tuple[Receipt, Connection]]) -> None:
+async def _handle_all(tx: Transaction, keyring: Keyring, taken: Sequence[tuple[Receipt, Connection]], bring: Bring) -> None:
     known: defaultdict[UUID, dict[int, Event]] = defaultdict(dict)
     for event in await repository.events_of_receipts(tx, [receipt for receipt, _ in taken]):
         known[event.receipt_id][event.position] = event
@@ -78,9 +82,24 @@ async def _handle_all(tx: Transaction, keyring: Keyring, taken: Sequence[tuple[R
     parts = [part for found in cuts for part in found.parts]
     await _file(tx, [part for part in parts if part.dedupe_key is not None])
     await _write_events(tx, keyring, cuts)
-    await _pass_on(tx, keyring, [part for part in parts if part.is_news])
     await _record(tx, keyring, cuts)
     await _finish(tx, cuts)
+    brought = await _brought(tx, fresh(parts), bring)
+    await _pass_on(tx, keyring, [part for part in parts if part.is_news and part.alert_id not in brought])
+
+
+async def _brought(tx: Transaction, new: Sequence[Fresh], bring: Bring) -> Set[UUID]:
+    """The alerts that are with their members already. If that fails, nothing is wrong with receiving: messages tell of them."""
+    if not new:
+        return frozenset()
+    try:
+        async with tx.begin_nested():
+            return await bring(tx, new)
+    except Exception as error:  # whatever it was, the messages' own worker finds out which alert it is about
+        if store_is_away(error):
+            raise
+        log.warning("alerts go by message", alerts=len(new), error=type(error).__name__)
+        return frozenset()
 
 
 async def _file(tx: Transaction, parts: Sequence[Part]) -> None:
@@ -161,8 +180,8 @@ async def _sealed(tx: Transaction, keyring: Keyring, part: Part) -> dict[str, by
     says_nothing = is_kept_elsewhere or (part.understood.outcome is EventOutcome.NON_ALERT and part.understood.look is None)
     if says_nothing or still_aside:
         return {}
-    copy = copy_of(part.item, part.understood)
-    sealed, wrapped = await seal_event(tx, keyring, part.receipt.organization_id, part.id, copy)
+    part.copy = copy_of(part.item, part.understood)
+    sealed, wrapped = await seal_event(tx, keyring, part.receipt.organization_id, part.id, part.copy)
     return {"sealed": sealed, "wrapped_key": wrapped}
 
 

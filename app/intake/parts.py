@@ -29,6 +29,7 @@ class Part:
     """One item of a receipt on its way to be an event. `known`: the event that it was quarantined as before.
 
     `dedupe_key` finds its alert, where it is one; what becomes of it is written into `outcome`, `reason`, `path`, `alert_id`.
+    `copy`: what its event seals of it, as JSON, once that is done.
     """
 
     receipt: Receipt
@@ -44,6 +45,7 @@ class Part:
     reference_index: bytes | None = None
     dedupe_key: bytes | None = None
     alert_id: UUID | None = None
+    copy: bytes = b""
 
     @property
     def is_news(self) -> bool:

@@ -10,6 +10,7 @@ import structlog
 from app.connections.documents import READING_CHANGED
 from app.connections.raw_terms import with_raw_terms
 from app.intake import handling, left_to_people, looking_up, repository
+from app.intake.fresh import Bring, nothing_brought
 from app.intake.models import Receipt
 from app.intake.refusals import WRITE_EVERY, Refusals
 from app.intake.retention import erase_raw
@@ -18,7 +19,7 @@ from app.kit.context import Context
 from app.kit.database import Database, Transaction
 from app.kit.keyring import Keyring
 from app.kit.logging import about_receipt
-from app.kit.outbox import Consumer, Message, wake_parked
+from app.kit.outbox import Consumer, Heard, wake_parked
 from app.kit.scoped import as_it_stands
 from app.ledger.service import Act, Actor, append
 from app.members.service import ENROLLMENT_CHANGED, REFERENCE, REFERENCE_FORGOTTEN
@@ -37,11 +38,14 @@ async def anything_waits(tx: Transaction) -> bool:
     return await repository.anything_waits(tx)
 
 
-async def handle_waiting(database: Database, keyring: Keyring) -> int:
-    """Handle the oldest receipts that wait, one transaction a batch; returns how many were taken."""
+async def handle_waiting(database: Database, keyring: Keyring, bring: Bring = nothing_brought) -> int:
+    """Handle the oldest receipts that wait, one transaction a batch; returns how many were taken.
+
+    `bring`: what brings new alerts to their members, in the same transaction.
+    """
     async with database.begin() as tx:
         taken = await repository.take_waiting(tx, BATCH, MOST_BYTES)
-        await handling.handle_all(tx, keyring, taken)
+        await handling.handle_all(tx, keyring, taken, bring)
     _tell([receipt for receipt, _ in taken])
     return len(taken)
 
@@ -86,7 +90,7 @@ async def counting(database: Database, refusals: Refusals) -> AsyncIterator[None
 def waker(context: Context) -> Consumer:
     """Look up what waited for an enrollment or a consent; destroy what was left to a person when its member says no."""
 
-    async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
+    async def handle(tx: Transaction, messages: Sequence[Heard]) -> None:
         changed: dict[UUID, set[UUID]] = {}
         for message in messages:
             changed.setdefault(message.organization_id, set()).add(UUID(message.payload["member_id"]))
@@ -100,7 +104,7 @@ def waker(context: Context) -> Consumer:
 def reader_again(context: Context) -> Consumer:
     """Read what is left to a person again, when its connection reads by other documents."""
 
-    async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
+    async def handle(tx: Transaction, messages: Sequence[Heard]) -> None:
         first: dict[tuple[UUID, UUID], UUID] = {}
         for message in messages:
             place = (message.organization_id, UUID(message.payload["connection_id"]))
@@ -115,7 +119,7 @@ def reader_again(context: Context) -> Consumer:
 def forgetter(context: Context) -> Consumer:
     """Destroy what came in under a reference that is nobody's any more."""
 
-    async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
+    async def handle(tx: Transaction, messages: Sequence[Heard]) -> None:
         for message in messages:
             where = message.organization_id, UUID(message.payload["connection_id"])
             told = bytes.fromhex(message.payload["reference_index"])

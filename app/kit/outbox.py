@@ -5,13 +5,11 @@ transaction was still open. A consumer holds a lease with a fence: a holder that
 A message that cannot be handled is set aside with a time to try again, and never holds up the ones behind it.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
@@ -99,7 +97,18 @@ class Failure(Base):
     error: Mapped[str] = mapped_column(String(200))
 
 
-Handler = Callable[[Transaction, Sequence[Message]], Awaitable[None]]
+class Heard(NamedTuple):
+    """A message as its consumers get it, named as in the table."""
+
+    id: UUID
+    position: int | None
+    topic: str
+    organization_id: UUID
+    payload: dict[str, Any]
+    created_at: datetime
+
+
+Handler = Callable[[Transaction, Sequence[Heard]], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -111,29 +120,24 @@ class Consumer:
     handle: Handler
 
 
-_cause: ContextVar[str] = ContextVar("cause", default="")
 _MOST_NAMED = 50
 
 
-def receipts_of(messages: Sequence[Message]) -> list[str]:
+def receipts_of(messages: Sequence[Heard]) -> list[str]:
     """The receipts that messages come from, as far as they know, each once."""
     return list(dict.fromkeys(one for message in messages for one in message.payload.get(RECEIPTS, "").split()))
 
 
-def about(messages: Sequence[Message]) -> dict[str, list[str]]:
+def about(messages: Sequence[Heard]) -> dict[str, list[str]]:
     """The same for the log; empty when they know of none."""
     named = receipts_of(messages)
     return {"receipts": named} if named else {}
 
 
-@contextmanager
-def because_of(receipt_ids: Iterable[str]) -> Iterator[None]:
-    """What is published inside says that it comes from these receipts, so that the log can be followed to the timeline."""
-    token = _cause.set(" ".join(list(dict.fromkeys(receipt_ids))[:_MOST_NAMED]))
-    try:
-        yield
-    finally:
-        _cause.reset(token)
+def because_of(receipt_ids: Iterable[str]) -> dict[str, str]:
+    """What a payload says of the receipts that it comes from, so that the log can be followed to the timeline."""
+    named = list(dict.fromkeys(receipt_ids))[:_MOST_NAMED]
+    return {RECEIPTS: " ".join(named)} if named else {}
 
 
 async def publish(tx: Transaction, topic: str, organization_id: UUID, **payload: UUID | str | int) -> None:
@@ -159,10 +163,7 @@ async def publish_many(tx: Transaction, topic: str, said: Sequence[tuple[UUID, M
 
 
 def _plain(payload: Mapping[str, UUID | str | int]) -> dict[str, str | int]:
-    plain = {name: written(value) if isinstance(value, UUID) else value for name, value in payload.items()}
-    if cause := _cause.get():
-        plain.setdefault(RECEIPTS, cause)
-    return plain
+    return {name: written(value) if isinstance(value, UUID) else value for name, value in payload.items()}
 
 
 async def ensure(tx: Transaction, name: str) -> None:

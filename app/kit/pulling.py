@@ -7,18 +7,18 @@ and never holds up the ones behind it.
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 import structlog
 from sqlalchemy import BigInteger, Executable, Integer, bindparam, delete, or_, select, union_all, update
-from sqlalchemy.orm import aliased
 from structlog.contextvars import bound_contextvars
 
 from app.kit import clock, metrics
 from app.kit.crypto import KeysAway
 from app.kit.database import Database, Transaction
 from app.kit.ids import uuid7
-from app.kit.outbox import LAST_ATTEMPT, Consumer, ConsumerState, Failure, Message, about, ensure
+from app.kit.outbox import LAST_ATTEMPT, Consumer, ConsumerState, Failure, Heard, Message, about, ensure
 
 log = structlog.get_logger(__name__)
 
@@ -35,16 +35,17 @@ class Fenced(Exception):
 def _next_of(topics: frozenset[str]) -> Executable:
     """The next messages of some topics by position. Each topic is read by its own index, however many others lie between."""
     most = bindparam("most", type_=Integer())
+    columns: list[Any] = [getattr(Message, name) for name in Heard._fields]
     each = [
-        select(Message)
+        select(*columns)
         .where(Message.topic == topic, Message.position > bindparam("here", type_=BigInteger()))
         .order_by(Message.position)
         .limit(most)
         .subquery()
         for topic in sorted(topics)
     ]
-    found = aliased(Message, union_all(*(select(one) for one in each)).subquery())
-    return select(found).order_by(found.position).limit(most)
+    found = union_all(*(select(one) for one in each)).subquery()
+    return select(found).order_by(found.c.position).limit(most)
 
 
 NOBODYS_FAULT = (Fenced, KeysAway)
@@ -128,10 +129,10 @@ class Worker:
         if (await tx.execute(written)).scalar_one_or_none() is None:
             raise Fenced
 
-    async def _messages(self, tx: Transaction, limit: int) -> Sequence[Message]:
+    async def _messages(self, tx: Transaction, limit: int) -> Sequence[Heard]:
         here = (await tx.execute(select(ConsumerState.position).where(ConsumerState.consumer == self.consumer.name))).scalar_one()
         query = _next_of(self.consumer.topics)
-        return (await tx.execute(query, {"here": here, "most": limit})).scalars().all()
+        return [Heard._make(row) for row in (await tx.execute(query, {"here": here, "most": limit})).all()]
 
     async def _next_batch(self, *, last: bool) -> int:
         """Handle a batch. `last`: the lease ends with it."""
@@ -158,7 +159,7 @@ class Worker:
         self._tell(messages)
         return len(messages)
 
-    def _tell(self, messages: Sequence[Message]) -> None:
+    def _tell(self, messages: Sequence[Heard]) -> None:
         """Say that these messages are handled, now that they are."""
         metrics.lag(self.consumer.name, (message.created_at for message in messages), clock.now())
         if messages:
@@ -192,7 +193,7 @@ class Worker:
         this = (Failure.consumer == failure.consumer, Failure.message_id == failure.message_id)
         try:
             async with self._database.begin() as tx:
-                message = await tx.get_one(Message, failure.message_id)
+                message = await _again(tx, failure.message_id)
                 with bound_contextvars(consumer=self.consumer.name, **about([message])):
                     await self.consumer.handle(tx, [message])
                 await tx.execute(delete(Failure).where(*this))
@@ -206,6 +207,11 @@ class Worker:
             async with self._database.begin() as tx:
                 await self._still_ours(tx)
                 await tx.merge(again)
+
+
+async def _again(tx: Transaction, message_id: UUID) -> Heard:
+    columns: list[Any] = [getattr(Message, name) for name in Heard._fields]
+    return Heard._make((await tx.execute(select(*columns).where(Message.id == message_id))).one())
 
 
 def _what(error: Exception) -> str:

@@ -8,7 +8,7 @@ from app.breaches.service import EXPOSURE_CHANGED
 from app.incidents.topics import INCIDENTS_CHANGED, incidents_named
 from app.kit.context import Context
 from app.kit.database import Database, Transaction
-from app.kit.outbox import Consumer, Message
+from app.kit.outbox import Consumer, Heard
 from app.linkage.service import RULES_CHANGED, ask_again, relink
 from app.members.service import MEMBER_ERASED
 
@@ -16,7 +16,7 @@ from app.members.service import MEMBER_ERASED
 def consumer(context: Context) -> Consumer:
     """The worker that keeps links right: of a member whose incidents changed just those, else all of the member's."""
 
-    async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
+    async def handle(tx: Transaction, messages: Sequence[Heard]) -> None:
         touched: defaultdict[UUID, dict[UUID, set[UUID] | None]] = defaultdict(dict)
         for message in messages:
             members, member_id = touched[message.organization_id], UUID(message.payload["member_id"])

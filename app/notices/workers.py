@@ -10,7 +10,7 @@ from app.intake.health import ConnectionHealth
 from app.kit import metrics
 from app.kit.context import Context
 from app.kit.database import Transaction
-from app.kit.outbox import Consumer, Message
+from app.kit.outbox import Consumer, Heard
 from app.members.service import CONSENT_MISSING, MEMBER_ERASED
 from app.notices import gauges, repository, service
 from app.notices.service import QUIET
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 def teller() -> Consumer:
     """Post letters for new incidents, and for what waits for consent."""
 
-    async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
+    async def handle(tx: Transaction, messages: Sequence[Heard]) -> None:
         changed = {UUID(told.payload["member_id"]) for told in messages if told.topic == INCIDENTS_CHANGED}
         await service.tell_members(tx, sorted(changed))
         for message in messages:
@@ -36,7 +36,7 @@ def teller() -> Consumer:
 def eraser() -> Consumer:
     """Delete what an erased member was told and asked."""
 
-    async def handle(tx: Transaction, messages: Sequence[Message]) -> None:
+    async def handle(tx: Transaction, messages: Sequence[Heard]) -> None:
         await repository.forget(tx, {UUID(message.payload["member_id"]) for message in messages})
 
     return Consumer("notices.erase", frozenset({MEMBER_ERASED}), handle)

@@ -13,11 +13,11 @@ from sqlalchemy.exc import DataError
 
 from app.incidents.models import Incident, IncidentAlert, MemberEvent, Unmatched
 from app.intake import handling, workers
+from app.intake.fresh import nothing_brought
 from app.intake.models import AlertRow, Event, Receipt
 from app.intake.workers import handle_waiting
 from app.kit import pulling
 from app.kit.database import Database, Transaction
-from app.kit.outbox import Message
 from app.ledger.models import LedgerEntry
 from app.linkage.models import Link
 from app.notices.models import MemberNotice
@@ -70,7 +70,6 @@ async def story(world: World, tenant: Tenant) -> dict[str, Any]:
         links = await _rows(tx, tenant, Link.incident_id, Link.time_order, Link.superseded_at)
         waiting = (await tx.execute(select(Unmatched).where(Unmatched.organization_id == tenant.id))).scalars().all()
         told = (await tx.execute(select(MemberNotice).where(MemberNotice.organization_id == tenant.id))).scalars().all()
-        topics = await _rows(tx, tenant, Message.topic)
         return {
             "receipts": [tuple(row[1:]) for row in kept],
             "events": [(*moved[e.id], e.outcome, e.reason, e.path, names[e.alert_id], e.sealed is None) for e in events],
@@ -80,7 +79,6 @@ async def story(world: World, tenant: Tenant) -> dict[str, Any]:
             "links": sorted((present[row[0]], row[1], row[2] is None) for row in links if row[2] is None),
             "waiting": sorted((names[row.alert_id], row.reason, row.closed_at is None) for row in waiting),
             "told": sorted(present[row.incident_id] for row in told),
-            "seen": Counter(row[0] for row in topics)["intake.alert_seen"],
             "ledger": Counter(
                 row[0] for row in await _rows(tx, tenant, LedgerEntry.kind) if row[0] in ("receipt", "normalisation", "match")
             ),
@@ -97,11 +95,15 @@ def batches_of(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
 async def test_what_comes_of_a_batch_is_what_comes_of_its_deliveries_one_by_one(
     world: World, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
+    """One by one each alert is told of by a message; in batches new ones are brought to their members at once."""
     batches_of(monkeypatch, 1)
+    at_once = world.workers._bring
+    world.workers._bring = nothing_brought
     for body in DELIVERIES:
         assert (await world.deliver(body)).status_code == 202
         await world.workers.drain()
     batches_of(monkeypatch, size)
+    world.workers._bring = at_once
     for body in DELIVERIES:
         assert (await world.deliver(body, tenant=world.other, secret=world.other.connection.secret)).status_code == 202
     await world.workers.drain()

@@ -280,6 +280,7 @@ async def test_work_that_was_given_up(mailed: Mailed, monkeypatch: pytest.Monkey
         raise ZeroDivisionError
 
     monkeypatch.setattr(matching, "match_all", fails)
+    monkeypatch.setattr(matching, "match_fresh", fails)
     await world.deliver(alert())
     for _ in range(LAST_ATTEMPT - 1):
         await world.workers.drain()
