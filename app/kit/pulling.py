@@ -5,7 +5,7 @@ and never holds up the ones behind it.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -70,10 +70,10 @@ class Worker:
 
     async def run(self) -> int:
         """Handle the next messages, and those whose time to be tried again has come; returns how many it handled."""
-        if not await self._hold():
+        again = await self._hold()
+        if self._fence is None:
             return 0
         try:
-            again = await self._due()
             done = await self._next_batch(last=not again)
             for failure in again:
                 await self._retry(failure)
@@ -91,7 +91,8 @@ class Worker:
         self._limit = min(BATCH, self._limit * 2)
         return done + len(again)
 
-    async def _hold(self) -> bool:
+    async def _hold(self) -> Sequence[Failure]:
+        """Take the lease, if it is free: `_fence` is None if it is not. What failed before and is to be tried again now."""
         now = clock.now()
         async with self._database.begin() as tx:
             if not self._known:
@@ -108,8 +109,9 @@ class Worker:
                 .returning(ConsumerState.fence)
             )
             self._fence = (await tx.execute(claim)).scalar_one_or_none()
+            again = await self._due(tx, now) if self._fence is not None else ()
         self._known = True
-        return self._fence is not None
+        return again
 
     async def _move(self, tx: Transaction, position: int, *, last: bool) -> None:
         """Say how far this consumer has come. `last`: the lease ends with this transaction."""
@@ -183,11 +185,9 @@ class Worker:
                 tx.add(_failure(self.consumer.name, message.id, 1, error))
                 await self._move(tx, message.position or 0, last=False)
 
-    async def _due(self) -> Sequence[Failure]:
-        """What failed before and is to be tried again now."""
-        async with self._database.begin(read_only=True) as tx:
-            due = select(Failure).where(Failure.consumer == self.consumer.name, Failure.next_attempt_at <= clock.now())
-            return (await tx.execute(due.limit(BATCH))).scalars().all()
+    async def _due(self, tx: Transaction, now: datetime) -> Sequence[Failure]:
+        due = select(Failure).where(Failure.consumer == self.consumer.name, Failure.next_attempt_at <= now)
+        return (await tx.execute(due.limit(BATCH))).scalars().all()
 
     async def _retry(self, failure: Failure) -> None:
         this = (Failure.consumer == failure.consumer, Failure.message_id == failure.message_id)
