@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
+from app.incidents.models import MemberAlert, MemberEvent
 from app.intake.models import AlertRow, Event, LookUpState, Receipt, ReceiptState
 from app.intake.workers import handle_waiting
 from app.kit import clock
@@ -120,7 +121,7 @@ async def test_receive(world: World, way: Way) -> None:
 
 @every_way
 async def test_normalise(world: World, way: Way) -> None:
-    """Two receipts wait, one tells of two alerts: all of a batch, or none of it; and then all of it, once."""
+    """Two receipts wait, one tells of two alerts: all of a batch, or none of it, to the timeline; and then all of it, once."""
     context = world.context
 
     async def receive(n: int) -> None:
@@ -128,14 +129,20 @@ async def test_normalise(world: World, way: Way) -> None:
         await world.deliver(alert(id=f"a-{n}", summary="Corrected."))
 
     async def handle(_: int) -> None:
-        await handle_waiting(context.database, context.keyring)
+        await handle_waiting(context.database, context.keyring, world.workers._bring)
 
     async def again(n: int, _: bool) -> None:
         await take_in(world)
         found = await books(world)
         assert (found["waiting"], found["new"], found["revisions"], found["unsplittable"]) == (0, 2 * n, n, 0)
 
-    assert await until_nothing_fails(world, way, handle, again, receive) >= 3
+    steps = await until_nothing_fails(world, way, handle, again, receive)
+    assert steps >= 3
+    await world.workers.drain()
+    async with world.context.database.begin(read_only=True) as tx:
+        told = (await tx.execute(select(func.count()).select_from(MemberEvent))).scalar_one()
+        matched = (await tx.execute(select(func.count()).select_from(MemberAlert))).scalar_one()
+    assert (matched, told) == (2 * (steps + 1), 3 * (steps + 1)), "each alert came to its member, once"
 
 
 @every_way
