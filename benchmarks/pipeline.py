@@ -23,7 +23,7 @@ from app.incidents.models import IncidentAlert, MemberEvent
 from app.intake.models import Receipt, ReceiptState
 from app.linkage.models import Link
 from benchmarks.support.child import Child
-from benchmarks.support.filling import Cache, Filled, cache_name, drain, receive
+from benchmarks.support.filling import Cache, Filled, cache_name, drain, logged, receive
 from benchmarks.support.machine import facts
 from benchmarks.support.postgres import bench_folder, durable_postgres
 from benchmarks.support.servers import HARMLINE, start
@@ -97,6 +97,7 @@ def measured(cache: Cache, filled: Filled, given: argparse.Namespace, *, apart: 
         runs = [sustained(copy, given.alerts, given.workers, f"sustained-{number}") for number in range(given.rounds)]
         best = max(runs, key=lambda run: float(run["per_s"]))
         print(json.dumps({"stored": filled.union.stored, "members": filled.union.members, "sustained": runs}))
+        asyncio.run(logged(copy))  # what so many receipts at once left to the log is no part of what comes now
         late = lag(copy, float(best["per_s"]) / 2, given.seconds, apart=apart)
         print(json.dumps({"stored": filled.union.stored, "lag": late}))
     finally:

@@ -24,6 +24,7 @@ from app.kit.config import Settings
 from app.kit.context import Context, open_context
 from app.kit.migrate import head, upgrade
 from app.kit.vault import create_key_file
+from app.ledger import workers as ledger
 from app.ledger.service import SYSTEM
 from app.members import service as members
 from app.members.roster import EnrollmentEntry, Job, RosterEntry
@@ -74,6 +75,14 @@ class Filled:
 def progress(said: str) -> None:
     """A line for whoever waits."""
     sys.stderr.write(said + "\n")
+
+
+async def logged(filled: Filled) -> None:
+    """Let every entry of the ledger have its place in the log, as it has in a service that has run for a while."""
+    context = filled.open()
+    while await ledger.go_on(context):
+        pass
+    await context.database.close()
 
 
 async def found_union(filled_url: str, folder: Path, count: int) -> Union:
@@ -199,6 +208,7 @@ class Cache:
         union = replace(asyncio.run(found_union(url, self._folder, max(1, size // ALERTS_EACH))), stored=size)
         filled = Filled(url, union, self._folder)
         _fill(filled, size)
+        asyncio.run(logged(filled))
         asyncio.run(self._settled(url))
         self._note(name, union)
         return filled
