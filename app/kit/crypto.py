@@ -68,12 +68,15 @@ def new_nonce() -> bytes:
 
 
 def place(*parts: object) -> bytes:
-    """Where a sealed value stands (table, column, organization, row …), each part with its length before it."""
-    out = b""
+    """Where a sealed value stands (table, column, organization, row …), each part with its length before it.
+
+    So the place of several parts is that of the first ones and then that of the others.
+    """
+    out: list[bytes] = []
     for part in parts:
         raw = (written(part) if isinstance(part, UUID) else str(part)).encode()
-        out += len(raw).to_bytes(4, "big") + raw
-    return out
+        out += len(raw).to_bytes(4, "big"), raw
+    return b"".join(out)
 
 
 def seal(key: bytes, plaintext: bytes, where: bytes) -> bytes:

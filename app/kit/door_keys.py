@@ -81,7 +81,7 @@ class DoorKeys:
         """`versions`: those that live, by number."""
         self.version = max(versions)
         newest = versions[self.version]
-        self._organization = str(organization_id)
+        self._place = crypto.place(organization_id)
         self._indexes = newest.indexes
         self._later = newest.later
         self._slot = Slot(newest.public, self.version)
@@ -96,14 +96,14 @@ class DoorKeys:
 
     def put_in_slot(self, key: bytes, *where: object) -> bytes:
         """See `Keeping`."""
-        return self._slot.put(key, crypto.place(self._organization, *where))
+        return self._slot.put(key, self._place + crypto.place(*where))
 
     def open_for_door(self, sealed: bytes, *where: object) -> bytes:
         """See `AtTheDoor`."""
         number = crypto.version_of(sealed)
         if sealed[:1] != crypto.FOR_DOOR or number not in self._sealers:
             raise KeysAway("this was not handed over to the door")
-        return self._sealers[number].unseal(sealed, crypto.place(self._organization, *where))
+        return self._sealers[number].unseal(sealed, self._place + crypto.place(*where))
 
 
 class DoorRing:
