@@ -92,7 +92,8 @@ class DoorKeys:
         key, later = self._indexes.get(field), self._later.get(field, ())
         if key is None or version > 1 + len(later):
             raise KeysAway(f"the door has no key of {field}")
-        return indexes.raised(crypto.keyed_hash(key, value), later)[version - 1]
+        first = crypto.keyed_hash(key, value)
+        return indexes.raised(first, later)[version - 1] if later else first
 
     def put_in_slot(self, key: bytes, *where: object) -> bytes:
         """See `Keeping`."""
