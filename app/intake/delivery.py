@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from starlette.exceptions import HTTPException
-from starlette.types import Message, Receive, Scope
+from starlette.types import Receive, Scope
 
 from app.kit.errors import Problem
 
@@ -29,7 +29,10 @@ class Body:
         if self._declared > largest:
             raise _too_large(largest)
         while self._more and self._size <= largest:
-            message = await self._next()
+            try:
+                message = await self._receive()
+            except HTTPException as late:
+                raise Late(408, "The body came too slowly. Send it again.", headers=dict(late.headers or {})) from None
             if message["type"] == "http.disconnect":
                 raise Gone
             self._chunks.append(message.get("body", b""))
@@ -41,12 +44,6 @@ class Body:
         if len(self._chunks) > 1:
             self._chunks = [b"".join(self._chunks)]
         return self._chunks[0]
-
-    async def _next(self) -> Message:
-        try:
-            return await self._receive()
-        except HTTPException as late:
-            raise Late(408, "The body came too slowly. Send it again.", headers=dict(late.headers or {})) from None
 
 
 def _too_large(largest: int) -> Problem:

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.requests import Request
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.connections.doors import Doors
 from app.connections.service import Addressed, Door
@@ -25,8 +25,9 @@ from app.intake.limits import Admission
 from app.intake.receive import Arrival, Kept
 from app.intake.refusals import Refusals
 from app.kit import clock
-from app.kit.answering import LINES, lines
+from app.kit.answering import head
 from app.kit.errors import RETRY_SECONDS, Problem, problem_response
+from app.kit.ids import written
 from app.kit.limits import Limits
 from app.kit.slow import in_time
 from connectors.verifiers import Outcome, Verification
@@ -175,11 +176,12 @@ async def _admitted(door: Door | None, came: Delivery) -> tuple[Addressed, Verif
 
 def answer_of(kept: Kept) -> bytes:
     """The body of a 202."""
-    return b'{"receipt":"%b","repeat":%b}' % (str(kept.receipt_id).encode(), b"true" if kept.repeat else b"false")
+    return b'{"receipt":"%b","repeat":%b}' % (written(kept.receipt_id).encode(), b"true" if kept.repeat else b"false")
 
 
-_JSON = [(b"content-type", b"application/json")]
-_PROBLEM = [(b"content-type", b"application/problem+json")]
+_Fields = tuple[tuple[bytes, bytes], ...]
+_JSON: _Fields = ((b"content-type", b"application/json"),)
+_PROBLEM: _Fields = ((b"content-type", b"application/problem+json"),)
 
 
 @lru_cache(maxsize=64)
@@ -196,7 +198,7 @@ class Gateway:
         self._app = app
         self._further = further
         self._headers = list(headers)
-        self._lines = lines(self._headers)
+        self._head = lru_cache(maxsize=64)(self._head_of)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -215,17 +217,19 @@ class Gateway:
         body = answer_of(kept)
         await self._say(202, _JSON, body, send)
 
-    async def _say(self, status: int, fields: Sequence[tuple[bytes, bytes]], body: bytes, send: Send) -> None:
-        """An answer with the fields of every answer, which are written already, and with some of its own."""
-        own = [*fields, (b"content-length", b"%d" % len(body))]
-        start = {"type": "http.response.start", "status": status, "headers": [*self._headers, *own]}
-        await send({**start, LINES: self._lines + lines(own)})
+    async def _say(self, status: int, fields: _Fields, body: bytes, send: Send) -> None:
+        """An answer with the fields of every answer, and with some of its own."""
+        await send(self._head(status, fields, len(body)))
         await send({"type": "http.response.body", "body": body})
+
+    def _head_of(self, status: int, fields: _Fields, length: int) -> Message:
+        """How such an answer begins; there are few, so each is written once."""
+        return head(status, [*self._headers, *fields, (b"content-length", b"%d" % length)])
 
     async def _refuse(self, error: Exception, scope: Scope, receive: Receive, send: Send) -> None:
         if isinstance(error, Problem) and not error.errors and not isinstance(error, Late):
-            fields = [(name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()]
-            await self._say(error.status, [*_PROBLEM, *fields], _problem_body(error.status, error.detail), send)
+            own = [(name.lower().encode(), value.encode()) for name, value in (error.headers or {}).items()]
+            await self._say(error.status, (*_PROBLEM, *own), _problem_body(error.status, error.detail), send)
             return
         if isinstance(error, Problem):
             response = problem_response(error)  # this one ends the connection, which only the server can

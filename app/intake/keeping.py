@@ -13,12 +13,13 @@ import msgspec
 from sqlalchemy import bindparam, select, text, tuple_
 
 from app.connections.models import Connection
-from app.intake.models import Receipt, ReceiptState
+from app.intake.models import Channel, Receipt, ReceiptState
 from app.kit.at_once import AtOnce
 from app.kit.database import Base, Transaction
 from app.kit.keyring import Lane
 from app.kit.rows import on_postgresql
 from app.ledger.models import LedgerEntry
+from app.ledger.service import Act
 
 _BY_HAND = ("sealed", "wrapped_key", "headers_sealed", "asked_sealed", "about_index", "body_hash", "commitment")
 _TYPES = {
@@ -33,7 +34,21 @@ _RECEIPT = (
     *("state", "reason"),
 )
 _ENTRY = ("id", "organization_id", "kind", "subjects", "commitment", "at")
+_OF_THE_RECEIPT = {"entry_organization_id": "receipt_organization_id", "entry_at": "receipt_received_at"}
+"""What an entry says that its receipt says too."""
 _JSON = ("verification", "subjects")
+_SELDOM = ("asked_sealed", "about_index", "answers_event", "reason", "repeats", "last_received_at")
+"""What few receipts have."""
+_USUAL = {**dict.fromkeys(_SELDOM), "channel": Channel.WEBHOOK, "state": ReceiptState.STORED, "kind": Act.RECEIPT}
+"""What nearly all say. Every value sent costs each delivery, so where a whole batch says it nothing is sent."""
+_ELSE = {
+    **{name: f"'{value}'" for name, value in _USUAL.items() if value is not None},
+    "repeats": "0",
+    "last_received_at": "{}received_at",
+}
+"""What stands where nothing was sent, if not NULL: an empty array is one that `unnest` fills up with NULL."""
+
+_json = msgspec.json.Encoder().encode
 
 _AGAIN = """
 ON CONFLICT (connection_id, body_hash) DO UPDATE SET
@@ -48,8 +63,9 @@ ON CONFLICT (connection_id, body_hash) DO UPDATE SET
 
 @dataclass(slots=True)
 class Row:
-    """A receipt to be kept with the ledger entry for the case that it is new.
+    """A receipt to be kept with the ledger entry for the case that it is new: of the same organization, at the same moment.
 
+    What is missing in `receipt` is NULL; `repeats` is 0, and `last_received_at` is when it was received.
     `revision`: the state of the connection that it was checked against; None: kept whatever the state is. `key_version`: the
     version of the organization's key that wraps the receipt's; it is kept only while that one lives.
     """
@@ -87,13 +103,17 @@ def _ordered(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: row.key)
 
 
-_COLUMNS = (*(f"receipt_{name}" for name in _RECEIPT), *(f"entry_{name}" for name in _ENTRY), "revision", "key_version")
+_COLUMNS = (
+    *(f"receipt_{name}" for name in _RECEIPT),
+    *(f"entry_{name}" for name in _ENTRY if f"entry_{name}" not in _OF_THE_RECEIPT),
+    *("revision", "key_version"),
+)
 """The parameters of the statement for PostgreSQL, in their order: one array each."""
 
 
 def _array(column: str) -> str:
     kind = _TYPES.get(column) or _TYPES.get(column.partition("_")[2], "text")
-    return f"${_COLUMNS.index(column) + 1}::{kind}[]"
+    return f"${_COLUMNS.index(_OF_THE_RECEIPT.get(column, column)) + 1}::{kind}[]"
 
 
 def _arrays(prefix: str, names: Sequence[str]) -> str:
@@ -101,7 +121,12 @@ def _arrays(prefix: str, names: Sequence[str]) -> str:
 
 
 def _read(alias: str, names: Sequence[str]) -> str:
-    return ", ".join(f"CAST({alias}.{name} AS jsonb)" if name in _JSON else f"{alias}.{name}" for name in names)
+    values = {name: f"CAST({alias}.{name} AS jsonb)" if name in _JSON else f"{alias}.{name}" for name in names}
+    return ", ".join(_or_else(name, value, f"{alias}.") for name, value in values.items())
+
+
+def _or_else(name: str, value: str, prefix: str) -> str:
+    return f"coalesce({value}, {_ELSE[name].format(prefix)})" if name in _ELSE else value
 
 
 _AT_ONCE = f"""
@@ -131,13 +156,19 @@ def _by_column(rows: Sequence[Row]) -> tuple[list[Any], ...]:
     """The arrays that the statement takes."""
     rows = _ordered(rows)
     receipts, entries = [row.receipt for row in rows], [row.entry for row in rows]
-    columns = {f"receipt_{name}": [one[name] for one in receipts] for name in _RECEIPT}
-    columns |= {f"entry_{name}": [one[name] for one in entries] for name in _ENTRY}
-    for name in ("receipt_verification", "entry_subjects"):
-        columns[name] = [msgspec.json.encode(value).decode() for value in columns[name]]
-    columns["revision"] = [row.revision for row in rows]
-    columns["key_version"] = [row.key_version for row in rows]
-    return tuple(columns[name] for name in _COLUMNS)
+    return (
+        *(_column(name, receipts) for name in _RECEIPT),
+        *(_column(name, entries) for name in _ENTRY if f"entry_{name}" not in _OF_THE_RECEIPT),
+        [row.revision for row in rows],
+        [row.key_version for row in rows],
+    )
+
+
+def _column(name: str, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
+    if name in _JSON:
+        return [_json(row[name]).decode() for row in rows]
+    values = [row.get(name) for row in rows]
+    return [] if name in _USUAL and values.count(_USUAL[name]) == len(values) else values
 
 
 def _found(kept: Iterable[Any]) -> dict[tuple[UUID, bytes], UUID]:
@@ -150,7 +181,7 @@ def _typed(statement: str, table: type[Base], names: Sequence[str], prefix: str)
 
 
 def _binds(prefix: str, names: Sequence[str]) -> str:
-    return ", ".join(f":{prefix}_{name}" for name in names)
+    return ", ".join(_or_else(name, f":{prefix}_{name}", f":{prefix}_") for name in names)
 
 
 _EACH = _typed(
@@ -176,7 +207,7 @@ async def _keep_each(tx: Transaction, rows: Sequence[Row]) -> dict[tuple[UUID, b
     values = [
         {
             "revision": row.revision,
-            **{f"receipt_{name}": row.receipt[name] for name in _RECEIPT},
+            **{f"receipt_{name}": row.receipt.get(name) for name in _RECEIPT},
             **{f"entry_{name}": row.entry[name] for name in _ENTRY},
         }
         for row in rows
@@ -204,6 +235,6 @@ def _one_of(same: Sequence[Row]) -> Row:
     chosen = next((row for row in same if row.receipt["state"] == ReceiptState.STORED), same[0])
     if len(same) == 1:
         return chosen
-    last: datetime = max(row.receipt["last_received_at"] for row in same)
+    last: datetime = max(row.receipt["received_at"] for row in same)
     counted = {**chosen.receipt, "repeats": len(same) - 1, "last_received_at": last}
     return Row(counted, chosen.entry, chosen.revision, chosen.key_version)

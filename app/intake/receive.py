@@ -121,15 +121,13 @@ def make_ready(keys: Keeping, origin: Origin, arrival: Arrival, revision: int | 
         "verification": proof,
         "grade": grade_of(verification, origin.sender),
         "received_at": now,
-        "last_received_at": now,
-        "repeats": 0,
         "state": ReceiptState.STALE if stale else ReceiptState.STORED,
         "reason": "signed too long ago, or too far ahead" if stale else None,
     }
     digest, size = hashlib.sha256(arrival.body).hexdigest(), len(arrival.body)
     facts = {"body_sha256": digest, "size": size, "channel": arrival.channel, "proof": proof}
     ids = {"connection": origin.id, "receipt": receipt_id}
-    noted = entry_row(Entry(origin.organization_id, Act.RECEIPT, facts, ids), uuid7(), sealed.salt)
+    noted = entry_row(Entry(origin.organization_id, Act.RECEIPT, canonical.dumps_simple(facts), ids), uuid7(), sealed.salt, now)
     return Ready(receipt_id, Row(values, noted, revision, keys.version))
 
 

@@ -17,6 +17,8 @@ from app.kit.keyring import Keyring, Lane
 from connectors.asking import Asked
 
 SALT_BYTES = 32
+_SEALED, _HEADERS, _ASKED = [crypto.place("receipt", column) for column in ("sealed", "headers", "asked")]
+_json = msgspec.json.Encoder().encode
 
 
 @dataclass(slots=True)
@@ -32,15 +34,14 @@ class SealedReceipt:
 
 def seal_receipt(keys: Keeping, receipt_id: UUID, body: bytes, headers: Mapping[str, str], asked: Asked) -> SealedReceipt:
     """Seal a delivery under a fresh key. Whoever does need not be able to open it again, and at the door is not."""
-    row, key = str(receipt_id), crypto.new_key()
-    wrapped = keys.put_in_slot(key, "receipt", row)
-    salt, sealer = crypto.new_key(), crypto.Sealer(key)
+    row, key, salt = crypto.place(receipt_id), crypto.new_key(), crypto.new_key()
+    sealer = crypto.Sealer(key)
     return SealedReceipt(
         salt=salt,
-        sealed=sealer.seal(salt + body, crypto.place("receipt", "sealed", row)),
-        headers_sealed=sealer.seal(msgspec.json.encode(dict(headers)), crypto.place("receipt", "headers", row)),
-        asked_sealed=sealer.seal(json.dumps(dict(asked)).encode(), crypto.place("receipt", "asked", row)) if asked else None,
-        wrapped_key=wrapped,
+        sealed=sealer.seal(salt + body, _SEALED + row),
+        headers_sealed=sealer.seal(_json(dict(headers)), _HEADERS + row),
+        asked_sealed=sealer.seal(json.dumps(dict(asked)).encode(), _ASKED + row) if asked else None,
+        wrapped_key=keys.put_in_slot(key, "receipt", receipt_id),
     )
 
 

@@ -21,6 +21,21 @@ def lines(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"".join([b"%b: %b\r\n" % field for field in fields])
 
 
+class _Own:
+    """The server's own fields as they are written: one list for all that is answered in a second."""
+
+    fields: Sequence[tuple[bytes, bytes]] = ()
+    written = b""
+
+    def lines_of(self, fields: Sequence[tuple[bytes, bytes]]) -> bytes:
+        if fields is not self.fields:
+            self.fields, self.written = fields, lines(fields)
+        return self.written
+
+
+_own = _Own()
+
+
 def head(status: int, fields: Sequence[tuple[bytes, bytes]]) -> Message:
     """The message that starts an answer, with the lines along. `fields`: known to be good, the length of the body among them."""
     return {"type": "http.response.start", "status": status, "headers": list(fields), LINES: lines(fields)}
@@ -57,7 +72,7 @@ def _is_whole(cycle: Any, message: Message) -> bool:
 
 def _write(cycle: Any, start: Message, body: bytes) -> None:
     """What uvicorn's `send` does with the two messages of a whole answer of a known length, on a connection that stays."""
-    own = lines(cycle.default_headers)
+    own = _own.lines_of(cycle.default_headers)
     cycle.response_started, cycle.waiting_for_100_continue, cycle.chunked_encoding = True, False, False
     cycle.transport.write(b"".join((STATUS_LINE[start["status"]], own, start[LINES], b"\r\n", body)))
     cycle.response_complete = True

@@ -42,15 +42,16 @@ class _Drawn:
     def forget(self) -> None:
         """Draw anew: a forked process must not give what its parent gives."""
         self._lock = threading.Lock()
-        self._bytes = b""
+        self._bytes, self._given = b"", 0
 
     def take(self, count: int) -> bytes:
         """The next bytes; no byte is given twice."""
         with self._lock:
-            if count > len(self._bytes):
-                self._bytes = os.urandom(max(count, _DRAWN_AT_ONCE))
-            taken, self._bytes = self._bytes[:count], self._bytes[count:]
-            return taken
+            start, end = self._given, self._given + count
+            if end > len(self._bytes):
+                self._bytes, start, end = os.urandom(max(count, _DRAWN_AT_ONCE)), 0, count
+            self._given = end
+            return self._bytes[start:end]
 
 
 _drawn = _Drawn()
@@ -68,12 +69,15 @@ def new_nonce() -> bytes:
 
 
 def place(*parts: object) -> bytes:
-    """Where a sealed value stands (table, column, organization, row …), each part with its length before it."""
-    out = b""
+    """Where a sealed value stands (table, column, organization, row …), each part with its length before it.
+
+    So the place of several parts is that of the first ones and then that of the others.
+    """
+    out: list[bytes] = []
     for part in parts:
         raw = (written(part) if isinstance(part, UUID) else str(part)).encode()
-        out += len(raw).to_bytes(4, "big") + raw
-    return out
+        out += len(raw).to_bytes(4, "big"), raw
+    return b"".join(out)
 
 
 def seal(key: bytes, plaintext: bytes, where: bytes) -> bytes:

@@ -81,7 +81,7 @@ class DoorKeys:
         """`versions`: those that live, by number."""
         self.version = max(versions)
         newest = versions[self.version]
-        self._organization = str(organization_id)
+        self._place = crypto.place(organization_id)
         self._indexes = newest.indexes
         self._later = newest.later
         self._slot = Slot(newest.public, self.version)
@@ -92,18 +92,19 @@ class DoorKeys:
         key, later = self._indexes.get(field), self._later.get(field, ())
         if key is None or version > 1 + len(later):
             raise KeysAway(f"the door has no key of {field}")
-        return indexes.raised(crypto.keyed_hash(key, value), later)[version - 1]
+        first = crypto.keyed_hash(key, value)
+        return indexes.raised(first, later)[version - 1] if later else first
 
     def put_in_slot(self, key: bytes, *where: object) -> bytes:
         """See `Keeping`."""
-        return self._slot.put(key, crypto.place(self._organization, *where))
+        return self._slot.put(key, self._place + crypto.place(*where))
 
     def open_for_door(self, sealed: bytes, *where: object) -> bytes:
         """See `AtTheDoor`."""
         number = crypto.version_of(sealed)
         if sealed[:1] != crypto.FOR_DOOR or number not in self._sealers:
             raise KeysAway("this was not handed over to the door")
-        return self._sealers[number].unseal(sealed, crypto.place(self._organization, *where))
+        return self._sealers[number].unseal(sealed, self._place + crypto.place(*where))
 
 
 class DoorRing:

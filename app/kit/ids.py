@@ -10,6 +10,8 @@ import msgspec
 from app.kit import clock
 
 _COUNTER_BITS = 12
+_COUNTER = (1 << _COUNTER_BITS) - 1
+_VERSION_AND_VARIANT = 0x7 << 76 | 0b10 << 62
 _UNKNOWN = SafeUUID.unknown
 _quoted = msgspec.json.Encoder().encode
 _tails = random.Random()  # noqa: S311 - no secret; seeded by the system, in a forked process anew
@@ -28,8 +30,8 @@ def uuid7() -> UUID:
     milliseconds = clock.milliseconds()
     with _Sequence.lock:
         _Sequence.last = max(_Sequence.last + 1, milliseconds << _COUNTER_BITS)
-        stamp, counter = divmod(_Sequence.last, 1 << _COUNTER_BITS)
-    return _uuid(stamp << 80 | 0x7 << 76 | counter << 64 | 0b10 << 62 | _tails.getrandbits(62))
+        last = _Sequence.last
+    return _uuid((last >> _COUNTER_BITS) << 80 | (last & _COUNTER) << 64 | _VERSION_AND_VARIANT | _tails.getrandbits(62))
 
 
 def written(value: UUID) -> str:

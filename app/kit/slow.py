@@ -30,10 +30,9 @@ def in_time(receive: Receive, limits: Limits) -> Receive:
             return await receive()
         if began is None:
             began = asyncio.get_running_loop().time()
-        coming = _Begun(receive())
-        if coming.message is None:
-            coming.message = await _before(began + min(limits.body_seconds, GRACE + came / limits.body_rate), coming)
-        message = coming.message
+        message, coming = _begun(receive())
+        if coming is not None:
+            message = await _before(began + min(limits.body_seconds, GRACE + came / limits.body_rate), coming)
         came += len(message.get("body", b""))
         whole = not message.get("more_body", False)
         return message
@@ -41,16 +40,20 @@ def in_time(receive: Receive, limits: Limits) -> Receive:
     return timed
 
 
-class _Begun(Awaitable[Message]):
-    """What was asked for, begun at once: what is there already is `message`, and costs no deadline."""
+def _begun(asked: Awaitable[Message]) -> tuple[Message, "_Begun | None"]:
+    """What was asked for, begun at once: what is there already costs no deadline. Else nothing, and what is to be waited for."""
+    steps = asked.__await__()
+    try:
+        return {}, _Begun(steps, next(steps))
+    except StopIteration as end:
+        return end.value, None
 
-    def __init__(self, asked: Awaitable[Message]) -> None:
-        self._steps = asked.__await__()
-        self.message: Message | None = None
-        try:
-            self._waits_for = next(self._steps)
-        except StopIteration as end:
-            self.message = end.value
+
+class _Begun(Awaitable[Message]):
+    """Something that was begun, and has to wait."""
+
+    def __init__(self, steps: Generator[Any, Any, Message], waits_for: Any) -> None:
+        self._steps, self._waits_for = steps, waits_for
 
     def __await__(self) -> Generator[Any, Any, Message]:
         try:

@@ -3,9 +3,12 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from app.kit import canonical, clock, crypto
 from app.kit.database import Transaction
@@ -78,7 +81,7 @@ def statement(entry: LedgerEntry, facts: dict[str, Any]) -> dict[str, Any]:
     return _stated({name: getattr(entry, name) for name in _COLUMNS}, facts)
 
 
-def _stated(row: Mapping[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
+def _stated(row: Mapping[str, Any], facts: dict[str, Any] | msgspec.Raw) -> dict[str, Any]:
     return {
         "entry": written(row["id"]),
         "organization": written(row["organization_id"]),
@@ -121,13 +124,14 @@ def _derived_salt(keys: OpenedKeys, entry_id: UUID) -> bytes:
 class Entry:
     """One act that is to be written down.
 
-    `facts`: JSON values that the commitment binds; `subjects`: ids, kept in plain. `salt`: 32 bytes kept by the act itself
+    `facts`: JSON values that the commitment binds, or their canonical form; `subjects`: ids, kept in plain.
+    `salt`: 32 bytes kept by the act itself
     (sealed with what it proves, so that erasure takes it along); without it the salt is derived from the organization's key.
     """
 
     organization_id: UUID
     act: Act
-    facts: dict[str, Any]
+    facts: dict[str, Any] | bytes
     subjects: Mapping[str, UUID] = field(default_factory=dict)
     actor: Actor = SYSTEM
     member_id: UUID | None = None
@@ -165,8 +169,8 @@ async def _row(tx: Transaction, keyring: Keyring, entry: Entry) -> dict[str, Any
     return entry_row(entry, entry_id, _derived_salt(keys, entry_id))
 
 
-def entry_row(entry: Entry, entry_id: UUID, salt: bytes) -> dict[str, Any]:
-    """The values of one entry by column, now. `salt`: 32 bytes."""
+def entry_row(entry: Entry, entry_id: UUID, salt: bytes, at: datetime | None = None) -> dict[str, Any]:
+    """The values of one entry by column. `salt`: 32 bytes; `at`: when it was done, now if that is not said."""
     row = {
         "id": entry_id,
         "organization_id": entry.organization_id,
@@ -175,7 +179,9 @@ def entry_row(entry: Entry, entry_id: UUID, salt: bytes) -> dict[str, Any]:
         "actor_id": entry.actor.id,
         "actor_role": entry.actor.role,
         "subjects": {name: written(value) for name, value in entry.subjects.items()},
-        "at": clock.now(),
+        "at": at or clock.now(),
     }
-    row["commitment"] = commitment(salt, _stated(row, entry.facts))
+    facts = entry.facts if isinstance(entry.facts, bytes) else canonical.dumps(entry.facts)
+    stated = canonical.dumps_simple(_stated(row, msgspec.Raw(facts)))  # its own part is ids, words and a moment
+    row["commitment"] = hashlib.sha256(salt + stated).digest()
     return row

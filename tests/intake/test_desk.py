@@ -6,6 +6,8 @@ import asyncio
 import json
 import random
 from dataclasses import replace
+from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import pytest
@@ -15,9 +17,11 @@ from sqlalchemy.exc import DBAPIError
 from app.connections.service import Origin
 from app.intake.desk import Desk, Full
 from app.intake.keeping import Row
-from app.intake.models import Receipt, ReceiptState
+from app.intake.models import Channel, Receipt, ReceiptState
 from app.intake.receive import Arrival, Kept, Ready, make_ready
+from app.kit import clock
 from app.kit.at_once import AtOnce
+from app.kit.ids import uuid7
 from app.ledger.models import LedgerEntry
 from app.ledger.service import Act
 from connectors.verifiers import Grade, Outcome, Verification
@@ -145,6 +149,40 @@ async def test_of_the_same_bytes_at_once_the_one_in_time_counts(world: World, la
     (row,) = await stored(world)
     assert (row.state, row.reason, row.repeats) == (ReceiptState.STORED, None, 1)
     assert row.verification["outcome"] == Outcome.AUTHENTIC
+
+
+async def test_what_few_have_stands_beside_what_all_have(world: World) -> None:
+    """Of one batch some were asked for, some were late, one came twice, and one was no delivery."""
+    rare = {"about_index": b"i" * 32, "answers_event": uuid7(), "channel": Channel.POLL}
+    bodies = [b"plain", b"late", b"twice", b"twice", b"rare", b"other"]
+    made = [await ready(world, body, STALE if body == b"late" else AUTHENTIC) for body in bodies]
+    clock.set_to(clock.now() + timedelta(seconds=1))
+    made[3] = await ready(world, b"twice")
+    made[4].row = replace(made[4].row, receipt={**made[4].row.receipt, **rare})
+    one = desk(world)
+    kept = await asyncio.gather(one.keep(await ready(world, b"first")), *map(one.keep, made))
+    rows = {row.id: row for row in await stored(world)}
+    plain, late, twice, _, odd, other = [rows[answer.receipt_id] for answer in kept[1:] if answer]
+    assert [odd.about_index, odd.answers_event, odd.channel] == list(rare.values())
+    for row in (plain, late, twice, other):
+        assert (row.about_index, row.answers_event, row.asked_sealed, row.channel) == (None, None, None, Channel.WEBHOOK)
+    assert [row.state for row in (plain, late, twice, odd)] == ["stored", "stale", "stored", "stored"]
+    assert [row.repeats for row in (plain, late, twice, odd)] == [0, 0, 1, 0]
+    assert (plain.last_received_at, late.reason is None, plain.reason) == (plain.received_at, False, None)
+    assert twice.last_received_at == made[3].row.receipt["received_at"] > twice.received_at
+
+
+async def test_an_entry_is_of_its_receipts_moment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the clock goes on with each look at it."""
+    began, moments = clock.now(), count()
+    monkeypatch.setattr(clock, "now", lambda: began + timedelta(milliseconds=next(moments)))
+    arrivals = [await ready(world, b"%d" % number) for number in range(3)]
+    await asyncio.gather(*map(desk(world).keep, arrivals))
+    monkeypatch.undo()
+    async with world.context.database.begin(read_only=True) as tx:
+        noted = list((await tx.execute(select(LedgerEntry).where(LedgerEntry.kind == Act.RECEIPT))).scalars())
+    told = {(entry.subjects["receipt"], entry.at, entry.organization_id) for entry in noted}
+    assert told == {(str(row.id), row.received_at, row.organization_id) for row in await stored(world)}
 
 
 async def test_any_batches_give_the_same_rows_as_one_by_one(world: World) -> None:

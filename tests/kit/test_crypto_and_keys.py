@@ -73,6 +73,11 @@ def test_two_places_are_the_same_only_when_all_their_parts_are(one: list[str], o
     assert (crypto.place(*one) == crypto.place(*other)) == (one == other)
 
 
+@given(PARTS, PARTS)
+def test_a_place_is_that_of_its_first_parts_and_then_that_of_the_others(first: list[str], others: list[str]) -> None:
+    assert crypto.place(*first) + crypto.place(*others) == crypto.place(*first, *others)
+
+
 def test_keys_for_two_purposes_and_hashes_under_two_keys_have_nothing_in_common() -> None:
     purposes = ["wrap", "seal", "index:a", "index:b", "ledger:salt"]
     assert len({crypto.derive(KEY, purpose) for purpose in purposes} | {KEY}) == 6

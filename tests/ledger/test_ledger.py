@@ -18,7 +18,7 @@ from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from app.access.walls import ROLES
-from app.kit import crypto
+from app.kit import canonical, crypto
 from app.kit.acting import ITSELF, SERVICE
 from app.kit.database import Database, Transaction
 from app.kit.ids import uuid7
@@ -26,7 +26,7 @@ from app.kit.keyring import Keyring
 from app.kit.migrate import upgrade
 from app.ledger.models import LedgerEntry
 from app.ledger.repository import entries_after
-from app.ledger.service import Act, Actor, append, commitment, statement
+from app.ledger.service import Act, Actor, Entry, append, commitment, entry_row, statement
 from app.members.models import Organization
 from app.members.service import create_organization
 from app.statistics.models import StatisticsRelease
@@ -63,6 +63,17 @@ def test_a_commitment_binds_every_field_the_facts_and_the_salt(values: dict[str,
         assert commitment(salt, statement(LedgerEntry(**{**values, name: other}), facts)) != made, name
     assert commitment(salt, statement(LedgerEntry(**values), {**facts, "more": 1})) != made
     assert commitment(bytes(31) + b"\x01", statement(LedgerEntry(**values), facts)) != made
+
+
+@settings(max_examples=30)
+@given(FACTS)
+def test_an_entry_binds_the_same_whether_its_facts_are_given_or_written_already(facts: dict[str, Any]) -> None:
+    salt, ids = bytes(32), {"receipt": uuid7()}
+    row = entry_row(Entry(uuid7(), Act.RECEIPT, facts, ids), uuid7(), salt, AT)
+    written = entry_row(Entry(row["organization_id"], Act.RECEIPT, canonical.dumps(facts), ids), row["id"], salt, AT)
+    assert row == written
+    assert row["commitment"] == commitment(salt, statement(LedgerEntry(**row), facts))
+    assert row["at"] == AT
 
 
 @asynccontextmanager
