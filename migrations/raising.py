@@ -15,13 +15,18 @@ from sqlalchemy import Connection, text
 from app.access.walls import FUNCTIONS, ROLES, WALLS, May
 from app.kit.acting import SERVICE, WORKER
 from app.kit.migrate import NotYours
+from migrations.by_statement import CHECKING
 
 _ACTS = {"r": "SELECT", "a": "INSERT", "c": "UPDATE", "d": "DELETE"}
 _LOCKED = "l"
 _WORKERS_ONLY = {WORKER.role: (May("racd", "true"),)}
 _NOT_OURS = "alembic_version"
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename <> 'alembic_version' ORDER BY 1"
-_REVISION = 1
+_NOT_YET_THE_WORKERS = (
+    "SELECT proname FROM pg_proc WHERE pronamespace = current_schema()::regnamespace AND proname = ANY(:names)"
+    " AND pg_get_userbyid(proowner) <> :worker"
+)
+_REVISION = 2
 """To be raised when this file makes another wall of the same data."""
 
 BY_HAND = "\n".join(
@@ -83,13 +88,16 @@ def stands(connection: Connection) -> bool:
 
 
 def take_down(connection: Connection) -> None:
-    """Let the tables be as they were before there was a wall. The roles stay: other databases of the server have them too."""
+    """Let the tables be as they were before there was a wall. The roles stay: other databases of the server have them too.
+
+    The worker keeps its rights: as the worker the checks of `by_statement` look at what a migration writes.
+    """
     for table, policy in connection.execute(
         text("SELECT tablename, policyname FROM pg_policies WHERE schemaname = current_schema() AND policyname LIKE 'harmline_%'")
     ).all():
         connection.execute(text(f"DROP POLICY {policy} ON {table}"))
     there = set(connection.execute(text("SELECT rolname FROM pg_roles")).scalars())
-    ours = [name for name in (SERVICE, *ROLES) if name in there]
+    ours = [name for name in (SERVICE, *ROLES) if name in there and name != WORKER.role]
     for table in connection.execute(text(_TABLES)).scalars().all():
         connection.execute(text(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY"))
         if ours:
@@ -109,6 +117,7 @@ def raise_walls(connection: Connection) -> None:
     connection.execute(text(f"GRANT SELECT ON {_NOT_OURS} TO PUBLIC"))
     tables = connection.execute(text(_TABLES)).scalars().all()
     for table in tables:
+        connection.execute(text(f"REVOKE ALL ON {table} FROM {WORKER.role}"))
         connection.execute(text(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY"))
         for role, may in _WORKERS_ONLY.items() if table not in WALLS else ():
             _let(connection, table, role, may)
@@ -141,8 +150,10 @@ def statements(table: str, role: str, may: tuple[May, ...]) -> Iterator[str]:
 
 
 def _make_functions(connection: Connection, schema: str) -> None:
-    """They run as the worker, who must be allowed to own something for that moment."""
+    """They run as the worker, who must be allowed to own something for that moment; so do the checks of `by_statement`."""
     connection.execute(text(f"GRANT CREATE ON SCHEMA {schema} TO {WORKER.role}"))
+    for name in connection.execute(text(_NOT_YET_THE_WORKERS), {"names": [*CHECKING], "worker": WORKER.role}).scalars().all():
+        connection.execute(text(f"ALTER FUNCTION {name}() OWNER TO {WORKER.role}"))
     for signature, body in FUNCTIONS.items():
         connection.execute(
             text(

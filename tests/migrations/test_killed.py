@@ -55,7 +55,10 @@ async def whole(world: World) -> object:
         policies = "SELECT tablename, policyname, cmd, qual, with_check FROM pg_policies"
         triggers = "SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE NOT tgisinternal"
         indexes = "SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = 'public'"
-        kept = [sorted(map(str, (await tx.execute(text(one))).all())) for one in (columns, policies, triggers, indexes)]
+        keys = "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace"
+        functions = "SELECT proname, pg_get_userbyid(proowner), prosrc FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+        asked = (columns, policies, triggers, indexes, keys, functions)
+        kept = [sorted(map(str, (await tx.execute(text(one))).all())) for one in asked]
     await owner.close()
     return rows, kept
 
