@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -151,7 +152,7 @@ async def _store(
     same = [link for link in present if _place(link) in wanted and link.id not in said]
     old = [link for link in present if _place(link) not in wanted]
     entries = [_entry(organization_id, link.member_id, link.id, _place(link), {"change": "withdrawn"}) for link in old]
-    rebased, new, shared = [], [], {}
+    rebased, new, shared, now = [], [], {}, clock.now()
     for link in same:
         del wanted[_place(link)]
     before = {_place(link): link for link in changed}
@@ -164,12 +165,12 @@ async def _store(
         if earlier is not None:
             old.append(earlier)
         shared[pattern.sha256] = pattern
-        row = _row(organization_id, place, found, based_on)
+        row = _row(organization_id, place, found, based_on, now)
         new.append(row)
         facts = {"change": "found", "time_order": row["time_order"], "rules": row["rules_version"], "sha256": found.digest()}
         entries.append(_entry(organization_id, place[0], row["id"], place, facts))
     await repository.rebase(tx, rebased)
-    await repository.supersede(tx, old, clock.now())
+    await repository.supersede(tx, old, now)
     await _keep(tx, organization_id, shared)
     await repository.insert(tx, new)
     await append_many(tx, keyring, entries)
@@ -192,7 +193,7 @@ def _rules(matrix_version: str) -> str:
     return f"{RULES}/{matrix_version}"
 
 
-def _row(organization_id: UUID, place: Place, found: Found, based_on: bytes) -> dict[str, Any]:
+def _row(organization_id: UUID, place: Place, found: Found, based_on: bytes, now: datetime) -> dict[str, Any]:
     member_id, incident_id, breach_id = place
     return {
         "member_id": member_id,
@@ -206,7 +207,7 @@ def _row(organization_id: UUID, place: Place, found: Found, based_on: bytes) -> 
         "own": found.own,
         "rules_version": _rules(found.kind.matrix_version),
         "based_on": based_on,
-        "found_at": clock.now(),
+        "found_at": now,
     }
 
 

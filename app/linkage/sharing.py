@@ -113,8 +113,8 @@ class Pattern:
     def digest(self, alerts: Sequence[Sequence[str]], incident_id: UUID) -> str:
         """What `stored.digest` says of the whole finding, in hex."""
         named = [",".join(f'"{_ALERT}{alert}"' for alert in one).encode() for one in alerts]
-        told = hashlib.sha256(self.pieces[0])
+        incident = str(incident_id).encode()
+        whole = [self.pieces[0]]
         for hole, piece in zip(self.holes, self.pieces[1:], strict=True):
-            told.update(str(incident_id).encode() if hole is None else named[hole])
-            told.update(piece)
-        return told.hexdigest()
+            whole += (incident if hole is None else named[hole], piece)
+        return hashlib.sha256(b"".join(whole)).hexdigest()
