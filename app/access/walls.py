@@ -338,6 +338,7 @@ WALLS: Mapping[str, Wall] = {
     "incident_alert": _own_and_clients("rac", _IN_AN_EMERGENCY),
     "verdict": _own_and_clients("ra"),
     "link": _own_and_clients(),
+    "shared_finding": {**_KEPT, **_each(MEMBER, COUNSEL, may=(May("r", ORG),))},
     "loss": _own_and_clients("ra"),
     "reimbursement": _own_and_clients("ra"),
     "member_notice": _WORKERS_ONLY,

@@ -1,8 +1,8 @@
 """Remember what was computed of objects that never change and are one object for each content: to hash them would cost more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import wraps
-from typing import Any, TypeVar, TypeVarTuple
+from typing import Any, Generic, TypeVar, TypeVarTuple
 
 Given = TypeVarTuple("Given")
 R = TypeVar("R")
@@ -24,3 +24,22 @@ def by_identity(compute: Callable[[*Given], R]) -> Callable[[*Given], R]:
         return found[1]
 
     return remembered
+
+
+class Remembered(Generic[R]):
+    """What was computed under keys that each say all that it follows from; so many at once."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: dict[Hashable, R] = {}
+
+    def get(self, key: Hashable, compute: Callable[[], R]) -> R:
+        """What is known under a key, computed where it is not."""
+        try:
+            return self._known[key]
+        except KeyError:
+            found = compute()
+        if len(self._known) >= self._most:
+            self._known.clear()
+        self._known[key] = found
+        return found

@@ -11,9 +11,23 @@ from app.kit.database import Base, PortableJson
 from app.kit.ids import uuid7
 
 
+class SharedFinding(Base):
+    """What findings say that differ in ids only, by the SHA-256 of its canonical form; no member's data is in it.
+
+    Rows are never changed, and stay when no link names them any more (decision 0058).
+    """
+
+    __tablename__ = "shared_finding"
+
+    organization_id: Mapped[UUID] = mapped_column(primary_key=True)
+    sha256: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    said: Mapped[dict[str, Any]] = mapped_column(PortableJson)
+
+
 class Link(Base):
     """One finding about one incident and one breach; the one without `superseded_at` is the present one.
 
+    `shared_sha256` names what the finding says, in `shared_finding`; `own` are the ids that stand in it (`sharing.join`).
     `based_on`: a hash of all that the finding follows from; None for one of before there was such a hash.
     """
 
@@ -39,7 +53,8 @@ class Link(Base):
     breach_id: Mapped[UUID] = mapped_column(ForeignKey("breach.id"), index=True)
     time_order: Mapped[str] = mapped_column(String(40))
     excluded_by_time: Mapped[bool]
-    finding: Mapped[dict[str, Any]] = mapped_column(PortableJson)
+    shared_sha256: Mapped[bytes] = mapped_column(LargeBinary)
+    own: Mapped[dict[str, Any]] = mapped_column(PortableJson)
     rules_version: Mapped[str] = mapped_column(String(80))
     based_on: Mapped[bytes | None] = mapped_column(LargeBinary)
     found_at: Mapped[datetime]

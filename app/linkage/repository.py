@@ -1,6 +1,6 @@
 """All SQL of links. Every query is scoped by organization, and by member but for counsel's list."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -12,7 +12,7 @@ from app.incidents.models import Incident, IncidentAlert, MemberEvent
 from app.kit.database import Transaction
 from app.kit.rows import among, chosen, insert_rows, update_rows
 from app.linkage.findings import AlertView, IncidentView
-from app.linkage.models import Link
+from app.linkage.models import Link, SharedFinding
 from connectors.contract import Interval
 from connectors.vocabulary import AlertKind
 
@@ -101,12 +101,13 @@ async def found_by_others(tx: Transaction, rules: str, after: UUID, limit: int) 
     return [(row[0], row[1]) for row in rows]
 
 
-async def findings_of(tx: Transaction, links: Collection[PresentLink]) -> dict[UUID, tuple[str, dict[str, Any]]]:
-    """The rules' version and the finding of some links, by link."""
+async def findings_of(tx: Transaction, links: Collection[PresentLink]) -> dict[UUID, tuple[str, bytes, dict[str, Any]]]:
+    """The rules' version of some links, the hash of what their findings share, and what is their own, by link."""
     if not links:
         return {}
-    query, keys = select(Link.id, Link.rules_version, Link.finding), [(link.member_id, link.id) for link in links]
-    return {row[0]: (row[1], row[2]) for row in await chosen(tx, query, (Link.member_id, Link.id), keys)}
+    query = select(Link.id, Link.rules_version, Link.shared_sha256, Link.own)
+    keys = [(link.member_id, link.id) for link in links]
+    return {row[0]: (row[1], row[2], row[3]) for row in await chosen(tx, query, (Link.member_id, Link.id), keys)}
 
 
 async def rebase(tx: Transaction, links: Sequence[tuple[PresentLink, bytes]]) -> None:
@@ -124,6 +125,20 @@ async def insert(tx: Transaction, rows: Sequence[dict[str, Any]]) -> None:
     await insert_rows(tx, Link, rows)
 
 
+async def shared_there(tx: Transaction, organization_id: UUID, hashes: Collection[bytes]) -> set[bytes]:
+    """Which of some shared parts are kept already."""
+    query = select(SharedFinding.sha256).where(
+        SharedFinding.organization_id == organization_id, among(tx, SharedFinding.sha256, hashes)
+    )
+    return set((await tx.execute(query)).scalars())
+
+
+async def keep_shared(tx: Transaction, organization_id: UUID, parts: Mapping[bytes, dict[str, Any]]) -> None:
+    """Keep shared parts, by their hashes. Who keeps the same at the same moment does so in the same order, and waits."""
+    rows = [{"organization_id": organization_id, "sha256": one, "said": parts[one]} for one in sorted(parts)]
+    await insert_rows(tx, SharedFinding, rows, unless_there=True)
+
+
 async def forget(tx: Transaction, organization_id: UUID, member_id: UUID) -> None:
     """Delete every link of one member, present and past."""
     await tx.execute(delete(Link).where(Link.organization_id == organization_id, Link.member_id == member_id))
@@ -131,10 +146,12 @@ async def forget(tx: Transaction, organization_id: UUID, member_id: UUID) -> Non
 
 async def present_with_breach(
     tx: Transaction, organization_id: UUID, member_id: UUID, incident_ids: Sequence[UUID]
-) -> Sequence[tuple[Link, Breach]]:
-    """The present links of some of a member's incidents with their breaches, the focal breach first."""
+) -> Sequence[tuple[Link, dict[str, Any], Breach]]:
+    """The present links of some of a member's incidents, what their findings share, their breaches; the focal breach first."""
+    said = and_(SharedFinding.organization_id == Link.organization_id, SharedFinding.sha256 == Link.shared_sha256)
     query = (
-        select(Link, Breach)
+        select(Link, SharedFinding.said, Breach)
+        .join(SharedFinding, said)
         .join(Breach, and_(Breach.id == Link.breach_id, Breach.organization_id == Link.organization_id))
         .where(
             Link.organization_id == organization_id,
@@ -144,7 +161,7 @@ async def present_with_breach(
         )
         .order_by(Link.incident_id, Breach.focal.desc(), Breach.id)
     )
-    return [(row[0], row[1]) for row in (await tx.execute(query)).all()]
+    return [(row[0], row[1], row[2]) for row in (await tx.execute(query)).all()]
 
 
 async def incidents_of_breach(

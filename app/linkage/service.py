@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,14 +19,13 @@ from app.kit.keyring import Keyring
 from app.kit.outbox import publish_many
 from app.ledger.service import Act, Entry, append_many
 from app.linkage import repository
-from app.linkage.attribution import attribute
+from app.linkage.alike import Found, find
 from app.linkage.basis import basis, setting
 from app.linkage.findings import (
     BreachView,
     CompetingBreach,
     History,
     IncidentView,
-    LinkFinding,
     PriorIncident,
     WaveFinding,
 )
@@ -33,7 +33,8 @@ from app.linkage.models import Link
 from app.linkage.priors import prior_facts, with_priors
 from app.linkage.repository import PresentLink
 from app.linkage.schemas import CounselLinkView, FactView, LinkView, NexusView, WaveView
-from app.linkage.stored import digest, from_json, to_json
+from app.linkage.sharing import Pattern, join
+from app.linkage.stored import from_json
 from app.linkage.wording import in_order
 from app.members.repository import lock_members
 
@@ -104,9 +105,9 @@ class _Question:
         """What is linked: member, incident, breach."""
         return self.member_id, self.incident.incident_id, self.breach.breach_id
 
-    def find(self) -> LinkFinding:
+    def find(self) -> Found:
         """The answer."""
-        return attribute(self.incident, self.breach, self.exposures, self.competing)
+        return find(self.incident, self.breach, self.exposures, self.competing, self.setting)
 
     def basis(self) -> bytes:
         """What the answer is based on."""
@@ -151,28 +152,37 @@ async def _store(
     same = [link for link in present if _place(link) in wanted and link.id not in said]
     old = [link for link in present if _place(link) not in wanted]
     entries = [_entry(organization_id, link.member_id, link.id, _place(link), {"change": "withdrawn"}) for link in old]
-    rebased, new = [], []
+    rebased, new, shared, now = [], [], {}, clock.now()
     for link in same:
         del wanted[_place(link)]
     before = {_place(link): link for link in changed}
     for place, (asked, based_on) in wanted.items():
         found = asked.find()
-        data = to_json(found)
-        earlier = before.get(place)
-        if earlier is not None and said[earlier.id] == (_rules(found.matrix_version), data):
+        pattern, earlier = found.kind.pattern, before.get(place)
+        if earlier is not None and said[earlier.id] == (_rules(found.kind.matrix_version), pattern.sha256, found.own):
             rebased.append((earlier, based_on))
             continue
         if earlier is not None:
             old.append(earlier)
-        row = _row(organization_id, place[0], found, data, based_on)
+        shared[pattern.sha256] = pattern
+        row = _row(organization_id, place, found, based_on, now)
         new.append(row)
-        facts = {"change": "found", "time_order": row["time_order"], "rules": row["rules_version"], "sha256": digest(data)}
+        facts = {"change": "found", "time_order": row["time_order"], "rules": row["rules_version"], "sha256": found.digest()}
         entries.append(_entry(organization_id, place[0], row["id"], place, facts))
     await repository.rebase(tx, rebased)
-    await repository.supersede(tx, old, clock.now())
+    await repository.supersede(tx, old, now)
+    await _keep(tx, organization_id, shared)
     await repository.insert(tx, new)
     await append_many(tx, keyring, entries)
     return len(new)
+
+
+async def _keep(tx: Transaction, organization_id: UUID, patterns: Mapping[bytes, Pattern]) -> None:
+    """Let what findings share be there. The database is asked each time: a restored one need not have what was there before."""
+    if not patterns:
+        return
+    missing = patterns.keys() - await repository.shared_there(tx, organization_id, patterns)
+    await repository.keep_shared(tx, organization_id, {one: patterns[one].said() for one in missing})
 
 
 def _place(link: PresentLink) -> Place:
@@ -183,19 +193,21 @@ def _rules(matrix_version: str) -> str:
     return f"{RULES}/{matrix_version}"
 
 
-def _row(organization_id: UUID, member_id: UUID, found: LinkFinding, data: dict[str, Any], based_on: bytes) -> dict[str, Any]:
+def _row(organization_id: UUID, place: Place, found: Found, based_on: bytes, now: datetime) -> dict[str, Any]:
+    member_id, incident_id, breach_id = place
     return {
         "member_id": member_id,
         "id": uuid7(),
         "organization_id": organization_id,
-        "incident_id": found.incident_id,
-        "breach_id": found.breach_id,
-        "time_order": found.time_order.value,
-        "excluded_by_time": found.excluded_by_time,
-        "finding": data,
-        "rules_version": _rules(found.matrix_version),
+        "incident_id": incident_id,
+        "breach_id": breach_id,
+        "time_order": found.kind.time_order,
+        "excluded_by_time": found.kind.excluded_by_time,
+        "shared_sha256": found.kind.pattern.sha256,
+        "own": found.own,
+        "rules_version": _rules(found.kind.matrix_version),
         "based_on": based_on,
-        "found_at": clock.now(),
+        "found_at": now,
     }
 
 
@@ -233,7 +245,7 @@ async def _shown_links(
     present = (await repository.incidents_of_members(tx, [member_id])).get(member_id, [])
     history = _history(present, await incidents.own_doing(tx, member_id))
     views = {view.incident_id: view for view in present}
-    return [(link, _shown(link, breach, views.get(link.incident_id), history)) for link, breach in links]
+    return [(link, _shown(link, said, breach, views.get(link.incident_id), history)) for link, said, breach in links]
 
 
 def _history(views: Iterable[IncidentView], own_doing: Collection[UUID]) -> History:
@@ -252,8 +264,10 @@ async def incidents_of_breach(
     return await repository.incidents_of_breach(tx, organization_id, breach_id, after, limit)
 
 
-def _shown(link: Link, breach: Breach, incident: IncidentView | None, history: History) -> dict[str, Any]:
-    finding, spec = from_json(link.finding), spec_of(breach.spec)
+def _shown(
+    link: Link, said: Mapping[str, Any], breach: Breach, incident: IncidentView | None, history: History
+) -> dict[str, Any]:
+    finding, spec = from_json(join(said, link.own, link.incident_id)), spec_of(breach.spec)
     told = prior_facts(incident, BreachView(breach.id, spec), history) if incident else []
     titles = {wave.key: wave.title for wave in spec.waves}
     return {

@@ -8,7 +8,7 @@ from alembic import op
 from migrations.by_statement import check_by_row, check_by_statement
 
 revision: str = "0037"
-down_revision: str | None = "0035"
+down_revision: str | None = "0036"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
