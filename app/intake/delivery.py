@@ -16,13 +16,13 @@ from app.kit.errors import Problem
 class Body:
     """The exact bytes of a request, read once and never more than its connection takes."""
 
-    def __init__(self, receive: Receive, declared: str) -> None:
-        """Nothing is read before it is asked for. `declared`: how long it is said to be."""
+    def __init__(self, receive: Receive, declared: str, whole: bytes | None = None) -> None:
+        """Nothing is read before it is asked for. `declared`: how long it is said to be; `whole`: all of it, if it is there."""
         self._receive = receive
         self._declared = int(declared[:20]) if declared.isdigit() else 0
-        self._chunks: list[bytes] = []
-        self._size = 0
-        self._more = True
+        self._chunks: list[bytes] = [] if whole is None else [whole]
+        self._size = 0 if whole is None else len(whole)
+        self._more = whole is None
 
     async def read(self, largest: int) -> bytes:
         """All of it. Raises a 408 or 413 Problem, and Gone when the sender went away."""

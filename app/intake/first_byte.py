@@ -118,7 +118,7 @@ class _Answer:
 
 
 def _says_repeat(body: bytes) -> bool:
-    return _REPEAT in body.replace(b" ", b"")
+    return b"true" in body and _REPEAT in body.replace(b" ", b"")
 
 
 class FirstByte:

@@ -25,7 +25,7 @@ from app.intake.limits import Admission
 from app.intake.receive import Arrival, Kept
 from app.intake.refusals import Refusals
 from app.kit import clock
-from app.kit.answering import head
+from app.kit.answering import WHOLE, head
 from app.kit.errors import RETRY_SECONDS, Problem, problem_response
 from app.kit.ids import written
 from app.kit.limits import Limits
@@ -84,7 +84,7 @@ class Intake:
         try:
             in_turn(self._admission.knock(source, path, time.monotonic()))
             headers = Given(scope["headers"])
-            body = Body(in_time(receive, self._limits), headers.get("content-length", ""))
+            body = Body(in_time(receive, self._limits), headers.get("content-length", ""), scope.get(WHOLE))
             return await self._take(Delivery(scope[RECEIPT_ID], connection_id, token, path, headers, source, body))
         except Problem as refusal:
             if refusal.status in _REASONS:
@@ -110,7 +110,7 @@ class Intake:
             if door is None:
                 to, proof = await self._looked_closer(came, doubted=doubted)
             if not its_turn:
-                in_turn(self._admission.authentic(to.origin.id, came.source, came.path, time.monotonic()))
+                in_turn(self._admission.authentic(came.connection_id, came.source, came.path, time.monotonic()))
                 its_turn = True
             arrival = await _arrival(to, proof, came)
             kept = await self.desk.keep(receiving.make_ready(to.keys, to.origin, arrival, to.origin.revision))

@@ -16,6 +16,17 @@ LINES = "harmline.lines"
 """In the message that starts an answer: its header fields as they are written, the length of the body among them."""
 
 
+WHOLE = "harmline.whole"
+"""In the scope of a request: all of its body, where that came along with the head. It may be read there or received as ever."""
+
+
+def came_whole(cycle: Any) -> bytes | None:
+    """The body of one of uvicorn's requests if all of it is there already, and nobody waits to be told to send it."""
+    if cycle.more_body or cycle.waiting_for_100_continue or cycle.disconnected or cycle.response_complete:
+        return None
+    return bytes(cycle.body)
+
+
 def lines(fields: Iterable[tuple[bytes, bytes]]) -> bytes:
     """Header fields as they are written. They must be known to be good: nobody looks at them again."""
     return b"".join([b"%b: %b\r\n" % field for field in fields])

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from app.kit.answering import head, in_one_piece
+from app.kit.answering import WHOLE, came_whole, head, in_one_piece
 from app.kit.errors import RETRY_SECONDS, Problem, problem_response
 from app.kit.limits import Limits
 
@@ -54,7 +54,8 @@ class Guarded(HttpToolsProtocol):
         self._heads = 0  # that came whole
         self._between = True  # the last message came whole: what comes next is a head
         self._begun = False  # a part of the next head is there
-        self._loose = self._size = 0  # bytes of a head that is not whole yet; of its fields
+        self._loose = 0  # bytes of a head that is not whole yet
+        self._left = 0  # bytes that its fields may still take
         self._over = False  # refused: whatever still comes is thrown away
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -87,7 +88,7 @@ class Guarded(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """The first byte of a head."""
-        self._begun, self._size = True, 0
+        self._begun, self._left = True, self.limits.largest_head
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -99,8 +100,8 @@ class Guarded(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """One header field."""
         super().on_header(name, value)
-        self._size += len(name) + len(value) + _BYTES_AROUND
-        if len(self.headers) > self.limits.most_headers or self._size > self.limits.largest_head:
+        self._left -= len(name) + len(value) + _BYTES_AROUND
+        if self._left < 0 or len(self.headers) > self.limits.most_headers:
             self._stop_reading(_HEAD)
 
     def on_headers_complete(self) -> None:
@@ -133,6 +134,7 @@ class Guarded(HttpToolsProtocol):
                 await _busy(scope, receive, in_one_piece(cycle, send))
                 return
             self.load.in_work += 1
+            scope[WHOLE] = came_whole(cycle)
             try:
                 await self.config.loaded_app(scope, receive, in_one_piece(cycle, send))
             finally:

@@ -4,6 +4,7 @@ The server waits for ever for the next byte of a body. Everything before the bod
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Generator
 from typing import Any
 
@@ -29,7 +30,7 @@ def in_time(receive: Receive, limits: Limits) -> Receive:
         if whole:
             return await receive()
         if began is None:
-            began = asyncio.get_running_loop().time()
+            began = time.monotonic()
         message, coming = _begun(receive())
         if coming is not None:
             message = await _before(began + min(limits.body_seconds, GRACE + came / limits.body_rate), coming)
@@ -71,7 +72,7 @@ class _Begun(Awaitable[Message]):
 
 async def _before(deadline: float, coming: Awaitable[Message]) -> Message:
     try:
-        async with asyncio.timeout_at(deadline):
+        async with asyncio.timeout(deadline - time.monotonic()):
             return await coming
     except TimeoutError:
         raise HTTPException(408, headers={"Connection": "close"}) from None

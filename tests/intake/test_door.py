@@ -11,7 +11,9 @@ from uuid import UUID
 
 import pytest
 
+from app.intake.delivery import Body
 from app.kit import clock
+from app.kit.errors import Problem
 from app.kit.ids import uuid7
 from app.operations import trace
 from connectors.standard.sandbox import sign
@@ -156,6 +158,18 @@ async def test_a_body_without_end_is_cut_off_at_the_limit(world: World) -> None:
     answer = await world.client.post(world.union.connection.path, content=endless(), headers=headers)
     assert answer.status_code == 413
     assert read <= 1024 * 1024 + 2 * 65536
+
+
+async def test_a_body_that_came_along_is_not_asked_for_and_has_the_same_limit() -> None:
+    async def never() -> Any:
+        pytest.fail("the body was asked for")
+
+    there = Body(never, "2", b"hi")
+    assert (await there.read(2), await there.read(2), await Body(never, "0", b"").read(2)) == (b"hi", b"hi", b"")
+    for declared in ("3", ""):
+        with pytest.raises(Problem) as refusal:
+            await Body(never, declared, b"hii").read(2)
+        assert refusal.value.status == 413
 
 
 async def test_no_byte_of_a_body_is_read_for_an_address_that_does_not_exist(world: World) -> None:

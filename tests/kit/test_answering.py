@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from app.kit.answering import LINES, in_one_piece, lines
+from app.kit.answering import LINES, WHOLE, _Own, in_one_piece, lines
 from app.kit.limits import Limits
 from tests.malice.serving import listening, rude
 
@@ -24,6 +24,11 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         while (await receive())["type"] != "lifespan.shutdown":
             await send({"type": "lifespan.startup.complete"})
         return await send({"type": "lifespan.shutdown.complete"})
+    if scope["path"] == "/told":
+        there = scope[WHOLE]
+        told = repr((there, b"" if there is None else (await receive())["body"])).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        return await send({"type": "http.response.body", "body": told})
     start = {"type": "http.response.start", "status": 202, "headers": list(HEAD)}
     await send({**start, LINES: lines(HEAD)} if scope["query_string"] == b"lines" else start)
     if scope["path"] == "/raises":
@@ -103,3 +108,27 @@ async def test_head_and_body_come_in_one_packet(port: int) -> None:
     writer.write(REQUESTS["post"].replace(b"PATH", b"/whole?lines"))
     assert (await reader.read(65536)).endswith(BODY)
     writer.close()
+
+
+@pytest.mark.parametrize(
+    ("request_", "told"),
+    [
+        (b"content-length: 2\r\n\r\nhi", b"(b'hi', b'hi')"),
+        (b"content-length: 0\r\n\r\n", b"(b'', b'')"),
+        (b"transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", b"(b'hi', b'hi')"),
+        (b"content-length: 9\r\n\r\nhi", b"(None, b'')"),
+        (b"expect: 100-continue\r\ncontent-length: 2\r\n\r\nhi", b"(None, b'')"),
+    ],
+)
+async def test_a_body_that_came_along_is_there_at_once(port: int, request_: bytes, told: bytes) -> None:
+    """Also to be received as ever; what has not come whole, or waits to be asked for, is only to be received."""
+    head = b"POST /told HTTP/1.1\r\nhost: x\r\n"
+    async with rude(port) as sender:
+        await sender.say(head + request_)
+        assert (await sender.reader.readuntil(b")")).endswith(told)
+
+
+def test_what_the_server_says_of_itself_is_written_anew_when_it_changes() -> None:
+    own = _Own()
+    for fields in ([(b"date", b"one")], [(b"date", b"two")], []):
+        assert own.lines_of(fields) == own.lines_of(fields) == lines(fields)
