@@ -1,7 +1,7 @@
 """Row ids: UUID version 7 (RFC 9562), made in Python so that both databases take them. Never secrets.
 
-They are of the class of which PostgreSQL's driver makes those it reads: a `UUID` in every respect, but compared, hashed, written and
-sent in a fraction of the time.
+They are of the class of which PostgreSQL's driver makes those it reads: a `UUID` in every respect, but compared, hashed,
+written and sent in a fraction of the time.
 """
 
 import os
@@ -10,10 +10,11 @@ import threading
 from uuid import UUID
 
 import msgspec
-from asyncpg.pgproto.pgproto import UUID as DriverUUID
+from asyncpg.pgproto import pgproto
 
 from app.kit import clock
 
+_DriverUUID = pgproto.UUID
 _COUNTER_BITS = 12
 _COUNTER = (1 << _COUNTER_BITS) - 1
 _VERSION_AND_VARIANT = 0x7 << 76 | 0b10 << 62
@@ -36,10 +37,10 @@ def uuid7() -> UUID:
         _Sequence.last = max(_Sequence.last + 1, milliseconds << _COUNTER_BITS)
         last = _Sequence.last
     value = (last >> _COUNTER_BITS) << 80 | (last & _COUNTER) << 64 | _VERSION_AND_VARIANT | _tails.getrandbits(62)
-    made: UUID = DriverUUID(value.to_bytes(16, "big"))
+    made: UUID = _DriverUUID(value.to_bytes(16, "big"))
     return made
 
 
 def written(value: UUID) -> str:
     """`str(value)`, at a third of its price where the library's own class asks for it: an alert's way writes some thirty ids."""
-    return str(value) if type(value) is DriverUUID else _quoted(value)[1:-1].decode()
+    return str(value) if type(value) is _DriverUUID else _quoted(value)[1:-1].decode()
