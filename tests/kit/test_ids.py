@@ -30,7 +30,8 @@ def test_ids_sort_in_the_order_in_which_they_were_made() -> None:
 def test_an_id_stands_for_the_same_as_one_that_was_read_from_text() -> None:
     made = uuid7()
     read = UUID(str(made))
-    assert made == read and read == made
+    assert made == read
+    assert read == made
     assert hash(made) == hash(read)
     assert {made: "here"}[read] == {read: "here"}[made] == "here"
     assert (made.int, made.bytes, made.hex, f"{made}") == (read.int, read.bytes, read.hex, f"{read}")
@@ -39,7 +40,7 @@ def test_an_id_stands_for_the_same_as_one_that_was_read_from_text() -> None:
 
 def test_an_id_is_copied_packed_and_written_as_any_other() -> None:
     made = uuid7()
-    assert pickle.loads(pickle.dumps(made)) == copy.deepcopy(made) == made  # noqa: S301 - our own
+    assert pickle.loads(pickle.dumps(made)) == copy.deepcopy(made) == made
     assert msgspec.json.encode({"id": made}) == b'{"id":"%b"}' % str(made).encode()
     assert TypeAdapter(UUID).dump_python(TypeAdapter(UUID).validate_python(made), mode="json") == str(made)
 
