@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from app.breaches.service import EXPOSURE_CHANGED
-from app.incidents.topics import INCIDENTS_CHANGED, incidents_named
+from app.incidents.topics import INCIDENTS_CHANGED, named_by_member
 from app.kit.context import Context
 from app.kit.database import Database, Transaction
 from app.kit.outbox import Consumer, Heard
@@ -17,12 +17,11 @@ def consumer(context: Context) -> Consumer:
     """The worker that keeps links right: of a member whose incidents changed just those, else all of the member's."""
 
     async def handle(tx: Transaction, messages: Sequence[Heard]) -> None:
-        touched: defaultdict[UUID, dict[UUID, set[UUID] | None]] = defaultdict(dict)
+        told: defaultdict[UUID, list[Heard]] = defaultdict(list)
         for message in messages:
-            members, member_id = touched[message.organization_id], UUID(message.payload["member_id"])
-            named, sofar = incidents_named(message), members.get(member_id, set())
-            members[member_id] = None if named is None or sofar is None else sofar | named
-        for organization_id, members in sorted(touched.items()):
+            told[message.organization_id].append(message)
+        for organization_id, theirs in sorted(told.items()):
+            members = named_by_member(theirs)
             only = {member_id: sorted(named) for member_id, named in members.items() if named is not None}
             await relink(tx, context.keyring, organization_id, members, only)
 

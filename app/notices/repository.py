@@ -15,7 +15,7 @@ from app.incidents.models import Incident, IncidentAlert, MemberEvent
 from app.kit.database import Transaction, upsert
 from app.kit.letters import Letter, LetterState
 from app.kit.outbox import Failure, Message
-from app.kit.rows import among, insert_missing
+from app.kit.rows import among, chosen, insert_missing
 from app.members.models import Organization
 from app.notices.conditions import Condition
 from app.notices.models import Alarm, AlarmKind, ConsentRequest, MemberNotice
@@ -31,16 +31,25 @@ class Untold(NamedTuple):
     first_received_at: datetime
 
 
-async def untold_incidents(tx: Transaction, member_ids: Collection[UUID]) -> Sequence[Untold]:
-    """Incidents of some members that stand for themselves and that nobody was told of, oldest first."""
+async def untold_incidents(
+    tx: Transaction, member_ids: Collection[UUID], named: Collection[tuple[UUID, UUID]] = ()
+) -> Sequence[Untold]:
+    """Incidents of some members, and some that are `named` (member, incident), of which nobody was told, oldest first.
+
+    They stand for themselves: one that was merged into another is none to be told of.
+    """
     told = (MemberNotice.member_id == Incident.member_id) & (MemberNotice.incident_id == Incident.id)
     columns: list[Any] = [getattr(Incident, name) for name in Untold._fields]
     query = (
         select(*columns)
         .outerjoin(MemberNotice, told)
-        .where(among(tx, Incident.member_id, member_ids), Incident.redirect_to.is_(None), MemberNotice.member_id.is_(None))
+        .where(Incident.redirect_to.is_(None), MemberNotice.member_id.is_(None))
+        .order_by(Incident.id)
     )
-    return [Untold._make(row) for row in (await tx.execute(query.order_by(Incident.id))).all()]
+    rows = await chosen(tx, query, (Incident.member_id, Incident.id), named)
+    if member_ids:
+        rows += (await tx.execute(query.where(among(tx, Incident.member_id, member_ids)))).all()
+    return sorted(map(Untold._make, rows), key=lambda one: one.id)
 
 
 async def take_notices(

@@ -1,6 +1,6 @@
 """Use cases of notices: tell a member of something new, ask for consent, open and close alarms."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -39,14 +39,17 @@ OVER_AFTER = timedelta(minutes=10)
 """How long something must not have been so before its alarm closes: what comes and goes is one alarm, not many."""
 
 
-async def tell_members(tx: Transaction, member_ids: Collection[UUID]) -> int:
-    """Post a letter for each incident that its member was not told of; how many incidents that were.
+async def tell_members(tx: Transaction, member_ids: Collection[UUID], only: Mapping[UUID, Collection[UUID]] | None = None) -> int:
+    """Post a letter for each incident that its member was not told of; how many incidents that were. `only`: of these members
+    just these incidents.
 
     What came in more than 30 days ago is told of by one letter for all that comes up within the hour: a replay of old
     deliveries tells everybody, and floods nobody.
     """
     now = clock.now()
-    untold = await repository.untold_incidents(tx, member_ids)
+    some = only or {}
+    named = [(one, incident_id) for one in member_ids for incident_id in some.get(one, ())]
+    untold = await repository.untold_incidents(tx, [one for one in member_ids if one not in some], named)
     accounts = await accounts_of_members(tx, {(one.organization_id, one.member_id) for one in untold})
     fresh, by = [], dict[Place, UUID | None]()
     for one in untold:

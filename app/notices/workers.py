@@ -5,7 +5,7 @@ from uuid import UUID
 
 import structlog
 
-from app.incidents.topics import INCIDENTS_CHANGED
+from app.incidents.topics import INCIDENTS_CHANGED, named_by_member
 from app.intake.health import ConnectionHealth
 from app.kit import metrics
 from app.kit.context import Context
@@ -23,8 +23,9 @@ def teller() -> Consumer:
     """Post letters for new incidents, and for what waits for consent."""
 
     async def handle(tx: Transaction, messages: Sequence[Heard]) -> None:
-        changed = {UUID(told.payload["member_id"]) for told in messages if told.topic == INCIDENTS_CHANGED}
-        await service.tell_members(tx, sorted(changed))
+        changed = named_by_member(told for told in messages if told.topic == INCIDENTS_CHANGED)
+        only = {member_id: sorted(named) for member_id, named in changed.items() if named is not None}
+        await service.tell_members(tx, sorted(changed), only)
         for message in messages:
             if message.topic == CONSENT_MISSING:
                 ids = (UUID(message.payload["member_id"]), UUID(message.payload["connection_id"]))

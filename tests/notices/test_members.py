@@ -13,6 +13,8 @@ from sqlalchemy import delete, select
 from app.access import service as access
 from app.access.models import Account
 from app.access.roles import Role
+from app.incidents.models import Incident
+from app.intake.workers import handle_waiting
 from app.kit import clock
 from app.kit.letters import LEASE, Letter, LetterState
 from app.kit.outbox import ConsumerState
@@ -127,6 +129,22 @@ async def test_what_a_merge_folded_away_before_sending_is_not_told_of(mailed: Ma
 
 
 @on_sqlite
+async def test_of_incidents_that_are_named_just_those_are_told_of(mailed: Mailed) -> None:
+    """The worker knows from its messages which incidents are new; the rest of a long timeline need not be looked at."""
+    world = mailed.world
+    member_id = world.union.members["M-1"]
+    for number in range(3):
+        await world.deliver(alert(id=f"a-{number}", institution=f"Bank {number}"))
+    await handle_waiting(world.context.database, world.context.keyring, world.workers._bring)
+    async with world.context.database.begin(read_only=True) as tx:
+        query = select(Incident.id).where(Incident.member_id == member_id).order_by(Incident.id)
+        first, second, _ = (await tx.execute(query)).scalars()
+    async with world.context.database.begin() as tx:
+        assert await service.tell_members(tx, [member_id], {member_id: [first, second]}) == 2
+        assert await service.tell_members(tx, [member_id], {member_id: [first]}) == 0
+        assert await service.tell_members(tx, [member_id]) == 1
+
+
 async def test_a_crash_between_sending_and_noting_sends_no_second_notice(mailed: Mailed, monkeypatch: pytest.MonkeyPatch) -> None:
     world = mailed.world
     await world.deliver(alert())
