@@ -64,11 +64,11 @@ def sustained(filled: Filled, alerts: int, workers: int, run: str) -> dict[str, 
     }
 
 
-def lag(filled: Filled, rate: float, seconds: float, *, apart: bool) -> dict[str, Any]:
-    """Send at this pace, and follow alerts until they are on their timelines. `apart`: workers in a process of their own."""
+def lag(filled: Filled, rate: float, seconds: float, *, apart: bool, workers: int = 1) -> dict[str, Any]:
+    """Send at this pace, and follow alerts until they are on their timelines. `apart`: workers in processes of their own."""
     with ExitStack() as stack:
         working = {**filled.environment, "BENCH_WORK": "yes"}
-        worker = start(HARMLINE, filled.folder, working, path=filled.union.path)
+        worker = start(HARMLINE, filled.folder, working, workers if apart else 1, filled.union.path)
         stack.callback(worker.stop)
         worker.ready()
         web = worker
@@ -85,8 +85,8 @@ def lag(filled: Filled, rate: float, seconds: float, *, apart: bool) -> dict[str
         found: dict[str, Any] = sender.hear()
         found |= {"at_per_s": round(rate, 1)}
         for name, target in (("lag_worker_rss_mb", worker), ("web_rss_mb", web)):
-            memory = target.children[0].memory()
-            found[name] = round(memory / 1024**2, 1) if memory else None
+            sizes = [size for child in target.children if (size := child.memory()) is not None]
+            found[name] = round(max(sizes) / 1024**2, 1) if sizes else None
         return found
 
 
@@ -98,7 +98,7 @@ def measured(cache: Cache, filled: Filled, given: argparse.Namespace, *, apart: 
         best = max(runs, key=lambda run: float(run["per_s"]))
         print(json.dumps({"stored": filled.union.stored, "members": filled.union.members, "sustained": runs}))
         asyncio.run(logged(copy))  # what so many receipts at once left to the log is no part of what comes now
-        late = lag(copy, float(best["per_s"]) / 2, given.seconds, apart=apart)
+        late = lag(copy, float(best["per_s"]) / 2, given.seconds, apart=apart, workers=given.workers)
         print(json.dumps({"stored": filled.union.stored, "lag": late}))
     finally:
         cache.drop("measured")
@@ -136,7 +136,7 @@ if __name__ == "__main__":
     arguments.add_argument("--alerts", type=int, default=6_000, help="how many wait for the workers in one round")
     arguments.add_argument("--rounds", type=int, default=2, help="rounds of the sustained rate; the best one counts")
     arguments.add_argument("--seconds", type=float, default=30, help="how long the lag is measured")
-    arguments.add_argument("--workers", type=int, default=1, help="worker processes of the sustained rate")
+    arguments.add_argument("--workers", type=int, default=1, help="worker processes")
     arguments.add_argument("--small", type=int, default=SMALL, help="alerts stored at first")
     arguments.add_argument("--stored", type=int, help="and then with so many alerts, a multiple of --small")
     arguments.add_argument("--database", action="append", choices=DATABASES, help="PostgreSQL if not said")

@@ -26,7 +26,7 @@ from app.members.service import ENROLLMENT_CHANGED, REFERENCE, REFERENCE_FORGOTT
 
 log = structlog.get_logger(__name__)
 
-BATCH = 500
+BATCH = 1000
 MOST_BYTES = 16 * 2**20
 """How many receipts are handled in one transaction, and how much of bodies is held in memory for it."""
 ERASED_AT_ONCE = 50

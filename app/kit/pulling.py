@@ -23,7 +23,7 @@ from app.kit.outbox import LAST_ATTEMPT, Consumer, ConsumerState, Failure, Heard
 log = structlog.get_logger(__name__)
 
 LEASE = timedelta(seconds=30)
-BATCH = 500
+BATCH = 1000
 _FREE: Mapping[str, None] = {"lease_owner": None, "lease_until": None}
 
 

@@ -45,8 +45,9 @@ def percentiles(name: str, values: list[float]) -> dict[str, float | None]:
 class Follower:
     """Looks for alerts on the timeline by the receipts that the answers named."""
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, connection_id: UUID) -> None:
         self._database = Database(database_url)
+        self._connection_id = connection_id
         self._open: dict[UUID, float] = {}
         self.lags: list[float] = []
 
@@ -69,7 +70,8 @@ class Follower:
         placed = (IncidentAlert.member_id == MemberAlert.member_id) & (IncidentAlert.alert_id == MemberAlert.alert_id)
         async with self._database.begin(read_only=True) as tx:
             query = select(Event.receipt_id).join(MemberAlert, same_alert).join(IncidentAlert, placed)
-            found = (await tx.execute(query.where(Event.receipt_id.in_(oldest), linked))).scalars().all()
+            ours = (Event.connection_id == self._connection_id, Event.receipt_id.in_(oldest))
+            found = (await tx.execute(query.where(*ours, linked))).scalars().all()
         now = time.perf_counter()
         self.lags += [now - self._open.pop(receipt_id) for receipt_id in set(found)]
 
@@ -98,7 +100,7 @@ class Paced:
         self._took: list[float] = []
         self._statuses: Counter[int] = Counter()
         self._lost_waiting = 0
-        self._follower = Follower(job["follow"]["database_url"]) if job.get("follow") else None
+        self._follower = Follower(job["follow"]["database_url"], UUID(job["path"].split("/")[2])) if job.get("follow") else None
 
     async def run(self) -> dict[str, Any]:
         """Send at the pace, wait for the last answers and the last timeline entries, and tell."""
