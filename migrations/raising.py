@@ -22,9 +22,9 @@ _LOCKED = "l"
 _WORKERS_ONLY = {WORKER.role: (May("racd", "true"),)}
 _NOT_OURS = "alembic_version"
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename <> 'alembic_version' ORDER BY 1"
-_NOT_YET_THE_WORKERS = (
-    "SELECT proname FROM pg_proc WHERE pronamespace = current_schema()::regnamespace AND proname = ANY(:names)"
-    " AND pg_get_userbyid(proowner) <> :worker"
+_CHECKS = (
+    "SELECT proname, pg_get_userbyid(proowner) FROM pg_proc"
+    " WHERE pronamespace = current_schema()::regnamespace AND proname = ANY(:names)"
 )
 _REVISION = 2
 """To be raised when this file makes another wall of the same data."""
@@ -152,8 +152,11 @@ def statements(table: str, role: str, may: tuple[May, ...]) -> Iterator[str]:
 def _make_functions(connection: Connection, schema: str) -> None:
     """They run as the worker, who must be allowed to own something for that moment; so do the checks of `by_statement`."""
     connection.execute(text(f"GRANT CREATE ON SCHEMA {schema} TO {WORKER.role}"))
-    for name in connection.execute(text(_NOT_YET_THE_WORKERS), {"names": [*CHECKING], "worker": WORKER.role}).scalars().all():
-        connection.execute(text(f"ALTER FUNCTION {name}() OWNER TO {WORKER.role}"))
+    for name, owner in connection.execute(text(_CHECKS), {"names": [*CHECKING]}).all():
+        if owner != WORKER.role:
+            connection.execute(text(f"ALTER FUNCTION {name}() OWNER TO {WORKER.role}"))
+        # A trigger needs nobody's leave to run; whoever may make one of their own must not make it run these.
+        connection.execute(text(f"REVOKE ALL ON FUNCTION {name}() FROM PUBLIC"))
     for signature, body in FUNCTIONS.items():
         connection.execute(
             text(

@@ -105,6 +105,11 @@ _OF_PACKETS = f"{ORG} AND EXISTS (SELECT 1 FROM packet WHERE packet.id = packet_
 _COUNSELS_OWN = f"{ORG} AND role = 'counsel'"
 _NOT_COUNSELS = f"{ORG} AND role <> 'counsel'"
 
+_SAID_OF_OWN = (
+    f"{ORG} AND EXISTS (SELECT 1 FROM link AS own WHERE own.member_id = {_told('member')} AND own.shared_sha256 = sha256)"
+)
+"""What a member's own links say, and no other's."""
+
 _MATTERS = (
     "SELECT m.breach_id FROM matter_counsel AS c JOIN matter AS m ON m.id = c.matter_id"
     f" WHERE c.account_id = {_told('account')} AND m.organization_id = {_told('organization')}"
@@ -338,7 +343,7 @@ WALLS: Mapping[str, Wall] = {
     "incident_alert": _own_and_clients("rac", _IN_AN_EMERGENCY),
     "verdict": _own_and_clients("ra"),
     "link": _own_and_clients(),
-    "shared_finding": {**_KEPT, **_each(MEMBER, COUNSEL, may=(May("r", ORG),))},
+    "shared_finding": {**_KEPT, MEMBER: (May("r", _SAID_OF_OWN),), COUNSEL: (May("r", ORG),)},
     "loss": _own_and_clients("ra"),
     "reimbursement": _own_and_clients("ra"),
     "member_notice": _WORKERS_ONLY,

@@ -46,16 +46,19 @@ async def handle_all(
     """Handle receipts together, inside a savepoint. Where that fails each half is tried for itself.
 
     So the one that our code or the database refuses is found and set aside, and the others go on. `bring`: what brings new
-    alerts to their members in the same transaction; what it leaves is told of by messages.
+    alerts to their members in the same transaction; what it leaves is told of by messages. The halves bring nothing: members
+    would be held when the next half asks for its alerts, and locks are taken in the other order.
     """
     if not taken:
         return
+    ids = [(receipt.connection_id, receipt.id) for receipt, _ in taken]
     try:
         async with tx.begin_nested():
             await _handle_all(tx, keyring, taken, bring)
     except Exception as error:  # our own mistake must not lose or block anything: set aside, alarm, replay after the fix
         if store_is_away(error):
             raise  # nothing is wrong with the receipts, the next round takes them again
+        await repository.read_again(tx, ids)
         if len(taken) == 1:
             await _set_aside(tx, taken[0][0], error)
             return
@@ -63,8 +66,8 @@ async def handle_all(
     else:
         return
     middle = len(taken) // 2
-    await handle_all(tx, keyring, taken[:middle], bring)
-    await handle_all(tx, keyring, taken[middle:], bring)
+    await handle_all(tx, keyring, taken[:middle])
+    await handle_all(tx, keyring, taken[middle:])
 
 
 async def _set_aside(tx: Transaction, receipt: Receipt, error: Exception) -> None:
@@ -85,7 +88,12 @@ async def _handle_all(tx: Transaction, keyring: Keyring, taken: Sequence[tuple[R
     await _record(tx, keyring, cuts)
     await _finish(tx, cuts)
     brought = await _brought(tx, fresh(parts), bring)
-    await _pass_on(tx, keyring, [part for part in parts if part.is_news and part.alert_id not in brought])
+    await _pass_on(tx, keyring, [part for part in parts if part.is_news and not _is_brought(part, brought)])
+
+
+def _is_brought(part: Part, brought: Set[UUID]) -> bool:
+    """Whether nobody need be told of it any more. What a person was asked about is never among what was brought."""
+    return part.known is None and part.alert_id in brought
 
 
 async def _brought(tx: Transaction, new: Sequence[Fresh], bring: Bring) -> Set[UUID]:

@@ -11,18 +11,22 @@ async def side_by_side(due: Callable[[], Awaitable[Mapping[str, Piece]]], betwee
     """Do what is due, by name, until nothing is; returns how much was done. One piece of a name at a time.
 
     `due` is asked whenever a piece has ended, after `between` was done. Who found nothing to take is not asked again before
-    somebody has done something. A failure is raised when all pieces have ended that were begun.
+    somebody, or `between`, has done something. A failure is raised when all pieces have ended that were begun.
     """
     under_way: dict[str, asyncio.Task[int]] = {}
     nothing_for: set[str] = set()
     total = 0
     try:
         while True:
-            for name, piece in (await due()).items():
+            left = await due()
+            for name, piece in left.items():
                 if name not in under_way and name not in nothing_for:
                     under_way[name] = asyncio.create_task(_done(piece))
             if not under_way:
-                return total
+                if not left or not (done := await between()):
+                    return total
+                nothing_for, total = set(), total + done
+                continue
             ended, _ = await asyncio.wait(under_way.values(), return_when=asyncio.FIRST_COMPLETED)
             idle, done = _taken_out(under_way, ended)
             done += await between()

@@ -25,10 +25,14 @@ _EVERY = None
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is found of all incidents alike. `lists`: whose alerts its lists name, by the place of the act; None: all of them."""
+    """What is found of all incidents alike. `lists`: whose alerts its lists name, by the place of the act; None: all of them.
+
+    `facts`: those that are each link's own (`sharing.split`).
+    """
 
     pattern: Pattern
     lists: tuple[int | None, ...]
+    facts: list[Json]
     time_order: str
     excluded_by_time: bool
     matrix_version: str
@@ -45,7 +49,7 @@ class Found:
     @property
     def own(self) -> Json:
         """What is its own (`sharing.split`)."""
-        return {"alerts": self.alerts}
+        return {"alerts": self.alerts, "facts": self.kind.facts} if self.kind.facts else {"alerts": self.alerts}
 
     def digest(self) -> str:
         """SHA-256 of the whole finding (`stored.digest`), in hex."""
@@ -113,5 +117,7 @@ def _kind(
     shared, own = split(to_json(found))
     every = [str(alert.alert_id) for alert in alerts]
     lists = tuple(_EVERY if named == every else every.index(named[0]) for named in own["alerts"])
-    pattern = Pattern.of(shared, len(lists))
-    return Kind(pattern, lists, found.time_order.value, found.excluded_by_time, found.matrix_version)
+    facts = own.get("facts", [])
+    return Kind(
+        Pattern.of(shared, len(lists), facts), lists, facts, found.time_order.value, found.excluded_by_time, found.matrix_version
+    )

@@ -1,8 +1,8 @@
 """A stored finding in two parts: what it shares with all findings alike, kept once by its hash, and what is its own. Pure.
 
 Its own are ids of its incident and of its alerts, so of one member; nothing of the kind is in the shared part. A fact that
-rests on alerts has a number there instead: the how-manieth of its own lists of alerts. Facts about the member's other
-incidents, which earlier versions stored, are wholly its own.
+rests on alerts has a number there instead: the how-manieth of its own lists of alerts. Which other breaches a member was in
+can tell who it is, so facts about these are wholly its own; so are those about other incidents, which earlier versions stored.
 """
 
 import hashlib
@@ -19,7 +19,8 @@ from app.kit import canonical
 Json = dict[str, Any]
 
 _ALERT = "alert:"
-_OF_OTHERS = "prior."
+_OWN = ("prior.", "competing.")
+_NO_OTHER = "competing.none_known"
 _HOLE = secrets.token_hex(16)
 _HOLES = re.compile(rf'"alert:{_HOLE}([0-9]++)"|{_HOLE}'.encode())
 """Places in the text of a finding that are filled; nothing that is stored or comes from outside can look like one."""
@@ -34,7 +35,7 @@ def split(data: Mapping[str, Any]) -> tuple[Json, Json]:
     own: list[Json] = []
     facts: list[Json | int] = []
     for fact in data["facts"]:
-        if fact["code"].startswith(_OF_OTHERS):
+        if fact["code"].startswith(_OWN) and fact["code"] != _NO_OTHER:
             facts.append(len(own))
             own.append(fact)
         else:
@@ -97,10 +98,11 @@ class Pattern:
     holes: tuple[int | None, ...]
 
     @classmethod
-    def of(cls, shared: Mapping[str, Any], lists: int) -> Self:
-        """The pattern of a shared part without facts of its own, which numbers so many lists of alerts."""
+    def of(cls, shared: Mapping[str, Any], lists: int, facts: Sequence[Json] = ()) -> Self:
+        """The pattern of a shared part that numbers so many lists of alerts. `facts`: those of its own, without alerts."""
         text = canonical.dumps_simple(shared)
-        whole = join(shared, {"alerts": [[f"{_HOLE}{number}"] for number in range(lists)]}, _HOLE)
+        holed = [[f"{_HOLE}{number}"] for number in range(lists)]
+        whole = join(shared, {"alerts": holed, "facts": facts}, _HOLE)
         cut = _HOLES.split(canonical.dumps_simple(whole))
         holes = tuple(None if number is None else int(number) for number in cut[1::2])
         return cls(text, hashlib.sha256(text).digest(), tuple(cut[::2]), holes)

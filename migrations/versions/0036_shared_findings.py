@@ -120,7 +120,7 @@ def split(data: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     own: list[Any] = []
     facts: list[Any] = []
     for fact in data["facts"]:
-        if fact["code"].startswith("prior."):
+        if fact["code"].startswith(("prior.", "competing.")) and fact["code"] != "competing.none_known":
             facts.append(len(own))
             own.append(fact)
         else:

@@ -100,6 +100,11 @@ def opened(row: Row, me: Acting, everything: Everything) -> bool:
     return False
 
 
+def said_of_own(row: Row, me: Acting, everything: Everything) -> bool:
+    said = {one["shared_sha256"] for one in everything.rows["link"] if own(one, me, everything)}
+    return organizations(row, me, everything) and row["sha256"] in said
+
+
 def behind_enrollments(row: Row, me: Acting, everything: Everything) -> bool:
     places = [(e["connection_id"], e["reference_index"]) for e in everything.rows["enrollment"] if own(e, me, everything)]
     return (row["connection_id"], row["reference_index"]) in places
@@ -171,7 +176,8 @@ SEES: dict[str, dict[str, Sees]] = {
         **_SIGNED_IN,
         **_ACCOUNTS,
         **dict.fromkeys((*_MATCHED, "enrollment", "consent", "unmatched", "ledger_entry"), own),
-        **dict.fromkeys(("breach", "connection", "disputed_range", "shared_finding"), organizations),
+        **dict.fromkeys(("breach", "connection", "disputed_range"), organizations),
+        "shared_finding": said_of_own,
         "member": itself("member_id"),
         "look_up": behind_enrollments,
         "receipt": holds_own,

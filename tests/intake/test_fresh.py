@@ -13,14 +13,18 @@ from sqlalchemy.exc import OperationalError
 from app.incidents import matching
 from app.incidents.models import IncidentAlert, MemberEvent, Unmatched
 from app.incidents.topics import INCIDENTS_CHANGED
+from app.intake import handling, repository
 from app.intake.fresh import Fresh, nothing_brought
 from app.intake.handling import ALERT_SEEN
 from app.intake.models import EventOutcome, Receipt, ReceiptState
+from app.intake.parts import Part
 from app.intake.understanding import alert_in
 from app.intake.workers import handle_waiting
 from app.kit.database import Transaction
-from app.kit.outbox import RECEIPTS, Message
+from app.kit.keyring import Keyring
+from app.kit.outbox import RECEIPTS, Message, publish_many
 from app.ledger.models import LedgerEntry
+from connectors.contract import RawEvent
 from tests.support.world import World, alert
 
 
@@ -120,3 +124,77 @@ async def test_what_is_handed_on_at_once_is_what_would_be_opened_later(world: Wo
     assert len(parts) == 3
     assert {part.outcome for part in parts} == {EventOutcome.NEW}
     assert [alert_in(part.copy) for part in parts] == [part.understood.alert for part in parts]
+
+
+async def _fails_at_what_is_nobodys(tx: Transaction, topic: str, said: Sequence[Any]) -> None:
+    if topic == ALERT_SEEN and said:
+        raise ValueError("a mistake of our own")
+    await publish_many(tx, topic, said)
+
+
+async def test_one_that_cannot_be_told_of_spares_one_that_could_not_be_cut_and_one_that_was_good(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a savepoint took back is read again before anybody looks at it: one bad batch must not stop the rest for good."""
+    monkeypatch.setattr(handling, "publish_many", _fails_at_what_is_nobodys)
+    await world.deliver(b"this is no JSON")
+    await world.deliver(alert(id="nobody", member="ref-nobody"))
+    await world.deliver({"id": "p", "type": "ping"})
+    assert await taken_in(world) == 3
+    states = [(row.state, row.reason) for row in await rows(world, select(Receipt).order_by(Receipt.id))]
+    assert [state for state, _ in states] == [ReceiptState.UNSPLITTABLE, ReceiptState.UNSPLITTABLE, ReceiptState.HANDLED]
+    assert states[1][1] == "handling failed: ValueError"
+    assert states[0][1] != states[1][1]
+    monkeypatch.undo()
+    await world.deliver(alert())
+    await world.workers.drain()
+    assert len(await world.timeline()) == 1
+
+
+async def test_one_whose_key_was_destroyed_in_a_batch_that_fails_spares_its_batch(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To let go of a notice destroys keys by one statement, and the rows that are held in memory are expired by it."""
+    pass_on = handling._pass_on
+
+    async def destroys_and_fails(tx: Transaction, keyring: Keyring, parts: Sequence[Part]) -> None:
+        named = {part.item.body["id"]: part for part in parts if isinstance(part.item, RawEvent)}
+        if (gone := named.get("gone")) is not None:
+            await repository.destroy_keys_again(tx, gone.receipt.connection_id, {gone.receipt.id}, {gone.id})
+        if "bad" in named:
+            raise ValueError
+        await pass_on(tx, keyring, parts)
+
+    monkeypatch.setattr(handling, "_pass_on", destroys_and_fails)
+    for name in ("gone", "bad"):
+        await world.deliver(alert(id=name, member="ref-nobody"))
+    assert await taken_in(world) == 2
+    kept = await rows(world, select(Receipt).order_by(Receipt.id))
+    assert [row.state for row in kept] == [ReceiptState.HANDLED, ReceiptState.UNSPLITTABLE]
+
+
+async def test_the_halves_of_a_batch_that_fails_hold_no_members(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second half asks for its alerts, which another process may hold that waits for the first half's members."""
+    asked: list[int] = []
+    bring = world.workers._bring
+
+    async def counted(tx: Transaction, new: Sequence[Fresh]) -> Any:
+        asked.append(len(new))
+        return await bring(tx, new)
+
+    failed: list[str] = []
+
+    async def fails_once(tx: Transaction, topic: str, said: Sequence[Any]) -> None:
+        if said and not failed:
+            failed.append(topic)
+            raise ValueError("a mistake of our own")
+        await publish_many(tx, topic, said)
+
+    monkeypatch.setattr(handling, "publish_many", fails_once)
+    await world.deliver(alert())
+    await world.deliver(alert(id="nobody", member="ref-nobody"))
+    await handle_waiting(world.context.database, world.context.keyring, counted)
+    assert (asked, failed) == ([2], [ALERT_SEEN])
+    assert len(await messages(world, ALERT_SEEN)) == 2, "messages tell of both"
+    await world.workers.drain()
+    assert len(await world.timeline()) == 1

@@ -78,6 +78,20 @@ async def test_what_is_done_in_between_counts_and_wakes_the_others() -> None:
     assert shop.done == ["first", "second"]
 
 
+async def test_what_the_last_look_finds_to_be_placed_is_not_left_for_the_next_time() -> None:
+    """Others have taken what came in, and left something that only waits for its place."""
+    shop = Shop(elsewhere=-1, second=0)
+    placed = iter([0, 1])
+
+    async def place() -> int:
+        more = next(placed, 0)
+        shop.heaps["second"] += more
+        return more
+
+    assert await asyncio.wait_for(side_by_side(shop.due, place), 5) == 2
+    assert shop.done == ["second"]
+
+
 async def test_a_failure_is_raised_when_all_that_was_begun_has_ended() -> None:
     ended: list[str] = []
 

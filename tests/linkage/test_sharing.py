@@ -35,7 +35,7 @@ FACTS = st.lists(
     st.builds(
         Fact,
         st.sampled_from(Direction),
-        st.sampled_from(["time.x", "prior.same_kind_before", "prior", "claim.x"]),
+        st.sampled_from(["time.x", "prior.same_kind_before", "prior", "claim.x", "competing.same_data", "competing.none_known"]),
         st.text(),
         st.lists(NAMED.map(Reference), max_size=5).map(tuple),
         st.none() | st.text(),
@@ -126,8 +126,8 @@ def test_what_is_shared_names_nobody_and_no_moment_of_an_incident(view: Incident
     said = json.dumps(split(to_json(attribute(view, BREACH, INSIDE, competing)))[0])
     assert str(view.incident_id) not in said
     assert not any(str(alert.alert_id) in said for alert in view.alerts)
-    breaches = {str(BREACH.breach_id), *(str(other.breach.breach_id) for other in competing)}
-    assert set(re.findall(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}", said)) <= breaches
+    assert set(re.findall(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f-]{22}", said)) <= {str(BREACH.breach_id)}, "nor another breach"
+    assert not any(other.breach.spec.name in said for other in competing if other.breach.spec.key != BREACH.spec.key)
     moved = replace(view, incident_id=uuid4(), alerts=tuple(replace(alert, alert_id=uuid4()) for alert in view.alerts))
     if len({(alert.kind, alert.product) for alert in view.alerts}) == len(view.alerts):
         assert json.dumps(split(to_json(attribute(moved, BREACH, INSIDE, competing)))[0]) == said

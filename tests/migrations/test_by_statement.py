@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 from sqlalchemy import ForeignKeyConstraint
 
-from app.access.walls import CASEWORKER, MEMBER
+from app.access.walls import CASEWORKER, MEMBER, ROLES
 from app.kit.acting import DOOR, TAKE_ON, WORKER, Acting
 from app.kit.ids import uuid7
 from app.tables import metadata
@@ -301,3 +301,20 @@ async def test_a_view_of_an_earlier_moment_writes_and_deletes_nothing(rows: Rows
         with pytest.raises(asyncpg.FeatureNotSupportedError, match="READ COMMITTED"):
             async with rows.connection.transaction(isolation="repeatable_read"):
                 await act()
+
+
+@on_postgresql
+async def test_nobody_makes_the_checks_run_for_a_table_of_their_own(world: World, rows: Rows) -> None:
+    """They run as the worker, who may delete: a trigger of their own would delete what they do not even see."""
+    asked = "SELECT proname FROM pg_proc WHERE proname = ANY($1) AND has_function_privilege($2::name, oid, 'EXECUTE')"
+    for role in ROLES:
+        may = await rows.connection.fetch(asked, list(CHECKING), role)
+        assert len(may) == (len(CHECKING) if role == WORKER.role else 0), role
+    async with rows.connection.transaction():
+        await rows.connection.execute(TAKE_ON, *Acting(MEMBER, world.other.id, member_id=world.other.members["M-2"]).values)
+        await rows.connection.execute("CREATE TEMP TABLE mine (member_id uuid, id uuid)")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await rows.connection.execute(
+                "CREATE TRIGGER mine AFTER DELETE ON mine REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT"
+                " EXECUTE FUNCTION fk_link_member_id_incident_id_deleted()"
+            )
