@@ -163,7 +163,7 @@ KEPT: dict[str, tuple[tuple[str, ...], str]] = {
         "who vouched, who looked in an emergency and why, who tried to recover the keys",
     ),
     "breaches and disputed time": (("breach", "disputed_range"), "facts about organizations, not about people"),
-    "the words of findings": (("shared_finding",), "what is said of any incident alike; nobody's data, and no id of anybody"),
+    "the words of findings": (("shared_finding",), "kinds of act, elements of data, which came first; it names nobody"),
     "rules that connections are read by": (("reading_document",), "they say by what any alert was read"),
     "files that were handed in": (("handed_in",), "a keyed hash of each, so that none is handed in twice"),
     "organizations, their keys and held domains": (
