@@ -82,10 +82,8 @@ async def take_waiting(tx: Transaction, limit: int, most_bytes: int) -> Sequence
 
 async def read_again(tx: Transaction, receipts: Sequence[tuple[UUID, UUID]]) -> None:
     """Let receipts, `(connection, id)`, say what stands in the database: what was taken back by a savepoint is forgotten."""
-    query = select(Receipt).where(
-        among(tx, Receipt.connection_id, {row[0] for row in receipts}), among(tx, Receipt.id, [row[1] for row in receipts])
-    )
-    await tx.execute(query.execution_options(populate_existing=True))
+    these = among(tx, Receipt.connection_id, {row[0] for row in receipts}), among(tx, Receipt.id, [row[1] for row in receipts])
+    await tx.execute(select(Receipt).where(*these).execution_options(populate_existing=True))
 
 
 async def receipt(tx: Transaction, receipt_id: UUID, *, lock: bool = False) -> tuple[Receipt, Connection] | None:

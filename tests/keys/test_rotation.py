@@ -57,9 +57,8 @@ EQUAL_FOR_EVER = {
 NOT_BY_OUR_KEYS = {
     *("sign_in_link.token_hash", "session.token_hash", "api_token.token_hash", "connection.token_hash"),
     *("connection.previous_token_hash", "ledger_entry.commitment", "organization_key.wrapped", "link.based_on"),
-    *("link.shared_sha256", "shared_finding.sha256"),
     *("door_key.wrapped", "ledger_leaf.hash", "ledger_subtree.hash", "ledger_checkpoint.root", "ledger_checkpoint.note"),
-    *("ledger_timestamp.response", "ledger_signer.public_key"),
+    *("ledger_timestamp.response", "ledger_signer.public_key", "link.shared_sha256", "shared_finding.sha256"),
     *("known_browser.token_hash", "recovery_code.code_hash", "spent_challenge.challenge_hash"),
     *("passkey.credential_id", "passkey.public_key"),
 }

@@ -270,7 +270,8 @@ async def test_what_findings_share_is_kept_once_and_holds_nothing_of_a_member_wh
     await settle(org)
     [[one], [other]] = [await links(org, who) for who in (member_id, neighbour)]
     assert one.shared_sha256 == other.shared_sha256
-    assert [one.own, other.own] == [{"alerts": [[str(alert_id)]]} for alert_id in alerts]
+    assert [link.own["alerts"] for link in (one, other)] == [[[str(alert_id)]] for alert_id in alerts]
+    assert {fact["code"] for link in (one, other) for fact in link.own["facts"]} == {"competing.contents_unknown_same_defendant"}
     [shared] = await shared_parts(org)
     assert {len(from_json(join(shared.said, link.own, link.incident_id)).waves) for link in (one, other)} == {2}
     await org.erase(member_id)
@@ -278,6 +279,7 @@ async def test_what_findings_share_is_kept_once_and_holds_nothing_of_a_member_wh
     assert [part.sha256 for part in await shared_parts(org)] == [shared.sha256]
     told = json.dumps(shared.said)
     assert not [one_id for one_id in (*alerts, member_id, neighbour, one.incident_id, one.id) if str(one_id) in told]
+    assert "competing." not in told, "which breaches somebody was in can be one person's alone"
     assert "2023-05" not in told
     assert "May 2023" not in told
 
@@ -303,11 +305,11 @@ async def test_what_is_shared_is_kept_again_where_an_older_database_does_not_hav
     member_id = await org.member(WHOLE_TIME)
     await org.alert(member_id, K.NEW_ACCOUNT_CREDIT_CARD, at(2023, 5, 1), institution="one")
     await settle(org)
-    [part] = await shared_parts(org)
+    [part], [link] = await shared_parts(org), await links(org, member_id)
     elsewhere = await org.another_organization()
     async with org.database.begin() as tx:
         await load_catalogue(tx, org.keyring, elsewhere.organization_id, "oakland")
-        patterns = {part.sha256: Pattern.of(part.said, 1)}
+        patterns = {part.sha256: Pattern.of(part.said, 1, link.own["facts"])}
         await service._keep(tx, elsewhere.organization_id, patterns)
         await service._keep(tx, elsewhere.organization_id, patterns)
     assert [one.said for one in await shared_parts(org)] == [part.said]
