@@ -25,9 +25,9 @@ _STATEMENTS = (
     " now() FROM member_event WHERE sealed = ''",
     "INSERT INTO incident_alert (member_id, alert_id, incident_id) SELECT member_id, alert_id, alert_id FROM member_event"
     " WHERE sealed = ''",
-    "INSERT INTO link (member_id, id, organization_id, incident_id, breach_id, time_order, excluded_by_time, finding,"
-    " rules_version, found_at) SELECT i.member_id, gen_random_uuid(), i.organization_id, i.id, b.id, 'after', false, '{{}}',"
-    " 'x', now() FROM incident AS i JOIN breach AS b ON b.organization_id = i.organization_id AND b.focal"
+    "INSERT INTO link (member_id, id, organization_id, incident_id, breach_id, time_order, excluded_by_time, own,"
+    " shared_sha256, rules_version, found_at) SELECT i.member_id, gen_random_uuid(), i.organization_id, i.id, b.id, 'after',"
+    " false, '{{}}', '', 'x', now() FROM incident AS i JOIN breach AS b ON b.organization_id = i.organization_id AND b.focal"
     " JOIN member AS m ON m.id = i.member_id WHERE m.sealed IS NULL",
     "INSERT INTO exposure (member_id, breach_id, wave, element, basis, status, mark) SELECT m.id, b.id, 'one', 'SSN', 'x',"
     " 'exposed', 'x' FROM member AS m JOIN breach AS b ON b.organization_id = m.organization_id WHERE m.sealed IS NULL",
