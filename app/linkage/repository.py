@@ -146,12 +146,15 @@ async def forget(tx: Transaction, organization_id: UUID, member_id: UUID) -> Non
 
 async def present_with_breach(
     tx: Transaction, organization_id: UUID, member_id: UUID, incident_ids: Sequence[UUID]
-) -> Sequence[tuple[Link, dict[str, Any], Breach]]:
-    """The present links of some of a member's incidents, what their findings share, their breaches; the focal breach first."""
+) -> Sequence[tuple[Link, dict[str, Any] | None, Breach]]:
+    """The present links of some of a member's incidents, what their findings share, their breaches; the focal breach first.
+
+    Of a link whose shared part is not there, which must not be, that is None.
+    """
     said = and_(SharedFinding.organization_id == Link.organization_id, SharedFinding.sha256 == Link.shared_sha256)
     query = (
         select(Link, SharedFinding.said, Breach)
-        .join(SharedFinding, said)
+        .outerjoin(SharedFinding, said)
         .join(Breach, and_(Breach.id == Link.breach_id, Breach.organization_id == Link.organization_id))
         .where(
             Link.organization_id == organization_id,

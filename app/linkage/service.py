@@ -245,7 +245,14 @@ async def _shown_links(
     present = (await repository.incidents_of_members(tx, [member_id])).get(member_id, [])
     history = _history(present, await incidents.own_doing(tx, member_id))
     views = {view.incident_id: view for view in present}
-    return [(link, _shown(link, said, breach, views.get(link.incident_id), history)) for link, said, breach in links]
+    return [(link, _shown(link, _there(said), breach, views.get(link.incident_id), history)) for link, said, breach in links]
+
+
+def _there(said: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """A link without its words is told of aloud: a page that left it out would claim that there is none."""
+    if said is None:
+        raise LookupError("the words that a link names are not kept")
+    return said
 
 
 def _history(views: Iterable[IncidentView], own_doing: Collection[UUID]) -> History:
