@@ -106,7 +106,8 @@ _COUNSELS_OWN = f"{ORG} AND role = 'counsel'"
 _NOT_COUNSELS = f"{ORG} AND role <> 'counsel'"
 
 _SAID_OF_OWN = (
-    f"{ORG} AND EXISTS (SELECT 1 FROM link AS own WHERE own.member_id = {_told('member')} AND own.shared_sha256 = sha256)"
+    f"{ORG} AND EXISTS (SELECT 1 FROM link AS own"
+    f" WHERE own.member_id = {_told('member')} AND own.shared_sha256 = shared_finding.sha256)"
 )
 """What a member's own links say, and no other's."""
 
