@@ -32,6 +32,7 @@ from app.intake.asker import Asker
 from app.intake.first_byte import Acknowledged, FirstByte
 from app.intake.gateway import Gateway
 from app.intake.refusals import Refusals
+from app.intake.repository import WAITING
 from app.kit import dns, errors, health, metrics, outbox, pulling
 from app.kit.buckets import Buckets
 from app.kit.config import Settings, settings
@@ -60,6 +61,10 @@ from app.web.headers import SECURITY_HEADERS, UnlessSaid, always
 
 COSIGNED_EVERY = 5.0
 """Seconds between two turns of having the log cosigned."""
+
+_TAKING_IN, _PLACING = "taking in", "placing"
+_ARRIVALS = {_TAKING_IN: WAITING, _PLACING: outbox.UNPLACED}
+"""What is to be done with what has just come, and whether there is any."""
 
 MEASURED_EVERY = 5.0
 """Seconds between two settings of the gauges that need the database."""
@@ -139,7 +144,7 @@ class Workers:
         async with self._running:
             if self._context.database.is_sqlite:
                 return await self._one_after_another()
-            return await side_by_side(self._due, self._place)
+            return await side_by_side(self._due)
 
     async def log(self) -> int:
         """Give the ledger's entries their places in the logs, and read them again; how many."""
@@ -163,17 +168,13 @@ class Workers:
             total += sent
         return total
 
-    async def _look(self) -> tuple[bool, frozenset[str]]:
-        """Whether anything new is there, and who is behind: one transaction that holds up nobody."""
-        async with self._context.database.begin(read_only=True) as tx:
-            received = await intake_workers.anything_waits(tx)
-            unplaced = await outbox.anything_new(tx)
-            return received or unplaced, await outbox.who_is_behind(tx, self._consumers)
+    async def _look(self) -> frozenset[str]:
+        """Who has something to do: one look that holds up nobody."""
+        return await outbox.behind(self._context.database, self._consumers, _ARRIVALS)
 
     async def is_idle(self) -> bool:
         """Whether nothing waits, for this process or for any other."""
-        arrived, due = await self._look()
-        return not arrived and not due
+        return not await self._look()
 
     async def _one_after_another(self) -> int:
         """SQLite has one writer: in each round whoever is behind takes a batch."""
@@ -183,11 +184,10 @@ class Workers:
         return total
 
     async def _round(self) -> int:
-        arrived, due = await self._look()
-        done = 0
-        if arrived:
-            done += await self._take_in() + await outbox.sequence(self._context.database)
-            due = await outbox.behind(self._context.database, self._consumers)
+        due, done = await self._look(), 0
+        if not due.isdisjoint(_ARRIVALS):
+            done += await self._take_in() + await self._place()
+            due = await self._look()
         for worker in self._workers:
             if worker.consumer.name in due:
                 done += await worker.run()
@@ -195,9 +195,10 @@ class Workers:
 
     async def _due(self) -> dict[str, Piece]:
         """What there is to do, by name."""
-        arrived, due = await self._look()
-        jobs = {worker.consumer.name: worker.run for worker in self._workers if worker.consumer.name in due}
-        return {"taking in": self._take_in, **jobs} if arrived else dict(jobs)
+        jobs: dict[str, Piece] = {_TAKING_IN: self._take_in, _PLACING: self._place}
+        jobs |= {worker.consumer.name: worker.run for worker in self._workers}
+        due = await self._look()
+        return {name: job for name, job in jobs.items() if name in due}
 
     async def _place(self) -> int:
         """Give new messages their positions, so that the next look finds who is to go on with them."""

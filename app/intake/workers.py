@@ -33,11 +33,6 @@ ERASED_AT_ONCE = 50
 PAGE = 100
 
 
-async def anything_waits(tx: Transaction) -> bool:
-    """Whether any receipt is to be handled: a look that holds up nobody."""
-    return await repository.anything_waits(tx)
-
-
 async def handle_waiting(database: Database, keyring: Keyring, bring: Bring = nothing_brought) -> int:
     """Handle the oldest receipts that wait, one transaction a batch; returns how many were taken.
 

@@ -4,13 +4,17 @@ PostgreSQL only, and only for what is done a thousand times a second. Everything
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import asyncpg
+from sqlalchemy import ClauseElement
+from sqlalchemy.dialects.postgresql import asyncpg as postgresql
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from app.kit.acting import TAKE_ON, Acting
 
@@ -37,6 +41,15 @@ def driver_options(engine: AsyncEngine) -> dict[str, Any]:
     return {name: value for name, value in given.items() if name not in _NOT_ASYNCPGS}
 
 
+@lru_cache(maxsize=64)
+def _written(statement: ClauseElement) -> tuple[str, Sequence[str], Mapping[str, Any]]:
+    """A statement as the driver takes it, the names of its values in their order, and those that stand in it."""
+    compiled = statement.compile(dialect=postgresql.dialect())  # type: ignore[no-untyped-call]
+    if not isinstance(compiled, SQLCompiler) or compiled.positiontup is None:
+        raise TypeError("not a statement for rows")
+    return str(compiled), compiled.positiontup, compiled.params
+
+
 class AtOnce:
     """Runs them on connections of its own: as many as statements are under way at once. Opened when needed, kept while good."""
 
@@ -57,6 +70,15 @@ class AtOnce:
         Raises what SQLAlchemy would: OperationalError when the store is away, DBAPIError when it refuses the statement.
         """
         return await self._run(statement, *values)
+
+    async def execute(self, statement: ClauseElement, values: Mapping[str, Any]) -> list[Any]:
+        """`fetch` of a statement of SQLAlchemy's that lives as long as the process: its text is made once.
+
+        `values` go to the driver as they are (ids, words, numbers, aware moments), and so do rows come back.
+        """
+        text, names, its_own = _written(statement)
+        every = {**its_own, **values}
+        return await self.fetch(text, *(every[name] for name in names))
 
     async def _run(self, statement: str, *values: Any) -> list[Any]:
         try:

@@ -9,13 +9,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
 from sqlalchemy import (
     BigInteger,
-    Executable,
+    CompoundSelect,
+    Exists,
     Index,
     String,
     bindparam,
@@ -26,6 +28,7 @@ from sqlalchemy import (
     select,
     text,
     union,
+    union_all,
     update,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -174,15 +177,14 @@ async def ensure(tx: Transaction, name: str) -> None:
 async def sequence(database: Database) -> int:
     """Give visible messages their positions, one sequencer at a time; returns how many got one."""
     async with database.begin() as tx:
-        if not await anything_new(tx):
-            return 0
         row = select(ConsumerState.position).where(ConsumerState.consumer == _SEQUENCER).with_for_update()
         base = (await tx.execute(row)).scalar_one_or_none()
         if base is None:
             await ensure(tx, _SEQUENCER)
             base = (await tx.execute(row)).scalar_one()
         done: int = (await tx.execute(_NUMBER, {"base": base})).rowcount  # type: ignore[attr-defined]
-        await tx.execute(update(ConsumerState).where(ConsumerState.consumer == _SEQUENCER).values(position=base + done))
+        if done:
+            await tx.execute(update(ConsumerState).where(ConsumerState.consumer == _SEQUENCER).values(position=base + done))
         return done
 
 
@@ -190,41 +192,32 @@ _NUMBER = text(
     "UPDATE outbox SET position = :base + n.rank FROM (SELECT id, row_number() OVER (ORDER BY id) AS rank"
     " FROM outbox WHERE position IS NULL ORDER BY id LIMIT 5000) AS n WHERE n.id = outbox.id"
 )
-_NEW = text("SELECT 1 FROM outbox WHERE position IS NULL LIMIT 1")
+UNPLACED = select(Message.id).where(Message.position.is_(None)).exists()
+"""Whether any message has no position yet."""
 
 
-async def anything_new(tx: Transaction) -> bool:
-    """Whether any message has no position yet."""
-    return (await tx.execute(_NEW)).first() is not None
+async def behind(
+    database: Database, consumers: Sequence[Consumer], others: Mapping[str, Exists] = MappingProxyType({})
+) -> frozenset[str]:
+    """The names of those that have something to do: one look that holds up nobody, instead of a turn for each.
 
-
-async def behind(database: Database, consumers: Sequence[Consumer]) -> frozenset[str]:
-    """The names of those that have something to do: one look that holds up nobody, instead of a turn for each."""
-    async with database.begin(read_only=True) as tx:
-        return await who_is_behind(tx, consumers)
-
-
-async def who_is_behind(tx: Transaction, consumers: Sequence[Consumer]) -> frozenset[str]:
-    """`behind`, in a transaction that is open already."""
-    query = _behind(tuple((consumer.name, consumer.topics) for consumer in consumers))
-    return frozenset((await tx.execute(query, {"now": clock.now()})).scalars())
+    `others`: who else is asked for, and whether they have; as long as the process lives, since the question is made once.
+    """
+    query = _behind(tuple((consumer.name, consumer.topics) for consumer in consumers), tuple(others.items()))
+    return frozenset(row[0] for row in await database.single(query, now=clock.now()))
 
 
 @lru_cache(maxsize=64)
-def _behind(consumers: tuple[tuple[str, frozenset[str]], ...]) -> Executable:
+def _behind(consumers: tuple[tuple[str, frozenset[str]], ...], others: tuple[tuple[str, Exists], ...]) -> CompoundSelect[str]:
     """The question of `behind`; it is asked so often that building it anew each time would cost more than the answer."""
-    waiting = [
-        select(literal(name)).where(
-            exists().where(
-                Message.topic.in_(topics),
-                Message.position
-                > func.coalesce(select(ConsumerState.position).where(ConsumerState.consumer == name).scalar_subquery(), 0),
-            )
-        )
-        for name, topics in consumers
-    ]
+    asked = [(name, topic) for name, topics in consumers for topic in sorted(topics)]
+    asking = union_all(*(select(literal(name).label("name"), literal(topic).label("topic")) for name, topic in asked)).subquery()
+    beyond = (Message.topic == asking.c.topic, Message.position > func.coalesce(ConsumerState.position, 0))
+    next_one = select(Message.position).where(*beyond).order_by(Message.position).limit(1)
+    waits = next_one.correlate(asking, ConsumerState).scalar_subquery().is_not(None)
+    waiting = select(asking.c.name).outerjoin(ConsumerState, ConsumerState.consumer == asking.c.name).where(waits)
     due = select(Failure.consumer).where(Failure.next_attempt_at <= bindparam("now", type_=Failure.next_attempt_at.type))
-    return union(due, *waiting)
+    return union(due, waiting, *(select(literal(name)).where(there) for name, there in others))
 
 
 async def forget_handled(

@@ -48,6 +48,28 @@ def _next_of(topics: frozenset[str]) -> Executable:
     return select(found).order_by(found.c.position).limit(most)
 
 
+_FREE_FOR_ME = or_(
+    ConsumerState.lease_until.is_(None),
+    ConsumerState.lease_until <= bindparam("now", type_=ConsumerState.lease_until.type),
+    ConsumerState.lease_owner == bindparam("me", type_=ConsumerState.lease_owner.type),
+)
+_ANY_AGAIN = select(Failure.message_id).where(
+    Failure.consumer == ConsumerState.consumer,
+    Failure.next_attempt_at <= bindparam("now", type_=Failure.next_attempt_at.type),
+)
+_CLAIM = (
+    update(ConsumerState)
+    .where(ConsumerState.consumer == bindparam("name", type_=ConsumerState.consumer.type), _FREE_FOR_ME)
+    .values(
+        lease_owner=bindparam("me", type_=ConsumerState.lease_owner.type),
+        lease_until=bindparam("until", type_=ConsumerState.lease_until.type),
+        fence=ConsumerState.fence + 1,
+    )
+    .returning(ConsumerState.fence, ConsumerState.position, _ANY_AGAIN.correlate(ConsumerState).exists())
+    .execution_options(synchronize_session=False)
+)
+"""Take a consumer's lease if it is free: its fence, how far it has come, whether anything that failed is to be tried again."""
+
 NOBODYS_FAULT = (Fenced, KeysAway)
 """What says nothing of any message: all wait, and none is counted as failed."""
 
@@ -65,6 +87,7 @@ class Worker:
         self._database = database
         self._owner = uuid7()
         self._fence: int | None = None
+        self._position = 0
         self._known = False
         self._limit = BATCH
 
@@ -93,25 +116,21 @@ class Worker:
 
     async def _hold(self) -> Sequence[Failure]:
         """Take the lease, if it is free: `_fence` is None if it is not. What failed before and is to be tried again now."""
-        now = clock.now()
-        async with self._database.begin() as tx:
-            if not self._known:
+        if not self._known:
+            async with self._database.begin() as tx:
                 await ensure(tx, self.consumer.name)
-            free = or_(
-                ConsumerState.lease_until.is_(None),
-                ConsumerState.lease_until <= now,
-                ConsumerState.lease_owner == self._owner,
-            )
-            claim = (
-                update(ConsumerState)
-                .where(ConsumerState.consumer == self.consumer.name, free)
-                .values(lease_owner=self._owner, lease_until=now + LEASE, fence=ConsumerState.fence + 1)
-                .returning(ConsumerState.fence)
-            )
-            self._fence = (await tx.execute(claim)).scalar_one_or_none()
-            again = await self._due(tx, now) if self._fence is not None else ()
-        self._known = True
-        return again
+            self._known = True
+        now = clock.now()
+        whose = {"name": self.consumer.name, "me": self._owner}
+        taken = await self._database.single(_CLAIM, **whose, now=now, until=now + LEASE)
+        if not taken:
+            self._fence = None
+            return ()
+        ((self._fence, self._position, any_again),) = taken
+        if not any_again:
+            return ()
+        async with self._database.begin(read_only=True) as tx:
+            return await self._due(tx, now)
 
     async def _move(self, tx: Transaction, position: int, *, last: bool) -> None:
         """Say how far this consumer has come. `last`: the lease ends with this transaction."""
@@ -132,9 +151,8 @@ class Worker:
             raise Fenced
 
     async def _messages(self, tx: Transaction, limit: int) -> Sequence[Heard]:
-        here = (await tx.execute(select(ConsumerState.position).where(ConsumerState.consumer == self.consumer.name))).scalar_one()
         query = _next_of(self.consumer.topics)
-        return [Heard._make(row) for row in (await tx.execute(query, {"here": here, "most": limit})).all()]
+        return [Heard._make(row) for row in (await tx.execute(query, {"here": self._position, "most": limit})).all()]
 
     async def _next_batch(self, *, last: bool) -> int:
         """Handle a batch. `last`: the lease ends with it."""
@@ -158,8 +176,14 @@ class Worker:
                 await self._move(tx, messages[-1].position or 0, last=last)
             elif last:
                 await self._set(tx, **_FREE)
+        self._moved(messages)
         self._tell(messages)
         return len(messages)
+
+    def _moved(self, messages: Sequence[Heard]) -> None:
+        """It is committed how far this consumer has come."""
+        if messages:
+            self._position = messages[-1].position or 0
 
     def _tell(self, messages: Sequence[Heard]) -> None:
         """Say that these messages are handled, now that they are."""
@@ -180,10 +204,12 @@ class Worker:
 
     async def _set_aside(self, error: Exception) -> None:
         async with self._database.begin() as tx:
-            for message in await self._messages(tx, 1):
+            messages = await self._messages(tx, 1)
+            for message in messages:
                 log.error("message set aside", consumer=self.consumer.name, message=str(message.id), error=_what(error))
                 tx.add(_failure(self.consumer.name, message.id, 1, error))
                 await self._move(tx, message.position or 0, last=False)
+        self._moved(messages)
 
     async def _due(self, tx: Transaction, now: datetime) -> Sequence[Failure]:
         due = select(Failure).where(Failure.consumer == self.consumer.name, Failure.next_attempt_at <= now)

@@ -7,11 +7,11 @@ Piece = Callable[[], Awaitable[int]]
 """Does one piece of some work and tells how much that was; 0: there was nothing to take."""
 
 
-async def side_by_side(due: Callable[[], Awaitable[Mapping[str, Piece]]], between: Piece) -> int:
+async def side_by_side(due: Callable[[], Awaitable[Mapping[str, Piece]]]) -> int:
     """Do what is due, by name, until nothing is; returns how much was done. One piece of a name at a time.
 
-    `due` is asked whenever a piece has ended, after `between` was done. Who found nothing to take is not asked again before
-    somebody, or `between`, has done something. A failure is raised when all pieces have ended that were begun.
+    `due` is asked whenever a piece has ended. Who found nothing to take is not asked again before somebody has done
+    something. A failure is raised when all pieces have ended that were begun.
     """
     under_way: dict[str, asyncio.Task[int]] = {}
     nothing_for: set[str] = set()
@@ -23,14 +23,10 @@ async def side_by_side(due: Callable[[], Awaitable[Mapping[str, Piece]]], betwee
                 if name not in under_way and name not in nothing_for:
                     under_way[name] = asyncio.create_task(_done(piece))
             if not under_way:
-                if not left or not (done := await between()):
-                    return total
-                nothing_for, total = set(), total + done
-                continue
+                return total
             ended, _ = await asyncio.wait(under_way.values(), return_when=asyncio.FIRST_COMPLETED)
             idle, done = _taken_out(under_way, ended)
-            done += await between()
-            nothing_for = idle | (set() if done else nothing_for)
+            nothing_for = set() if done else nothing_for | idle
             total += done
     except asyncio.CancelledError:
         for task in under_way.values():

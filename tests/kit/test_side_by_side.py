@@ -36,13 +36,10 @@ class Shop:
 
         return take
 
-    async def nothing(self) -> int:
-        return 0
-
 
 async def test_it_goes_on_until_nothing_is_due() -> None:
     shop = Shop(a=3, b=2)
-    assert await side_by_side(shop.due, shop.nothing) == 5
+    assert await side_by_side(shop.due) == 5
     assert sorted(shop.done) == ["a", "a", "a", "b", "b"]
 
 
@@ -50,46 +47,45 @@ async def test_whoever_is_slow_holds_up_nobody() -> None:
     shop = Shop(slow=1, quick=4)
     shop.gates["slow"] = asyncio.Event()
 
-    async def open_the_gate() -> int:
+    async def due() -> dict[str, Callable[[], Awaitable[int]]]:
         if shop.done.count("quick") == 4:
             shop.gates["slow"].set()
-        return 0
+        return await shop.due()
 
-    assert await asyncio.wait_for(side_by_side(shop.due, open_the_gate), 5) == 5
+    assert await asyncio.wait_for(side_by_side(due), 5) == 5
     assert shop.done == ["quick"] * 4 + ["slow"]
 
 
 async def test_who_finds_nothing_is_asked_again_only_when_somebody_has_done_something() -> None:
     shop = Shop(elsewhere=-1, here=2)
-    assert await asyncio.wait_for(side_by_side(shop.due, shop.nothing), 5) == 2
+    assert await asyncio.wait_for(side_by_side(shop.due), 5) == 2
     assert shop.done == ["here", "here"]
     assert shop.asked.count("elsewhere") <= 3
 
 
-async def test_what_is_done_in_between_counts_and_wakes_the_others() -> None:
+async def test_what_a_piece_makes_due_is_done_too() -> None:
     shop = Shop(first=1, second=0)
-    placed = iter([1])
 
-    async def place() -> int:
-        shop.heaps["second"] = 0 if (more := next(placed, 0)) == 0 else 1
-        return more
+    async def due() -> dict[str, Callable[[], Awaitable[int]]]:
+        if shop.done == ["first"]:
+            shop.heaps["second"] = 1
+        return await shop.due()
 
-    assert await asyncio.wait_for(side_by_side(shop.due, place), 5) == 3
+    assert await asyncio.wait_for(side_by_side(due), 5) == 2
     assert shop.done == ["first", "second"]
 
 
-async def test_what_the_last_look_finds_to_be_placed_is_not_left_for_the_next_time() -> None:
-    """Others have taken what came in, and left something that only waits for its place."""
-    shop = Shop(elsewhere=-1, second=0)
-    placed = iter([0, 1])
+async def test_who_found_nothing_and_is_due_again_is_asked_when_somebody_has_done_something() -> None:
+    """Another process had it, and then left something that only waits for its place."""
+    shop = Shop(again=-1, placing=1)
 
-    async def place() -> int:
-        more = next(placed, 0)
-        shop.heaps["second"] += more
-        return more
+    async def due() -> dict[str, Callable[[], Awaitable[int]]]:
+        if shop.done == ["placing"]:
+            shop.heaps["again"] = 1
+        return await shop.due()
 
-    assert await asyncio.wait_for(side_by_side(shop.due, place), 5) == 2
-    assert shop.done == ["second"]
+    assert await asyncio.wait_for(side_by_side(due), 5) == 2
+    assert shop.done == ["placing", "again"]
 
 
 async def test_a_failure_is_raised_when_all_that_was_begun_has_ended() -> None:
@@ -106,11 +102,8 @@ async def test_a_failure_is_raised_when_all_that_was_begun_has_ended() -> None:
     async def due() -> dict[str, Callable[[], Awaitable[int]]]:
         return {"fails": fails, "slow": takes_its_time}
 
-    async def nothing() -> int:
-        return 0
-
     with pytest.raises(OSError, match="went away"):
-        await side_by_side(due, nothing)
+        await side_by_side(due)
     assert ended == ["slow"]
 
 
@@ -129,10 +122,7 @@ async def test_who_cancels_it_cancels_what_it_has_begun() -> None:
     async def due() -> dict[str, Callable[[], Awaitable[int]]]:
         return {"for ever": for_ever}
 
-    async def nothing() -> int:
-        return 0
-
-    task = asyncio.create_task(side_by_side(due, nothing))
+    task = asyncio.create_task(side_by_side(due))
     await begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
