@@ -75,6 +75,11 @@ class Money(TypeDecorator[Decimal]):
 PortableJson = JSON().with_variant(JSONB(), "postgresql")
 
 
+_PLANNED_ONCE = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off"}
+"""For the few single statements: to plan one anew each time costs as much as to run it. None of them is ever to read a whole
+table, however small that was when it was planned; and none asks by a value for which only a partial index is good."""
+
+
 def upsert(tx: Transaction, table: type[Any]) -> Any:
     """An INSERT of this database's own dialect, for ON CONFLICT."""
     dialect = postgresql if tx.get_bind().dialect.name == "postgresql" else sqlite
@@ -158,8 +163,8 @@ class Database:
                 hide_parameters=True,
                 json_deserializer=msgspec.json.decode,  # jsonb holds nothing that it could not read
             )
-            self.at_once = AtOnce(self.engine, settings, DOOR)
-            self._single = AtOnce(self.engine, settings, acting)
+            self.at_once = AtOnce(self.engine, settings | _PLANNED_ONCE, DOOR)
+            self._single = AtOnce(self.engine, settings | _PLANNED_ONCE, acting)
         of_one_moment = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
         self._reading = self.engine.execution_options(read_only=True, **of_one_moment)
         self._one_writer = asyncio.Lock()
