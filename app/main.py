@@ -118,7 +118,7 @@ class Workers:
         self.attesting = Attesting(context)
         self.builder = evidence_workers.Builder(context)
         self._consumers = consumers(context)
-        self._bring = incident_workers.bringer(context)
+        self._bring = incident_workers.bringer(context, linkage_workers.linker(context))
         self._workers = [pulling.Worker(context.database, consumer) for consumer in self._consumers]
         self.readiness = Readiness(context, [*checks(self._consumers), *checks_of_keys(context.keyring)])
         self.watcher = Watcher(context, self.readiness, acknowledged or Acknowledged())

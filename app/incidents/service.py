@@ -31,6 +31,8 @@ from connectors.vocabulary import AlertKind
 Held = Mapping[UUID, Mapping[UUID, frozenset[UUID]]]
 """Which alerts incidents hold: member to incident to alerts."""
 
+Changed = Mapping[UUID, Set[UUID]]
+"""Which incidents are other than before, by member."""
 
 NONE_NAMED: Mapping[UUID, Collection[str]] = {}
 
@@ -79,7 +81,7 @@ async def recompute(tx: Transaction, keyring: Keyring, organization_id: UUID, me
     owners = await _locked(tx, {member_id: organization_id})
     events = await repository.facts_of_members(tx, owners)
     held = await repository.alerts_held(tx, owners)
-    return await _recompute(tx, keyring, owners, events, held)
+    return bool(await _recompute(tx, keyring, owners, events, held, INCIDENTS_CHANGED))
 
 
 async def recompute_around(
@@ -88,15 +90,17 @@ async def recompute_around(
     alerts: Mapping[UUID, Collection[UUID]],
     owners: Mapping[UUID, UUID],
     receipts: Mapping[UUID, Collection[str]] = NONE_NAMED,
-) -> None:
+    *,
+    topic: str = INCIDENTS_CHANGED,
+) -> Changed:
     """Recompute the incidents of members that some of their `alerts` can be part of; what comes out is as if all were recomputed.
 
-    `owners`: their organizations, by member; `receipts`: those that what happened comes from, by member, for the log. Everything
-    is read once for all, and only what is other than before is written.
+    `owners`: their organizations, by member; `receipts`: those that what happened comes from, by member, for the log; `topic`:
+    as what it is told. Everything is read once for all, and only what is other than before is written, and returned.
     """
     ours = await _locked(tx, owners)
     events, held = await neighbourhood(tx, {(one, alert_id) for one in ours for alert_id in alerts.get(one, ())})
-    await _recompute(tx, keyring, ours, events, held, receipts)
+    return await _recompute(tx, keyring, ours, events, held, topic, receipts)
 
 
 async def _locked(tx: Transaction, owners: Mapping[UUID, UUID]) -> dict[UUID, UUID]:
@@ -137,11 +141,12 @@ async def _recompute(
     owners: Mapping[UUID, UUID],
     events: Mapping[UUID, Sequence[EventFacts]],
     held: Held,
+    topic: str,
     receipts: Mapping[UUID, Collection[str]] = NONE_NAMED,
-) -> bool:
-    """Group these events anew; returns whether any incident of theirs is other than before."""
+) -> Changed:
+    """Group these events anew; returns which incidents are other than before."""
     if not owners:
-        return False
+        return {}
     stored = await repository.incidents_named(tx, [(one, incident_id) for one, by in held.items() for incident_id in by])
     verdicts = await repository.verdicts_of_members(tx, owners)
     writing = _Writing()
@@ -150,8 +155,8 @@ async def _recompute(
             GivenVerdict(Answer(v.answer), frozenset(UUID(a) for a in v.shown_alerts), v.id.int) for v in verdicts.get(one, ())
         ]
         regroup(writing, (organization_id, one), events.get(one, []), stored.get(one, []), held.get(one, {}), given)
-    await _write(tx, keyring, writing, owners, receipts)
-    return bool(writing.touched)
+    await _write(tx, keyring, writing, owners, topic, receipts)
+    return writing.touched
 
 
 @dataclass
@@ -227,6 +232,7 @@ async def _write(
     keyring: Keyring,
     writing: _Writing,
     owners: Mapping[UUID, UUID],
+    topic: str,
     receipts: Mapping[UUID, Collection[str]],
 ) -> None:
     await repository.write_incidents(tx, writing.new, writing.changed, writing.redirected)
@@ -246,7 +252,7 @@ async def _write(
         (owners[one], {**naming(one, named), **because_of(receipts.get(one, ()))})
         for one, named in sorted(writing.touched.items())
     ]
-    await publish_many(tx, INCIDENTS_CHANGED, changed)
+    await publish_many(tx, topic, changed)
 
 
 async def give_verdict(

@@ -8,11 +8,14 @@ from app.kit.outbox import Heard
 INCIDENTS_CHANGED = "incidents.changed"
 """Topic: something about the incidents of `member_id` is other than before."""
 
+INCIDENTS_LINKED = "incidents.linked"
+"""Topic: the same, and their links are found already."""
+
 _NAMED = "incident_ids"
 
 
 def naming(member_id: UUID, incident_ids: Collection[UUID]) -> dict[str, UUID | str]:
-    """The payload of INCIDENTS_CHANGED: whose they are, and which, with blanks between them."""
+    """The payload of these topics: whose they are, and which, with blanks between them."""
     return {"member_id": member_id, _NAMED: " ".join(map(str, sorted(incident_ids)))}
 
 

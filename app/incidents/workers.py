@@ -1,10 +1,12 @@
 """The workers of incidents: match what intake has seen, recompute who is touched, forget who is erased."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from uuid import UUID
 
 from app.incidents import listings, matching, repository, service
+from app.incidents.service import Changed
+from app.incidents.topics import INCIDENTS_CHANGED, INCIDENTS_LINKED
 from app.intake import repository as intake
 from app.intake.fresh import Bring, Fresh
 from app.intake.handling import ALERT_SEEN, BREACH_RECORD_SEEN
@@ -31,26 +33,40 @@ def matcher(context: Context) -> Consumer:
         brought = defaultdict[UUID, list[str]](list)
         for told in seen:
             brought[UUID(told["alert_id"])] += told.get(RECEIPTS, "").split()
-        await _recompute(tx, context, ours, brought)
+        await _recompute(tx, context, ours, brought, INCIDENTS_CHANGED)
 
     return Consumer("incidents.match", frozenset({ALERT_SEEN, ENROLLMENT_CHANGED}), handle)
 
 
-def bringer(context: Context) -> Bring:
-    """What brings an alert to its member's timeline in the very transaction that understands it."""
+Link = Callable[[Transaction, UUID, Changed], Awaitable[object]]
+"""Finds the links of incidents of one organization's members again."""
+
+
+def bringer(context: Context, link: Link) -> Bring:
+    """What brings an alert to its member's timeline, and has it linked, in the very transaction that understands it."""
 
     async def bring(tx: Transaction, new: Sequence[Fresh]) -> Set[UUID]:
         matched = await matching.match_fresh(tx, context.keyring, new)
         brought = {one.alert.id: [str(part.receipt.id) for part in one.parts] for one in new}
-        await _recompute(tx, context, matched, brought)
+        changed = await _recompute(tx, context, matched, brought, INCIDENTS_LINKED)
+        for organization_id, theirs in sorted(_by_owner(matched, changed).items()):
+            await link(tx, organization_id, theirs)
         return {one.alert_id for one in matched}
 
     return bring
 
 
+def _by_owner(matched: Sequence[matching.Whose], changed: Changed) -> Mapping[UUID, Changed]:
+    owners = {one.member_id: one.organization_id for one in matched}
+    found: defaultdict[UUID, dict[UUID, Set[UUID]]] = defaultdict(dict)
+    for member_id, incident_ids in changed.items():
+        found[owners[member_id]][member_id] = incident_ids
+    return found
+
+
 async def _recompute(
-    tx: Transaction, context: Context, matched: Sequence[matching.Whose], brought: Mapping[UUID, Sequence[str]]
-) -> None:
+    tx: Transaction, context: Context, matched: Sequence[matching.Whose], brought: Mapping[UUID, Sequence[str]], topic: str
+) -> Changed:
     """Recompute what alerts touch that are somebody's now. `brought`: the receipts that brought them, by alert."""
     touched: defaultdict[UUID, set[UUID]] = defaultdict(set)
     receipts: defaultdict[UUID, list[str]] = defaultdict(list)
@@ -58,7 +74,7 @@ async def _recompute(
         touched[one.member_id].add(one.alert_id)
         receipts[one.member_id] += brought.get(one.alert_id, ())
     owners = {one.member_id: one.organization_id for one in matched}
-    await service.recompute_around(tx, context.keyring, touched, owners, receipts)
+    return await service.recompute_around(tx, context.keyring, touched, owners, receipts, topic=topic)
 
 
 async def _waiting(tx: Transaction, messages: Sequence[Heard]) -> list[tuple[UUID, UUID]]:

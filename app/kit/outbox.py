@@ -213,7 +213,7 @@ def _behind(consumers: tuple[tuple[str, frozenset[str]], ...], others: tuple[tup
     asked = [(name, topic) for name, topics in consumers for topic in sorted(topics)]
     asking = union_all(*(select(literal(name).label("name"), literal(topic).label("topic")) for name, topic in asked)).subquery()
     beyond = (Message.topic == asking.c.topic, Message.position > func.coalesce(ConsumerState.position, 0))
-    next_one = select(Message.position).where(*beyond).order_by(Message.position).limit(1)
+    next_one = select(Message.position).where(*beyond).limit(1)
     waits = next_one.correlate(asking, ConsumerState).scalar_subquery().is_not(None)
     waiting = select(asking.c.name).outerjoin(ConsumerState, ConsumerState.consumer == asking.c.name).where(waits)
     due = select(Failure.consumer).where(Failure.next_attempt_at <= bindparam("now", type_=Failure.next_attempt_at.type))

@@ -58,10 +58,11 @@ async def relink(
     """Find the links of these members again; how many links are new. `only`: of these members just these incidents.
 
     A finding that differs becomes a new row and the old one is stamped; what is the same stays. Links of an incident that
-    was merged away are stamped; of an erased member every link is deleted. Safe to repeat.
+    was merged away are stamped; of an erased member every link is deleted. Safe to repeat. The members are held until the end
+    of the transaction: two that find links of one incident at the same moment would both write them.
     """
     wanted = sorted(set(member_ids))
-    people = await lock_members(tx, wanted, shared=True)
+    people = await lock_members(tx, wanted)
     there = [one for one, row in people.items() if row.organization_id == organization_id and row.erased_at is None]
     for gone in sorted(set(wanted) - set(there)):
         await repository.forget(tx, organization_id, gone)
@@ -82,7 +83,7 @@ async def relink(
 async def ask_again(tx: Transaction, after: UUID) -> tuple[UUID, int] | None:
     """Have the worker find again what earlier rules found, of the next members by id: the last of them, and how many.
 
-    None after the last. It is said to the worker and not done here: only whoever holds its lease writes links.
+    None after the last. It is said to the worker and not done here: so many members would be held for too long.
     """
     found = await repository.found_by_others(tx, _rules(load_matrix().version), after, RENEWED_AT_ONCE)
     await publish_many(tx, RULES_CHANGED, [(owner, {"member_id": member_id}) for owner, member_id in found])

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from app.breaches.service import EXPOSURE_CHANGED
+from app.incidents.service import Changed
 from app.incidents.topics import INCIDENTS_CHANGED, named_by_member
+from app.incidents.workers import Link
 from app.kit.context import Context
 from app.kit.database import Database, Transaction
 from app.kit.outbox import Consumer, Heard
@@ -26,6 +28,15 @@ def consumer(context: Context) -> Consumer:
             await relink(tx, context.keyring, organization_id, members, only)
 
     return Consumer("linkage.links", frozenset({INCIDENTS_CHANGED, EXPOSURE_CHANGED, RULES_CHANGED, MEMBER_ERASED}), handle)
+
+
+def linker(context: Context) -> Link:
+    """What finds links in the very transaction that brings alerts to their members' timelines."""
+
+    async def link(tx: Transaction, organization_id: UUID, changed: Changed) -> None:
+        await relink(tx, context.keyring, organization_id, changed, {one: sorted(named) for one, named in changed.items()})
+
+    return link
 
 
 async def renew(database: Database) -> int:

@@ -94,15 +94,14 @@ class LockedMember(NamedTuple):
     erased_at: datetime | None
 
 
-async def lock_members(tx: Transaction, member_ids: Collection[UUID], *, shared: bool = False) -> dict[UUID, LockedMember]:
+async def lock_members(tx: Transaction, member_ids: Collection[UUID]) -> dict[UUID, LockedMember]:
     """These members' rows as they are now, locked in the order of their ids, so that two batches never wait for each other.
 
-    `shared`: only so that none is erased meanwhile, beside others who hold them. Rows about them may be written either way by
-    whoever does not need the lock.
+    Rows about them may be written by whoever does not need the lock.
     """
     query = select(Member.id, Member.organization_id, Member.wrapped_key, Member.erased_at)
     ordered = query.where(among(tx, Member.id, member_ids)).order_by(Member.id)
-    locked = ordered.with_for_update(read=shared, key_share=True)
+    locked = ordered.with_for_update(key_share=True)
     return {row[0]: LockedMember._make(row) for row in (await tx.execute(locked)).all()}
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import structlog
 
-from app.incidents.topics import INCIDENTS_CHANGED, named_by_member
+from app.incidents.topics import INCIDENTS_CHANGED, INCIDENTS_LINKED, named_by_member
 from app.intake.health import ConnectionHealth
 from app.kit import metrics
 from app.kit.context import Context
@@ -18,12 +18,14 @@ from app.watch.workers import Signs
 
 log = structlog.get_logger(__name__)
 
+CHANGED = frozenset({INCIDENTS_CHANGED, INCIDENTS_LINKED})
+
 
 def teller() -> Consumer:
     """Post letters for new incidents, and for what waits for consent."""
 
     async def handle(tx: Transaction, messages: Sequence[Heard]) -> None:
-        changed = named_by_member(told for told in messages if told.topic == INCIDENTS_CHANGED)
+        changed = named_by_member(told for told in messages if told.topic in CHANGED)
         only = {member_id: sorted(named) for member_id, named in changed.items() if named is not None}
         await service.tell_members(tx, sorted(changed), only)
         for message in messages:
@@ -31,7 +33,7 @@ def teller() -> Consumer:
                 ids = (UUID(message.payload["member_id"]), UUID(message.payload["connection_id"]))
                 await service.ask_for_consent(tx, message.organization_id, *ids)
 
-    return Consumer("notices.tell", frozenset({INCIDENTS_CHANGED, CONSENT_MISSING}), handle)
+    return Consumer("notices.tell", CHANGED | {CONSENT_MISSING}, handle)
 
 
 def eraser() -> Consumer:
