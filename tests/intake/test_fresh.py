@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.incidents import matching
 from app.incidents.models import IncidentAlert, MemberEvent, Unmatched
-from app.incidents.topics import INCIDENTS_CHANGED
+from app.incidents.topics import INCIDENTS_CHANGED, INCIDENTS_LINKED
 from app.intake import handling, repository
 from app.intake.fresh import Fresh, nothing_brought
 from app.intake.handling import ALERT_SEEN
@@ -20,10 +21,13 @@ from app.intake.models import EventOutcome, Receipt, ReceiptState
 from app.intake.parts import Part
 from app.intake.understanding import alert_in
 from app.intake.workers import handle_waiting
+from app.kit import clock
 from app.kit.database import Transaction
 from app.kit.keyring import Keyring
 from app.kit.outbox import RECEIPTS, Message, publish_many
 from app.ledger.models import LedgerEntry
+from app.linkage import service as linkage
+from app.linkage.models import Link
 from connectors.contract import RawEvent
 from tests.support.world import World, alert
 
@@ -54,11 +58,48 @@ async def test_an_alert_of_a_member_is_an_incident_at_once_and_needs_no_message(
     assert len(await world.timeline()) == 1
 
 
+async def present(world: World) -> list[tuple[UUID, UUID]]:
+    links = await rows(world, select(Link).where(Link.superseded_at.is_(None)).order_by(Link.member_id, Link.breach_id))
+    return [(link.incident_id, link.breach_id) for link in links]
+
+
+async def test_its_links_are_found_in_the_same_step_and_by_nobody_again(world: World) -> None:
+    await world.workers.drain()
+    await world.deliver(alert())
+    await taken_in(world)
+    at_once = await present(world)
+    assert at_once
+    assert len(await messages(world, INCIDENTS_LINKED)) == 1
+    assert await messages(world, INCIDENTS_CHANGED) == []
+    await world.workers.drain()
+    assert await present(world) == at_once
+    told = await rows(world, select(LedgerEntry).where(LedgerEntry.kind == "link"))
+    assert len(told) == len(at_once)
+
+
+async def test_what_cannot_be_linked_comes_to_its_timeline_all_the_same(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes by message, and so do its links: their own worker sets aside what fails, and comes back to it."""
+
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError
+
+    await world.workers.drain()
+    monkeypatch.setattr(linkage, "_questions", fails)
+    await world.deliver(alert())
+    await world.workers.drain()
+    assert len(await world.timeline()) == 1
+    assert await present(world) == []
+    monkeypatch.undo()
+    clock.set_to(clock.now() + timedelta(minutes=1))
+    await world.workers.drain()
+    assert await present(world) != []
+
+
 async def test_each_member_is_told_of_their_own_receipts_only(world: World) -> None:
     mine = (await world.deliver(alert())).json()["receipt"]
     theirs = (await world.deliver(alert(id="a-2", member="ref-M-2"))).json()["receipt"]
     await taken_in(world)
-    told = {row["member_id"]: row[RECEIPTS] for row in await messages(world, INCIDENTS_CHANGED)}
+    told = {row["member_id"]: row[RECEIPTS] for row in await messages(world, INCIDENTS_LINKED)}
     members = world.union.members
     assert told == {str(members["M-1"]): mine, str(members["M-2"]): theirs}
 

@@ -1,5 +1,6 @@
 """Links in the database: found again when something changes, never edited, shown with the facts on both sides."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import date
@@ -239,6 +240,24 @@ async def test_what_earlier_rules_found_is_found_again_once(org: Rooms, monkeypa
         assert old.superseded_at is not None
         assert (new.superseded_at, new.rules_version.partition("/")[0]) == (None, "links-of-later")
     assert await renew(org.database) == 0
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+async def test_two_that_find_links_of_one_incident_at_the_same_moment_write_them_once(org: Rooms) -> None:
+    member_id = await org.member(WHOLE_TIME)
+    await org.run(breach_workers.consumer(org.context))
+    alert_id = await org.alert(member_id, K.NEW_ACCOUNT_CREDIT_CARD, at(2023, 5, 1))
+    only = {member_id: [await org.incident_of(member_id, alert_id)]}
+    found: list[int] = []
+
+    async def find_again() -> None:
+        async with org.database.begin() as tx:
+            found.append(await service.relink(tx, org.keyring, org.organization_id, only, only))
+            await asyncio.sleep(0.2)  # as long as the other needs to come there too
+
+    await asyncio.gather(find_again(), find_again())
+    assert sorted(found) == [0, 1]
+    assert len(await links(org, member_id)) == 1
 
 
 async def test_erasure_deletes_every_link_of_the_member_and_no_other(org: Rooms) -> None:
