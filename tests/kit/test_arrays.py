@@ -16,6 +16,8 @@ from app.kit.at_once import driver_options
 from app.kit.database import Database
 from app.kit.ids import uuid7
 
+pytestmark = pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+
 NOW = datetime(2023, 6, 1, 12, 30, 1, 250, tzinfo=UTC)
 VALUES: dict[str, list[Any]] = {
     "uuid": [uuid7(), UUID(int=0), UUID(int=2**128 - 1)],
@@ -43,8 +45,6 @@ NOT_OF_IT: dict[str, list[Any]] = {
 @pytest.fixture
 async def connection(database_url: str) -> AsyncIterator[asyncpg.Connection]:
     """asyncpg's own, as every engine's is once it is taught."""
-    if database_url.startswith("sqlite"):
-        pytest.skip("SQLite knows no arrays")
     database = Database(database_url)
     plain = await asyncpg.connect(**driver_options(database.engine))
     yield plain
@@ -91,8 +91,6 @@ async def test_an_id_may_be_written_out(connection: asyncpg.Connection) -> None:
 
 
 async def test_every_connection_of_the_house_is_taught(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    if database_url.startswith("sqlite"):
-        pytest.skip("SQLite knows no arrays")
     taught: list[object] = []
     teach = arrays.teach
     monkeypatch.setattr(arrays, "teach", lambda one: (taught.append(one), teach(one)))
