@@ -41,13 +41,7 @@ class Flaw:
 def parse(body: bytes) -> Any:
     """The tree, with a `Flaw` wherever one is. Malformed("$") when it is no JSON in UTF-8 or nested past reading."""
     try:
-        return json.loads(
-            body.decode("utf-8"),
-            object_pairs_hook=_object,
-            parse_int=_integer,
-            parse_float=_float,
-            parse_constant=Flaw,
-        )
+        return _DECODER.decode(body.decode("utf-8"))
     except (ValueError, RecursionError):
         # UnicodeDecodeError and JSONDecodeError are ValueErrors; both carry the body, so neither is chained.
         raise Malformed("$") from None
@@ -63,11 +57,14 @@ def flawed(tree: Any, above: int = 0) -> bool:
             return True
         below: list[Any] = []
         for node in level:
-            if isinstance(node, dict | list):
+            if isinstance(node, str):
+                if not _keepable(node):
+                    return True
+            elif isinstance(node, (dict, list)):
                 if depth > DEEPEST or not all(map(storable, node if isinstance(node, dict) else ())):
                     return True
                 below.extend(node.values() if isinstance(node, dict) else node)
-            elif isinstance(node, Flaw) or (isinstance(node, str) and not _keepable(node)):
+            elif isinstance(node, Flaw):
                 return True
         level = below
     return False
@@ -86,11 +83,11 @@ def read(body: bytes) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any] | Flaw:
-    if len(pairs) > MOST_KEYS or any(len(key) > LONGEST_KEY for key, _ in pairs):
+    tree = dict(pairs)
+    if len(pairs) > MOST_KEYS or max(map(len, tree), default=0) > LONGEST_KEY:
         return Flaw("there are too many keys, or one is too long")
-    if len({unicodedata.normalize("NFC", key) for key, _ in pairs}) != len(pairs):
-        return Flaw("a key is given twice")
-    return dict(pairs)
+    composed = tree if "".join(tree).isascii() else {unicodedata.normalize("NFC", key) for key in tree}
+    return tree if len(composed) == len(pairs) else Flaw("a key is given twice")
 
 
 def _integer(text: str) -> int | Flaw:
@@ -104,3 +101,6 @@ def _float(text: str) -> float | Flaw:
         return Flaw("a number has too many digits")
     number = float(text)
     return number if math.isfinite(number) else Flaw("a number is too large")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=Flaw)

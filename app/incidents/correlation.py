@@ -27,8 +27,7 @@ from connectors.vocabulary import AlertKind
 WINDOW = timedelta(days=45)
 
 
-@dataclass(frozen=True, slots=True)
-class AlertFacts:
+class AlertFacts(NamedTuple):
     """What one version of an alert says. `institution` is canonical (or its keyed token); intervals are aware UTC.
 
     `completes`: the alert of the same member that it tells more of.
@@ -53,8 +52,7 @@ class AlertFacts:
         return ((self.received_at, self.received_at),)
 
 
-@dataclass(frozen=True, slots=True)
-class AlertNode:
+class AlertNode(NamedTuple):
     """One alert with all its versions (the first and its revisions). `committed_order` grows with each commit."""
 
     alert_id: UUID
@@ -170,6 +168,8 @@ def claimed_occurrence(alerts: Iterable[AlertFacts]) -> Interval:
     `reported` and `received_at` say when somebody told of it, not when it happened.
     """
     claims = [claim for facts in alerts for claim in _first_claim(facts)]
+    if len(claims) == 1:
+        return claims[0]
     firsts = [claim.earliest for claim in claims]
     lasts = [claim.latest for claim in claims]
     return Interval(

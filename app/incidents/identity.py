@@ -7,6 +7,7 @@ a verdict binds to the alerts that were shown; conflicting verdicts after a merg
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 from app.incidents.correlation import Component
@@ -21,8 +22,7 @@ class Answer(StrEnum):
     UNANSWERED = "unanswered"
 
 
-@dataclass(frozen=True, slots=True)
-class Carried:
+class Carried(NamedTuple):
     """One component and the incident id it goes on under; None asks the caller for a new id."""
 
     component: Component

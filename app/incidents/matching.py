@@ -16,8 +16,9 @@ from app.intake.parts import Part
 from app.intake.repository import KnownAlert, Readable
 from app.intake.sealing import open_copy
 from app.intake.understanding import alert_in
-from app.kit import clock, crypto
+from app.kit import canonical, clock, crypto
 from app.kit.database import Transaction
+from app.kit.ids import written
 from app.kit.keyring import Keyring
 from app.kit.outbox import publish_many
 from app.kit.rows import insert_rows
@@ -296,7 +297,7 @@ async def _write_matches(tx: Transaction, keyring: Keyring, found: Sequence[tupl
     await insert_rows(tx, MemberAlert, rows)
     entries = []
     for alert, enrollment in found:
-        facts, ids = {"enrollment": str(enrollment.id)}, {"alert": alert.id}
+        facts, ids = canonical.dumps_simple({"enrollment": written(enrollment.id)}), {"alert": alert.id}
         entries.append(Entry(alert.organization_id, Act.MATCH, facts, ids, member_id=enrollment.member_id))
     await append_many(tx, keyring, entries)
 

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from app.incidents import details, repository
-from app.incidents.correlation import AlertFacts, AlertNode, Component, claimed_occurrence, components
+from app.incidents.correlation import AlertFacts, AlertNode, claimed_occurrence, components
 from app.incidents.identity import Answer, GivenVerdict, IncidentVerdict, carry_ids, merge_verdicts
 from app.incidents.matching import sealed_at
 from app.incidents.models import Incident, Verdict
@@ -56,12 +56,13 @@ def facts_of(event: EventFacts) -> AlertFacts:
     )
 
 
-def nodes_of(events: Sequence[EventFacts]) -> list[AlertNode]:
-    """The alerts of some events, each with all its versions. UUIDv7 ids grow with each commit."""
-    versions: dict[UUID, set[AlertFacts]] = {}
-    for event in events:
-        versions.setdefault(event.alert_id, set()).add(facts_of(event))
-    return [AlertNode(alert_id, alert_id.int, frozenset(facts)) for alert_id, facts in versions.items()]
+Said = tuple[EventFacts, AlertFacts]
+"""One event, and as correlation sees it."""
+
+
+def nodes_of(said: Mapping[UUID, Sequence[Said]]) -> list[AlertNode]:
+    """Some alerts, by id with all their events, each with all its versions. UUIDv7 ids grow with each commit."""
+    return [AlertNode(alert_id, alert_id.int, frozenset([facts for _, facts in own])) for alert_id, own in said.items()]
 
 
 def kind_of(events: Sequence[EventFacts]) -> str:
@@ -71,6 +72,8 @@ def kind_of(events: Sequence[EventFacts]) -> str:
     says only that there is something is asked where no other says anything.
     """
     telling = [event for event in events if not event.details_requested] or events
+    if len({event.kind for event in telling}) == 1:
+        return telling[0].kind
     named = Counter(kind for _, kind in {(event.alert_id, event.kind) for event in telling})
     unclassified = AlertKind.OTHER_UNCLASSIFIED
     return min(named, key=lambda kind: (kind == unclassified, kind.endswith(".unknown"), -named[kind], kind))
@@ -184,15 +187,15 @@ def regroup(
     organization_id, member_id = whose
     now, rows = clock.now(), {row.id: row for row in stored}
     at_home = {alert_id: incident_id for incident_id, alert_ids in held.items() for alert_id in alert_ids}
-    of_alert: defaultdict[UUID, list[EventFacts]] = defaultdict(list)
+    of_alert: defaultdict[UUID, list[Said]] = defaultdict(list)
     for event in events:
-        of_alert[event.alert_id].append(event)
-    regrouping = carry_ids(held, components(nodes_of(events)))
+        of_alert[event.alert_id].append((event, facts_of(event)))
+    regrouping = carry_ids(held, components(nodes_of(of_alert)))
     for carried in regrouping.carried:
         row = rows.get(carried.incident_id) if carried.incident_id else None
         incident_id = row.id if row else uuid7()
-        own = [event for alert_id in carried.component.alert_ids for event in of_alert[alert_id]]
-        said = _description(carried.component, own, verdicts)
+        alert_ids = carried.component.alert_ids
+        said = _description(alert_ids, [one for alert_id in alert_ids for one in of_alert[alert_id]], verdicts)
         key = {"member_id": member_id, "id": incident_id}
         if row is None:
             writing.new.append({**key, "organization_id": organization_id, "redirect_to": None, **said, "updated_at": now})
@@ -200,27 +203,27 @@ def regroup(
             writing.changed.append({**key, **said, "updated_at": now})
         else:
             key = {}
-        for alert_id in sorted(alert for alert in carried.component.alert_ids if at_home.get(alert) != incident_id):
+        for alert_id in sorted([alert for alert in alert_ids if at_home.get(alert) != incident_id]):
             place = {"member_id": member_id, "alert_id": alert_id, "incident_id": incident_id}
             (writing.moved if alert_id in at_home else writing.placed).append(place)
-        if key or held.get(incident_id) != carried.component.alert_ids:
+        if key or held.get(incident_id) != alert_ids:
             writing.touched[member_id].add(incident_id)
     for gone, survivor in regrouping.redirects.items():
         writing.touched[member_id].add(gone)
         writing.redirected.append({"member_id": member_id, "id": gone, "redirect_to": survivor, "updated_at": now})
 
 
-def _description(component: Component, own: Sequence[EventFacts], verdicts: Sequence[GivenVerdict]) -> dict[str, Any]:
-    """What the row of an incident with these events says."""
-    verdict: IncidentVerdict = merge_verdicts(verdicts, component.alert_ids)
-    claimed = claimed_occurrence(facts_of(event) for event in own)
-    kind = kind_of(own)
+def _description(alert_ids: frozenset[UUID], own: Sequence[Said], verdicts: Sequence[GivenVerdict]) -> dict[str, Any]:
+    """What the row of an incident with these alerts and events says."""
+    verdict: IncidentVerdict = merge_verdicts(verdicts, alert_ids)
+    claimed = claimed_occurrence([facts for _, facts in own])
+    kind = kind_of([event for event, _ in own])
     return {
         "kind": kind,
         "family": AlertKind(kind).family,
         "occurred_earliest": claimed.earliest,
         "occurred_latest": claimed.latest,
-        "first_received_at": min(event.received_at for event in own),
+        "first_received_at": min([event.received_at for event, _ in own]),
         "answer": verdict.answer.value,
         "needs_review": verdict.needs_review,
         "ask_again": verdict.ask_again,

@@ -2,8 +2,7 @@
 
 import json
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import rfc8785
@@ -33,8 +32,7 @@ FOR_A_PERSON = "for a person"
 """In the place of a path: nothing is wrong with any field, only a person can tell what this is."""
 
 
-@dataclass(frozen=True)
-class Understood:
+class Understood(NamedTuple):
     """What one event is: an alert, a breach record, known and no alert, or to be quarantined with a reason and a path.
 
     `look`: it is a notice of something to be looked up, and no alert itself; `handed`: it holds a message of its own.

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, Session, SessionTransaction
 from sqlalchemy.types import TypeDecorator
 
+from app.kit import arrays
 from app.kit.acting import DOOR, TAKE_ON, TAKE_ON_TO_WRITE, WORKER, WRITE_ALONE, Acting
 from app.kit.at_once import AtOnce
 from app.kit.sqlite import open_engine
@@ -115,6 +116,10 @@ def _take_on(session: Session, begun: SessionTransaction, connection: Connection
         connection.exec_driver_sql(statement)
 
 
+def _taught(connection: Any, _: object) -> None:
+    arrays.teach(connection.driver_connection)
+
+
 @asynccontextmanager
 async def taking_on(tx: Transaction, acting: Acting) -> AsyncIterator[None]:
     """Let a part of a transaction act as somebody else, for what only they may do; then as before. After an error it is over.
@@ -163,6 +168,7 @@ class Database:
                 hide_parameters=True,
                 json_deserializer=msgspec.json.decode,  # jsonb holds nothing that it could not read
             )
+            event.listen(self.engine.sync_engine, "connect", _taught)
             self.at_once = AtOnce(self.engine, settings | _PLANNED_ONCE, DOOR)
             self._single = AtOnce(self.engine, settings | _PLANNED_ONCE, acting)
         of_one_moment = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}

@@ -26,16 +26,19 @@ os.register_at_fork(after_in_child=_tails.seed)
 class _Sequence:
     """The last id of this process: its millisecond and a counter, so that ids of one process never run backwards."""
 
-    lock = threading.Lock()
-    last = 0
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.last = 0
+
+
+_sequence = _Sequence()
 
 
 def uuid7() -> UUID:
     """A new UUIDv7. Ids made by one process sort in the order they were made."""
-    milliseconds = clock.milliseconds()
-    with _Sequence.lock:
-        _Sequence.last = max(_Sequence.last + 1, milliseconds << _COUNTER_BITS)
-        last = _Sequence.last
+    now = clock.milliseconds() << _COUNTER_BITS
+    with _sequence.lock:
+        _sequence.last = last = max(_sequence.last + 1, now)
     value = (last >> _COUNTER_BITS) << 80 | (last & _COUNTER) << 64 | _VERSION_AND_VARIANT | _tails.getrandbits(62)
     made: UUID = _DriverUUID(value.to_bytes(16, "big"))
     return made

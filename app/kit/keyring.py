@@ -77,9 +77,8 @@ class Unchanging(msgspec.Struct, frozen=True):
     @staticmethod
     def of(key: bytes) -> "Unchanging":
         """What an organization's first key gave; the first key itself cannot be had from it."""
-        return Unchanging(
-            {purpose: crypto.derive(key, purpose) for purpose in _OF_THE_FIRST_KEY}, crypto.derive(key, "unchanging")
-        )
+        known = {purpose: crypto.derive(key, purpose) for purpose in _OF_THE_FIRST_KEY}
+        return Unchanging(known, crypto.derive(key, "unchanging"))
 
     def key(self, purpose: str) -> bytes:
         """The key for one purpose."""
@@ -132,7 +131,7 @@ class OpenedKeys:
         self.unchanging = unchanging or Unchanging.of(versions[1])
         self._organization = str(organization_id)
         self._destroyed = destroyed or {}
-        self._derived: dict[str, bytes] = {}
+        self._ready: dict[str, crypto.KeyedHash] = {}
         self._wrapping = {number: crypto.Sealer(crypto.derive(key, "wrap"), number) for number, key in versions.items()}
         self._sealing = {number: crypto.Sealer(crypto.derive(key, "seal"), number) for number, key in versions.items()}
         self._handed = {number: crypto.derive(key, "door") for number, key in versions.items()}
@@ -142,10 +141,11 @@ class OpenedKeys:
 
     def sub_key(self, purpose: str) -> bytes:
         """The key for one purpose, the same whatever version is the newest."""
-        found = self._derived.get(purpose)
-        if found is None:
-            found = self._derived[purpose] = self.unchanging.key(purpose)
-        return found
+        return self.unchanging.key(purpose)
+
+    def keyed_hash(self, purpose: str, value: bytes) -> bytes:
+        """HMAC-SHA-256 under the key for one purpose."""
+        return (self._ready.get(purpose) or self._ready.setdefault(purpose, crypto.KeyedHash(self.sub_key(purpose)))).of(value)
 
     def index(self, field: str, value: bytes, version: int = 0) -> bytes:
         """A blind index, in its newest version or in that one: equal values of one field give equal bytes, and nothing else."""
@@ -153,7 +153,7 @@ class OpenedKeys:
 
     def indexes(self, field: str, value: bytes) -> list[bytes]:
         """A blind index in every version, the oldest first: to look for what may not be under the newest yet."""
-        return self.unchanging.raised(field, crypto.keyed_hash(self.sub_key(f"index:{field}"), value))
+        return self.unchanging.raised(field, self.keyed_hash(f"index:{field}", value))
 
     def index_version(self, field: str) -> int:
         """The newest version of a field's index."""

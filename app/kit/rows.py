@@ -8,12 +8,16 @@ process.
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any
 
 import msgspec
 from sqlalchemy import (
     ColumnElement,
+    DateTime,
+    Dialect,
     Executable,
+    LargeBinary,
     Select,
     Table,
     Text,
@@ -27,10 +31,10 @@ from sqlalchemy import (
     tuple_,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.types import JSON
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA
+from sqlalchemy.types import JSON, TypeEngine
 
-from app.kit.database import Base, Transaction
+from app.kit.database import Base, Transaction, UtcDateTime
 
 Row = Mapping[str, Any]
 
@@ -136,7 +140,7 @@ def _is_json(table: Table, column: str) -> bool:
 def _arrays(table: Table, columns: Sequence[str], rows: Sequence[Row]) -> dict[str, list[Any]]:
     """The values column by column. JSON goes over as text: an array of JSON and JSON that is an array look alike."""
     return {
-        name: [_ENCODE(row[name]).decode() for row in rows] if _is_json(table, name) else [row[name] for row in rows]
+        name: [_ENCODE(row[name]).decode() for row in rows] if _is_json(table, name) else list(map(itemgetter(name), rows))
         for name in columns
     }
 
@@ -172,8 +176,22 @@ def _given(table: Table, name: str, same: Collection[str] = ()) -> str:
 
 def _bound(table: Table, columns: Sequence[str], statement: str, same: Collection[str] = ()) -> TextClause:
     kinds = {name: Text() if _is_json(table, name) else table.c[name].type for name in columns}
-    values = {name: kind if name in same else ARRAY(kind) for name, kind in kinds.items()}
+    values = {name: kind if name in same else ARRAY(_untouched(kind)) for name, kind in kinds.items()}
     return text(statement).bindparams(*(bindparam(name, type_=kind) for name, kind in values.items()))
+
+
+class _Bytes(BYTEA):
+    """Bytes that nobody looks at before the driver does."""
+
+    def bind_processor(self, dialect: Dialect) -> None:
+        """Nothing is done to them."""
+
+
+def _untouched(kind: TypeEngine[Any]) -> TypeEngine[Any]:
+    """A kind whose values go to the driver as they are, where what is done to each would change nothing (`kit/arrays`)."""
+    if isinstance(kind, LargeBinary):
+        return _Bytes()
+    return DateTime(timezone=True) if isinstance(kind, UtcDateTime) else kind
 
 
 @lru_cache(maxsize=256)

@@ -3,14 +3,15 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from app.kit import canonical, clock, crypto
+from app.kit import canonical, clock
 from app.kit.database import Transaction
 from app.kit.ids import uuid7, written
 from app.kit.keyring import Keyring, OpenedKeys
@@ -89,10 +90,16 @@ def _stated(row: Mapping[str, Any], facts: dict[str, Any] | msgspec.Raw) -> dict
         "member": written(row["member_id"]) if row["member_id"] else None,
         "actor": written(row["actor_id"]) if row["actor_id"] else None,
         "role": row["actor_role"],
-        "at": row["at"].isoformat(),
+        "at": _in_utc(row["at"]) if row["at"].tzinfo is UTC else row["at"].isoformat(),
         "subjects": row["subjects"],
         "facts": facts,
     }
+
+
+@lru_cache(maxsize=4)
+def _in_utc(moment: datetime) -> str:
+    """A moment in UTC, written; all entries of a batch are of one. Moments in other zones equal it and are written otherwise."""
+    return moment.isoformat()
 
 
 async def sight_of(tx: Transaction, keyring: Keyring, entry: LedgerEntry) -> Sight | None:
@@ -117,7 +124,7 @@ def binds(entry: LedgerEntry, salt: bytes, facts: dict[str, Any]) -> bool:
 
 
 def _derived_salt(keys: OpenedKeys, entry_id: UUID) -> bytes:
-    return crypto.keyed_hash(keys.sub_key("ledger:salt"), entry_id.bytes)
+    return keys.keyed_hash("ledger:salt", entry_id.bytes)
 
 
 @dataclass(slots=True)
@@ -151,22 +158,24 @@ async def append(
     **subjects: UUID,
 ) -> UUID:
     """Write one entry and return its id; what goes into it is told at `Entry`."""
-    row = await _row(tx, keyring, Entry(organization_id, act, facts, subjects, actor, member_id, salt))
+    keys = {organization_id: await keyring.opened(tx, organization_id)} if salt is None else {}
+    row = _row(keys, Entry(organization_id, act, facts, subjects, actor, member_id, salt), clock.now())
     tx.add(LedgerEntry(**row))
     entry_id: UUID = row["id"]
     return entry_id
 
 
 async def append_many(tx: Transaction, keyring: Keyring, entries: Sequence[Entry]) -> None:
-    """Write all entries of a batch of acts by one statement."""
-    await insert_rows(tx, LedgerEntry, [await _row(tx, keyring, entry) for entry in entries])
+    """Write all entries of a batch of acts by one statement, all of one moment."""
+    keys = {one: await keyring.opened(tx, one) for one in {entry.organization_id for entry in entries if entry.salt is None}}
+    now = clock.now()
+    await insert_rows(tx, LedgerEntry, [_row(keys, entry, now) for entry in entries])
 
 
-async def _row(tx: Transaction, keyring: Keyring, entry: Entry) -> dict[str, Any]:
-    if entry.salt is not None:
-        return entry_row(entry, uuid7(), entry.salt)
-    entry_id, keys = uuid7(), await keyring.opened(tx, entry.organization_id)
-    return entry_row(entry, entry_id, _derived_salt(keys, entry_id))
+def _row(keys: Mapping[UUID, OpenedKeys], entry: Entry, at: datetime) -> dict[str, Any]:
+    entry_id = uuid7()
+    salt = entry.salt if entry.salt is not None else _derived_salt(keys[entry.organization_id], entry_id)
+    return entry_row(entry, entry_id, salt, at)
 
 
 def entry_row(entry: Entry, entry_id: UUID, salt: bytes, at: datetime | None = None) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -58,13 +59,18 @@ async def incidents_named(tx: Transaction, incidents: Collection[tuple[UUID, UUI
     return _views(await chosen(tx, _VIEW, (Incident.member_id, Incident.id), incidents))
 
 
+@lru_cache(maxsize=8192)
+def _interval(earliest: datetime | None, latest: datetime | None) -> Interval:
+    return Interval(earliest=earliest, latest=latest)
+
+
 def _views(rows: Iterable[Any]) -> dict[UUID, list[IncidentView]]:
     """Of an alert with several versions the last one received counts."""
     incidents: dict[tuple[UUID, UUID], tuple[Interval, datetime, dict[UUID, AlertView]]] = {}
     for member_id, incident_id, earliest, latest, received_at, alert_id, kind, product in rows:
         place = member_id, incident_id
         if place not in incidents:
-            incidents[place] = Interval(earliest=earliest, latest=latest), received_at, {}
+            incidents[place] = _interval(earliest, latest), received_at, {}
         incidents[place][2][alert_id] = AlertView(alert_id, AlertKind(kind), AlertKind(product) if product else None)
     found: dict[UUID, list[IncidentView]] = {}
     for (member_id, incident_id), (claimed, received_at, alerts) in incidents.items():

@@ -12,9 +12,9 @@ from app.breaches.models import Breach
 from app.breaches.nexus import Nexus, load_matrix
 from app.breaches.service import StoredBreach, all_exposures_of, breaches_of
 from app.incidents import repository as incidents
-from app.kit import clock
+from app.kit import canonical, clock
 from app.kit.database import Transaction
-from app.kit.ids import uuid7
+from app.kit.ids import uuid7, written
 from app.kit.keyring import Keyring
 from app.kit.outbox import publish_many
 from app.ledger.service import Act, Entry, append_many
@@ -212,11 +212,11 @@ def _row(organization_id: UUID, place: Place, found: Found, based_on: bytes, now
     }
 
 
-def _entry(organization_id: UUID, member_id: UUID, link_id: UUID, place: Place, facts: dict[str, Any]) -> Entry:
+def _entry(organization_id: UUID, member_id: UUID, link_id: UUID, place: Place, facts: dict[str, str]) -> Entry:
     _, incident_id, breach_id = place
-    said = facts | {"incident": str(incident_id), "breach": str(breach_id)}
+    said = facts | {"incident": written(incident_id), "breach": written(breach_id)}
     ids = {"link": link_id, "incident": incident_id, "breach": breach_id}
-    return Entry(organization_id, Act.LINK, said, ids, member_id=member_id)
+    return Entry(organization_id, Act.LINK, canonical.dumps_simple(said), ids, member_id=member_id)
 
 
 async def present_links(

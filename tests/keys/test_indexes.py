@@ -7,9 +7,10 @@ of indexes are all there are is held by `tests/keys/test_rotation.py`; `test_dic
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import pytest
 from sqlalchemy import select
@@ -43,14 +44,26 @@ class Made:
         self.under[made] = key
         return made
 
+    def ready(self, key: bytes) -> Ready:
+        """The same under one key."""
+        return Ready(partial(self.hashed, key))
+
+
+class Ready(NamedTuple):
+    """One key that is ready for many values."""
+
+    of: Callable[[bytes], bytes]
+
 
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
     """Notes every index while it is made; what is made stays as it is."""
-    noted, real = Made(), crypto.keyed_hash
+    noted, real, ready = Made(), crypto.keyed_hash, crypto.KeyedHash
     monkeypatch.setattr(crypto, "keyed_hash", noted.hashed)
+    monkeypatch.setattr(crypto, "KeyedHash", noted.ready)
     yield noted
-    assert all(real(key, b"x") == hmac.digest(key, b"x", "sha256") for key in noted.under.values()), "as the service makes them"
+    for key in noted.under.values():
+        assert real(key, b"x") == ready(key).of(b"x") == hmac.digest(key, b"x", "sha256"), "as the service makes them"
 
 
 async def values_of(world: World, column: str) -> set[bytes]:

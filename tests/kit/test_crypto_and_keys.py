@@ -93,6 +93,9 @@ def test_what_was_stored_by_earlier_code_opens_for_ever() -> None:
     extracted = hmac.digest(bytes(32), KEY, "sha256")  # RFC 5869 without a salt, for one block
     assert crypto.derive(KEY, "wrap") == hmac.digest(extracted, b"wrap\x01", "sha256")
     assert crypto.keyed_hash(KEY, b"x") == hmac.new(KEY, b"x", "sha256").digest()
+    ready = crypto.KeyedHash(KEY)
+    for value in (b"x", b"", b"y" * 1000, b"x"):
+        assert ready.of(value) == crypto.keyed_hash(KEY, value)
     assert crypto.token_hash("x") == hashlib.sha256(b"x").digest()
     nonce, place, plain = bytes(range(12)), crypto.place("member", "sealed", 1), b"words"
     for begins, bound, version in ((b"\x01", b"", None), (b"\x02\0\x07", b"\x02\0\x07", 7)):

@@ -67,7 +67,7 @@ async def alarms(world: World, watcher: Watcher) -> set[str]:
 @pytest.fixture(autouse=True)
 def ids_of_now(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ids of a process never run backwards, but tests' clocks do: begin with none, as a new process does."""
-    monkeypatch.setattr(ids._Sequence, "last", 0)
+    monkeypatch.setattr(ids._sequence, "last", 0)
 
 
 async def test_they_close_over_everything_that_happens(world: World) -> None:
