@@ -319,13 +319,19 @@ def refused(scheme: str, reason: str) -> Verification:
 def timed(scheme: str, key: Secret, grade: Grade, stamp: str, now: datetime, tolerance: timedelta) -> Verification:
     """The verdict on a matching signature, in whole seconds; `stamp` is ten digits, or empty where nothing is dated."""
     if not stamp:
-        return Verification(Outcome.AUTHENTIC, scheme, key.key_id, "signature matches", None, grade)
-    signed_at = datetime.fromtimestamp(int(stamp), UTC)
+        return _matches(scheme, key.key_id, grade, None)
     ahead = int(stamp) - now.timestamp() // 1
     if abs(ahead) <= tolerance.total_seconds():
-        return Verification(Outcome.AUTHENTIC, scheme, key.key_id, "signature matches", signed_at, grade)
+        return _matches(scheme, key.key_id, grade, int(stamp))
     reason = "signed too far ahead of our clock" if ahead > 0 else "signed too long ago"
-    return Verification(Outcome.STALE, scheme, key.key_id, reason, signed_at, grade)
+    return Verification(Outcome.STALE, scheme, key.key_id, reason, datetime.fromtimestamp(int(stamp), UTC), grade)
+
+
+@lru_cache(maxsize=MOST_READ)
+def _matches(scheme: str, key_id: str, grade: Grade, second: int | None) -> Verification:
+    """The verdict on all that one key has signed in the same second: of a crowd it is one."""
+    signed_at = None if second is None else datetime.fromtimestamp(second, UTC)
+    return Verification(Outcome.AUTHENTIC, scheme, key_id, "signature matches", signed_at, grade)
 
 
 def _shown(scheme: str, wanted: Sequence[tuple[Secret, bytes]], given: str) -> Verification:

@@ -49,6 +49,8 @@ _REASONS = {
 }
 """What a refusal is counted as; a 503 is none, for the delivery comes again."""
 
+_Admitted = tuple[Addressed, Verification, bytes]
+
 
 def not_authentic() -> Problem:
     """The one answer to whatever does not prove itself, whether or not there is such an address."""
@@ -84,7 +86,9 @@ class Intake:
         try:
             in_turn(self._admission.knock(source, path, time.monotonic()))
             headers = Given(scope["headers"])
-            body = Body(in_time(receive, self._limits), headers.get("content-length", ""), scope.get(WHOLE))
+            whole = scope.get(WHOLE)
+            asked = receive if whole is not None else in_time(receive, self._limits)
+            body = Body(asked, headers.get("content-length", ""), whole)
             return await self._take(Delivery(scope[RECEIPT_ID], connection_id, token, path, headers, source, body))
         except Problem as refusal:
             if refusal.status in _REASONS:
@@ -101,25 +105,25 @@ class Intake:
         doubted = self._doors.was_missing(came.connection_id)
         if door is not None:
             try:
-                to, proof = await _admitted(door, came)
+                to, proof, body = await _admitted(door, came)
             except Late:
                 raise
             except Problem:
                 door, doubted = None, True  # what is remembered may be old: nothing is refused by it
         for _ in range(_CHECKS):
             if door is None:
-                to, proof = await self._looked_closer(came, doubted=doubted)
+                to, proof, body = await self._looked_closer(came, doubted=doubted)
             if not its_turn:
                 in_turn(self._admission.authentic(came.connection_id, came.source, came.path, time.monotonic()))
                 its_turn = True
-            arrival = await _arrival(to, proof, came)
+            arrival = _arrival(to, proof, body, came)
             kept = await self.desk.keep(receiving.make_ready(to.keys, to.origin, arrival, to.origin.revision))
             if kept is not None:
                 return kept
             door, doubted = None, False
         raise try_again()
 
-    async def _looked_closer(self, came: Delivery, *, doubted: bool) -> tuple[Addressed, Verification]:
+    async def _looked_closer(self, came: Delivery, *, doubted: bool) -> _Admitted:
         """`_admitted`, by the connection as it is now. Until that is known it counts as a forgery: a flood waits for its turn.
 
         Whoever comes while a connection is read for the first time waits for that reading and costs nothing.
@@ -149,16 +153,15 @@ class Intake:
         self.refusals.count(*ids, _REASONS[status], clock.now().astimezone(UTC))
 
 
-async def _arrival(to: Addressed, proof: Verification, came: Delivery) -> Arrival:
+def _arrival(to: Addressed, proof: Verification, body: bytes, came: Delivery) -> Arrival:
     """What is kept of it: the body, and of the headers those that prove something."""
     telling = to.plan.verifier.headers
     read = {name: value for name, value in came.headers.items() if name in telling}
-    body = await came.body.read(to.plan.largest_body)
     return Arrival(body, proof, headers=read, source=came.source, receipt_id=came.receipt_id)
 
 
-async def _admitted(door: Door | None, came: Delivery) -> tuple[Addressed, Verification]:
-    """Whom it is addressed to, and its proof. Raises a 401, 410, 413 or 415 Problem."""
+async def _admitted(door: Door | None, came: Delivery) -> _Admitted:
+    """Whom it is addressed to, its proof, and the body that it is of. Raises a 401, 410, 413 or 415 Problem."""
     to, headers = door.addressed(came.token) if door else None, came.headers
     if to is None:
         raise not_authentic()
@@ -168,10 +171,11 @@ async def _admitted(door: Door | None, came: Delivery) -> tuple[Addressed, Verif
         raise Problem(415, "Send the body as it is, without a content encoding.")
     if headers.get("content-type", "").partition(";")[0].strip().lower() not in to.plan.media_types:
         raise Problem(415, f"Send the body as {', '.join(sorted(to.plan.media_types))}.")
-    proof = receiving.verify(to, await came.body.read(to.plan.largest_body), headers, came.source)
+    body = await came.body.read(to.plan.largest_body)
+    proof = receiving.verify(to, body, headers, came.source)
     if proof.outcome is Outcome.REFUSED:
         raise not_authentic()
-    return to, proof
+    return to, proof, body
 
 
 def answer_of(kept: Kept) -> bytes:

@@ -13,40 +13,32 @@ import msgspec
 from sqlalchemy import bindparam, select, text, tuple_
 
 from app.connections.models import Connection
-from app.intake.models import Channel, Receipt, ReceiptState
+from app.intake.models import Receipt, ReceiptState
 from app.kit.at_once import AtOnce
 from app.kit.database import Base, Transaction
 from app.kit.keyring import Lane
 from app.kit.rows import on_postgresql
 from app.ledger.models import LedgerEntry
-from app.ledger.service import Act
 
-_BY_HAND = ("sealed", "wrapped_key", "headers_sealed", "asked_sealed", "about_index", "body_hash", "commitment")
+_BYTES = ("sealed", "wrapped_key", "headers_sealed", "asked_sealed", "about_index", "body_hash", "entry_commitment")
 _TYPES = {
-    **dict.fromkeys(("id", "connection_id", "organization_id", "answers_event"), "uuid"),
-    **dict.fromkeys(_BY_HAND, "bytea"),
-    **dict.fromkeys(("received_at", "last_received_at", "at"), "timestamptz"),
+    **dict.fromkeys(("id", "connection_id", "organization_id", "answers_event", "entry_id"), "uuid"),
+    **dict.fromkeys(("received_at", "last_received_at"), "timestamptz"),
     **dict.fromkeys(("repeats", "revision", "key_version"), "int"),
+    **dict.fromkeys(("verification", "entry_subjects"), "jsonb"),
 }
+"""What PostgreSQL reads out of the JSON; all else is text, and bytes are base64."""
 _RECEIPT = (
     *("connection_id", "id", "organization_id", "body_hash", "sealed", "wrapped_key", "headers_sealed", "asked_sealed"),
     *("about_index", "answers_event", "channel", "verification", "grade", "received_at", "last_received_at", "repeats"),
     *("state", "reason"),
 )
 _ENTRY = ("id", "organization_id", "kind", "subjects", "commitment", "at")
-_OF_THE_RECEIPT = {"entry_organization_id": "receipt_organization_id", "entry_at": "receipt_received_at"}
+_OF_THE_RECEIPT = {"organization_id": "organization_id", "at": "received_at"}
 """What an entry says that its receipt says too."""
-_JSON = ("verification", "subjects")
-_SELDOM = ("asked_sealed", "about_index", "answers_event", "reason", "repeats", "last_received_at")
-"""What few receipts have."""
-_USUAL = {**dict.fromkeys(_SELDOM), "channel": Channel.WEBHOOK, "state": ReceiptState.STORED, "kind": Act.RECEIPT}
-"""What nearly all say. Every value sent costs each delivery, so where a whole batch says it nothing is sent."""
-_ELSE = {
-    **{name: f"'{value}'" for name, value in _USUAL.items() if value is not None},
-    "repeats": "0",
-    "last_received_at": "{}received_at",
-}
-"""What stands where nothing was sent, if not NULL: an empty array is one that `unnest` fills up with NULL."""
+_OF_THE_ENTRY = {name: f"entry_{name}" for name in _ENTRY if name not in _OF_THE_RECEIPT}
+_DEFAULTS = {"repeats": "0", "last_received_at": "{}received_at"}
+"""What stands where a row does not say it, if not NULL."""
 
 _json = msgspec.json.Encoder().encode
 
@@ -89,13 +81,13 @@ async def keep(tx: Transaction, rows: Sequence[Row]) -> dict[tuple[UUID, bytes],
     No two rows may have the same key.
     """
     if on_postgresql(tx):
-        return _found(await (await tx.connection()).exec_driver_sql(_AT_ONCE, _by_column(rows)))
+        return _found(await (await tx.connection()).exec_driver_sql(_AT_ONCE, (_written(rows),)))
     return await _keep_each(tx, _ordered(rows))
 
 
 async def keep_at_once(store: AtOnce, rows: Sequence[Row]) -> dict[tuple[UUID, bytes], UUID]:
     """`keep`, as a transaction of its own: it returns after the COMMIT."""
-    return _found(await store.fetch(_AT_ONCE, *_by_column(rows)))
+    return _found(await store.fetch(_AT_ONCE, _written(rows)))
 
 
 def _ordered(rows: Sequence[Row]) -> list[Row]:
@@ -103,39 +95,26 @@ def _ordered(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: row.key)
 
 
-_COLUMNS = (
-    *(f"receipt_{name}" for name in _RECEIPT),
-    *(f"entry_{name}" for name in _ENTRY if f"entry_{name}" not in _OF_THE_RECEIPT),
-    *("revision", "key_version"),
-)
-"""The parameters of the statement for PostgreSQL, in their order: one array each."""
+_SENT = (*_RECEIPT, *_OF_THE_ENTRY.values(), "revision", "key_version")
+"""What the statement for PostgreSQL reads of each row."""
 
 
-def _array(column: str) -> str:
-    kind = _TYPES.get(column) or _TYPES.get(column.partition("_")[2], "text")
-    return f"${_COLUMNS.index(_OF_THE_RECEIPT.get(column, column)) + 1}::{kind}[]"
-
-
-def _arrays(prefix: str, names: Sequence[str]) -> str:
-    return ", ".join(_array(f"{prefix}_{name}") for name in names)
-
-
-def _read(alias: str, names: Sequence[str]) -> str:
-    values = {name: f"CAST({alias}.{name} AS jsonb)" if name in _JSON else f"{alias}.{name}" for name in names}
-    return ", ".join(_or_else(name, value, f"{alias}.") for name, value in values.items())
+def _read(names: Iterable[str]) -> str:
+    values = {name: f"decode(given.{name}, 'base64')" if name in _BYTES else f"given.{name}" for name in names}
+    return ", ".join(_or_else(name, value, "given.") for name, value in values.items())
 
 
 def _or_else(name: str, value: str, prefix: str) -> str:
-    return f"coalesce({value}, {_ELSE[name].format(prefix)})" if name in _ELSE else value
+    return f"coalesce({value}, {_DEFAULTS[name].format(prefix)})" if name in _DEFAULTS else value
 
 
 _AT_ONCE = f"""
 WITH given AS (
-  SELECT * FROM unnest({_arrays("receipt", _RECEIPT)}, {_array("revision")}, {_array("key_version")})
-    AS t({", ".join(_RECEIPT)}, revision, key_version)),
+  SELECT * FROM json_to_recordset($1::text::json)
+    AS sent({", ".join(f"{name} {_TYPES.get(name, 'text')}" for name in _SENT)})),
 kept AS (
   INSERT INTO receipt ({", ".join(_RECEIPT)})
-  SELECT {_read("given", _RECEIPT)} FROM given JOIN connection ON connection.id = given.connection_id
+  SELECT {_read(_RECEIPT)} FROM given JOIN connection ON connection.id = given.connection_id
   JOIN organization_key AS held
     ON (held.organization_id, held.lane, held.version) = (given.organization_id, '{Lane.FACTUAL}', given.key_version)
   WHERE (given.revision IS NULL OR given.revision = connection.revision) AND held.destroyed_at IS NULL
@@ -145,30 +124,20 @@ kept AS (
   RETURNING receipt.connection_id, receipt.body_hash, receipt.id),
 noted AS (
   INSERT INTO ledger_entry ({", ".join(_ENTRY)})
-  SELECT {_read("entry", _ENTRY)}
-  FROM unnest({_arrays("entry", _ENTRY)}, {_array("receipt_id")}) AS entry({", ".join(_ENTRY)}, receipt_id)
-  JOIN kept ON kept.id = entry.receipt_id)
+  SELECT {_read({**_OF_THE_ENTRY, **_OF_THE_RECEIPT}[name] for name in _ENTRY)}
+  FROM given JOIN kept ON kept.id = given.id)
 SELECT connection_id, body_hash, id FROM kept
 """
 
 
-def _by_column(rows: Sequence[Row]) -> tuple[list[Any], ...]:
-    """The arrays that the statement takes."""
-    rows = _ordered(rows)
-    receipts, entries = [row.receipt for row in rows], [row.entry for row in rows]
-    return (
-        *(_column(name, receipts) for name in _RECEIPT),
-        *(_column(name, entries) for name in _ENTRY if f"entry_{name}" not in _OF_THE_RECEIPT),
-        [row.revision for row in rows],
-        [row.key_version for row in rows],
-    )
+def _written(rows: Sequence[Row]) -> str:
+    """The rows as the statement takes them: the driver looks at each value of an array twice, and writes one text at once."""
+    return _json([_as_sent(row) for row in _ordered(rows)]).decode()
 
 
-def _column(name: str, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-    if name in _JSON:
-        return [_json(row[name]).decode() for row in rows]
-    values = [row.get(name) for row in rows]
-    return [] if name in _USUAL and values.count(_USUAL[name]) == len(values) else values
+def _as_sent(row: Row) -> dict[str, Any]:
+    of_the_entry = {sent: row.entry[name] for name, sent in _OF_THE_ENTRY.items()}
+    return {**row.receipt, **of_the_entry, "revision": row.revision, "key_version": row.key_version}
 
 
 def _found(kept: Iterable[Any]) -> dict[tuple[UUID, bytes], UUID]:

@@ -3,8 +3,12 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from ipaddress import ip_address
+from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from app.connections.models import Connection
 from app.connections.service import Addressed, Origin
@@ -98,14 +102,7 @@ def make_ready(keys: Keeping, origin: Origin, arrival: Arrival, revision: int | 
     now, receipt_id, verification = clock.now(), arrival.receipt_id, arrival.verification
     sealed = seal_receipt(keys, receipt_id, arrival.body, arrival.headers, arrival.asked)
     stale = verification.outcome is Outcome.STALE
-    proof = {
-        "outcome": verification.outcome,
-        "scheme": verification.scheme,
-        "reason": verification.reason,
-        "key_id": verification.key_id,
-        "signed_at": verification.signed_at.isoformat() if verification.signed_at else None,
-        "source": arrival.source,
-    }
+    proof, proof_written = _proof(verification, arrival.source)
     values = {
         "connection_id": origin.id,
         "id": receipt_id,
@@ -125,10 +122,24 @@ def make_ready(keys: Keeping, origin: Origin, arrival: Arrival, revision: int | 
         "reason": "signed too long ago, or too far ahead" if stale else None,
     }
     digest, size = hashlib.sha256(arrival.body).hexdigest(), len(arrival.body)
-    facts = {"body_sha256": digest, "size": size, "channel": arrival.channel, "proof": proof}
+    facts = {"body_sha256": digest, "size": size, "channel": arrival.channel, "proof": proof_written}
     ids = {"connection": origin.id, "receipt": receipt_id}
     noted = entry_row(Entry(origin.organization_id, Act.RECEIPT, canonical.dumps_simple(facts), ids), uuid7(), sealed.salt, now)
     return Ready(receipt_id, Row(values, noted, revision, keys.version))
+
+
+@lru_cache(maxsize=64)
+def _proof(verification: Verification, source: str | None) -> tuple[Mapping[str, Any], msgspec.Raw]:
+    """What is kept of a proof, and how its ledger entry writes it: the same for all that one key has signed in one second."""
+    proof = {
+        "outcome": verification.outcome,
+        "scheme": verification.scheme,
+        "reason": verification.reason,
+        "key_id": verification.key_id,
+        "signed_at": verification.signed_at.isoformat() if verification.signed_at else None,
+        "source": source,
+    }
+    return proof, msgspec.Raw(canonical.dumps_simple(proof))
 
 
 async def keep_all(tx: Transaction, ready: Sequence[Ready]) -> list[Kept | None]:

@@ -3,7 +3,6 @@
 import hashlib
 import hmac
 import os
-import threading
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -23,7 +22,7 @@ IN_SLOT: put into a slot (`kit/slot`) by whoever has its public half. FOR_DOOR: 
 """
 
 _NUMBER_BYTES = 2
-_DRAWN_AT_ONCE = 2048
+_DRAWN_AT_ONCE = 64
 
 
 class Unreadable(Exception):
@@ -35,38 +34,39 @@ class KeysAway(ConnectionError):
 
 
 class _Drawn:
-    """Random bytes of the system, drawn many at once: a call for each nonce costs more than sealing with it."""
+    """Random bytes of the system in pieces of one size, drawn many at once: a call for each costs more than sealing with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
+        self._size = size
         self.forget()
 
     def forget(self) -> None:
         """Draw anew: a forked process must not give what its parent gives."""
-        self._lock = threading.Lock()
-        self._bytes, self._given = b"", 0
+        self._pieces: list[bytes] = []
 
-    def take(self, count: int) -> bytes:
-        """The next bytes; no byte is given twice."""
-        with self._lock:
-            start, end = self._given, self._given + count
-            if end > len(self._bytes):
-                self._bytes, start, end = os.urandom(max(count, _DRAWN_AT_ONCE)), 0, count
-            self._given = end
-            return self._bytes[start:end]
+    def take(self) -> bytes:
+        """The next piece; none is given twice, whichever threads ask at once."""
+        try:
+            return self._pieces.pop()
+        except IndexError:
+            drawn, size = os.urandom(self._size * _DRAWN_AT_ONCE), self._size
+            self._pieces += [drawn[start : start + size] for start in range(size, len(drawn), size)]
+            return drawn[:size]
 
 
-_drawn = _Drawn()
-os.register_at_fork(after_in_child=_drawn.forget)
+_keys, _nonces = _Drawn(KEY_BYTES), _Drawn(NONCE_BYTES)
+for _one in (_keys, _nonces):
+    os.register_at_fork(after_in_child=_one.forget)
 
 
 def new_key() -> bytes:
     """A fresh 256-bit key."""
-    return _drawn.take(KEY_BYTES)
+    return _keys.take()
 
 
 def new_nonce() -> bytes:
     """12 bytes that no other call gives."""
-    return _drawn.take(NONCE_BYTES)
+    return _nonces.take()
 
 
 def place(*parts: object) -> bytes:

@@ -15,6 +15,7 @@ from sqlalchemy import event, select
 from sqlalchemy.exc import DBAPIError
 
 from app.connections.service import Origin
+from app.intake import keeping
 from app.intake.desk import Desk, Full
 from app.intake.keeping import Row
 from app.intake.models import Channel, Receipt, ReceiptState
@@ -170,6 +171,34 @@ async def test_what_few_have_stands_beside_what_all_have(world: World) -> None:
     assert [row.repeats for row in (plain, late, twice, odd)] == [0, 0, 1, 0]
     assert (plain.last_received_at, late.reason is None, plain.reason) == (plain.received_at, False, None)
     assert twice.last_received_at == made[3].row.receipt["received_at"] > twice.received_at
+
+
+async def test_every_value_arrives_as_it_was_given(world: World) -> None:
+    """Bytes of any length and value, texts that any way of writing would have to mark, moments to the microsecond."""
+    draw, odd = random.Random(5), '"}{\\,\n\t\x7f%s$1 é\u2028 \U0001f600 NULL '
+    rows, begins = [], clock.now()
+    for size in (0, 1, 2, 3, 4, 255, 256, 3000, 70_000):
+        made = (await ready(world, b"%d" % size)).row
+        names = ("sealed", "wrapped_key", "headers_sealed", "asked_sealed")
+        given = {name: draw.randbytes(size) for name in names}
+        given |= {"about_index": draw.randbytes(32), "reason": odd[:100], "verification": {"reason": odd, "": [None, size, {}]}}
+        given |= {"received_at": begins + timedelta(microseconds=draw.randrange(10**12))}
+        entry = {**made.entry, "subjects": {odd: odd}, "at": given["received_at"], "commitment": draw.randbytes(32)}
+        rows.append(replace(made, receipt={**made.receipt, **given}, entry=entry))
+    async with world.context.database.begin() as tx:
+        await keeping.keep(tx, rows[:5])
+    if (store := world.context.database.at_once) is not None:
+        await keeping.keep_at_once(store, rows[5:])
+    else:
+        async with world.context.database.begin() as tx:
+            await keeping.keep(tx, rows[5:])
+    kept = {row.id: row for row in await stored(world)}
+    async with world.context.database.begin(read_only=True) as tx:
+        noted = {entry.id: entry for entry in (await tx.execute(select(LedgerEntry))).scalars()}
+    for row in rows:
+        one, entry_of_it = kept[row.receipt["id"]], noted[row.entry["id"]]
+        assert {name: getattr(one, name) for name in row.receipt} == {**row.receipt, "state": one.state}
+        assert {name: getattr(entry_of_it, name) for name in row.entry} == dict(row.entry)
 
 
 async def test_an_entry_is_of_its_receipts_moment(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

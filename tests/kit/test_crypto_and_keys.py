@@ -113,11 +113,11 @@ def test_what_begins_like_nothing_of_ours_has_no_version(begins: bytes) -> None:
 
 
 def test_what_was_drawn_before_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn = crypto._Drawn()
-    drawn.take(3)
+    drawn = crypto._Drawn(4)
+    drawn.take()
     monkeypatch.setattr(os, "urandom", lambda count: b"n" * count)
     drawn.forget()
-    assert drawn.take(4) == b"nnnn"
+    assert drawn.take() == b"nnnn"
 
 
 async def _organization(database: Database, keyring: Keyring) -> UUID:
@@ -226,8 +226,17 @@ def test_no_random_byte_is_given_twice() -> None:
     assert {len(key) for key in keys} == {crypto.KEY_BYTES}
 
 
-def test_as_much_as_is_asked_for_is_drawn() -> None:
-    assert [len(crypto._drawn.take(count)) for count in (0, 1, 1023, 1024, 5000)] == [0, 1, 1023, 1024, 5000]
+def test_every_byte_that_was_drawn_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    urandom, system = os.urandom, bytearray()
+
+    def noted(count: int) -> bytes:
+        system.extend(urandom(count))
+        return bytes(system[-count:])
+
+    monkeypatch.setattr(os, "urandom", noted)
+    pieces = crypto._Drawn(5)
+    taken = [pieces.take() for _ in range(3 * crypto._DRAWN_AT_ONCE)]
+    assert sorted(taken) == sorted(bytes(system[at : at + 5]) for at in range(0, len(system), 5))
 
 
 FORKS = """
