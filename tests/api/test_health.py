@@ -79,7 +79,7 @@ async def test_a_consumer_that_has_stopped_is_named(world: World) -> None:
         state = await tx.get_one(ConsumerState, "linkage.links")
         state.position = 0
         topics = set((await tx.execute(select(Message.topic))).scalars())
-    assert "incidents.changed" in topics
+    assert "breaches.exposure_changed" in topics
     clock.set_to(NOW + STUCK_AFTER + timedelta(seconds=1))
     said = await refused(world)
     assert "linkage.links" in said

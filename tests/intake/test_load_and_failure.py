@@ -134,8 +134,8 @@ async def test_two_sets_of_workers_at_once_do_nothing_twice(world: World) -> Non
     assert len(timeline) == 15
 
 
-async def _seen(arrived: bool, *due: str) -> tuple[bool, frozenset[str]]:
-    return arrived, frozenset(due)
+async def _seen(*due: str) -> frozenset[str]:
+    return frozenset(due)
 
 
 @on_postgresql
@@ -156,7 +156,7 @@ async def test_when_one_consumer_fails_the_others_end_what_they_have_begun(world
     monkeypatch.setattr(workers, "_take_in", takes_its_time)
     first = workers._workers[0]
     monkeypatch.setattr(first, "run", fails)
-    monkeypatch.setattr(workers, "_look", lambda: _seen(True, first.consumer.name))
+    monkeypatch.setattr(workers, "_look", lambda: _seen("taking in", first.consumer.name))
     with pytest.raises(OSError, match="went away"):
         await workers.tick()
     assert ended == ["taken in"]
