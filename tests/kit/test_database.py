@@ -67,6 +67,16 @@ async def test_a_single_statement_acts_as_the_view_it_is_asked_of(database_url: 
 
 
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
+async def test_nothing_is_compiled_and_only_single_statements_are_planned_once(database_url: str) -> None:
+    database = Database(database_url)
+    asked = select(*(func.current_setting(name) for name in ("jit", "plan_cache_mode", "enable_seqscan")))
+    async with database.begin() as tx:
+        assert tuple((await tx.execute(asked)).one()) == ("off", "force_custom_plan", "on")
+    assert [tuple(row) for row in await database.single(asked)] == [("off", "force_generic_plan", "off")]
+    await database.close()
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)
 async def test_a_reader_cannot_write_and_a_writer_after_it_can(database_url: str) -> None:
     database = Database(database_url)
     with pytest.raises(DBAPIError, match="read-only"):
