@@ -133,7 +133,7 @@ def main(given: argparse.Namespace) -> int:
 
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description="From receipt to timeline: rate, lag and memory, small and with a million.")
-    arguments.add_argument("--alerts", type=int, default=6_000, help="how many wait for the workers in one round")
+    arguments.add_argument("--alerts", type=int, default=18_000, help="how many wait for the workers in one round")
     arguments.add_argument("--rounds", type=int, default=2, help="rounds of the sustained rate; the best one counts")
     arguments.add_argument("--seconds", type=float, default=30, help="how long the lag is measured")
     arguments.add_argument("--workers", type=int, default=1, help="worker processes")
