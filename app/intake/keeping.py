@@ -24,7 +24,7 @@ _BYTES = ("sealed", "wrapped_key", "headers_sealed", "asked_sealed", "about_inde
 _TYPES = {
     **dict.fromkeys(("id", "connection_id", "organization_id", "answers_event", "entry_id"), "uuid"),
     **dict.fromkeys(("received_at", "last_received_at"), "timestamptz"),
-    **dict.fromkeys(("repeats", "revision", "key_version"), "int"),
+    **dict.fromkeys(("repeats", "revision", "key_version", "large"), "int"),
     **dict.fromkeys(("verification", "entry_subjects"), "jsonb"),
 }
 """What PostgreSQL reads out of the JSON; all else is text, and bytes are base64."""
@@ -39,6 +39,9 @@ _OF_THE_RECEIPT = {"organization_id": "organization_id", "at": "received_at"}
 _OF_THE_ENTRY = {name: f"entry_{name}" for name in _ENTRY if name not in _OF_THE_RECEIPT}
 _DEFAULTS = {"repeats": "0", "last_received_at": "{}received_at"}
 """What stands where a row does not say it, if not NULL."""
+
+LARGE = 256 * 1024
+"""Bytes of a sealed body that goes over beside the text: as base64 in it, 64 MiB cost PostgreSQL a gigabyte of memory."""
 
 _json = msgspec.json.Encoder().encode
 
@@ -81,13 +84,15 @@ async def keep(tx: Transaction, rows: Sequence[Row]) -> dict[tuple[UUID, bytes],
     No two rows may have the same key.
     """
     if on_postgresql(tx):
-        return _found(await (await tx.connection()).exec_driver_sql(_AT_ONCE, (_written(rows),)))
+        statement, *values = _told(rows)
+        return _found(await (await tx.connection()).exec_driver_sql(statement, tuple(values)))
     return await _keep_each(tx, _ordered(rows))
 
 
 async def keep_at_once(store: AtOnce, rows: Sequence[Row]) -> dict[tuple[UUID, bytes], UUID]:
     """`keep`, as a transaction of its own: it returns after the COMMIT."""
-    return _found(await store.fetch(_AT_ONCE, _written(rows)))
+    statement, *values = _told(rows)
+    return _found(await store.fetch(statement, *values))
 
 
 def _ordered(rows: Sequence[Row]) -> list[Row]:
@@ -95,7 +100,7 @@ def _ordered(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: row.key)
 
 
-_SENT = (*_RECEIPT, *_OF_THE_ENTRY.values(), "revision", "key_version")
+_SENT = (*_RECEIPT, *_OF_THE_ENTRY.values(), "revision", "key_version", "large")
 """What the statement for PostgreSQL reads of each row."""
 
 
@@ -108,6 +113,7 @@ def _or_else(name: str, value: str, prefix: str) -> str:
     return f"coalesce({value}, {_DEFAULTS[name].format(prefix)})" if name in _DEFAULTS else value
 
 
+_SEALED = _read(["sealed"])
 _AT_ONCE = f"""
 WITH given AS (
   SELECT * FROM json_to_recordset($1::text::json)
@@ -130,9 +136,18 @@ SELECT connection_id, body_hash, id FROM kept
 """
 
 
-def _written(rows: Sequence[Row]) -> str:
-    """The rows as the statement takes them: the driver looks at each value of an array twice, and writes one text at once."""
-    return _json([_as_sent(row) for row in _ordered(rows)]).decode()
+_WITH_LARGE = _AT_ONCE.replace(_SEALED, f"coalesce(($2::bytea[])[given.large], {_SEALED})")
+
+
+def _told(rows: Sequence[Row]) -> tuple[Any, ...]:
+    """The statement and its values: the driver looks at each value of an array twice, and writes one text at once."""
+    sent, large = [_as_sent(row) for row in _ordered(rows)], list[bytes]()
+    for one in sent:
+        if len(one["sealed"]) >= LARGE:
+            large.append(one["sealed"])
+            one |= {"sealed": None, "large": len(large)}
+    text = _json(sent).decode()
+    return (_WITH_LARGE, text, large) if large else (_AT_ONCE, text)
 
 
 def _as_sent(row: Row) -> dict[str, Any]:

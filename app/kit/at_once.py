@@ -24,6 +24,9 @@ _NOT_ASYNCPGS = frozenset({"async_fallback", "prepared_statement_cache_size", "p
 LONGEST = 30.0
 """Seconds to connect, and to be answered: a connection that hangs must not hang whoever waits behind it."""
 
+MOST = 4
+"""Connections that one of these has at the most: a crowd waits its turn, which is soon, instead of using up the store's."""
+
 STATES_OF_THE_STORE = ("08", "40", "53", "57", "58")
 """Classes of SQLSTATE that say nothing about the statement: no connection, a lost race, no room, a stop, a broken disk."""
 
@@ -51,7 +54,7 @@ def _written(statement: ClauseElement) -> tuple[str, Sequence[str], Mapping[str,
 
 
 class AtOnce:
-    """Runs them on connections of its own: as many as statements are under way at once. Opened when needed, kept while good."""
+    """Runs them on a few connections of its own, as many as statements are under way. Opened when needed, kept while good."""
 
     def __init__(self, engine: AsyncEngine, settings: Mapping[str, str], acting: Acting) -> None:
         """`engine`: where to connect to; `settings`: those that every connection of this house has.
@@ -61,6 +64,7 @@ class AtOnce:
         self._acting = acting
         self._options = {**driver_options(engine), "server_settings": {**settings, "role": acting.role}}
         self._free: list[asyncpg.Connection] = []
+        self._room = asyncio.Semaphore(MOST)
         self._behind_a_pooler = False
         """Whether something in between keeps what was said when connecting to itself: then each transaction says it."""
 
@@ -82,11 +86,19 @@ class AtOnce:
 
     async def _run(self, statement: str, *values: Any) -> list[Any]:
         try:
-            connection = self._free.pop() if self._free else await self._connected()
-            return await self._fetched(connection, statement, values)
+            async with self._room:
+                return await self._fetched(self._unbroken() or await self._connected(), statement, values)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
             kind = DBAPIError if _is_about_the_statement(error) else OperationalError
             raise kind("at once", None, error, hide_parameters=True) from None
+
+    def _unbroken(self) -> asyncpg.Connection | None:
+        """A connection that is free and, as far as is known here, not broken: a restart of the store breaks all of them."""
+        while self._free:
+            connection = self._free.pop()
+            if not connection.is_closed():
+                return connection
+        return None
 
     async def _connected(self) -> asyncpg.Connection:
         connection = await asyncpg.connect(**self._options, timeout=LONGEST)

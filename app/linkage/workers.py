@@ -12,6 +12,7 @@ from app.kit.context import Context
 from app.kit.database import Database, Transaction
 from app.kit.outbox import Consumer, Heard
 from app.linkage.service import RULES_CHANGED, ask_again, relink
+from app.members.repository import lock_members
 from app.members.service import MEMBER_ERASED
 
 
@@ -22,6 +23,8 @@ def consumer(context: Context) -> Consumer:
         told: defaultdict[UUID, list[Heard]] = defaultdict(list)
         for message in messages:
             told[message.organization_id].append(message)
+        # Who brings alerts holds members of several organizations first, and then keeps what is shared; so does who is told.
+        await lock_members(tx, {UUID(message.payload["member_id"]) for message in messages})
         for organization_id, theirs in sorted(told.items()):
             members = named_by_member(theirs)
             only = {member_id: sorted(named) for member_id, named in members.items() if named is not None}

@@ -177,7 +177,7 @@ async def test_every_value_arrives_as_it_was_given(world: World) -> None:
     """Bytes of any length and value, texts that any way of writing would have to mark, moments to the microsecond."""
     draw, odd = random.Random(5), '"}{\\,\n\t\x7f%s$1 é\u2028 \U0001f600 NULL '
     rows, begins = [], clock.now()
-    for size in (0, 1, 2, 3, 4, 255, 256, 3000, 70_000):
+    for size in (0, 1, 2, 3, 4, 255, 256, 3000, 70_000, keeping.LARGE - 1, keeping.LARGE, keeping.LARGE + 1):
         made = (await ready(world, b"%d" % size)).row
         names = ("sealed", "wrapped_key", "headers_sealed", "asked_sealed")
         given = {name: draw.randbytes(size) for name in names}
@@ -243,3 +243,13 @@ async def test_nothing_is_kept_by_a_secret_that_was_retired_in_that_very_moment(
     free = await ready(world, b"unconditional")
     assert await asyncio.gather(one.keep(arrival), one.keep(free)) == [None, Kept(free.receipt_id, False)]
     assert len(await stored(world)) == await entries(world) == 1
+
+
+async def test_a_large_body_is_no_part_of_the_text(world: World) -> None:
+    """As base64 in JSON it would be copied again and again, here and in PostgreSQL."""
+    made = [(await ready(world, b"%d" % number)).row for number in range(3)]
+    large = [replace(row, receipt={**row.receipt, "sealed": bytes([n]) * 2**20}) for n, row in enumerate(made[:2])]
+    _, text, beside = keeping._told([*large, made[2]])
+    assert len(text) < 10_000
+    assert sorted(beside) == [bytes([n]) * 2**20 for n in range(2)]
+    assert len(keeping._told(made)) == 2, "and nothing beside it where all are small"

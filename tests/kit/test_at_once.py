@@ -58,12 +58,33 @@ async def test_a_statement_that_is_refused_leaves_nothing_and_costs_no_connectio
 
 async def test_a_store_that_is_away_is_told_apart_and_found_again(database: Database, store: AtOnce) -> None:
     ((backend,),) = await store.fetch(BACKEND)
+    asked = asyncio.create_task(store.fetch("SELECT 1 FROM pg_sleep(30)"))
+    await asyncio.sleep(0.1)
     async with database.engine.connect() as owner:
         await owner.execute(text(f"SELECT pg_terminate_backend({backend}, 5000)"))
     with pytest.raises(OperationalError):
-        await store.fetch("SELECT 1 FROM pg_sleep(0)")
+        await asked
     (first,) = await store.fetch(BACKEND)
     assert await store.fetch(BACKEND) == [first]
+
+
+async def test_a_restart_breaks_every_connection_and_none_of_them_is_asked_again(database: Database, store: AtOnce) -> None:
+    """Each would cost the workers a whole turn, and the door a delivery, before the last of them is gone."""
+    held = await asyncio.gather(*(store.fetch("SELECT pg_backend_pid() FROM pg_sleep(0.2)") for _ in range(3)))
+    backends = [row[0] for rows in held for row in rows]
+    assert len(set(backends)) == 3
+    async with database.engine.connect() as owner:
+        for backend in backends:
+            await owner.execute(text(f"SELECT pg_terminate_backend({backend}, 5000)"))
+    await asyncio.sleep(0.1)  # until the news is here
+    for _ in range(3):
+        ((now,),) = await store.fetch(BACKEND)
+        assert now not in backends
+
+
+async def test_a_crowd_waits_for_a_few_connections(store: AtOnce) -> None:
+    held = await asyncio.gather(*(store.fetch("SELECT pg_backend_pid() FROM pg_sleep(0.05)") for _ in range(30)))
+    assert len({row[0] for rows in held for row in rows}) <= 4
 
 
 async def test_behind_a_pooler_that_swallows_who_acts_each_transaction_says_it(store: AtOnce) -> None:
