@@ -13,7 +13,8 @@ import asyncio
 import json
 import shutil
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -91,18 +92,25 @@ def lag(filled: Filled, rate: float, seconds: float, *, apart: bool, workers: in
 
 
 def measured(cache: Cache, filled: Filled, given: argparse.Namespace, *, apart: bool) -> dict[str, Any]:
-    """Rate and lag on a copy of a filled database, the better of several rates where the machine is noisy."""
-    copy = cache.working_copy(filled)
-    try:
+    """Rate and lag, each on a copy of a filled database; the better of several rates where the machine is noisy."""
+    stored = filled.union.stored
+    with _copied(cache, filled) as copy:
         runs = [sustained(copy, given.alerts, given.workers, f"sustained-{number}") for number in range(given.rounds)]
-        best = max(runs, key=lambda run: float(run["per_s"]))
-        print(json.dumps({"stored": filled.union.stored, "members": filled.union.members, "sustained": runs}))
-        asyncio.run(logged(copy))  # what so many receipts at once left to the log is no part of what comes now
-        late = lag(copy, float(best["per_s"]) / 2, given.seconds, apart=apart, workers=given.workers)
-        print(json.dumps({"stored": filled.union.stored, "lag": late}))
+    best = max(runs, key=lambda run: float(run["per_s"]))
+    print(json.dumps({"stored": stored, "members": filled.union.members, "sustained": runs}))
+    with _copied(cache, filled) as copy:
+        asyncio.run(logged(copy))  # what is left to the log is no part of what comes now
+        late = lag(copy, given.rate or float(best["per_s"]) / 2, given.seconds, apart=apart, workers=given.workers)
+    print(json.dumps({"stored": stored, "lag": late}))
+    return {"stored": stored, **best, **late}
+
+
+@contextmanager
+def _copied(cache: Cache, filled: Filled) -> Iterator[Filled]:
+    try:
+        yield cache.working_copy(filled)
     finally:
         cache.drop("measured")
-    return {"stored": filled.union.stored, **best, **late}
 
 
 def main(given: argparse.Namespace) -> int:
@@ -136,6 +144,9 @@ if __name__ == "__main__":
     arguments.add_argument("--alerts", type=int, default=18_000, help="how many wait for the workers in one round")
     arguments.add_argument("--rounds", type=int, default=2, help="rounds of the sustained rate; the best one counts")
     arguments.add_argument("--seconds", type=float, default=30, help="how long the lag is measured")
+    arguments.add_argument(
+        "--rate", type=float, help="at how many a second the lag is measured; half of the best rate if not said"
+    )
     arguments.add_argument("--workers", type=int, default=1, help="worker processes")
     arguments.add_argument("--small", type=int, default=SMALL, help="alerts stored at first")
     arguments.add_argument("--stored", type=int, help="and then with so many alerts, a multiple of --small")
