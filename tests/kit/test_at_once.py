@@ -76,7 +76,10 @@ async def test_a_restart_breaks_every_connection_and_none_of_them_is_asked_again
     async with database.engine.connect() as owner:
         for backend in backends:
             await owner.execute(text(f"SELECT pg_terminate_backend({backend}, 5000)"))
-    await asyncio.sleep(0.1)  # until the news is here
+    for _ in range(500):  # until the news is here
+        if all(one.is_closed() for one in store._free):
+            break
+        await asyncio.sleep(0.01)
     for _ in range(3):
         ((now,),) = await store.fetch(BACKEND)
         assert now not in backends
