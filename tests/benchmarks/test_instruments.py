@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 
 from benchmarks.campaigns import forgeries, overload, soak
+from benchmarks.pipeline import sustained
 from benchmarks.support.child import Child
+from benchmarks.support.filling import Cache
 from benchmarks.support.running import growth
 from benchmarks.support.wire import Wire, alert_body, request, signature
 from connectors.standard.connector import Standard
 from connectors.standard.sandbox import sign
+from tests.support.postgres import PostgresServer
 from tests.support.world import NOW
 
 ROOT = Path(__file__).parents[2]
@@ -191,6 +194,19 @@ def test_two_versions_are_compared_act_by_act() -> None:
     found = last_line(run("benchmarks.before", "--base", "HEAD", "--turns", "1", "--database", "sqlite"))
     assert found["sqlite"].keys() == {"incident", "intake_64_at_once", "intake_alone", "timeline", "timeline_page"}
     assert all(each["ratio"] > 0 for each in found["sqlite"].values())
+
+
+@pytest.mark.slow
+def test_a_database_of_copies_takes_new_alerts_about_any_of_its_members(tmp_path: Path, postgres: PostgresServer) -> None:
+    """Copying speaks for nobody but the owner: no other role may see the tables that help it."""
+    cache = Cache(tmp_path, postgres)
+    try:
+        copies = cache.large(80, 40)
+        assert (copies.union.stored, copies.union.members) == (80, 4)
+        assert sustained(copies, 12, 1, "more")["per_s"] > 0, "it raises when one of them does not come to its timeline"
+    finally:
+        for size in (40, 80):
+            cache.drop(f"filled_{size}")
 
 
 def test_a_version_that_is_not_there_is_named() -> None:
