@@ -20,6 +20,7 @@ from sqlalchemy import func, select, text
 
 from app import operations
 from app.intake.models import Receipt, ReceiptState
+from app.kit.acting import ITSELF
 from app.kit.migrate import upgrade
 from app.kit.vault import create_key_file
 from benchmarks.support.filling import Filled, drain, found_union
@@ -112,7 +113,7 @@ async def database_connections(filled: Filled) -> dict[str, int]:
         " FROM pg_stat_activity"
         " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
     )
-    async with context.database.begin(read_only=True) as tx:
+    async with context.database.begin(read_only=True, acting=ITSELF) as tx:  # the workers' role sees nobody else's
         connections, stuck = (await tx.execute(text(query))).one()
     await context.database.close()
     return {"db_connections": connections, "db_stuck_in_transaction": stuck}
