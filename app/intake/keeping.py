@@ -84,15 +84,13 @@ async def keep(tx: Transaction, rows: Sequence[Row]) -> dict[tuple[UUID, bytes],
     No two rows may have the same key.
     """
     if on_postgresql(tx):
-        statement, *values = _told(rows)
-        return _found(await (await tx.connection()).exec_driver_sql(statement, tuple(values)))
+        return _found(await (await tx.connection()).exec_driver_sql(_AT_ONCE, _told(rows)))
     return await _keep_each(tx, _ordered(rows))
 
 
 async def keep_at_once(store: AtOnce, rows: Sequence[Row]) -> dict[tuple[UUID, bytes], UUID]:
     """`keep`, as a transaction of its own: it returns after the COMMIT."""
-    statement, *values = _told(rows)
-    return _found(await store.fetch(statement, *values))
+    return _found(await store.fetch(_AT_ONCE, *_told(rows)))
 
 
 def _ordered(rows: Sequence[Row]) -> list[Row]:
@@ -106,6 +104,8 @@ _SENT = (*_RECEIPT, *_OF_THE_ENTRY.values(), "revision", "key_version", "large")
 
 def _read(names: Iterable[str]) -> str:
     values = {name: f"decode(given.{name}, 'base64')" if name in _BYTES else f"given.{name}" for name in names}
+    if "sealed" in values:
+        values["sealed"] = f"coalesce(($2::bytea[])[given.large], {values['sealed']})"
     return ", ".join(_or_else(name, value, "given.") for name, value in values.items())
 
 
@@ -113,7 +113,6 @@ def _or_else(name: str, value: str, prefix: str) -> str:
     return f"coalesce({value}, {_DEFAULTS[name].format(prefix)})" if name in _DEFAULTS else value
 
 
-_SEALED = _read(["sealed"])
 _AT_ONCE = f"""
 WITH given AS (
   SELECT * FROM json_to_recordset($1::text::json)
@@ -136,18 +135,14 @@ SELECT connection_id, body_hash, id FROM kept
 """
 
 
-_WITH_LARGE = _AT_ONCE.replace(_SEALED, f"coalesce(($2::bytea[])[given.large], {_SEALED})")
-
-
-def _told(rows: Sequence[Row]) -> tuple[Any, ...]:
-    """The statement and its values: the driver looks at each value of an array twice, and writes one text at once."""
+def _told(rows: Sequence[Row]) -> tuple[str, list[bytes]]:
+    """The rows as the statement takes them, and what is large beside them: the driver looks twice at values in arrays."""
     sent, large = [_as_sent(row) for row in _ordered(rows)], list[bytes]()
     for one in sent:
         if len(one["sealed"]) >= LARGE:
             large.append(one["sealed"])
             one |= {"sealed": None, "large": len(large)}
-    text = _json(sent).decode()
-    return (_WITH_LARGE, text, large) if large else (_AT_ONCE, text)
+    return _json(sent).decode(), large
 
 
 def _as_sent(row: Row) -> dict[str, Any]:

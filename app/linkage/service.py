@@ -59,7 +59,7 @@ async def relink(
 
     A finding that differs becomes a new row and the old one is stamped; what is the same stays. Links of an incident that
     was merged away are stamped; of an erased member every link is deleted. Safe to repeat. The members are held until the end
-    of the transaction: two that find links of one incident at the same moment would both write them.
+    of the transaction: of two that find links of one incident at the same moment the database would refuse one.
     """
     wanted = sorted(set(member_ids))
     people = await lock_members(tx, wanted)
