@@ -16,17 +16,21 @@ from uuid import UUID
 import structlog
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     CompoundSelect,
     Exists,
     Index,
+    Select,
     String,
     bindparam,
     delete,
     exists,
     func,
     literal,
+    literal_column,
     select,
     text,
+    tuple_,
     union,
     union_all,
     update,
@@ -207,13 +211,26 @@ async def behind(
     return frozenset(row[0] for row in await database.single(query, now=clock.now()))
 
 
+def beyond(topic: Any, position: Any) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    """Messages of one topic after a position. As it is put here no index but the topic's own finds them, and from there on.
+
+    With `topic = .. AND position > ..` the planner may take the index of all positions, and read what a week brought to others.
+    """
+    place = tuple_(Message.topic, Message.position)
+    return place > tuple_(topic, position), place <= tuple_(topic, literal(_LAST, BigInteger))
+
+
+_LAST = 2**63 - 1
+_ONE: Any = literal_column("1")
+"""As a value of a plan for all values it would be unknown, and taken for a tenth of the table."""
+
+
 @lru_cache(maxsize=64)
 def _behind(consumers: tuple[tuple[str, frozenset[str]], ...], others: tuple[tuple[str, Exists], ...]) -> CompoundSelect[str]:
     """The question of `behind`; it is asked so often that building it anew each time would cost more than the answer."""
     asked = [(name, topic) for name, topics in consumers for topic in sorted(topics)]
     asking = union_all(*(select(literal(name).label("name"), literal(topic).label("topic")) for name, topic in asked)).subquery()
-    beyond = (Message.topic == asking.c.topic, Message.position > func.coalesce(ConsumerState.position, 0))
-    next_one = select(Message.position).where(*beyond).limit(1)
+    next_one = select(Message.position).where(*beyond(asking.c.topic, func.coalesce(ConsumerState.position, 0))).limit(_ONE)
     waits = next_one.correlate(asking, ConsumerState).scalar_subquery().is_not(None)
     waiting = select(asking.c.name).outerjoin(ConsumerState, ConsumerState.consumer == asking.c.name).where(waits)
     due = select(Failure.consumer).where(Failure.next_attempt_at <= bindparam("now", type_=Failure.next_attempt_at.type))
@@ -264,14 +281,18 @@ async def _forget_some(
         return forgotten
 
 
+def _oldest(topic: str, here: Any) -> Select[datetime]:
+    waiting = select(Message.created_at).where(*beyond(topic, func.coalesce(here, 0)))
+    return waiting.order_by(Message.topic, Message.position).limit(1)
+
+
 async def oldest_waiting(tx: Transaction, consumers: Sequence[Consumer]) -> dict[str, datetime]:
     """Since when the oldest message waits that a consumer has not handled, for those that are behind. One cheap look each."""
     found: dict[str, datetime] = {}
     for consumer in consumers:
         here = select(ConsumerState.position).where(ConsumerState.consumer == consumer.name).scalar_subquery()
         for topic in sorted(consumer.topics):
-            waiting = select(Message.created_at).where(Message.topic == topic, Message.position > func.coalesce(here, 0))
-            since = (await tx.execute(waiting.order_by(Message.position).limit(1))).scalar_one_or_none()
+            since = (await tx.execute(_oldest(topic, here))).scalar_one_or_none()
             if since is not None:
                 found[consumer.name] = min(since, found.get(consumer.name, since))
     return found

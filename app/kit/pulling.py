@@ -18,7 +18,7 @@ from app.kit import clock, metrics
 from app.kit.crypto import KeysAway
 from app.kit.database import Database, Transaction
 from app.kit.ids import uuid7
-from app.kit.outbox import LAST_ATTEMPT, Consumer, ConsumerState, Failure, Heard, Message, about, ensure
+from app.kit.outbox import LAST_ATTEMPT, Consumer, ConsumerState, Failure, Heard, Message, about, beyond, ensure
 
 log = structlog.get_logger(__name__)
 
@@ -38,8 +38,8 @@ def _next_of(topics: frozenset[str]) -> Executable:
     columns: list[Any] = [getattr(Message, name) for name in Heard._fields]
     each = [
         select(*columns)
-        .where(Message.topic == topic, Message.position > bindparam("here", type_=BigInteger()))
-        .order_by(Message.position)
+        .where(*beyond(topic, bindparam("here", type_=BigInteger())))
+        .order_by(Message.topic, Message.position)
         .limit(most)
         .subquery()
         for topic in sorted(topics)
