@@ -23,13 +23,15 @@ from typing import Any
 
 from benchmarks.support.child import Child
 from benchmarks.support.machine import facts
-from benchmarks.support.postgres import bench_folder
+from benchmarks.support.postgres import WAL_FILES, bench_folder
 from benchmarks.support.servers import BARE, HARMLINE, KINDS, NAIVE, Stage, Target, stage
 
 DATABASES = ("sqlite", "postgresql")
 FASTEST = {BARE: 10_000, NAIVE: 3_000, HARMLINE: 10_000}
 """Requests a second for which distinct bodies are prepared; a server that is faster is measured until they run out."""
 WARM_UP = 0.5
+READY = WAL_FILES * 2**24
+"""Bytes of WAL for which files lie ready at the beginning of a round."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,7 @@ class Measuring:
         self._sender = sender
         self._seconds = seconds
         self._runs = 0
+        self._written: int | None = None
         self.books = Books()
         self.results: Results = defaultdict(list)
 
@@ -110,6 +113,7 @@ class Measuring:
                 target.ready()
                 self.once(kind, target, Cell(16, "distinct", processes), WARM_UP)
             for number in range(rounds):
+                self._begin_round()
                 for cell in cells:
                     for kind in KINDS[number % 3 :] + KINDS[: number % 3]:
                         result = self.once(kind, targets[kind, cell.processes], cell, self._seconds)
@@ -118,6 +122,16 @@ class Measuring:
                             f"{self._database} round {number + 1}/{rounds} {cell.connections} {cell.bodies}"
                             f" x{cell.processes} {kind}: {result['per_s']:.0f}/s\n"
                         )
+
+    def _begin_round(self) -> None:
+        written = self._stage.begin_round()
+        if written is None:
+            return
+        if self._written is not None and written - self._written > READY:
+            sys.stderr.write(
+                f"the round wrote {(written - self._written) >> 20} MiB of WAL, more than lay ready: files were made\n"
+            )
+        self._written = written
 
     def amiss(self) -> list[str]:
         """What was acknowledged and is not in the database exactly once; and what was not acknowledged though it should be."""

@@ -12,6 +12,8 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -109,24 +111,36 @@ async def found_union(filled_url: str, folder: Path, count: int) -> Union:
     return Union(*ids, made.path, made.secret, count, 0)
 
 
-def drain(filled: Filled, workers: int = 1) -> tuple[float, int | None]:
-    """Let real workers, each a process of its own, work until nothing waits: the seconds it took, and the largest memory."""
+@contextmanager
+def at_work(filled: Filled, workers: int = 1) -> Iterator[Sequence[Child]]:
+    """Real workers, each a process of its own; `drained` lets them work."""
     log = filled.folder / "work.log"
     children = [Child("benchmarks.support.work", log=log, environment=filled.environment) for _ in range(workers)]
     try:
         for child in children:
             child.hear()
-        begun = time.perf_counter()
-        for child in children:
-            child.tell("work")
-        for child in children:
-            child.hear()
-        took = time.perf_counter() - begun
-        sizes = [child.memory() for child in children]
-        return took, max((size for size in sizes if size is not None), default=None)
+        yield children
     finally:
         for child in children:
             child.stop()
+
+
+def drained(children: Sequence[Child]) -> tuple[float, int | None]:
+    """Let them work until nothing waits: the seconds it took, and the largest memory."""
+    begun = time.perf_counter()
+    for child in children:
+        child.tell("work")
+    for child in children:
+        child.hear()
+    took = time.perf_counter() - begun
+    sizes = [child.memory() for child in children]
+    return took, max((size for size in sizes if size is not None), default=None)
+
+
+def drain(filled: Filled) -> None:
+    """Let one worker work until nothing waits."""
+    with at_work(filled) as children:
+        drained(children)
 
 
 def receive(filled: Filled, count: int, run: str) -> float:
@@ -198,14 +212,15 @@ class Cache:
     def _note(self, name: str, union: Union) -> None:
         (self._folder / f"{name}.json").write_text(json.dumps(asdict(union)))
 
-    def small(self, size: int) -> Filled:
-        """A database whose alerts all came the real way."""
-        name = f"filled_{size}"
+    def small(self, size: int, members: int | None = None) -> Filled:
+        """A database whose alerts all came the real way, about so many members; ALERTS_EACH each if not said."""
+        members = members or max(1, size // ALERTS_EACH)
+        name = _name(size, members)
         if (known := self._known(name)) is not None:
             return known
         url = self._new(name)
         upgrade(url)
-        union = replace(asyncio.run(found_union(url, self._folder, max(1, size // ALERTS_EACH))), stored=size)
+        union = replace(asyncio.run(found_union(url, self._folder, members)), stored=size)
         filled = Filled(url, union, self._folder)
         _fill(filled, size)
         asyncio.run(logged(filled))
@@ -213,19 +228,19 @@ class Cache:
         self._note(name, union)
         return filled
 
-    def large(self, size: int, block: int) -> Filled:
-        """A database of copies of a small one; goes on where it was stopped."""
-        name = f"filled_{size}"
+    def large(self, source: Filled, blocks: int) -> Filled:
+        """A database of so many copies of a small one; goes on where it was stopped."""
+        of = source.union
+        union = replace(of, members=of.members * blocks, stored=of.stored * blocks)
+        name = _name(union.stored, union.members)
         if (known := self._known(name)) is not None:
             return known
-        source = self.small(block)
         begun = self._folder / f"{name}.begun"
         if not begun.exists():
-            self._new(name, f"filled_{block}")
+            self._new(name, _name(of.stored, of.members))
             begun.touch()
-        union = replace(source.union, members=source.union.members * (size // block), stored=size)
         filled = Filled(self._url(name), union, self._folder)
-        asyncio.run(copy_blocks(filled.open(), source.union.connection_id, source.union.members, size // block, progress))
+        asyncio.run(copy_blocks(filled.open(), of.connection_id, of.members, blocks, progress))
         self._note(name, filled.union)
         begun.unlink()
         return filled
@@ -238,9 +253,19 @@ class Cache:
             await plain.execute(text("VACUUM ANALYZE" if self._server else "ANALYZE"))
         await context.database.close()
 
-    def working_copy(self, filled: Filled) -> Filled:
-        """A copy that a measurement may fill further; `drop("measured")` removes it."""
-        return Filled(self._new("measured", f"filled_{filled.union.stored}"), filled.union, self._folder)
+    @contextmanager
+    def working_copy(self, filled: Filled) -> Iterator[Filled]:
+        """A copy that a measurement may fill further, removed at the end."""
+        template = _name(filled.union.stored, filled.union.members)
+        name = f"measured_{template}"
+        try:
+            yield Filled(self._new(name, template), filled.union, self._folder)
+        finally:
+            self.drop(name)
+
+
+def _name(alerts: int, members: int) -> str:
+    return f"filled_{alerts}" if members == max(1, alerts // ALERTS_EACH) else f"filled_{alerts}_of_{members}"
 
 
 def cache_name(database: str) -> str:

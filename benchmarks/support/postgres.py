@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import asyncpg
+
 from benchmarks.support.child import ROOT, Child, say
 from benchmarks.support.machine import filesystem
 from tests.support.postgres import (
@@ -36,8 +38,11 @@ DURABLE = {
     "max_connections": "300",
     "shared_buffers": "512MB",
     "max_wal_size": "4GB",
+    "min_wal_size": "1GB",
     "timezone": "UTC",
 }
+WAL_FILES = 64
+"""Of 16 MiB each: as many as `min_wal_size` keeps."""
 IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 
 
@@ -68,6 +73,26 @@ def durable_postgres(home: Path) -> Iterator[PostgresServer]:
         assert child.process.stdin is not None
         child.process.stdin.close()  # it shuts the server down in good order
         child.process.wait()
+
+
+async def make_wal_ready(server: PostgresServer) -> None:
+    """Let WAL files lie ready to be written again, as they do wherever a server has run for some time.
+
+    A new server makes each of them when it is needed, 16 MiB of zeros, and all who write wait for that. They lie ready after each
+    checkpoint.
+    """
+    for _ in range(WAL_FILES):
+        await server.execute("SELECT pg_logical_emit_message(false, 'bench', ''), pg_switch_wal()")
+    await server.execute("CHECKPOINT")
+
+
+async def wal_written(server: PostgresServer) -> int:
+    """How many bytes of WAL this server has written in its life."""
+    connection = await asyncpg.connect(server.dsn("postgres"))
+    try:
+        return int(await connection.fetchval("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')"))
+    finally:
+        await connection.close()
 
 
 def main(home: Path) -> None:

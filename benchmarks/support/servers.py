@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import text
@@ -19,9 +19,9 @@ from app.kit.vault import create_key_file
 from app.members.service import create_organization
 from benchmarks.support.child import Child
 from benchmarks.support.naive import Base, open_engine
-from benchmarks.support.postgres import durable_postgres
+from benchmarks.support.postgres import durable_postgres, make_wal_ready, wal_written
 from connectors.contract import Sender
-from tests.support.postgres import free_port
+from tests.support.postgres import PostgresServer, free_port
 
 BARE, NAIVE, HARMLINE = "bare", "naive", "harmline"
 KINDS = (BARE, NAIVE, HARMLINE)
@@ -74,6 +74,17 @@ class Stage:
     naive_url: str
     path: str
     secret: str
+    server: PostgresServer | None = None
+
+    def begin_round(self) -> int | None:
+        """Let PostgreSQL finish what it has put off, so that no round pays for the one before, and WAL files are ready again.
+
+        How many bytes of WAL were written up to now; None: this is SQLite.
+        """
+        if self.server is None:
+            return None
+        asyncio.run(self.server.execute("CHECKPOINT"))
+        return asyncio.run(wal_written(self.server))
 
     def start(self, kind: str, processes: int) -> Target:
         """One of the three, with so many processes on one port. Wait until it is `ready` before anything is sent."""
@@ -139,4 +150,5 @@ def stage(database: str, folder: Path) -> Iterator[Stage]:
     with durable_postgres(folder / "postgres") as server:
         urls = [asyncio.run(server.create_database(name)) for name in (HARMLINE, NAIVE)]
         upgrade(urls[0])
-        yield asyncio.run(_prepared(folder, *urls))
+        asyncio.run(make_wal_ready(server))
+        yield replace(asyncio.run(_prepared(folder, *urls)), server=server)

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.campaigns import forgeries, overload, soak
 from benchmarks.pipeline import sustained
 from benchmarks.support.child import Child
-from benchmarks.support.filling import Cache
+from benchmarks.support.filling import Cache, at_work
 from benchmarks.support.running import growth
 from benchmarks.support.wire import Wire, alert_body, request, signature
 from connectors.standard.connector import Standard
@@ -201,12 +201,15 @@ def test_a_database_of_copies_takes_new_alerts_about_any_of_its_members(tmp_path
     """Copying speaks for nobody but the owner: no other role may see the tables that help it."""
     cache = Cache(tmp_path, postgres)
     try:
-        copies = cache.large(80, 40)
-        assert (copies.union.stored, copies.union.members) == (80, 4)
-        assert sustained(copies, 12, 1, "more")["per_s"] > 0, "it raises when one of them does not come to its timeline"
+        few = cache.small(40)
+        for block in (few, cache.small(4, few.union.members)):
+            copies = cache.large(block, 2)
+            assert (copies.union.stored, copies.union.members) == (2 * block.union.stored, 4)
+            with at_work(copies) as workers:  # it raises when one of them does not come to its timeline
+                assert sustained(copies, workers, 12, "more")["per_s"] > 0
     finally:
-        for size in (40, 80):
-            cache.drop(f"filled_{size}")
+        for name in ("40", "80", "4_of_2", "8_of_4"):
+            cache.drop(f"filled_{name}")
 
 
 def test_a_version_that_is_not_there_is_named() -> None:
