@@ -56,7 +56,7 @@ def deliveries(world: World, number: int) -> list[tuple[bytes, dict[str, str]]]:
 
 
 def ready(door: Door, token: str, came: list[tuple[bytes, dict[str, str]]]) -> list[Any]:
-    """Verified and sealed, one after the other, as the gateway does."""
+    """Verified and sealed, one after the other, as the gateway and the desk do."""
     made = []
     for body, headers in came:
         to = door.addressed(token)

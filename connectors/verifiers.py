@@ -21,11 +21,14 @@ from typing import ClassVar, Literal, Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
 from connectors.spelling import canonical_base64, header, is_written, shown_in, utf8, wire
 
 TOLERANCE = timedelta(seconds=300)
 MOST_SIGNATURES = 16
+_SHARED, _PUBLIC = "whsec_", "whpk_"
 MOST_READ = 1024
 """How many secrets stay read: to read one again with each delivery costs as much as to check it."""
 SIZES_OF_A_STANDARD_SECRET = range(24, 65)
@@ -122,16 +125,17 @@ class StandardWebhooks:
     @staticmethod
     def new_secret() -> str:
         """A fresh random v1 secret of 32 bytes, as both sides write it."""
-        return "whsec_" + base64.b64encode(token_bytes(32)).decode("ascii")
+        return _SHARED + base64.b64encode(token_bytes(32)).decode("ascii")
 
     def usable(self, secret: Secret) -> bool:
         """A canonical `whsec_` key of 24 to 64 bytes, not all zero, or a `whpk_` key of 32."""
-        return _hmac_key(secret) is not None or _public_key(secret) is not None
+        return _keyed(secret) is not None or _public_key(secret) is not None
 
     def check(self, body: bytes, headers: Mapping[str, str], secrets: Sequence[Secret], now: datetime) -> Verification:
         """See `Verifier.check`. Any one valid signature of the first 16 will do; v1a is named before v1."""
-        ready = [secret for secret in secrets if self.usable(secret)]
-        if not ready:
+        shared = [(secret, key) for secret in secrets if (key := _keyed(secret)) is not None]
+        public = [secret for secret in secrets if secret.value.startswith(_PUBLIC) and _public_key(secret) is not None]
+        if not shared and not public:
             return refused(self.scheme, "no usable secret")
         shown = shown_in(headers, self.headers)
         message_id, stamp = shown.get("webhook-id", ""), shown.get("webhook-timestamp", "")
@@ -141,8 +145,8 @@ class StandardWebhooks:
             return refused(self.scheme, "webhook-timestamp is not ten digits")
         given = shown.get("webhook-signature", "").split(" ", MOST_SIGNATURES)[:MOST_SIGNATURES]
         signed = f"{message_id}.{stamp}.".encode("ascii") + body
-        by_key = _ed25519_match(ready, given, signed)
-        by_secret = first_match(_standard_candidates(ready, signed), [wire(text) for text in given])
+        by_key = _ed25519_match(public, given, signed)
+        by_secret = first_match(_standard_candidates(shared, signed), [wire(text) for text in given])
         if by_key is not None:
             return timed(f"{self.scheme}/v1a", by_key, Grade.THIRD_PARTY, stamp, now, self.tolerance)
         if by_secret is not None:
@@ -351,23 +355,28 @@ def first_match(wanted: Sequence[tuple[Secret, bytes]], given: Sequence[bytes]) 
 
 
 @lru_cache(maxsize=MOST_READ)
-def _hmac_key(secret: Secret) -> bytes | None:
-    raw = canonical_base64(secret.value.removeprefix("whsec_")) if secret.value.startswith("whsec_") else None
-    return raw if raw is not None and len(raw) in SIZES_OF_A_STANDARD_SECRET and any(raw) else None
+def _keyed(secret: Secret) -> HMAC | None:
+    """HMAC-SHA-256 with a v1 key, of no bytes yet: to begin with the key costs more than what a delivery adds."""
+    raw = canonical_base64(secret.value.removeprefix(_SHARED)) if secret.value.startswith(_SHARED) else None
+    return HMAC(raw, SHA256()) if raw is not None and len(raw) in SIZES_OF_A_STANDARD_SECRET and any(raw) else None
+
+
+def _mac(keyed: HMAC, signed: bytes) -> bytes:
+    one = keyed.copy()
+    one.update(signed)
+    return one.finalize()
 
 
 @lru_cache(maxsize=MOST_READ)
 def _public_key(secret: Secret) -> Ed25519PublicKey | None:
-    raw = canonical_base64(secret.value.removeprefix("whpk_")) if secret.value.startswith("whpk_") else None
+    raw = canonical_base64(secret.value.removeprefix(_PUBLIC)) if secret.value.startswith(_PUBLIC) else None
     if raw is None or len(raw) != SIZE_OF_A_PUBLIC_KEY or not any(raw):
         return None
     return Ed25519PublicKey.from_public_bytes(raw)
 
 
-def _standard_candidates(secrets: Sequence[Secret], signed: bytes) -> list[tuple[Secret, bytes]]:
-    keys = [(secret, _hmac_key(secret)) for secret in secrets]
-    macs = [(secret, hmac.digest(key, signed, hashlib.sha256)) for secret, key in keys if key is not None]
-    return [(secret, b"v1," + base64.b64encode(mac)) for secret, mac in macs]
+def _standard_candidates(keys: Sequence[tuple[Secret, HMAC]], signed: bytes) -> list[tuple[Secret, bytes]]:
+    return [(secret, b"v1," + base64.b64encode(_mac(keyed, signed))) for secret, keyed in keys]
 
 
 def _ed25519_match(secrets: Sequence[Secret], given: Sequence[str], signed: bytes) -> Secret | None:

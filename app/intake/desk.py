@@ -2,13 +2,16 @@
 
 Nobody waits who comes alone: what lies here is taken as soon as a hand is free. A delivery that the database refuses does not
 take its neighbours with it: each is then tried alone. Somebody who goes away before the answer does not stop the rest.
+
+A batch is sealed one right after the other, when it is taken: what sealing needs of the processor's memory is at hand then.
+Sealed when it came, each between two other requests, a delivery took twice as long.
 """
 
 import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from sqlalchemy.exc import DBAPIError
@@ -33,14 +36,25 @@ ANNOUNCED_EVERY = 0.05
 _AWAY = (*STORE_AWAY, OSError)
 
 
+_ENDS = (asyncio.CancelledError, KeyboardInterrupt, SystemExit)
+
+
 class Full(Exception):
     """So much waits already that this one would wait too long."""
 
 
+class BrokenOff(ConnectionError):
+    """Whoever kept it broke off: it is not known to be kept, and is to be sent again."""
+
+
 @dataclass(slots=True)
 class _Waiting:
-    ready: Ready
+    size: int
+    seal: Callable[[], Ready] = field(repr=False)
     answer: asyncio.Future[Kept | None]
+
+
+_Sealed = tuple[Ready, asyncio.Future[Kept | None]]
 
 
 class Desk:
@@ -57,15 +71,16 @@ class Desk:
         self._at_work = 0
         self._hands: set[asyncio.Task[None]] = set()
 
-    async def keep(self, ready: Ready) -> Kept | None:
+    async def keep(self, size: int, seal: Callable[[], Ready]) -> Kept | None:
         """Keep one arrival; returns after the COMMIT. None: its connection has changed, check it again.
 
-        Raises Full, and what the database raises: then it is not known to be kept.
+        `size`: bytes of its body; `seal`: makes it ready, when its turn has come.
+        Raises Full, and what `seal` raises: then it is not kept. After BrokenOff, and what the database raises, nobody knows.
         """
         if len(self._lying) >= self._most_waiting:
             raise Full
         answer: asyncio.Future[Kept | None] = asyncio.get_running_loop().create_future()
-        self._lying.append(_Waiting(ready, answer))
+        self._lying.append(_Waiting(size, seal, answer))
         if self._at_work < HANDS[self._database.is_sqlite]:
             self._at_work += 1
             hand = asyncio.create_task(self._work())
@@ -81,29 +96,42 @@ class Desk:
     async def _work(self) -> None:
         try:
             while batch := self._next_batch():
-                await self._keep(batch)
+                try:
+                    if sealed := _sealed(batch):
+                        await self._keep(sealed)
+                except BaseException as error:  # also what no code of ours raises: nobody may wait for ever
+                    self._break_off(batch, error)
+                    if isinstance(error, _ENDS):
+                        raise
         finally:
             self._at_work -= 1  # with no await since the desk was seen empty: who comes now finds a free hand
+
+    def _break_off(self, batch: Sequence[_Waiting], error: BaseException) -> None:
+        log.error("a batch was broken off", size=len(batch), error=type(error).__name__)
+        for one in batch:
+            _fail(one.answer, BrokenOff())
+        while isinstance(error, _ENDS) and self._lying:
+            _fail(self._lying.popleft().answer, BrokenOff())
 
     def _next_batch(self) -> list[_Waiting]:
         batch: list[_Waiting] = []
         size = 0
-        while self._lying and len(batch) < MOST_AT_ONCE and (not batch or size + self._lying[0].ready.size <= LARGEST_AT_ONCE):
+        while self._lying and len(batch) < MOST_AT_ONCE and (not batch or size + self._lying[0].size <= LARGEST_AT_ONCE):
             one = self._lying.popleft()
-            size += one.ready.size
+            size += one.size
             batch.append(one)
         return batch
 
-    async def _keep(self, batch: Sequence[_Waiting]) -> None:
+    async def _keep(self, batch: Sequence[_Sealed]) -> None:
         try:
-            kept = await self._kept_of([one.ready for one in batch])
+            kept = await self._kept_of([ready for ready, _ in batch])
         except Exception as error:  # whatever it was: each of them is told, or tried alone
             await self._failed(batch, error)
             return
         self._kept(len(batch))
-        for one, result in zip(batch, kept, strict=True):
-            if not one.answer.done():
-                one.answer.set_result(result)
+        for (_, answer), result in zip(batch, kept, strict=True):
+            if not answer.done():
+                answer.set_result(result)
         if self._store is not None and self._is_time_to_announce():
             await self._store.notify(CHANNEL)  # nobody's answer waits for it
 
@@ -125,13 +153,28 @@ class Desk:
         self._announced = now
         return True
 
-    async def _failed(self, batch: Sequence[_Waiting], error: Exception) -> None:
+    async def _failed(self, batch: Sequence[_Sealed], error: Exception) -> None:
         away = isinstance(error, _AWAY) or (isinstance(error, DBAPIError) and error.connection_invalidated)
         if len(batch) > 1 and not away:
             log.warning("batch refused, going one by one", size=len(batch), error=type(error).__name__)
             for one in batch:
                 await self._keep([one])
             return
-        for one in batch:
-            if not one.answer.done():
-                one.answer.set_exception(error)
+        for _, answer in batch:
+            _fail(answer, error)
+
+
+def _sealed(batch: Sequence[_Waiting]) -> list[_Sealed]:
+    """Those that can be sealed; whoever waits for one that cannot is told."""
+    sealed: list[_Sealed] = []
+    for one in batch:
+        try:
+            sealed.append((one.seal(), one.answer))
+        except Exception as error:  # whatever it was, it is told to whom it belongs
+            _fail(one.answer, error)
+    return sealed
+
+
+def _fail(answer: asyncio.Future[Kept | None], error: Exception) -> None:
+    if not answer.done():
+        answer.set_exception(error)

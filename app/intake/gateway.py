@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Sequence
 from datetime import UTC
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
 
@@ -117,7 +117,8 @@ class Intake:
                 in_turn(self._admission.authentic(came.connection_id, came.source, came.path, time.monotonic()))
                 its_turn = True
             arrival = _arrival(to, proof, body, came)
-            kept = await self.desk.keep(receiving.make_ready(to.keys, to.origin, arrival, to.origin.revision))
+            sealing = partial(receiving.make_ready, to.keys, to.origin, arrival, to.origin.revision)
+            kept = await self.desk.keep(len(body), sealing)
             if kept is not None:
                 return kept
             door, doubted = None, False

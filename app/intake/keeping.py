@@ -85,17 +85,12 @@ async def keep(tx: Transaction, rows: Sequence[Row]) -> dict[tuple[UUID, bytes],
     """
     if on_postgresql(tx):
         return _found(await (await tx.connection()).exec_driver_sql(_AT_ONCE, _told(rows)))
-    return await _keep_each(tx, _ordered(rows))
+    return await _keep_each(tx, rows)
 
 
 async def keep_at_once(store: AtOnce, rows: Sequence[Row]) -> dict[tuple[UUID, bytes], UUID]:
     """`keep`, as a transaction of its own: it returns after the COMMIT."""
     return _found(await store.fetch(_AT_ONCE, *_told(rows)))
-
-
-def _ordered(rows: Sequence[Row]) -> list[Row]:
-    """Two processes that keep the same rows never wait for each other in a ring."""
-    return sorted(rows, key=lambda row: row.key)
 
 
 _SENT = (*_RECEIPT, *_OF_THE_ENTRY.values(), "revision", "key_version", "large")
@@ -136,8 +131,11 @@ SELECT connection_id, body_hash, id FROM kept
 
 
 def _told(rows: Sequence[Row]) -> tuple[str, list[bytes]]:
-    """The rows as the statement takes them, and what is large beside them: the driver looks twice at values in arrays."""
-    sent, large = [_as_sent(row) for row in _ordered(rows)], list[bytes]()
+    """The rows as the statement takes them, and what is large beside them: the driver looks twice at values in arrays.
+
+    The statement puts them in order, so that two processes that keep the same rows never wait for each other in a ring.
+    """
+    sent, large = [_as_sent(row) for row in rows], list[bytes]()
     for one in sent:
         if len(one["sealed"]) >= LARGE:
             large.append(one["sealed"])
@@ -204,6 +202,8 @@ async def _keep_each(tx: Transaction, rows: Sequence[Row]) -> dict[tuple[UUID, b
 
 def merged(rows: Sequence[Row]) -> list[Row]:
     """One row for each key: the first that is in time, or the first; with how often the same bytes came besides."""
+    if len({row.key for row in rows}) == len(rows):
+        return list(rows)
     by_key: dict[tuple[UUID, bytes], list[Row]] = {}
     for row in rows:
         by_key.setdefault(row.key, []).append(row)

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
@@ -40,7 +41,7 @@ class Arrival:
     """What came in, byte for byte, with what proves it. `asked`: what a fetched body was asked with.
 
     `source`: the address that a delivery came from. `receipt_id`: the one that was made at its first byte, for whatever comes in
-    at the door.
+    at the door. `at`: when it came; for a delivery, when it was verified.
     """
 
     body: bytes = field(repr=False)
@@ -52,6 +53,7 @@ class Arrival:
     about_index: bytes | None = None
     answers_event: UUID | None = None
     receipt_id: UUID = field(default_factory=uuid7)
+    at: datetime = field(default_factory=clock.now)
 
 
 @dataclass(slots=True)
@@ -88,18 +90,13 @@ class Ready:
     receipt_id: UUID
     row: Row = field(repr=False)
 
-    @property
-    def size(self) -> int:
-        """About how many bytes it takes to keep it."""
-        return len(self.row.receipt["sealed"])
-
 
 def make_ready(keys: Keeping, origin: Origin, arrival: Arrival, revision: int | None = None) -> Ready:
     """Seal an authentic arrival, and write its ledger entry for the case that it is new. Touches no database.
 
     `revision`: the state of the connection that it was checked against.
     """
-    now, receipt_id, verification = clock.now(), arrival.receipt_id, arrival.verification
+    now, receipt_id, verification = arrival.at, arrival.receipt_id, arrival.verification
     sealed = seal_receipt(keys, receipt_id, arrival.body, arrival.headers, arrival.asked)
     stale = verification.outcome is Outcome.STALE
     proof, proof_written = _proof(verification, arrival.source)

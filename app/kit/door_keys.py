@@ -82,17 +82,17 @@ class DoorKeys:
         self.version = max(versions)
         newest = versions[self.version]
         self._place = crypto.place(organization_id)
-        self._indexes = newest.indexes
+        self._indexes = {field: crypto.KeyedHash(key) for field, key in newest.indexes.items()}
         self._later = newest.later
         self._slot = Slot(newest.public, self.version)
         self._sealers = {n: crypto.Sealer(handed.sealing, n, crypto.FOR_DOOR) for n, handed in versions.items()}
 
     def index(self, field: str, value: bytes, version: int = 0) -> bytes:
         """See `Keeping`."""
-        key, later = self._indexes.get(field), self._later.get(field, ())
-        if key is None or version > 1 + len(later):
+        hashing, later = self._indexes.get(field), self._later.get(field, ())
+        if hashing is None or version > 1 + len(later):
             raise KeysAway(f"the door has no key of {field}")
-        first = crypto.keyed_hash(key, value)
+        first = hashing.of(value)
         return indexes.raised(first, later)[version - 1] if later else first
 
     def put_in_slot(self, key: bytes, *where: object) -> bytes:

@@ -98,8 +98,11 @@ class Guarded(HttpToolsProtocol):
             self._stop_reading(_URL)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header field."""
-        super().on_header(name, value)
+        """One header field. The first lines are uvicorn's own: to call it for each field costs as much as they do."""
+        name = name.lower()
+        if name == b"expect" and value.lower() == b"100-continue":
+            self.expect_100_continue = True
+        self.headers.append((name, value))
         self._left -= len(name) + len(value) + _BYTES_AROUND
         if self._left < 0 or len(self.headers) > self.limits.most_headers:
             self._stop_reading(_HEAD)

@@ -3,9 +3,8 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -90,16 +89,23 @@ def _stated(row: Mapping[str, Any], facts: dict[str, Any] | msgspec.Raw) -> dict
         "member": written(row["member_id"]) if row["member_id"] else None,
         "actor": written(row["actor_id"]) if row["actor_id"] else None,
         "role": row["actor_role"],
-        "at": _in_utc(row["at"]) if row["at"].tzinfo is UTC else row["at"].isoformat(),
+        "at": _moment(row["at"]),
         "subjects": row["subjects"],
         "facts": facts,
     }
 
 
-@lru_cache(maxsize=4)
-def _in_utc(moment: datetime) -> str:
-    """A moment in UTC, written; all entries of a batch are of one. Moments in other zones equal it and are written otherwise."""
-    return moment.isoformat()
+class _Last:
+    known: tuple[datetime | None, str] = None, ""
+
+
+def _moment(moment: datetime) -> str:
+    """A moment, written. Entries of one batch of work have it from one object; an equal one may be of another zone."""
+    known, text = _Last.known
+    if moment is not known:
+        text = moment.isoformat()
+        _Last.known = moment, text
+    return text
 
 
 async def sight_of(tx: Transaction, keyring: Keyring, entry: LedgerEntry) -> Sight | None:

@@ -24,9 +24,9 @@ MUTANTS = (
     Mutant(
         "acknowledged before the commit",
         "app/intake/desk.py",
-        "            kept = await self._kept_of([one.ready for one in batch])\n",
-        "            for one in batch:\n                one.answer.set_result(Kept(one.ready.receipt_id, False))\n"
-        "            kept = await self._kept_of([one.ready for one in batch])\n",
+        "            kept = await self._kept_of([ready for ready, _ in batch])\n",
+        "            for ready, answer in batch:\n                answer.set_result(Kept(ready.receipt_id, False))\n"
+        "            kept = await self._kept_of([ready for ready, _ in batch])\n",
         (EVERY_AWAIT, "-k", "receive and before and sqlite"),
     ),
     Mutant(

@@ -7,6 +7,7 @@ import json
 import random
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -16,12 +17,13 @@ from sqlalchemy.exc import DBAPIError
 
 from app.connections.service import Origin
 from app.intake import keeping
-from app.intake.desk import Desk, Full
+from app.intake.desk import LARGEST_AT_ONCE, BrokenOff, Desk, Full
 from app.intake.keeping import Row
 from app.intake.models import Channel, Receipt, ReceiptState
-from app.intake.receive import Arrival, Kept, Ready, make_ready
+from app.intake.receive import Arrival, Kept, Ready, keep_all_at_once, make_ready
 from app.kit import clock
 from app.kit.at_once import AtOnce
+from app.kit.crypto import KeysAway
 from app.kit.ids import uuid7
 from app.ledger.models import LedgerEntry
 from app.ledger.service import Act
@@ -74,8 +76,15 @@ async def entries(world: World) -> int:
         return len(found.all())
 
 
-def desk(world: World, most: int = 1000) -> Desk:
-    return Desk(world.context.database, most)
+class OfReady(Desk):
+    """A desk to which arrivals come that are sealed already."""
+
+    async def keep(self, ready: Ready) -> Kept | None:
+        return await super().keep(len(ready.row.receipt["sealed"]), lambda: ready)
+
+
+def desk(world: World, most: int = 1000) -> OfReady:
+    return OfReady(world.context.database, most)
 
 
 async def test_what_comes_together_is_kept_together_and_each_has_its_own_answer(
@@ -114,6 +123,86 @@ async def test_one_that_the_database_refuses_spares_its_neighbours(world: World)
     assert isinstance(answers.pop(5), DBAPIError)
     assert all(isinstance(answer, Kept) and not answer.repeat for answer in answers)
     assert (len(await stored(world)), await entries(world)) == (10, 10)
+
+
+async def test_one_that_cannot_be_sealed_spares_its_neighbours(world: World) -> None:
+    good = [await ready(world, b"good %d" % number) for number in range(4)]
+    one = Desk(world.context.database, 1000)
+
+    def unsealable() -> Ready:
+        raise KeysAway("the door has no key of receipt.page")
+
+    seals = [*(partial(make, arrival) for arrival in good[:2]), unsealable, *(partial(make, arrival) for arrival in good[2:])]
+    answers = await asyncio.gather(*(one.keep(4, seal) for seal in seals), return_exceptions=True)
+    assert isinstance(answers.pop(2), KeysAway)
+    assert [answer.receipt_id for answer in answers if isinstance(answer, Kept)] == [arrival.receipt_id for arrival in good]
+    with pytest.raises(KeysAway):
+        await one.keep(4, unsealable)
+    assert await one.keep(4, partial(make, await ready(world, b"after"))) is not None
+    assert (len(await stored(world)), await entries(world)) == (5, 5)
+
+
+def make(arrival: Ready) -> Ready:
+    return arrival
+
+
+@pytest.mark.parametrize("place", ["sealing", "keeping"])
+async def test_nobody_waits_for_ever_when_a_batch_is_broken_off(
+    world: World, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """A library written in Rust may panic: that is no Exception, and nobody's task but the desk's own hears of it."""
+
+    class Panic(BaseException):
+        pass
+
+    def panic(*_: Any) -> Ready:
+        raise Panic
+
+    one, good = Desk(world.context.database, 1000), await ready(world, b"good")
+    if place == "keeping":
+        monkeypatch.setattr(one, "_kept_of", panic)
+    seals = [partial(make, good), panic if place == "sealing" else partial(make, good)]
+    answers = await asyncio.wait_for(asyncio.gather(*(one.keep(4, seal) for seal in seals), return_exceptions=True), 20)
+    assert [type(answer) for answer in answers] == [BrokenOff, BrokenOff]
+    monkeypatch.undo()
+    assert await asyncio.wait_for(one.keep(4, partial(make, await ready(world, b"after"))), 20) is not None
+
+
+async def test_who_still_waits_when_the_process_ends_is_told(world: World) -> None:
+    one, good = Desk(world.context.database, 1000), [await ready(world, b"%d" % number) for number in range(3)]
+
+    def ends() -> Ready:
+        raise asyncio.CancelledError
+
+    seals = [ends, *(partial(make, arrival) for arrival in good)]
+    each_alone = (one.keep(LARGEST_AT_ONCE, seal) for seal in seals)
+    answers = await asyncio.wait_for(asyncio.gather(*each_alone, return_exceptions=True), 20)
+    assert isinstance(answers[0], BrokenOff)
+    assert all(isinstance(answer, BrokenOff | Kept) for answer in answers)
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)  # SQLite has one writer
+async def test_two_processes_that_keep_the_same_in_opposite_order_do_not_wait_in_a_ring(world: World) -> None:
+    store = world.context.database.at_once
+    assert store is not None
+    for turn in range(6):
+        first, other = [[await ready(world, b"%d" % number) for number in range(150)] for _ in range(2)]
+        both = await asyncio.gather(*(keep_all_at_once(store, order) for order in (first, other[::-1])))
+        assert all(all(kept) for kept in both), turn
+    assert len(await stored(world)) == await entries(world) == 150
+
+
+async def test_a_delivery_was_received_when_it_came_however_long_it_lay_at_the_desk(world: World) -> None:
+    with clock.stopped(clock.now()):
+        arrival = Arrival(b"patient", AUTHENTIC)
+        came = clock.now()
+        clock.set_to(came + timedelta(seconds=2))
+        connection = world.union.connection.connection
+        async with world.context.database.begin(read_only=True) as tx:
+            keys = await world.context.keyring.opened(tx, connection.organization_id)
+        await Desk(world.context.database, 1000).keep(7, partial(make_ready, keys, Origin.of(connection), arrival))
+    (kept,) = await stored(world)
+    assert kept.received_at == came
 
 
 async def test_who_goes_away_does_not_stop_the_others(world: World) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.kit.answering import LINES, WHOLE, _Own, in_one_piece, lines
 from app.kit.limits import Limits
@@ -132,3 +134,15 @@ def test_what_the_server_says_of_itself_is_written_anew_when_it_changes() -> Non
     own = _Own()
     for fields in ([(b"date", b"one")], [(b"date", b"two")], []):
         assert own.lines_of(fields) == own.lines_of(fields) == lines(fields)
+
+
+def test_a_header_field_is_noted_as_uvicorn_notes_it() -> None:
+    """`Guarded.on_header` has these lines too. Where uvicorn's change, look whether ours must."""
+    lines = [line.strip() for line in inspect.getsource(HttpToolsProtocol.on_header).splitlines()]
+    assert lines == [
+        "def on_header(self, name: bytes, value: bytes) -> None:",
+        "name = name.lower()",
+        'if name == b"expect" and value.lower() == b"100-continue":',
+        "self.expect_100_continue = True",
+        "self.headers.append((name, value))",
+    ]
