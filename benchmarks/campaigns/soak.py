@@ -31,6 +31,8 @@ ALERTS_EACH = 25
 SETTLE_SECONDS = 600.0
 FILES_ALLOWED = 5
 """By how many open files a process may differ, once nobody sends any more, from what it had before."""
+CONNECTIONS_ALLOWED = 0.15
+"""By what share the database's connections may be more at the end than after the warm-up; one may be opened late."""
 
 
 def sent(run: Running, given: argparse.Namespace, seconds: float) -> tuple[dict[str, Any], Path]:
@@ -76,6 +78,9 @@ def broken(found: dict[str, Any], seconds: float) -> list[str]:
         grown = found["growth"].get(name)
         if grown is not None and seconds >= SHORTEST_TO_JUDGE:
             rules[f"{name} grows"] = grown <= MOST_GROWTH
+    opened = found["growth"].get("db_connections")
+    if opened is not None and seconds >= SHORTEST_TO_JUDGE:
+        rules["connections of the database are left open"] = opened <= CONNECTIONS_ALLOWED
     return [rule for rule, kept in rules.items() if not kept]
 
 
@@ -109,7 +114,10 @@ def main(given: argparse.Namespace) -> int:
             "settled_after_s": settled,
             "before": before,
             "at_rest": at_rest,
-            "growth": {name: growth(run.samples, f"{name}_rss_mb", warm) for name in run.processes()},
+            "growth": {
+                **{name: growth(run.samples, f"{name}_rss_mb", warm) for name in run.processes()},
+                "db_connections": growth(run.samples, "db_connections", warm),
+            },
             "samples": run.samples[:: max(1, len(run.samples) // 60)],
         }
     found["broken"] = broken(found, seconds)

@@ -100,6 +100,7 @@ def soaked(**change: Any) -> dict[str, Any]:
         {"at_rest": {"web_files": 60}},
         {"at_rest": {"db_stuck_in_transaction": 1}},
         {"growth": {"web": 0.06}},
+        {"growth": {"db_connections": 0.2}},
     ],
     ids=str,
 )

@@ -373,6 +373,7 @@ async def test_b13_every_delivery_says_how_it_proved_itself(online: tuple[World,
     proof = story["verification"]
     assert proof["scheme"] == "standard-webhooks/v1"
     assert UUID(proof["key_id"])
+    assert proof["source"] == "127.0.0.1"
     assert (proof["signed_at"], story["received_at"]) == (NOW.isoformat(), NOW.isoformat())
 
 
