@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import bindparam, select, text, tuple_
+from sqlalchemy import bindparam, select, text
 
 from app.connections.models import Connection
 from app.intake.models import Receipt, ReceiptState
@@ -192,11 +192,13 @@ async def _keep_each(tx: Transaction, rows: Sequence[Row]) -> dict[tuple[UUID, b
     await tx.execute(_EACH, values)
     await tx.execute(_EACH_ENTRY, values)
     asked = {row.key: row.revision for row in rows}
-    held = await tx.execute(_HELD.where(tuple_(Receipt.connection_id, Receipt.body_hash).in_(asked)))
+    # For a list of pairs SQLite would read all of the connection's receipts.
+    connections, hashes = {connection_id for connection_id, _ in asked}, [body_hash for _, body_hash in asked]
+    held = await tx.execute(_HELD.where(Receipt.connection_id.in_(connections), Receipt.body_hash.in_(hashes)))
     return {
         (connection_id, body_hash): receipt_id
         for connection_id, body_hash, receipt_id, revision in held
-        if asked[connection_id, body_hash] in (None, revision)
+        if (connection_id, body_hash) in asked and asked[connection_id, body_hash] in (None, revision)
     }
 
 

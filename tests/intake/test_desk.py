@@ -342,3 +342,22 @@ async def test_a_large_body_is_no_part_of_the_text(world: World) -> None:
     assert len(text) < 10_000
     assert sorted(beside) == [bytes([n]) * 2**20 for n in range(2)]
     assert keeping._told(made)[1] == [], "and nothing beside it where all are small"
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+async def test_what_is_held_is_found_by_index_however_much_is_kept(world: World) -> None:
+    """SQLite reads all of a connection's receipts for a list of pairs."""
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        if statement.startswith("SELECT receipt.connection_id, receipt.body_hash"):
+            asked.append((statement, values))
+
+    engine = world.context.database.engine
+    event.listen(engine.sync_engine, "before_cursor_execute", note)
+    await asyncio.gather(*map(desk(world).keep, [await ready(world, b"%d" % number) for number in range(3)]))
+    event.remove(engine.sync_engine, "before_cursor_execute", note)
+    async with engine.connect() as owner:
+        found = await owner.exec_driver_sql("EXPLAIN QUERY PLAN " + asked[-1][0], tuple(asked[-1][1]))
+        plan = " ".join(row[3] for row in found.all())
+    assert "(connection_id=? AND body_hash=?)" in plan, plan
