@@ -1,7 +1,7 @@
 """Single statements, each a transaction of its own, past SQLAlchemy: what it does around one costs more than the statement.
 
-PostgreSQL only, and only for what is done all the time: deliveries, looks for work,
-leases. Everything else goes by `Database.begin`.
+PostgreSQL only, and only for what is done all the time: deliveries, looks for work, leases. Everything else goes by
+`Database.begin`.
 """
 
 import asyncio

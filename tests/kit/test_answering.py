@@ -138,8 +138,8 @@ def test_what_the_server_says_of_itself_is_written_anew_when_it_changes() -> Non
 
 def test_a_header_field_is_noted_as_uvicorn_notes_it() -> None:
     """`Guarded.on_header` has these lines too. Where uvicorn's change, look whether ours must."""
-    lines = [line.strip() for line in inspect.getsource(HttpToolsProtocol.on_header).splitlines()]
-    assert lines == [
+    theirs = [line.strip() for line in inspect.getsource(HttpToolsProtocol.on_header).splitlines()]
+    assert theirs == [
         "def on_header(self, name: bytes, value: bytes) -> None:",
         "name = name.lower()",
         'if name == b"expect" and value.lower() == b"100-continue":',
