@@ -32,7 +32,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA
-from sqlalchemy.types import JSON, TypeEngine
+from sqlalchemy.types import JSON, TupleType, TypeEngine
 
 from app.kit.database import Base, Transaction, UtcDateTime
 
@@ -68,13 +68,22 @@ async def chosen(
     """
     if not wanted:
         return []
-    named, together = list(wanted), tuple_(*columns)
+    named = list(wanted)
     if on_postgresql(tx):
         by_column = zip(columns, zip(*named, strict=True), strict=True)
         arrays = [func.unnest(literal(list(values), ARRAY(column.type))) for column, values in by_column]
-        return list((await tx.execute(query.where(together.in_(select(*arrays))))).all())
+        return list((await tx.execute(query.where(tuple_(*columns).in_(select(*arrays))))).all())
     parts = [named[at : at + CHOSEN_AT_ONCE] for at in range(0, len(named), CHOSEN_AT_ONCE)]
-    return [row for part in parts for row in (await tx.execute(query.where(together.in_(part)))).all()]
+    return [row for part in parts for row in (await tx.execute(query.where(holding(columns, part)))).all()]
+
+
+def holding(columns: Sequence[Any], wanted: Collection[tuple[Any, ...]]) -> ColumnElement[bool]:
+    """That some columns hold, together, one of some tuples, as SQLite looks it up in an index.
+
+    For a plain list of tuples it reads the whole table; for what is selected from the same list it does not.
+    """
+    tuples = bindparam("tuples", list(wanted), expanding=True, type_=TupleType(*(column.type for column in columns)))
+    return tuple_(*columns).in_(text("SELECT * FROM :tuples").bindparams(tuples))
 
 
 async def insert_rows(tx: Transaction, table: type[Base], rows: Sequence[Row], *, unless_there: bool = False) -> None:
@@ -106,7 +115,7 @@ async def insert_missing(tx: Transaction, table: type[Base], rows: Sequence[Row]
         new = {tuple(row) for row in written.all()}
         return [row for row in rows if tuple(row[key.name] for key in keys) in new]
     named = [tuple(row[key.name] for key in keys) for row in rows]
-    there = {tuple(row) for row in (await connection.execute(select(*keys).where(tuple_(*keys).in_(named)))).all()}
+    there = {tuple(row) for row in (await connection.execute(select(*keys).where(holding(keys, named)))).all()}
     missing = [row for row, key in zip(rows, named, strict=True) if key not in there]
     await insert_rows(tx, table, missing)
     return missing

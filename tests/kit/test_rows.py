@@ -8,13 +8,13 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
 from app.kit import rows as kit_rows
 from app.kit.database import Database
 from app.kit.ids import uuid7
 from app.kit.letters import Letter
-from app.kit.outbox import Message
+from app.kit.outbox import Failure, Message
 from app.kit.rows import among, chosen, insert_missing, insert_rows, update_rows
 
 NOW = datetime(2023, 6, 1, 12, 30, 1, 250, tzinfo=UTC)
@@ -128,6 +128,30 @@ async def test_rows_are_chosen_by_what_columns_hold_together(database: Database,
         assert [row[0] for row in found] == [topic for _, topic in places[:5]]
         assert await chosen(tx, query, columns, []) == []
         assert await chosen(tx, query, columns, crossed) == []
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+async def test_what_columns_hold_together_is_found_by_index(database: Database) -> None:
+    """For a mere list of pairs SQLite reads the whole table, for each batch of the workers."""
+    given = [{"consumer": "one", "message_id": uuid7(), "attempts": 1, "next_attempt_at": NOW, "error": "x"} for _ in range(3)]
+    asked: list[tuple[str, Any]] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_: Any) -> None:
+        if statement.startswith("SELECT outbox_failure"):
+            asked.append((statement, values))
+
+    async with database.begin() as tx:
+        await insert_rows(tx, Failure, given[:1])
+        event.listen(database.engine.sync_engine, "before_cursor_execute", note)
+        assert await insert_missing(tx, Failure, given) == given[1:]
+        key = (Failure.consumer, Failure.message_id)
+        places = [(row["consumer"], row["message_id"]) for row in given]
+        assert len(await chosen(tx, select(Failure.attempts), key, [*places, places[0]])) == 3
+        event.remove(database.engine.sync_engine, "before_cursor_execute", note)
+        for statement, values in asked:
+            plan = (await (await tx.connection()).exec_driver_sql("EXPLAIN QUERY PLAN " + statement, tuple(values))).all()
+            assert "(consumer=? AND message_id=?)" in " ".join(row[3] for row in plan), plan
+    assert len(asked) == 2
 
 
 async def test_a_row_that_breaks_a_rule_breaks_all_of_them(database: Database) -> None:
