@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy import func, select, text
@@ -26,6 +27,7 @@ from app.kit.vault import create_key_file
 from benchmarks.support.filling import Filled, drain, found_union
 from benchmarks.support.postgres import bench_folder, durable_postgres
 from benchmarks.support.servers import HARMLINE, Target, start
+from benchmarks.support.slow_line import SlowLine, slow_line
 
 SAMPLE_EVERY = 5.0
 REST_SECONDS = 5.0
@@ -35,11 +37,12 @@ MOST_GROWTH = 0.05
 
 @dataclass
 class Running:
-    """Web and workers over one database. On SQLite they are one process."""
+    """Web and workers over one database. On SQLite they are one process. `line`: between the web process and PostgreSQL."""
 
     filled: Filled
     web: Target
     worker: Target
+    line: SlowLine | None = None
     samples: list[dict[str, Any]] = field(default_factory=list)
 
     def processes(self) -> dict[str, Target]:
@@ -75,8 +78,8 @@ class Running:
 
 
 @contextmanager
-def running(database: str, members: int) -> Iterator[Running]:
-    """Harmline as it runs in production, on disk, with so many members enrolled."""
+def running(database: str, members: int, *, by_line: bool = False) -> Iterator[Running]:
+    """Harmline as it runs in production, on disk, with so many members enrolled. `by_line`: with a line that can be slow."""
     folder = Path(tempfile.mkdtemp(prefix="campaign-", dir=bench_folder()))
     folder.chmod(0o755)
     with ExitStack() as stack:
@@ -95,12 +98,16 @@ def running(database: str, members: int) -> Iterator[Running]:
         worker = start(HARMLINE, folder, {**told, "BENCH_WORK": "yes"}, path=path)
         stack.callback(worker.stop)
         worker.ready()
-        web = worker
+        web, line = worker, None
         if database == "postgresql":
+            if by_line:
+                port = urlsplit(url).port
+                line = stack.enter_context(slow_line(port))
+                told = {**told, "HARMLINE_DATABASE_URL": url.replace(f":{port}/", f":{line.port}/")}
             web = start(HARMLINE, folder, told, path=path)
             stack.callback(web.stop)
             web.ready()
-        yield Running(filled, web, worker)
+        yield Running(filled, web, worker, line)
 
 
 async def database_connections(filled: Filled) -> dict[str, int]:
