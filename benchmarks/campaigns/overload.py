@@ -29,11 +29,11 @@ MEMBERS = 20
 PEOPLE = 50_000
 """Whom the alerts are about; only the first few are members. The rest waits unmatched, as after a provider's mistake."""
 SENDERS = 2
-STORE_DELAY = 0.2
+STORE_DELAY = 0.1
 """Seconds that everything is under way between the web process and PostgreSQL, each way."""
 CALM_CONNECTIONS = {True: 250, False: 64}
 """By whether the line is slow: over a slow one a process takes the more the more send, up to the 256 that it works on at once."""
-CALM_SECONDS = 10.0
+CALM_SECONDS = 5.0
 TIMES = 10.0
 SLOWEST_ACCEPTED = 2.0
 """Seconds: what p99 of what is accepted must stay under."""
@@ -97,7 +97,9 @@ def main(given: argparse.Namespace) -> int:
         machine = facts(run.filled.folder)
         if run.line is not None:
             run.line.delay = given.store_delay
-        calm, first = flood(run, f"calm-{given.seed}", CALM_CONNECTIONS[given.store_delay > 0], CALM_SECONDS, 1)
+        calm_connections = CALM_CONNECTIONS[given.store_delay > 0]
+        _, opening = flood(run, f"opening-{given.seed}", calm_connections, CALM_SECONDS, 1)  # a new connection asks much
+        calm, first = flood(run, f"calm-{given.seed}", calm_connections, CALM_SECONDS, 1)
         flooded, written = flood(run, name, given.connections, seconds, SENDERS)
         time.sleep(REST_SECONDS)
         after, last = flood(run, f"after-{given.seed}", 8, 2.0, 1)
@@ -111,7 +113,7 @@ def main(given: argparse.Namespace) -> int:
             "calm": summed(calm),
             "flood": summed(flooded),
             "calm_after": summed(after),
-            "books": asyncio.run(books(run.filled, [*first, *written, *last])),
+            "books": asyncio.run(books(run.filled, [*opening, *first, *written, *last])),
             "samples": run.samples[:: max(1, len(run.samples) // 30)],
         }
     offered = found["flood"]["answers_per_s"]
