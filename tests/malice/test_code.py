@@ -69,7 +69,7 @@ PIECES = ("a", "0", " ", "-", "1,", ".", "a-", "0.", "\t ", "<a", "T0:", "/", "%
 def test_d11_every_regular_expression_takes_time_in_proportion() -> None:
     slow: set[tuple[str, str, str]] = set()
     all_of_them, together = patterns()
-    assert len(all_of_them) > 15
+    assert len(all_of_them) > 150
     assert together == set(PUT_TOGETHER)
     for name, pattern in all_of_them.items():
         for piece in PIECES:
