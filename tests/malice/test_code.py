@@ -49,7 +49,8 @@ def written(tree: ast.Module) -> Iterator[ast.expr]:
 
 def patterns() -> tuple[dict[str, re.Pattern[Any]], set[str]]:
     """Every regular expression of the house, compiled or written where it is used; and where one is put together as it runs."""
-    found, together = {}, set()
+    found: dict[str, re.Pattern[Any]] = {}
+    together: set[str] = set()
     for module in itertools.chain(modules(app), modules(connectors)):
         names = vars(module)
         found |= {f"{module.__name__}.{name}": value for name, value in names.items() if isinstance(value, re.Pattern)}

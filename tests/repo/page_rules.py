@@ -75,10 +75,8 @@ def rows_without_a_test(text: str, root: Path) -> list[str]:
     """Rows that name no test that exists and give no reason; "the same" is what the row above names."""
     found = []
     for head, rows in tables(text):
-        shown = next((head.index(word) for word in SHOWN if word in head), None)
         above = False
-        for row in rows if shown is not None else ():
-            cell = row[shown]
+        for row, cell in ((row, row[head.index(word)]) for word in SHOWN if word in head for row in rows):
             here = any(file and test in tests_of(file) for _, test, file in _named(cell, root) if test)
             above = here or any(reason in cell for reason in REASONS) or (above and cell.startswith("the same"))
             if not above:
