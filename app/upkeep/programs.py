@@ -35,7 +35,7 @@ def _called(name: str) -> list[Path]:
 
 async def _major(program: Path) -> int:
     told = await run_program([str(program), "--version"], {})
-    found = re.search(r"(\d+)(?:\.\d+|devel|beta|rc)", told)
+    found = re.search(r"(?<!\d)(\d+)(?:\.\d+|devel|beta|rc)", told)
     return int(found.group(1)) if found else 0
 
 

@@ -360,13 +360,12 @@ def test_both_ways_with_the_standardwebhooks_package() -> None:
     secret = Secret("k", StandardWebhooks.new_secret())
     now = datetime.now(UTC)
     for body in (b"{}", '{"é": "日本"}'.encode(), b"[1,2]", b"null"):
-        headers = sign(secret.value, body, at=now)
+        headers = sign(secret.value, body, at=now, message_id="msg_1")
         assert Webhook(secret.value).verify(body, headers) == json.loads(body)
-        assert SW.check(body, headers, [secret], now).outcome is Outcome.AUTHENTIC
-    foreign = Webhook(StandardWebhooks.new_secret()).sign("msg_1", now, "{}")
-    assert (
-        SW.check(b"{}", {**sign(secret.value, b"{}", at=now), "webhook-signature": foreign}, [secret], now).outcome == "refused"
-    )
+        theirs = {**headers, "webhook-signature": Webhook(secret.value).sign("msg_1", now, body.decode())}
+        foreign = {**headers, "webhook-signature": Webhook(StandardWebhooks.new_secret()).sign("msg_1", now, body.decode())}
+        found = [SW.check(body, sent, [secret], now).outcome for sent in (headers, theirs, foreign)]
+        assert found == [Outcome.AUTHENTIC, Outcome.AUTHENTIC, Outcome.REFUSED]
 
 
 def test_new_secrets_differ_and_are_usable() -> None:
