@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import signal
 import time
@@ -25,6 +26,7 @@ from tests.support.paged import PagedSandbox, paged_registered
 
 POINT_SECONDS = 12.0
 REACHED_BY = 5
+ATTEMPTS = 5
 
 
 @dataclass
@@ -61,12 +63,16 @@ class Nemesis:
         await self.back_again()
 
     async def kill_at(self, point: str) -> None:
-        """Let a part kill itself at a named point: the n-th time it comes there or, if it does not so often, the first time."""
+        """Let a part kill itself at a named point: the n-th time it comes there or, if it does not so often, the first time.
+
+        Which of several parts comes there is theirs to settle: each is tried in turn.
+        """
         fitting = self.system.webs if point in WEB else self.system.workers
-        turns = self.dice.sample(fitting, len(fitting))
-        for times, part in ((self.dice.randint(1, REACHED_BY), turns[0]), *((1, one) for one in turns[::-1])):
-            if await self._killed_at(point, part, times):
+        turns, times = itertools.cycle(self.dice.sample(fitting, len(fitting))), self.dice.randint(1, REACHED_BY)
+        for _ in range(ATTEMPTS):
+            if await self._killed_at(point, next(turns), times):
                 return
+            times = 1
 
     async def _killed_at(self, point: str, part: Part, times: int) -> bool:
         """Start a part so that it kills itself there, and wait for it; a part that never comes there dies anyway."""

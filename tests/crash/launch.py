@@ -69,9 +69,8 @@ def _trap(order: Order) -> None:
         return
     trap = Trap(*order.die_at, Path(order.deaths))
     install(trap)
-    for name in ("create_app", "create_web"):
-        make = getattr(main, name)
-        setattr(main, name, lambda *a, make=make, **k: at_the_edges(make(*a, **k), trap))
+    make = main.create_app  # `create_web` calls it
+    main.create_app = lambda *a, **k: at_the_edges(make(*a, **k), trap)  # type: ignore[assignment, return-value]
 
 
 def _wrong_clock(order: Order) -> None:
