@@ -42,5 +42,5 @@ def go_by(dial: Dial) -> None:
         return datetime.now(zone) + timedelta(seconds=dial.off)
 
     changed = {"time": lambda: time.time() + dial.off, "time_ns": lambda: time.time_ns() + int(dial.off * 1e9)}
-    clock.datetime = SimpleNamespace(now=now, fromtimestamp=datetime.fromtimestamp)  # type: ignore[assignment, misc]
-    clock.time = SimpleNamespace(**{**vars(time), **changed})  # type: ignore[assignment]
+    clock.datetime = SimpleNamespace(now=now, fromtimestamp=datetime.fromtimestamp)  # type: ignore[attr-defined]
+    clock.time = SimpleNamespace(**{**vars(time), **changed})  # type: ignore[attr-defined]

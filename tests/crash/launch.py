@@ -71,7 +71,7 @@ def _trap(order: Order) -> None:
     trap = Trap(*order.die_at, Path(order.deaths))
     install(trap)
     make = main.create_app  # `create_web` calls it
-    main.create_app = lambda *a, **k: at_the_edges(make(*a, **k), trap)  # type: ignore[assignment, return-value]
+    main.create_app = lambda *a, **k: at_the_edges(make(*a, **k), trap)  # type: ignore[assignment, arg-type]
 
 
 def _full_disk(order: Order) -> None:
