@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from app.intake import receive, rounds
 from app.kit import sqlite
+from app.kit.answering import LINES, WHOLE
 from app.kit.at_once import AtOnce
 
 FLAG = "crash.written"
@@ -43,7 +44,7 @@ AFTER = {
     "consumer-moved": r"UPDATE outbox_consumer SET position\s*=",
 }
 COMMITS = ("before-commit", "commit-sent-no-reply", "after-commit")
-EDGES = ("recv-body", "verified", "before-response", "half-response")
+EDGES = ("recv-headers", "recv-body", "verified", "before-response", "half-response")
 POLLED = ("page-fetched", "rows-inserted", "cursor-set")
 WEB = (*EDGES, "before-insert", "after-insert", *COMMITS)
 WORK = ("claim", "parsed", "upsert", "outbox", "mark-done", "sequenced", "matched", "linked", "consumer-moved", *POLLED)
@@ -194,12 +195,16 @@ def _functions(trap: Trap) -> None:
 
 
 def at_the_edges(app: App, trap: Trap) -> App:
-    """The application with the points of ASGI: a body came in, an answer begins, an answer is half out."""
+    """The application with the points of ASGI: a head came in, its body, an answer begins, an answer is half out.
+
+    A body that came along with its head stands in the scope, and nobody asks for it: such a request has no time without a body.
+    """
 
     async def edged(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith("/webhooks/"):
             await app(scope, receive, send)
             return
+        trap.reached("recv-headers" if scope.get(WHOLE) is None else "recv-body")
 
         async def receiving() -> dict[str, Any]:
             message = await receive()
@@ -208,11 +213,16 @@ def at_the_edges(app: App, trap: Trap) -> App:
             return message
 
         async def sending(message: dict[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                trap.reached("before-response")
+            if message["type"] != "http.response.start":
+                await send(message)
+                return
+            trap.reached("before-response")
+            if trap.point == "half-response":  # an answer whose lines are known leaves in one piece, and has no half
+                message = {name: value for name, value in message.items() if name != LINES}
             await send(message)
-            if message["type"] == "http.response.start":
-                trap.reached("half-response")
+            if trap.point == "half-response":
+                await asyncio.sleep(0)  # what was written is sent at the end of the loop's turn
+            trap.reached("half-response")
 
         await app(scope, receiving, sending)
 

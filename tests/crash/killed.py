@@ -14,13 +14,14 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -32,13 +33,18 @@ from app.evidence import folder
 from app.evidence.workers import Builder
 from app.intake.asker import Asker
 from app.kit import clock, sqlite
+from app.kit.attesters import Witness
 from app.kit.config import Settings
 from app.kit.context import Context, open_context
+from app.kit.mail import Mailer
 from app.kit.vault import KeyFile
-from app.ledger import notes, sequencing
+from app.ledger import attesting, notes, sequencing
 from app.ledger.reading_back import read_back
+from app.main import Workers
+from app.notices import writing
 from connectors.asking import PollPlan
 from connectors.http import sandbox_allowed
+from tests.ledger.small_witness import SmallWitness
 from tests.support.compiled_once import share_compiled_statements
 from tests.support.paged import Paged, paged_registered
 
@@ -46,6 +52,8 @@ BEFORE_FILE, AFTER_FILE = "before the key file is replaced", "after the key file
 BEFORE_COMMIT, COMMIT_SENT, AFTER_COMMIT = "before COMMIT", "COMMIT sent, no answer heard", "after COMMIT"
 SIGNED = "after the checkpoint was signed"
 BEFORE_PLACE, AFTER_PLACE = "before a file is in its place", "after a file is in its place"
+LETTER_SENT, CHECKPOINT_SENT = "after a letter was handed over", "after a witness was sent a checkpoint"
+HOOK_SECRET = "whsec_" + "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 LOG_HOST = "h.example"
 _STATEMENT = re.compile(r"\s*(?:(INSERT INTO|UPDATE|DELETE FROM)\s+(\w+)|(SELECT)\b.*?\bFROM\s+(\w+)|(\w+))", re.DOTALL)
 
@@ -56,8 +64,9 @@ class Order:
 
     `work`: "ask", or "rotate": replace the keys of the organization that stands in the place of the connection, then the top key;
     "indexes": put its look-up indexes under a new key; "connections": put all that came over its connections under one;
-    "sign in": put what people sign in by under one; "log": give the ledger's entries their places, two by two; or "packets":
-    build what counsel ordered, into the folder that stands in the place of the address.
+    "sign in": put what people sign in by under one; "log": give the ledger's entries their places, two by two; "packets":
+    build what counsel ordered, into the folder that stands in the place of the address; "letters": send what is due by the mail
+    server or the webhook at the address; or "cosign": send the log of the organization to the witness there.
     """
 
     database_url: str
@@ -134,6 +143,23 @@ def install(trap: Trap) -> None:
     _key_file(trap)
     _signer(trap)
     _folder(trap)
+    _sent(trap)
+
+
+def _sent(trap: Trap) -> None:
+    """What has left the house, before it is written down that it has."""
+
+    def then(send: Callable[..., Awaitable[Any]], step: str) -> Any:
+        async def sent(*arguments: Any, **named: Any) -> Any:
+            answer = await send(*arguments, **named)
+            trap.step(step)
+            return answer
+
+        return sent
+
+    Mailer.send = then(Mailer.send, LETTER_SENT)  # type: ignore[method-assign]
+    writing._notify = then(writing._notify, LETTER_SENT)
+    attesting.post = then(attesting.post, CHECKPOINT_SENT)
 
 
 def _folder(trap: Trap) -> None:
@@ -261,6 +287,30 @@ async def build_packets(order: Order) -> None:
         await Builder(context).build()
 
 
+async def send_letters(order: Order) -> None:
+    """Send every letter that is due."""
+    by_mail = {"smtp_url": order.base_url}
+    by_hook = {"alarm_webhook_url": order.base_url, "alarm_webhook_secret": HOOK_SECRET}
+    is_mail = order.base_url.startswith("smtp:")
+    with nullcontext() if is_mail else sandbox_allowed(origin_of(order.base_url)):
+        async with opened(order, **(by_mail if is_mail else by_hook)) as context:
+            await Workers(context).send_letters()
+
+
+async def cosign(order: Order) -> None:
+    """Let the witness cosign one log."""
+    with sandbox_allowed(origin_of(order.base_url)):
+        witness = Witness(url=order.base_url, key=SmallWitness().key, organizations=frozenset({UUID(order.connection)}))
+        async with opened(order, ledger_witnesses={"witness": witness}) as context:
+            await attesting.Attesting(context).cosign()
+
+
+def origin_of(url: str) -> str:
+    """Scheme, name and port of an address."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
 WORKS = {
     "ask": ask,
     "rotate": rotate,
@@ -269,6 +319,8 @@ WORKS = {
     "sign in": move_sign_in,
     "log": sequence,
     "packets": build_packets,
+    "letters": send_letters,
+    "cosign": cosign,
 }
 
 

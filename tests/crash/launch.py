@@ -18,7 +18,7 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,12 @@ from sqlalchemy import Engine, event
 
 from app import cli, key_commands, main
 from app.intake import asker, patience, polling
-from app.kit import clock, pulling
+from app.kit import pulling
 from app.kit.config import settings
 from app.kit.migrate import head, upgrade
 from connectors.asking import PollPlan
 from connectors.http import sandbox_allowed
+from tests.crash.dial import Dial, go_by
 from tests.crash.failpoints import Trap, at_the_edges, install
 from tests.support.paged import Paged, paged_registered
 
@@ -40,7 +41,7 @@ LEASE = timedelta(seconds=6)
 
 @dataclass(frozen=True)
 class Order:
-    """One server to start. `die_at`: a point of `failpoints` and the how-manieth time. `clock_off`: seconds, either way.
+    """One server to start. `die_at`: a point of `failpoints` and the how-manieth time. `dial`: the file by which its clock goes.
 
     `full`: a file; while it is there, an SQLite database cannot grow. `provider`: where the paged provider answers.
     """
@@ -50,7 +51,7 @@ class Order:
     log: str
     deaths: str
     die_at: tuple[str, int] | None = None
-    clock_off: float = 0.0
+    dial: str | None = None
     full: str | None = None
     provider: str | None = None
 
@@ -69,14 +70,8 @@ def _trap(order: Order) -> None:
         return
     trap = Trap(*order.die_at, Path(order.deaths))
     install(trap)
-    for name in ("create_app", "create_web"):
-        make = getattr(main, name)
-        setattr(main, name, lambda *a, make=make, **k: at_the_edges(make(*a, **k), trap))
-
-
-def _wrong_clock(order: Order) -> None:
-    if order.clock_off:
-        clock.now = lambda: datetime.now(UTC) + timedelta(seconds=order.clock_off)
+    make = main.create_app  # `create_web` calls it
+    main.create_app = lambda *a, **k: at_the_edges(make(*a, **k), trap)  # type: ignore[assignment, arg-type]
 
 
 def _full_disk(order: Order) -> None:
@@ -105,7 +100,8 @@ def serve(order: Order) -> None:
     patience.FIRST_WAIT, patience.LONGEST_WAIT = timedelta(seconds=0.5), timedelta(seconds=2)
     Paged.poll = PollPlan(every=timedelta(seconds=0.5), requests_per_minute=600_000, overlap=timedelta(seconds=5))
     _trap(order)
-    _wrong_clock(order)
+    if order.dial is not None:
+        go_by(Dial(Path(order.dial)))
     _full_disk(order)
     with ExitStack() as stack:
         if order.provider is not None:

@@ -23,6 +23,7 @@ from app.kit.context import Context, open_context
 from app.kit.vault import create_key_file
 from connectors.contract import Sender
 from tests.crash.deliveries import Script
+from tests.crash.dial import Dial
 from tests.crash.launch import Order
 from tests.support.paged import NAME
 from tests.support.postgres import free_port
@@ -92,6 +93,7 @@ class System:
     def __post_init__(self) -> None:
         kinds = ["all"] if self.database_url.startswith("sqlite") else ["web", "web", "worker", "worker"]
         self.parts = [Part(f"{kind}-{place}", kind, free_port()) for place, kind in enumerate(kinds)]
+        self.dials = {part.name: Dial(self.folder / f"{part.name}.dial") for part in self.parts}
         self.served_url = self.database_url
         self.context: Context
         self.organization_id: UUID
@@ -144,8 +146,9 @@ class System:
             "HARMLINE_UNSAFE_LOGIN": "yes",
         }
         full = str(self.full) if self.database_url.startswith("sqlite") else None
-        log, deaths = str(self.folder / f"{part.name}.log"), str(self.deaths)
-        part.pid = self.zygote.fork(Order(part.role, environment, log, deaths, full=full, provider=self.provider, **part.hurt))
+        log, dial = str(self.folder / f"{part.name}.log"), str(self.folder / f"{part.name}.dial")
+        told: dict[str, Any] = {"dial": dial, "full": full, "provider": self.provider, **part.hurt}
+        part.pid = self.zygote.fork(Order(part.role, environment, log, str(self.deaths), **told))
         part.hurt = {}
 
     def start_the_dead(self) -> None:
@@ -163,7 +166,7 @@ class System:
                 if time.monotonic() > deadline:
                     raise AssertionError(f"not ready: {waiting}\n{self.log()}")
                 self.start_the_dead()
-                waiting = [part for part in waiting if not await _is_ready(client, part)]
+                waiting = [part for part in waiting if not await is_ready(client, part)]
                 await asyncio.sleep(0.1)
 
     def log(self) -> str:
@@ -221,7 +224,8 @@ class System:
         await self.context.database.close()
 
 
-async def _is_ready(client: httpx.AsyncClient, part: Part) -> bool:
+async def is_ready(client: httpx.AsyncClient, part: Part) -> bool:
+    """Whether it says that all is well."""
     try:
         return (await client.get(f"http://127.0.0.1:{part.port}/readyz")).status_code == 200
     except httpx.TransportError:  # it does not listen yet
