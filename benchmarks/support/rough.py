@@ -72,15 +72,16 @@ class Rough(Paced):
         if kind in {"cut_short", "cut_off"}:
             return  # the answer was quicker than the cut: it counts as not read
         super()._answered(wire, status, head)
+        if status in {429, 503} and b"retry-after:" in head.lower():
+            self._done["put off"] += 1
+            return
         self._done[kind] += 1
         if kind == "forged":
             self._amiss["forged and not refused"] += status != 401
         elif status == 202:
             self._note(number, kind, json.loads(wire.body))
-        elif status not in {429, 503} or b"retry-after:" not in head.lower():
-            self._amiss[f"{kind} was answered {status}"] += 1
         else:
-            self._done["put off"] += 1
+            self._amiss[f"{kind} was answered {status}"] += 1
 
     def _note(self, number: int, kind: str, answer: dict[str, Any]) -> None:
         if kind == "repeat":

@@ -14,6 +14,7 @@ from benchmarks.campaigns import forgeries, overload, soak
 from benchmarks.pipeline import sustained
 from benchmarks.support.child import Child
 from benchmarks.support.filling import Cache, at_work
+from benchmarks.support.rough import Rough
 from benchmarks.support.running import growth
 from benchmarks.support.wire import Wire, alert_body, request, signature
 from connectors.standard.connector import Standard
@@ -65,6 +66,17 @@ def test_memory_that_grows_is_seen() -> None:
     assert abs(growth(flat, "web_rss_mb", 120) or 0) < 0.02
     assert (growth(rising, "web_rss_mb", 120) or 0) > 0.05
     assert growth(flat[:5], "web_rss_mb", 0) is None
+
+
+@pytest.mark.parametrize("kind", ["repeat", "forged", "good"])
+def test_what_is_put_off_is_not_counted_as_done(tmp_path: Path, kind: str) -> None:
+    """A repeat that was told to come again is none in the accounts; nor does a busy service look at what is forged."""
+    job = {"run": "r", "members": 1, "faults": 0, "book": str(tmp_path / "book")}
+    sender, wire = Rough(job), Wire(lambda *_: None, lambda _: None)
+    wire.number = 7
+    sender._kinds[7], sender._repeats[7], sender._due[wire] = kind, 3, 0.0
+    sender._answered(wire, 503, b"HTTP/1.1 503\r\nRetry-After: 2\r\n")
+    assert (sender._told(1)["done"], sender._told(1)["amiss"]) == ({"put off": 1}, {})
 
 
 def soaked(**change: Any) -> dict[str, Any]:

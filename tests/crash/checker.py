@@ -181,7 +181,8 @@ async def _accounts_close(system: System, stored: set[int], receipts: int, rows:
     asked = await operations.accounts(system.context, system.organization_id, system.connections["asked"])
     expected = system.script.expected(stored)
     assert found["deliveries"] == found["receipts"] + found["repeats"] + sum(found["refused"].values()), found
-    assert (found["receipts"], found["stale"], found["unsplittable"], found["refused"]) == (receipts, 0, 0, {}), found
+    assert (found["receipts"], found["stale"], found["unsplittable"]) == (receipts, 0, 0), found
+    assert found["refused"].keys() <= {"too_slow"}, found  # a process was stopped between a head and its body
     outcomes = tuple(
         found[name] for name in ("new", "revisions", "sightings", "non_alerts", "breach_records", "handed_on", "quarantined")
     )
