@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import logging
@@ -27,6 +28,7 @@ from uvicorn.server import ServerState
 
 from app.access import by_provider, passkeys
 from app.access.by_provider import Going
+from app.access.gate import refuse_foreign_origin
 from app.access.mailing import mailbox
 from app.access.models import Passkey
 from app.access.passkeys import Purpose
@@ -242,6 +244,11 @@ async def _status(scope: Scope, receive: Receive) -> int:
     given, source = Given(scope["headers"]), source_of(scope)
     require(all(given[name] == given.get(name) for name in given) and len(scope["path"]) <= LIMITS.largest_url, "another head")
     require(source is None or str(ip_address(source)) == source, "from nowhere")
+    asked = Request(scope)
+    require(isinstance(asked.cookies, dict) and bool(asked.url.path), "no request")
+    asked.query_params.multi_items()
+    with contextlib.suppress(Problem):
+        refuse_foreign_origin(asked, SITE)
     try:
         if scope["path"].startswith("/webhooks/"):
             require(
@@ -290,7 +297,12 @@ def _config() -> uvicorn.Config:
 
 def _requests() -> Iterator[bytes]:
     head = b"POST /webhooks/1/t?a=%C3%A9 HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
-    yield b"\xff" + head + b"Content-Length: 2\r\nX-Forwarded-For: 203.0.113.9, ::1\r\n\r\n{}GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+    yield (
+        b"\xff"
+        + head
+        + b"Content-Length: 2\r\nX-Forwarded-For: 203.0.113.9, ::1\r\nCookie: a=b; c=d\r\n\r\n{}"
+        + b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+    )
     yield b"\x10" + head + b"Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
     yield b"\x40" + head + b"Content-Length: 99999999999999999999\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
     yield b"\x80GET /" + b"a" * 600 + b" HTTP/1.1\r\n\r\n"
