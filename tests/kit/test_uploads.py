@@ -72,6 +72,7 @@ async def test_the_largest_file_lies_on_no_disk(monkeypatch: pytest.MonkeyPatch)
         ({"content": PART % (b"a", b"x"), "headers": BOUNDED}, 422),
         ({"content": (PART % (b"a", b"x"))[:-3], "headers": BOUNDED}, 422),
         ({"content": b"", "headers": BOUNDED}, 422),
+        ({"content": b"\r\nwords\r\n--b--\r\n", "headers": BOUNDED}, 422),
         ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 422),
     ],
 )
