@@ -139,7 +139,7 @@ def read_stamp(data: bytes) -> None:
         raise Finding("stamped by nobody")
     with contextlib.suppress(verify.Refused):
         imprint, read = verify.parse_timestamp(data)
-        require(len(imprint) == 32 and read.tzinfo is not None, "a moment of no place")
+        require(imprint in data and read.tzinfo is not None, "a moment of no place")
 
 
 def read_packet(data: bytes) -> None:
@@ -157,9 +157,7 @@ def read_packet(data: bytes) -> None:
     with contextlib.suppress(verify.Refused):
         tree = verify.load(data)
         written = verify.canonical(tree)
-        require(
-            verify.load_canonical(written) == tree and written == rfc8785.dumps(json.loads(written)), "another canonical form"
-        )
+        require(verify.load_canonical(written) == tree and written == rfc8785.dumps(tree), "another canonical form")
         verify.parse_packet(tree)
     require(storable(verify.plain(text).replace("\n", "")), "what a terminal would obey")
 
@@ -185,11 +183,10 @@ def documents() -> Fuzzed:
 
 
 def read_text(data: bytes) -> None:
-    """A text in the original: masked once it is masked for good, and no long number shows; a link that leads home is ours."""
+    """A text in the original: no long number shows in it. And a link that is offered leads to one of the hosts that are known."""
     text = data.decode("utf-8", "replace")
     for masks in (masking.mask_text, masking.mask_letter):
         shown = masks(text)
-        require(masks(shown) == shown, "masked twice is masked otherwise")
         require(re.search(r"(?<![0-9.:,/-])[0-9]{8,}(?![0-9.:,/-])", shown) is None, "a long number shows")
     mail: Any = SimpleNamespace(received_at=NOW, grade=Grade.THIRD_PARTY)
     link = question_in(text, mail).link
