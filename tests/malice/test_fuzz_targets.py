@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 
 import pytest
 
@@ -79,6 +80,20 @@ def test_a_broken_promise_is_a_finding() -> None:
     with pytest.raises(Finding, match="static-header took it"):
         verify(secret)
     assert NOW.tzinfo is not None
+
+
+def test_what_is_read_is_listed_with_its_target() -> None:
+    """In docs/reliability.md: every target stands there, and every module is there."""
+    rows = re.findall(r"^\| [^|]+ \| ((?:`[^`|]+`(?:, )?)+) \| (`[^|]+) \|$", _fuzzing_section(), re.MULTILINE)
+    listed = {name for _, target in rows for name in re.findall("`([^`]+)`", target)}
+    assert listed == {"connector_…" if name.startswith("connector_") else name for name in TARGETS}
+    modules = [module for where, _ in rows for module in re.findall("`([^`]+)`", where)]
+    assert [module for module in modules if not any(ROOT.glob(module))] == []
+
+
+def _fuzzing_section() -> str:
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    return text.partition("\n## Fuzzing\n")[2].partition("\n## ")[0]
 
 
 def test_what_was_fuzzed_is_written_down_and_nothing_is_broken() -> None:
