@@ -67,10 +67,14 @@ def sealed() -> Fuzzed:
 
 
 @cache
+def _place() -> tempfile.TemporaryDirectory[str]:
+    memory = Path("/dev/shm")
+    return tempfile.TemporaryDirectory(prefix="harmline-fuzz-", dir=memory if memory.is_dir() else None)
+
+
 def _folder() -> Path:
     """Where a backup lies, in memory where the system has such a place: it is written a million times."""
-    memory = Path("/dev/shm")
-    return Path(tempfile.mkdtemp(prefix="harmline-fuzz-", dir=memory if memory.is_dir() else None))
+    return Path(_place().name)
 
 
 def read_backup(data: bytes) -> None:
