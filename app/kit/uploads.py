@@ -1,9 +1,10 @@
 """A form with one file in it, read after it is known who sends it, and held in memory: it never lies on a disk in plain."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 from fastapi import Request
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
@@ -13,6 +14,7 @@ from app.kit.errors import FieldError, Problem
 FORM_WITH_FILE = "multipart/form-data"
 LARGEST_FIELD = 64 * 1024
 MOST_FIELDS = 40
+_UTF_8 = (b"utf-8", b"utf8")
 
 
 class _InMemory(MultiPartParser):
@@ -39,7 +41,11 @@ async def read_upload(request: Request, file_field: str, largest: int) -> Upload
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_WITH_FILE:
         raise Problem(415, f"This takes a form as {FORM_WITH_FILE}.")
-    parser = _InMemory(request.headers, request.stream(), max_files=1, max_fields=MOST_FIELDS, max_part_size=LARGEST_FIELD)
+    if _charset(request) not in _UTF_8:  # the library believes any name, and lets out what its decoder raises
+        raise Problem(415, "Send this form in UTF-8.")
+    parser = _InMemory(
+        request.headers, _begun(request.stream()), max_files=1, max_fields=MOST_FIELDS, max_part_size=LARGEST_FIELD
+    )
     try:
         form = await parser.parse()
     except MultiPartException:
@@ -53,6 +59,25 @@ async def read_upload(request: Request, file_field: str, largest: int) -> Upload
         return Upload(fields, await _bytes_of(files, file_field, largest))
     finally:
         await form.close()
+
+
+def _charset(request: Request) -> bytes:
+    """In which the fields are, as the library reads it; no browser says so."""
+    _, options = parse_options_header(request.headers["content-type"])
+    return options.get(b"charset", _UTF_8[0]).lower()
+
+
+async def _begun(stream: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    """What comes, if it begins with its boundary, as browsers write it.
+
+    What stands before that the library passes over where it comes in one piece, and refuses where it comes in two.
+    """
+    has_begun = False
+    async for chunk in stream:
+        if chunk and not has_begun and not chunk.startswith(b"-"):
+            raise MultiPartException("It does not begin with its boundary")
+        has_begun = has_begun or bool(chunk)
+        yield chunk
 
 
 async def _bytes_of(files: list[tuple[str, UploadFile]], file_field: str, largest: int) -> bytes | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from sqlalchemy import select
 
 from app.kit import canonical
@@ -28,6 +28,8 @@ LOOKS_BACK = timedelta(days=1)
 
 _FIRST = "0" * 64
 _NIL = UUID(int=0)
+_NO_TEXT = "surrogateescape"
+"""How bytes are read that are no text: so that the line they are in is told like any other that was changed."""
 
 
 class JournalBroken(Exception):
@@ -59,7 +61,7 @@ def _parsed(number: int, line: str, before: str) -> tuple[Record, str]:
         if found != _hash(before, told):
             raise ValueError
         return Record.model_validate(told), found
-    except (ValueError, KeyError, AttributeError, ValidationError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise JournalBroken(
             f"Line {number} of the list of erasures was changed, or one before it is missing. Take another copy of it."
         ) from None
@@ -79,7 +81,7 @@ class Journal:
 
         Raises FileNotFoundError or JournalBroken.
         """
-        return self._read(self.path.read_text("utf-8"))[0]
+        return self._read(self.path.read_text("utf-8", _NO_TEXT))[0]
 
     def _read(self, text: str) -> tuple[list[Record], str]:
         records, last = [], _FIRST
@@ -94,11 +96,11 @@ class Journal:
         """Write those that are not there yet and flush them to the disk; how many. The file is made where it is missing."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
-        with os.fdopen(handle, "r+", encoding="utf-8", newline="") as file:
+        with os.fdopen(handle, "r+", encoding="utf-8", errors=_NO_TEXT, newline="") as file:
             fcntl.flock(file, fcntl.LOCK_EX)  # other processes of this machine write to it, too
             text = file.read()
             _, last = self._read(text)
-            file.seek(len(text[: text.rfind("\n") + 1].encode()))
+            file.seek(len(text[: text.rfind("\n") + 1].encode("utf-8", _NO_TEXT)))
             file.truncate()
             written = [record for record in records if record.id not in self.known]
             for record in written:

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from app.kit import canonical, crypto
 from app.kit.crypto import Unreadable
@@ -70,9 +70,9 @@ def _hash(manifest: dict[str, Any]) -> bytes:
 async def _is_ours(keyring: Keyring, name: str, code: str, manifest: dict[str, Any]) -> bool:
     try:
         said = await keyring.vault.unwrap(name, bytes.fromhex(code), _PLACE)
-    except (Unreadable, ValueError):
+        return hmac.compare_digest(said, _hash(manifest))
+    except (Unreadable, ValueError):  # ValueError: no code, or what has no canonical form and was therefore never hashed
         return False
-    return hmac.compare_digest(said, _hash(manifest))
 
 
 async def write_manifest(folder: Path, manifest: Manifest, keyring: Keyring) -> None:
@@ -90,7 +90,7 @@ async def read_manifest(folder: Path, keyring: Keyring) -> Manifest:
         code = str(whole["code"])
     except FileNotFoundError:
         raise Problem(404, f"{folder} is no backup: it has no {NAME}.") from None
-    except (ValueError, KeyError, TypeError, ValidationError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise Problem(422, f"{folder / NAME} cannot be read: take another backup.") from None
     if manifest.key != fingerprint(keyring):
         raise Problem(409, f"This backup needs the key {manifest.key}, and HARMLINE_KEY_FILE holds {fingerprint(keyring)}.")

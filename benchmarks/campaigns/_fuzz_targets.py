@@ -10,8 +10,7 @@ import contextlib
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
@@ -32,6 +31,8 @@ from app.ledger import notes, proofs, witnessing
 from app.ledger.tree import EMPTY_ROOT
 from app.members.roster import parsed, read_enrollments, read_roster
 from app.web.forms import Posted, consent_of, loss_of, verdict_of
+from benchmarks.campaigns import _fuzz_browsers, _fuzz_polled, _fuzz_servers, _fuzz_stored
+from benchmarks.campaigns._fuzz_promises import Fuzzed, require
 from connectors import claimed, strict_json
 from connectors.answers import Body, patience, refusal, require_meaning
 from connectors.asking import NotAllowed, ProviderError
@@ -55,25 +56,6 @@ from connectors.verifiers_mail import LEAST_RSA_BITS, SIGNED, SignedForm, Signed
 NOW = datetime(2026, 3, 2, 16, tzinfo=UTC)
 LOG = notes.Signer("log.example/ledger/1", notes.Kind.SIGNATURE, bytes(32))
 FOLDERS = Path(__file__).parents[2] / "connectors"
-Target = Callable[[bytes], None]
-
-
-class Finding(Exception):
-    """A promise was broken without an error of Python's own."""
-
-
-def require(promise: bool, words: str) -> None:
-    """Raise a Finding unless the promise is kept."""
-    if not promise:
-        raise Finding(words)
-
-
-@dataclass(frozen=True)
-class Fuzzed:
-    """One target, and real-shaped bytes to begin with."""
-
-    run: Target
-    seeds: tuple[bytes, ...]
 
 
 def connector(one: Connector) -> Fuzzed:
@@ -312,4 +294,8 @@ def targets() -> dict[str, Fuzzed]:
         "tables": Fuzzed(read_table, tuple(_tables())),
         "claims": Fuzzed(read_claim, claims),
         "log": Fuzzed(read_log, tuple(_log_seeds())),
+        "polled": _fuzz_polled.polled(),
+        **_fuzz_servers.targets(),
+        **_fuzz_browsers.targets(),
+        **_fuzz_stored.targets(),
     }

@@ -17,7 +17,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmarks.campaigns._fuzz_targets import Fuzzed, targets
+from benchmarks.campaigns._fuzz_promises import Fuzzed
+from benchmarks.campaigns._fuzz_targets import targets
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs" / "campaigns" / "fuzz.json"

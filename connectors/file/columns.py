@@ -26,6 +26,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from connectors import plain_yaml
 from connectors.claimed import interval
 from connectors.contract import Currency, Interval
 from connectors.vocabulary import AlertKind, Bureau
@@ -166,7 +167,9 @@ def columns_of(documents: Mapping[str, str]) -> Columns:
     if len(text) > LONGEST_DOCUMENT:
         raise ValueError(f"It may have {LONGEST_DOCUMENT:,} letters.")
     try:
-        tree = yaml.safe_load(text)
+        tree = plain_yaml.read(text)
+    except plain_yaml.NotPlain as error:
+        raise ValueError(f"The document: {error}.") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         raise ValueError(f"This is no YAML{f': see line {mark.line + 1}' if mark else ''}.") from None

@@ -106,7 +106,8 @@ async def _mails(talk: Talk, config: JmapConfig, folder: str, ids: Sequence[Any]
 
 
 def _header(told: Mapping[str, Any]) -> bytes:
-    found = [line for mail in listed(told, "list") if isinstance(mail, dict) for line in mail.get("headers") or ()]
+    headers = [mail.get("headers") for mail in listed(told, "list") if isinstance(mail, dict)]
+    found = [line for lines in headers if isinstance(lines, list) for line in lines]
     return "".join(f"{line.get('name')}:{line.get('value')}\r\n" for line in found if isinstance(line, dict)).encode(
         "utf-8", "replace"
     )

@@ -114,5 +114,5 @@ def _published(record: Any) -> date | None:
 def _day_of(answer: Answer) -> date | None:
     try:
         return parsedate_to_datetime(answer.headers["date"]).date()
-    except (KeyError, ValueError, TypeError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         return None

@@ -157,6 +157,12 @@ def test_the_document_says_what_each_column_means() -> None:
         ("{member: M, kind: ssn.use, opened: {column: X, written: MM.DD}}", "opened.written"),
         ("{member: M, kind: ssn.use, amount: {column: X, currency: dollars}}", "amount.currency"),
         ("just words", "the document"),
+        ("member: !!bool perhaps", "! of YAML"),
+        ("member: !!timestamp never", "! of YAML"),
+        ("member: !!int ''", "! of YAML"),
+        (f"member: 1{':59' * 200}.0", "a number that is too large"),
+        ("member: " + "[" * 50 + "]" * 50, "nested deeper"),
+        ("".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}\n" for n in range(1, 9)), "& and \\* of YAML"),
     ],
 )
 def test_a_document_that_means_nothing_is_refused_with_its_field(document: str, said: str) -> None:

@@ -72,6 +72,7 @@ async def test_the_largest_file_lies_on_no_disk(monkeypatch: pytest.MonkeyPatch)
         ({"content": PART % (b"a", b"x"), "headers": BOUNDED}, 422),
         ({"content": (PART % (b"a", b"x"))[:-3], "headers": BOUNDED}, 422),
         ({"content": b"", "headers": BOUNDED}, 422),
+        ({"content": b"\r\nwords\r\n--b--\r\n", "headers": BOUNDED}, 422),
         ({"content": b"x", "headers": {"content-type": "multipart/form-data"}}, 422),
     ],
 )
@@ -79,6 +80,17 @@ async def test_what_is_no_such_form_or_too_much_is_refused(send: dict[str, Any],
     with pytest.raises(Problem) as refused:
         await read(10, **send)
     assert refused.value.status == status
+
+
+@pytest.mark.parametrize("charset", ["idna", "undefined", "unicode_escape", "utf-7", "latin-1", "none"])
+async def test_a_form_is_in_utf_8(charset: str) -> None:
+    """Some of these names make the decoder raise, and some give texts that cannot be kept."""
+    form = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n\\ud800.\xff\r\n--b--\r\n'
+    with pytest.raises(Problem) as refusal:
+        await read(content=form, headers={"content-type": f"multipart/form-data; charset={charset}; boundary=b"})
+    assert refusal.value.status == 415
+    named = {"content-type": "multipart/form-data; charset=UTF-8; boundary=b"}
+    assert (await read(content=form.replace(b"\xff", "é".encode()), headers=named)).fields == {"a": "\\ud800.é"}
 
 
 async def test_a_sender_who_breaks_off_leaves_nothing() -> None:

@@ -115,6 +115,23 @@ async def test_only_the_folder_is_read_and_a_mail_that_is_too_large_is_left(
         await reader.turn(folder="Nowhere")
 
 
+@pytest.mark.parametrize("headers", [7, {"name": "Subject"}, [7], None])
+async def test_a_mail_that_is_too_large_is_left_whatever_stands_for_its_header(
+    reader: Reader, monkeypatch: pytest.MonkeyPatch, headers: object
+) -> None:
+    bring(reader, 1)
+    real = JmapSandbox._get
+
+    def get(sandbox: JmapSandbox, arguments: Any) -> dict[str, Any]:
+        told = real(sandbox, arguments)
+        for mail in told["list"]:
+            mail |= {"size": MOST_OF_A_MAIL + 1, "headers": headers}
+        return told
+
+    monkeypatch.setattr(JmapSandbox, "_get", get)
+    assert [page.body for page in await reader.turn() if page.body is not None] == [b""]
+
+
 @pytest.mark.parametrize("name", ["apiUrl", "downloadUrl"])
 @pytest.mark.parametrize(
     "elsewhere", ["https://files.example.net/jmap", "http://127.0.0.1:1/jmap", "//files.example.net/x", 7, None]

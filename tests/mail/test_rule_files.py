@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from connectors.mail.patterns import LONGEST_PATTERN, compiled
 from connectors.mail.proposing import proposed
-from connectors.mail.rule_file import LARGEST_DOCUMENT, rule_file
+from connectors.mail.rule_file import LARGEST_DOCUMENT, MOST_TOLD, rule_file
 from connectors.mail.rules import Found, decide, read_rules, shipped
 from connectors.vocabulary import AlertKind
 from tests.mail.rule_samples import DOMAINS, expected, letter, sample, with_domain
@@ -109,7 +109,9 @@ def test_two_rules_of_one_sender_that_differ_decide_nothing() -> None:
         ("language: [en]", "language: [en", "is no YAML in line"),
         ("language: [en]", "language: " + "[" * 50 + "]" * 50, "is nested deeper"),
         ("language: [en]", "note: '" + "n" * LARGEST_DOCUMENT + "'", "is longer than"),
-        ("language: [en]", "language: !!python/name:os.system []", "is no YAML"),
+        ("language: [en]", "language: !!python/name:os.system []", "! of YAML"),
+        ("language: [en]", "language: !!bool perhaps", "! of YAML"),
+        ("language: [en]", f"language: 1{':59' * 200}.0", "a number that is too large"),
     ],
 )
 def test_what_is_wrong_in_a_rule_is_told_with_its_place(old: str, new: str, told: str) -> None:
@@ -125,6 +127,15 @@ def test_what_is_wrong_is_told_with_its_line() -> None:
         "rule service: domains.0.mark: is none of the words that may stand here (line 4); "
         "alerts.0.kind: is none of the words that may stand here (line 11)"
     )
+
+
+def test_a_thousand_mistakes_cost_as_much_as_one() -> None:
+    """Where they stand is looked up in what was read once, not in the text again for each of them."""
+    began = time.process_time()
+    told = _refusal("service", GOOD + "".join(f"a{n}:\n" for n in range(1000)))
+    assert told is not None
+    assert told.count("(line ") == MOST_TOLD
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize("text", ["", "5", "- a", "title", "? [a]\n: b", "\x00", "a: 2001-99-99", "%", "\ud800"])

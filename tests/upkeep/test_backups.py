@@ -92,8 +92,11 @@ async def test_what_was_changed_is_noticed(places: Places) -> None:
     (made / "more").unlink()
     (made / NAME).write_text(told.replace('"receipt": 1', '"receipt": 2'))
     await refused("not as it was written")
-    (made / NAME).write_text(told[:100])
-    await refused("cannot be read")
+    (made / NAME).write_text(told.replace('"receipt": 1', '"receipt": 1, "\\ud800": 1'))
+    await refused("not as it was written")
+    for broken in (told[:100], "[" * 100_000):
+        (made / NAME).write_text(broken)
+        await refused("cannot be read")
     census = json.loads(told)["manifest"]["census"]
     await _resign(made, places.keyring(), census=census | {"tables": census["tables"] | {"receipt": 2}})
     await refused("receipt: 1 rows, not 2")

@@ -268,8 +268,11 @@ async def test_a_list_that_was_changed_is_refused_and_a_torn_end_is_not(places: 
         whole.replace('"erasure"', '"mistake"', 1),
         "x\n" + whole,
         whole.replace('"hash"', '"hush"', 1),
+        whole.replace('"erasure"', '"\udcff"', 1),
+        "[]\n" + whole,
+        "[" * 100_000 + "\n" + whole,
     ):
-        path.write_text(broken)
+        path.write_text(broken, errors="surrogateescape")
         with pytest.raises(JournalBroken, match=r"Line [12] of"):
             places.journal.read()
     path.write_text(whole[:-20])

@@ -460,7 +460,7 @@ def _der(raw: bytes, tag: int) -> tuple[bytes, bytes]:
 
 
 def parse_timestamp(raw: bytes) -> tuple[bytes, datetime]:
-    """What a response says was stamped (SHA-256, 32 bytes) and when, UTC; raises Refused. Its signature is not checked."""
+    """What a response says was stamped (by SHA-256, as it says) and when, UTC; raises Refused. Its signature is not checked."""
     response, after = _der(raw, _SEQUENCE)
     status, token = _der(response, _SEQUENCE)
     if after or _der(status, _INTEGER)[0] not in (b"\0", b"\1"):
