@@ -43,7 +43,7 @@ from app.kit.letters import Postman
 from app.kit.outbox import Consumer
 from app.kit.rings import collect_seldom
 from app.kit.side_by_side import Piece, side_by_side
-from app.kit.ticking import Work, again_and_again, scheduled
+from app.kit.ticking import Work, again_and_again, ticking
 from app.kit.wakeup import Wakeups
 from app.ledger import workers as ledger_workers
 from app.ledger.attesting import Attesting
@@ -297,15 +297,13 @@ class Service(FastAPI):
 @asynccontextmanager
 async def working(context: Context, workers: Workers) -> AsyncIterator[None]:
     """While this is open the workers work: by the clock, and whenever work is announced."""
-    scheduler = scheduled(workers.ticks(), _every(context), at_once="door")
-    scheduler.start()
     woken = asyncio.create_task(Wakeups(context.database, again_and_again(workers.tick, "work")).run())
     try:
-        yield
+        with ticking(workers.ticks(), _every(context), at_once="door"):
+            yield
     finally:
         woken.cancel()
         await asyncio.gather(woken, return_exceptions=True)
-        scheduler.shutdown(wait=False)
         await workers.asker.close()
 
 
@@ -349,6 +347,9 @@ def create_app(
         async with AsyncExitStack() as doing:
             if work:
                 await doing.enter_async_context(working(opened, app.state.workers))
+            else:  # nobody else knows what this process tells senders
+                check = {"answers": app.state.workers.watcher.check_answers}
+                doing.enter_context(ticking(check, {"answers": 60.0}, at_once="answers"))
             doing.enter_context(metrics.served(opened.settings.metrics_host, opened.settings.metrics_port))
             await doing.enter_async_context(intake_workers.counting(opened.database, app.state.intake.refusals))
             doing.push_async_callback(app.state.intake.desk.close)

@@ -1,6 +1,7 @@
 """Work that is done again and again, by the clock of this process; who does it is decided by leases in the database."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -22,11 +23,16 @@ def again_and_again(work: Work, name: str) -> Callable[[], Awaitable[None]]:
     return tick
 
 
-def scheduled(ticks: Mapping[str, Work], every: Mapping[str, float], at_once: str) -> AsyncIOScheduler:
-    """What does each of these so often (seconds, by name), one after another; the one named `at_once` at the start, too."""
+@contextmanager
+def ticking(ticks: Mapping[str, Work], every: Mapping[str, float], at_once: str) -> Iterator[None]:
+    """While this is open: does each of these so often (seconds, by name), one after another; `at_once`: at the start, too."""
     scheduler = AsyncIOScheduler()
     options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
     scheduler.add_job(again_and_again(ticks[at_once], at_once))
     for name, work in ticks.items():
         scheduler.add_job(again_and_again(work, name), "interval", seconds=every[name], **options)
-    return scheduler
+    scheduler.start()
+    try:
+        yield
+    finally:
+        scheduler.shutdown(wait=False)

@@ -17,6 +17,7 @@ import yaml
 from app.kit.config import Settings
 from app.upkeep.facts import Facts, FileFacts, Store, unknown_settings
 from app.upkeep.safety import REFUSED, judged
+from app.watch import canary
 from tests.repo.tree import ROOT
 
 DEPLOY = ROOT / "docs" / "deploy"
@@ -63,6 +64,13 @@ def test_what_compose_starts_is_safe(service: str, role: str) -> None:
     assert (made["read_only"], made["cap_drop"], made["ulimits"]["core"]) == (True, ["ALL"], 0)
     assert "ports" not in made, "only the proxy is reached from outside"
     assert "ports" not in compose()["services"]["database"]
+
+
+def test_the_canary_of_compose_is_sent_to_where_a_web_listens() -> None:
+    """The worker has a container of its own: on its own port nobody would ever take the canary in."""
+    made = compose()["services"]["worker"]
+    settings = {name.removeprefix("HARMLINE_").lower(): str(value) for name, value in made["environment"].items()}
+    assert canary.origin(Settings(_env_file=None, **settings)) == GIVEN["ORIGIN"]
 
 
 def _unit(path: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
@@ -17,9 +18,10 @@ from app.kit import clock, ids
 from app.kit.database import Transaction
 from app.kit.ids import uuid7
 from app.ledger.models import LedgerEntry
+from app.main import create_app
 from app.notices import service, workers
 from app.notices.models import AlarmKind
-from app.watch.accounts import Identity, broken, untrue
+from app.watch.accounts import Amiss, Identity, broken, untrue
 from app.watch.repository import Held
 from app.watch.tracing import first_byte_at
 from app.watch.workers import Watcher
@@ -62,6 +64,28 @@ async def alarms(world: World, watcher: Watcher) -> set[str]:
     await workers.watch(world.context, await watcher.signs())
     async with world.context.database.begin(read_only=True) as tx:
         return {str(one.kind) for one in await service.open_alarms(tx, world.union.id)} & {AlarmKind.ACCOUNTS}
+
+
+async def test_a_process_without_workers_looks_after_what_it_told_its_senders(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else knows: the workers are other processes, and have answered nobody."""
+    looked = asyncio.Event()
+    check = Watcher.check_answers
+
+    async def noted(self: Watcher) -> list[Amiss]:
+        found = await check(self)
+        looked.set()
+        return found
+
+    monkeypatch.setattr(Watcher, "check_answers", noted)
+    app = create_app(context=world.context, work=False)
+    async with app.router.lifespan_context(app):
+        await asyncio.wait_for(looked.wait(), 30)
+        app.state.acknowledged.note(world.union.connection.path, b'{"receipt":"%s","repeat":false}' % str(uuid7()).encode())
+        assert [one.identity for one in await app.state.workers.watcher.check_answers()] == [Identity.ACKNOWLEDGED]
+        with monitor() as one:
+            assert one.value("harmline_accounts_difference", identity="acknowledged") == 1
 
 
 @pytest.fixture(autouse=True)
