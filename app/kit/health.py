@@ -167,15 +167,8 @@ def _disk(database: Database, settings: Settings) -> Obstacle | None:
 
 
 def _that_is_there(folder: Path) -> Path:
-    """A folder, or the next one above it where it is still to be made, or another user's."""
-    return next(place for place in (folder, *folder.absolute().parents) if _is_there(place))
-
-
-def _is_there(place: Path) -> bool:
-    try:
-        return place.exists()
-    except OSError:
-        return False
+    """A folder, or the next one above it where it is still to be made."""
+    return next(place for place in (folder, *folder.absolute().parents) if place.exists())
 
 
 @router.get("/livez")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 from collections import namedtuple
 from collections.abc import Callable
@@ -177,21 +176,6 @@ async def test_the_disk_of_a_folder_that_is_nearly_full(
     assert f"The disk of the {of} is nearly full" in await refused(world)
     with monitor() as one:
         assert one.value("harmline_disk_free_bytes") == LEAST_FREE - 1, "the least of all"
-
-
-async def test_a_folder_that_is_not_ours_to_look_into_stands_in_nobodys_way(
-    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    hidden, stat = tmp_path / "hidden" / "backups", os.stat
-
-    def refusing(path: Any, **named: Any) -> os.stat_result:
-        if str(path) == str(hidden):
-            raise PermissionError(13, "Permission denied")
-        return stat(path, **named)
-
-    monkeypatch.setattr(world.context.settings, "backup_folder", hidden)
-    monkeypatch.setattr(os, "stat", refusing)
-    assert (await world.client.get("/readyz")).status_code == 200
 
 
 def disks(full: Path) -> Callable[[Path], Usage]:
