@@ -14,7 +14,6 @@ from sqlalchemy import func, inspect, select, text
 from sqlalchemy.engine import make_url
 
 from app.kit import clock, metrics
-from app.kit.config import Settings
 from app.kit.context import Context, Ctx
 from app.kit.database import Database, Transaction
 from app.kit.errors import Problem, described
@@ -65,7 +64,7 @@ class Readiness:
 
     def __init__(self, context: Context, checks: Sequence[tuple[str, Check]] = ()) -> None:
         """`checks`: those of the rooms; the kit's own are always there."""
-        self._database, self._settings = context.database, context.settings
+        self._database = context.database
         self._checks = [(SCHEMA, _schema), (PARKED, _parked), (OUTBOX, _unsequenced), (CLOCK, _clock), *checks]
         self._reasons = {DATABASE, DISK, *(reason for reason, _ in self._checks)}
         self._look: asyncio.Task[list[Obstacle]] | None = None
@@ -82,7 +81,7 @@ class Readiness:
     async def _obstacles(self) -> list[Obstacle]:
         found: list[Obstacle] = []
         try:
-            found += [one for one in (_disk(self._database, self._settings), _jump()) if one]
+            found += [one for one in (_disk(self._database), _jump()) if one]
             async with asyncio.timeout(LONGEST_LOOK):
                 found += await self._looked()
         except Exception as error:  # whatever it is, the service is not ready, and the answer is the one for that
@@ -154,21 +153,14 @@ def nearly_full(free: int, total: int) -> bool:
     return free < LEAST_FREE or (free < ROOMY and free < LEAST_SHARE * total)
 
 
-def _disk(database: Database, settings: Settings) -> Obstacle | None:
-    """The disks of what is written on this machine. PostgreSQL's is on another as a rule, and its own monitor must watch it."""
-    folders = {"packets": settings.packet_folder, "backups": settings.backup_folder}
+def _disk(database: Database) -> Obstacle | None:
+    """The disk of a SQLite file. PostgreSQL's is on another machine as a rule, and its own monitor must watch it."""
     path = make_url(database.url).database
-    if database.is_sqlite and path:
-        folders = {"database": Path(path).parent, **folders}
-    usages = {of: shutil.disk_usage(_that_is_there(folder)) for of, folder in folders.items()}
-    metrics.DISK_FREE.set(min(usage.free for usage in usages.values()))
-    full = [of for of, usage in usages.items() if nearly_full(usage.free, usage.total)]
-    return Obstacle(DISK, f"The disk of the {' and of the '.join(full)} is nearly full.") if full else None
-
-
-def _that_is_there(folder: Path) -> Path:
-    """A folder, or the next one above it where it is still to be made."""
-    return next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not database.is_sqlite or not path:
+        return None
+    usage = shutil.disk_usage(Path(path).parent)
+    metrics.DISK_FREE.set(usage.free)
+    return Obstacle(DISK, "The disk of the database is nearly full.") if nearly_full(usage.free, usage.total) else None
 
 
 @router.get("/livez")

@@ -129,7 +129,7 @@ SAID = {
         "Whoever runs the service should set the clock right, and restart the service.",
     ),
     AlarmKind.DISK: Said(
-        "A disk is nearly full. When it is the database's, nothing can be taken in; else no packets or no backups can be made.",
+        "The disk of the database is nearly full. When it is full, nothing can be taken in.",
         "Whoever runs the service should make room.",
     ),
     AlarmKind.UNWITNESSED: Said(
