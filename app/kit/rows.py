@@ -82,7 +82,7 @@ def holding(columns: Sequence[Any], wanted: Collection[tuple[Any, ...]]) -> Colu
 
     For a plain list of tuples it reads the whole table; for what is selected from the same list it does not.
     """
-    tuples = bindparam("tuples", list(wanted), expanding=True, type_=TupleType(*(column.type for column in columns)))
+    tuples = bindparam("tuples", list(wanted), expanding=True, unique=True, type_=TupleType(*(c.type for c in columns)))
     return tuple_(*columns).in_(text("SELECT * FROM :tuples").bindparams(tuples))
 
 

@@ -154,6 +154,17 @@ async def test_what_columns_hold_together_is_found_by_index(database: Database) 
     assert len(asked) == 2
 
 
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
+async def test_two_lists_in_one_statement_stay_apart(database: Database) -> None:
+    given = rows(3)
+    columns = (Message.organization_id, Message.topic)
+    one, other = ([(row["organization_id"], row["topic"])] for row in given[:2])
+    async with database.begin() as tx:
+        await insert_rows(tx, Message, given)
+        query = select(Message.topic).where(kit_rows.holding(columns, one) | kit_rows.holding(columns, other))
+        assert {row[0] for row in (await tx.execute(query)).all()} == {row["topic"] for row in given[:2]}
+
+
 async def test_a_row_that_breaks_a_rule_breaks_all_of_them(database: Database) -> None:
     given = rows(4)
     with pytest.raises(Exception, match=r"(?i)unique"):
