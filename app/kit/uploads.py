@@ -25,6 +25,20 @@ class _InMemory(MultiPartParser):
     def on_end(self) -> None:
         self.is_whole = True
 
+    def on_part_end(self) -> None:
+        """As the library does; but what is no UTF-8 it would read as Latin-1."""
+        if self._current_part.file is None and not _is_utf_8(self._current_part.data):
+            raise MultiPartException("A field is not in UTF-8")
+        super().on_part_end()
+
+
+def _is_utf_8(value: bytes | bytearray) -> bool:
+    try:
+        value.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
 
 @dataclass(frozen=True, slots=True)
 class Upload:
@@ -51,7 +65,9 @@ async def read_upload(request: Request, file_field: str, largest: int) -> Upload
     except MultiPartException:
         form = None
     if form is None or not parser.is_whole:  # raised out here, so that what was sent is not chained to it
-        raise Problem(422, "This form cannot be read. Send one file at most, and no more fields than there are.")
+        raise Problem(
+            422, "This form cannot be read. Send it in UTF-8, with one file at most, and no more fields than there are."
+        )
     try:
         given = form.multi_items()
         fields = {name: value for name, value in reversed(given) if isinstance(value, str)}

@@ -93,6 +93,15 @@ async def test_a_form_is_in_utf_8(charset: str) -> None:
     assert (await read(content=form.replace(b"\xff", "é".encode()), headers=named)).fields == {"a": "\\ud800.é"}
 
 
+@pytest.mark.parametrize("charset", ["", "; charset=utf-8"])
+async def test_a_field_that_is_no_utf_8_is_refused(charset: str) -> None:
+    """The library would read it as Latin-1: another text than was meant."""
+    form = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n\xff\xe9\r\n--b--\r\n'
+    with pytest.raises(Problem) as refusal:
+        await read(content=form, headers={"content-type": f"multipart/form-data{charset}; boundary=b"})
+    assert refusal.value.status == 422
+
+
 async def test_a_sender_who_breaks_off_leaves_nothing() -> None:
     async def receive() -> dict[str, Any]:
         return {"type": "http.disconnect"}
