@@ -74,10 +74,10 @@ async def chosen(
         arrays = [func.unnest(literal(list(values), ARRAY(column.type))) for column, values in by_column]
         return list((await tx.execute(query.where(tuple_(*columns).in_(select(*arrays))))).all())
     parts = [named[at : at + CHOSEN_AT_ONCE] for at in range(0, len(named), CHOSEN_AT_ONCE)]
-    return [row for part in parts for row in (await tx.execute(query.where(holding(columns, part)))).all()]
+    return [row for part in parts for row in (await tx.execute(query.where(_holding(columns, part)))).all()]
 
 
-def holding(columns: Sequence[Any], wanted: Collection[tuple[Any, ...]]) -> ColumnElement[bool]:
+def _holding(columns: Sequence[Any], wanted: Collection[tuple[Any, ...]]) -> ColumnElement[bool]:
     """That some columns hold, together, one of some tuples, as SQLite looks it up in an index.
 
     For a plain list of tuples it reads the whole table; for what is selected from the same list it does not.
@@ -115,7 +115,7 @@ async def insert_missing(tx: Transaction, table: type[Base], rows: Sequence[Row]
         new = {tuple(row) for row in written.all()}
         return [row for row in rows if tuple(row[key.name] for key in keys) in new]
     named = [tuple(row[key.name] for key in keys) for row in rows]
-    there = {tuple(row) for row in (await connection.execute(select(*keys).where(holding(keys, named)))).all()}
+    there = {tuple(row) for row in await chosen(tx, select(*keys), keys, named)}
     missing = [row for row, key in zip(rows, named, strict=True) if key not in there]
     await insert_rows(tx, table, missing)
     return missing

@@ -83,12 +83,20 @@ async def test_many_rows_that_are_one_row_are_written_once(database: Database) -
     assert await stored(database) == given[:1]
 
 
-async def test_a_row_that_is_there_is_left_as_it_is_or_is_told_apart(database: Database) -> None:
-    given = rows(10)
+async def test_a_row_that_is_there_is_left_as_it_is_or_is_told_apart(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    given, asked, holding = rows(10), list[int](), kit_rows._holding
+
+    def noted(columns: Any, wanted: Any) -> Any:
+        asked.append(len(wanted))
+        return holding(columns, wanted)
+
+    monkeypatch.setattr(kit_rows, "_holding", noted)
     async with database.begin() as tx:
         await insert_rows(tx, Message, given[:5])
         again = [{**row, "topic": "other"} for row in given]
+        monkeypatch.setattr(kit_rows, "CHOSEN_AT_ONCE", 2)
         assert await insert_missing(tx, Message, again[3:8]) == again[5:8]
+        assert asked == ([2, 2, 1] if database.is_sqlite else []), "SQLite takes only so many values at a time"
         assert await insert_missing(tx, Message, []) == []
         await insert_rows(tx, Message, again, unless_there=True)
     assert [row["topic"] for row in await stored(database)] == [f"it's {at}" for at in range(5)] + ["other"] * 5
@@ -161,7 +169,7 @@ async def test_two_lists_in_one_statement_stay_apart(database: Database) -> None
     one, other = ([(row["organization_id"], row["topic"])] for row in given[:2])
     async with database.begin() as tx:
         await insert_rows(tx, Message, given)
-        query = select(Message.topic).where(kit_rows.holding(columns, one) | kit_rows.holding(columns, other))
+        query = select(Message.topic).where(kit_rows._holding(columns, one) | kit_rows._holding(columns, other))
         assert {row[0] for row in (await tx.execute(query)).all()} == {row["topic"] for row in given[:2]}
 
 
