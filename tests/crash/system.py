@@ -166,7 +166,7 @@ class System:
                 if time.monotonic() > deadline:
                     raise AssertionError(f"not ready: {waiting}\n{self.log()}")
                 self.start_the_dead()
-                waiting = [part for part in waiting if not await is_ready(client, part)]
+                waiting = [part for part in waiting if not await _is_ready(client, part)]
                 await asyncio.sleep(0.1)
 
     def log(self) -> str:
@@ -224,7 +224,7 @@ class System:
         await self.context.database.close()
 
 
-async def is_ready(client: httpx.AsyncClient, part: Part) -> bool:
+async def _is_ready(client: httpx.AsyncClient, part: Part) -> bool:
     """Whether it says that all is well."""
     try:
         return (await client.get(f"http://127.0.0.1:{part.port}/readyz")).status_code == 200

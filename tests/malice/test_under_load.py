@@ -59,7 +59,8 @@ class Load:
         """Wait until enough was answered on each side, with more under way on each."""
         self.since.clear()
         self.enough.clear()
-        await self.enough.wait()
+        async with asyncio.timeout(120):  # else a side that is answered no more would wait for ever
+            await self.enough.wait()
         assert all(self.under_way[side] for side in self.sides)
 
 
