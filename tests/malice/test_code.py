@@ -32,19 +32,16 @@ PUT_TOGETHER = {
     "connectors.mail.parts": "a mail's boundary, escaped and so a fixed text, between fixed ones",
     "connectors.testing.signing": "what our own fixtures hold",
 }
-"""Where an expression is put together in a function as it runs, and why it is not tried here."""
+"""Where an expression is put together as it runs, and why it is not tried here."""
 
 
 def written(tree: ast.Module) -> Iterator[ast.expr]:
-    """What stands for a regular expression in a function, or in a declaration (`pattern=`)."""
+    """What stands for a regular expression: wherever one is compiled or used, or in a declaration (`pattern=`)."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Call):
             yield from (word.value for word in node.keywords if word.arg == "pattern")
-    for function in ast.walk(tree):
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
-            for node in ast.walk(function):
-                if isinstance(node, ast.Call) and re.match(r"re\.(?!escape)", ast.unparse(node.func)):
-                    yield node.args[0]
+            if re.match(r"re\.(?!escape)", ast.unparse(node.func)):
+                yield node.args[0]
 
 
 def patterns() -> tuple[dict[str, re.Pattern[Any]], set[str]]:
@@ -54,11 +51,13 @@ def patterns() -> tuple[dict[str, re.Pattern[Any]], set[str]]:
     for module in itertools.chain(modules(app), modules(connectors)):
         names = vars(module)
         found |= {f"{module.__name__}.{name}": value for name, value in names.items() if isinstance(value, re.Pattern)}
-        for part in written(ast.parse(Path(str(module.__file__)).read_text())):
+        tree = ast.parse(Path(str(module.__file__)).read_text())
+        named = {node for one in tree.body if isinstance(one, ast.Assign) for node in ast.walk(one)}  # the module has its value
+        for part in written(tree):
             text = part.value if isinstance(part, ast.Constant) else names.get(ast.unparse(part))
             if isinstance(text, str | bytes):
                 found[f"{module.__name__}:{part.lineno}"] = re.compile(text)
-            elif not isinstance(text, re.Pattern):
+            elif not isinstance(text, re.Pattern) and part not in named:
                 together.add(module.__name__)
     return found, together
 
