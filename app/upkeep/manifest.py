@@ -71,7 +71,7 @@ async def _is_ours(keyring: Keyring, name: str, code: str, manifest: dict[str, A
     try:
         said = await keyring.vault.unwrap(name, bytes.fromhex(code), _PLACE)
         return hmac.compare_digest(said, _hash(manifest))
-    except (Unreadable, ValueError):  # ValueError: no code, or what has no canonical form and was therefore never hashed
+    except (Unreadable, ValueError, RecursionError):  # no code of ours, or what has no canonical form: it was never hashed
         return False
 
 

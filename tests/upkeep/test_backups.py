@@ -94,6 +94,11 @@ async def test_what_was_changed_is_noticed(places: Places) -> None:
     await refused("not as it was written")
     (made / NAME).write_text(told.replace('"receipt": 1', '"receipt": 1, "\\ud800": 1'))
     await refused("not as it was written")
+    deep = "[" * 300 + "]" * 300  # so deep a reader may go, and the canonical form need not
+    (made / NAME).write_text(
+        json.dumps(json.loads(told) | {"manifest": json.loads(told)["manifest"] | {"more": json.loads(deep)}})
+    )
+    await refused("not as it was written")
     for broken in (told[:100], "[" * 100_000):
         (made / NAME).write_text(broken)
         await refused("cannot be read")
