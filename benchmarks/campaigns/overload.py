@@ -1,6 +1,6 @@
 """Ten times the load that Harmline can take, for minutes: it says so at once, by 503 and when to come again, and loses nothing.
 
-`./run campaign overload [--minutes 5]` puts a slow line before PostgreSQL: as many senders as no one is refused show what one web
+`./run campaign overload [--minutes 5]` puts a slow line before PostgreSQL. As many senders as are all taken in show what one web
 process takes over it, and two cores can send ten times as much. Then two thousand send again the moment they are answered,
 heeding no Retry-After; the rate limits are set aside, so that only the way in itself can say no. `--store-delay 0` has no slow
 line: then the senders take from the service the cores that it needs, and it takes less than in calm.
@@ -117,8 +117,8 @@ def main(given: argparse.Namespace) -> int:
             "samples": run.samples[:: max(1, len(run.samples) // 30)],
         }
     offered = found["flood"]["answers_per_s"]
-    for name, taken in (("accepted", found["flood"]["accepted_per_s"]), ("calm", found["calm"]["accepted_per_s"])):
-        found[f"offered_over_{name}"] = round(offered / taken, 1) if taken else 0.0
+    for beside, taken in (("accepted", found["flood"]["accepted_per_s"]), ("calm", found["calm"]["accepted_per_s"])):
+        found[f"offered_over_{beside}"] = round(offered / taken, 1) if taken else 0.0
     found["broken"] = broken(found, given.slowest, given.times if given.store_delay else 0)
     record(given.results, COMMAND, found)
     print(json.dumps({key: value for key, value in found.items() if key not in {"samples", "machine"}}, indent=1))

@@ -51,8 +51,10 @@ def slow_line(target: int) -> Iterator[SlowLine]:
 
     def run() -> None:
         asyncio.set_event_loop(loop)
-        loop.run_until_complete(line.start())
-        ready.set()
+        try:
+            loop.run_until_complete(line.start())
+        finally:
+            ready.set()
         loop.run_forever()
 
     thread = threading.Thread(target=run, daemon=True)
