@@ -14,6 +14,7 @@ from sqlalchemy import func, inspect, select, text
 from sqlalchemy.engine import make_url
 
 from app.kit import clock, metrics
+from app.kit.config import Settings
 from app.kit.context import Context, Ctx
 from app.kit.database import Database, Transaction
 from app.kit.errors import Problem, described
@@ -36,8 +37,12 @@ MOST_OFFSET = timedelta(seconds=60)
 """How far a clock may be off: signatures are good for five minutes."""
 
 DATABASE, SCHEMA, PARKED, OUTBOX, DISK, CLOCK, KEYS = "database", "schema", "parked", "outbox", "disk", "clock", "keys"
-TAKING_IN = "taking in only"
-"""What a process is that takes deliveries in, and cannot read any: whoever spreads requests must not pass it by."""
+FOLDERS = "folders"
+IN_NO_DELIVERYS_WAY = frozenset({KEYS, FOLDERS})
+"""What must be mended soon, and keeps nobody from taking deliveries in: a monitor is told, the answer stays 200."""
+READY, TAKING_IN = "ready", "taking in only"
+"""What a process is that does all its work, and one that takes deliveries in and cannot read any: whoever spreads requests
+must pass by neither."""
 
 
 class Health(BaseModel):
@@ -64,9 +69,9 @@ class Readiness:
 
     def __init__(self, context: Context, checks: Sequence[tuple[str, Check]] = ()) -> None:
         """`checks`: those of the rooms; the kit's own are always there."""
-        self._database = context.database
+        self._database, self._settings = context.database, context.settings
         self._checks = [(SCHEMA, _schema), (PARKED, _parked), (OUTBOX, _unsequenced), (CLOCK, _clock), *checks]
-        self._reasons = {DATABASE, DISK, *(reason for reason, _ in self._checks)}
+        self._reasons = {DATABASE, DISK, FOLDERS, *(reason for reason, _ in self._checks)}
         self._look: asyncio.Task[list[Obstacle]] | None = None
 
     async def obstacles(self) -> list[Obstacle]:
@@ -81,7 +86,7 @@ class Readiness:
     async def _obstacles(self) -> list[Obstacle]:
         found: list[Obstacle] = []
         try:
-            found += [one for one in (_disk(self._database), _jump()) if one]
+            found += [one for one in (_disk(self._database), _folders(self._settings), _jump()) if one]
             async with asyncio.timeout(LONGEST_LOOK):
                 found += await self._looked()
         except Exception as error:  # whatever it is, the service is not ready, and the answer is the one for that
@@ -156,11 +161,34 @@ def nearly_full(free: int, total: int) -> bool:
 def _disk(database: Database) -> Obstacle | None:
     """The disk of a SQLite file. PostgreSQL's is on another machine as a rule, and its own monitor must watch it."""
     path = make_url(database.url).database
-    if not database.is_sqlite or not path:
+    if not database.is_sqlite or not path or not _is_full("database", Path(path).parent):
         return None
-    usage = shutil.disk_usage(Path(path).parent)
-    metrics.DISK_FREE.set(usage.free)
-    return Obstacle(DISK, "The disk of the database is nearly full.") if nearly_full(usage.free, usage.total) else None
+    return Obstacle(DISK, "The disk of the database is nearly full.")
+
+
+def _folders(settings: Settings) -> Obstacle | None:
+    """The disks of what else is written on this machine."""
+    folders = {"packets": settings.packet_folder, "backups": settings.backup_folder}
+    full = [of for of, folder in folders.items() if _is_full(of, folder)]
+    return Obstacle(FOLDERS, f"The disk of the {' and of the '.join(full)} is nearly full.") if full else None
+
+
+def _is_full(of: str, folder: Path) -> bool:
+    usage = shutil.disk_usage(_that_is_there(folder))
+    metrics.DISK_FREE.labels(of).set(usage.free)
+    return nearly_full(usage.free, usage.total)
+
+
+def _that_is_there(folder: Path) -> Path:
+    """A folder, or the next one above it where it is still to be made, or another user's."""
+    return next(place for place in (folder, *folder.absolute().parents) if _is_there(place))
+
+
+def _is_there(place: Path) -> bool:
+    try:
+        return place.exists()
+    except OSError:
+        return False
 
 
 @router.get("/livez")
@@ -173,12 +201,12 @@ async def livez() -> Health:
 async def readyz(request: Request, context: Ctx) -> Health:
     """The database answers, has the schema of this code, nothing is stuck behind the doors, the disk and the clock are well.
 
-    With the top key away and all else well the status is "taking in only", and the answer 200: deliveries are kept.
+    With the top key away and all else well the status is "taking in only", and the answer 200: deliveries are kept. So it is,
+    with the status "ready", where only the disk of packets or of backups is nearly full; `problems` says which.
     """
     readiness: Readiness = getattr(request.app.state, "readiness", None) or Readiness(context)
     found = await readiness.obstacles()
-    if found and all(obstacle.reason == KEYS for obstacle in found):
-        return Health(status=TAKING_IN, problems=[obstacle.says for obstacle in found])
-    if found:
+    reasons = {obstacle.reason for obstacle in found}
+    if reasons - IN_NO_DELIVERYS_WAY:
         raise Problem(503, " ".join(obstacle.says for obstacle in found), headers={"Retry-After": "5"})
-    return Health(status="ready")
+    return Health(status=TAKING_IN if KEYS in reasons else READY, problems=[obstacle.says for obstacle in found])

@@ -84,7 +84,12 @@ OUTBOX_WAITING = Gauge(
 )
 PARKED = Gauge("harmline_parked_messages", "Messages of the outbox that were given up.", registry=REGISTRY)
 NOT_READY = Gauge("harmline_not_ready", "1 while this stands in the way of the service, else 0.", ["reason"], registry=REGISTRY)
-DISK_FREE = Gauge("harmline_disk_free_bytes", "Free space where SQLite keeps its file.", registry=REGISTRY)
+DISK_FREE = Gauge(
+    "harmline_disk_free_bytes",
+    "Free space where this machine writes: SQLite's file, packets, backups.",
+    ["of"],
+    registry=REGISTRY,
+)
 CLOCK_OFFSET = Gauge(
     "harmline_clock_offset_seconds",
     "How far this machine's clock is ahead: of the database's clock, and of where it should be since the start.",

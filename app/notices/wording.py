@@ -129,8 +129,9 @@ SAID = {
         "Whoever runs the service should set the clock right, and restart the service.",
     ),
     AlarmKind.DISK: Said(
-        "The disk of the database is nearly full. When it is full, nothing can be taken in.",
-        "Whoever runs the service should make room.",
+        "A disk is nearly full. When it is the database's and it is full, nothing can be taken in; when it is the disk of packets"
+        " or of backups, none can be made.",
+        "Whoever runs the service should see at /readyz which disk it is, and make room.",
     ),
     AlarmKind.UNWITNESSED: Said(
         "A witness has not seen the ledger's newest state for more than ten minutes. The ledger goes on.",

@@ -1,5 +1,6 @@
 """The canary: a signed delivery of nobody's that goes through the real door, and is looked for on the timeline of a member
-who does not exist, in an organization of its own. No real organization's counts, queues or statistics ever hold it.
+who does not exist, linked to a breach that never was, in an organization of its own. No real organization's counts, queues or
+statistics ever hold it.
 """
 
 import json
@@ -11,6 +12,8 @@ from standardwebhooks import Webhook
 
 from app.access.repository import account_of_member
 from app.access.roles import Principal, Role
+from app.breaches.catalogue import BreachSpec
+from app.breaches.service import recompute_and_tell, write_breach
 from app.connections import repository as connection_rows
 from app.connections import service as connections
 from app.connections.models import Connection
@@ -24,7 +27,7 @@ from app.kit.keyring import Keyring
 from app.members import repository as member_rows
 from app.members import service as members
 from app.members.roster import EnrollmentEntry, RosterEntry
-from app.timeline.service import timeline_page
+from app.timeline.service import incident_detail, timeline_page
 from connectors.contract import Sender
 
 ORGANIZATION = UUID("00000000-0000-7000-8000-00000000ca9a")
@@ -36,6 +39,23 @@ LATE_AFTER = timedelta(minutes=15)
 
 _ON_THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "0.0.0.0", "::", "::1", ""})  # noqa: S104 - compared, not bound
 _NAME = "Canary"
+_INVENTED = {"mark": "A", "source": "Invented by Harmline for its canary. It is about nobody."}
+_BREACH = BreachSpec.model_validate(
+    {
+        "key": "canary",
+        "name": _NAME,
+        "defendant": {"key": "canary", "name": "Nobody"},
+        "time_zone": "UTC",
+        "milestones": [],
+        "waves": [
+            {
+                "key": "canary",
+                "title": "Nobody's data",
+                "elements": [{"element": element, **_INVENTED} for element in ("NAME", "SSN", "DOB")],
+            }
+        ],
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -75,10 +95,11 @@ async def nest(tx: Transaction, keyring: Keyring) -> Nest:
         home = await members.create_organization(tx, keyring, _NAME, ORGANIZATION)
     found = await connection_rows.connections_of(tx, ORGANIZATION)
     connection = found[0] if found else await _connection(tx, keyring)
+    is_new = await write_breach(tx, keyring, ORGANIZATION, _BREACH, focal=True) != "unchanged"
     token = await _token(tx, keyring, connection)
     secrets = await connections.open_secrets(tx, keyring, connection)
     reference = f"canary-{clock.now():%Y-%m}"
-    caller = await _member(tx, keyring, connection, reference)
+    caller = await _member(tx, keyring, connection, reference, exposed=not is_new)
     return Nest(connection, f"/webhooks/{connection.id}/{token}", secrets[0].value, reference, caller, home.created_at)
 
 
@@ -96,14 +117,17 @@ async def _connection(tx: Transaction, keyring: Keyring) -> Connection:
     return made.connection
 
 
-async def _member(tx: Transaction, keyring: Keyring, connection: Connection, reference: str) -> Principal:
+async def _member(tx: Transaction, keyring: Keyring, connection: Connection, reference: str, *, exposed: bool) -> Principal:
+    """Who the canary is about. `exposed`: whether a member who is there already is known to be in the breach."""
     found = await members.find_member(tx, keyring, ORGANIZATION, reference)
     if found is None:
         person = RosterEntry(line=1, external_id=reference, name=_NAME, email=None)
         enrolled = EnrollmentEntry(1, reference, reference, True, None, None)
         await members.import_roster(tx, keyring, ORGANIZATION, [person], ())
         await members.import_enrollments(tx, keyring, ORGANIZATION, connection.id, [enrolled], ())
-        found = await members.find_member(tx, keyring, ORGANIZATION, reference)
+        found, exposed = await members.find_member(tx, keyring, ORGANIZATION, reference), False
+    if found is not None and not exposed:
+        await recompute_and_tell(tx, ORGANIZATION, [found.id])
     account = await account_of_member(tx, ORGANIZATION, found.id) if found else None
     if found is None or account is None:
         raise RuntimeError("the canary has no account")  # both are made in one transaction, or neither is
@@ -142,9 +166,16 @@ async def last_kept(tx: Transaction, connection_id: UUID) -> datetime | None:
 
 
 async def last_seen(tx: Transaction, context: Context, where: Nest) -> datetime | None:
-    """When the newest canary came in that stands on its member's timeline, as the member reads it. Writes into the ledger."""
+    """When the newest canary came in, if it stands on its member's timeline, linked, as the member reads it; None: it does not.
+
+    Writes into the ledger, as for every reader.
+    """
     page = await timeline_page(tx, context, where.caller, None, 1)
-    return page.items[0].first_received_at if page.items else None
+    if not page.items:
+        return None
+    newest = page.items[0]
+    detail = await incident_detail(tx, context, where.caller, newest.id)
+    return newest.first_received_at if detail.links else None
 
 
 def is_absent(now: datetime, *, seen: datetime | None, since: datetime) -> bool:

@@ -13,7 +13,7 @@ import structlog
 from app.intake.first_byte import Acknowledged
 from app.kit import clock, metrics
 from app.kit.context import Context
-from app.kit.health import CLOCK, DISK, Readiness
+from app.kit.health import CLOCK, DISK, FOLDERS, Readiness
 from app.watch import attested, canary, checking, counting, repository
 from app.watch.accounts import Amiss, Identity
 from app.watch.checking import SETTLED, STEP, Book
@@ -33,6 +33,8 @@ WHOLE_AGAIN = timedelta(hours=1)
 MOST_COUNTED = 10_000
 _PER_MINUTE = 60
 _LOCAL = "http://127.0.0.1:"
+_ALARMS = {CLOCK: "clock", DISK: "disk", FOLDERS: "disk"}
+"""By the obstacle that it is about. The others have alarms of their own, or nobody who could send one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,11 @@ class Watcher:
     async def fly(self) -> None:
         """Send the canary when it is due, and look for it on its timeline. Any number of processes may do so at once."""
         to, now = canary.origin(self._context.settings), clock.now()
-        if not self._context.settings.canary or to is None:
+        if not self._context.settings.canary:
+            return
+        if to is None:
+            log.error("the canary has no way that we may send on", mend="set HARMLINE_CANARY_URL, or HARMLINE_CANARY=false")
+            self._missing(now, self._began)
             return
         async with self._context.database.begin() as tx:
             nest = await canary.nest(tx, self._context.keyring)
@@ -159,8 +165,10 @@ class Watcher:
             await self._send(canary.flight(nest, to, now))
         elif self._seen is None or self._seen < kept:
             async with self._context.database.begin() as tx:
-                self._seen = await canary.last_seen(tx, self._context, nest)
-        since = max(nest.made_at, self._began)
+                self._seen = await canary.last_seen(tx, self._context, nest) or self._seen
+        self._missing(now, max(nest.made_at, self._began))
+
+    def _missing(self, now: datetime, since: datetime) -> None:
         self._absent = canary.is_absent(now, seen=self._seen, since=since)
         metrics.CANARY_ABSENT.set(self._absent)
         if self._seen is not None:
@@ -195,8 +203,9 @@ class Watcher:
 
     async def signs(self) -> Signs:
         """What stands in the way of the whole service now."""
-        reasons = {obstacle.reason for obstacle in await self._readiness.obstacles()} & {DISK, CLOCK}
-        everywhere = frozenset(reasons | ({"canary"} if self._absent else set()))
+        found = await self._readiness.obstacles()
+        kinds = {_ALARMS[obstacle.reason] for obstacle in found if obstacle.reason in _ALARMS}
+        everywhere = frozenset(kinds | ({"canary"} if self._absent else set()))
         return Signs(everywhere, self.book, self._odd, await self._unattested())
 
     async def _unattested(self) -> dict[UUID, frozenset[str]]:

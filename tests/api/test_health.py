@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections import namedtuple
+from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.engine import make_url
 
 from app.kit import clock, health
 from app.kit.database import Database
-from app.kit.health import LEAST_FREE, MOST_OFFSET, STUCK_AFTER, Readiness, nearly_full
+from app.kit.health import KEYS, LEAST_FREE, MOST_OFFSET, STUCK_AFTER, Obstacle, Readiness, nearly_full
 from app.kit.outbox import LAST_ATTEMPT, ConsumerState, Failure, Message, publish, sequence
 from app.watch.readiness import INPUT_STUCK_AFTER
 from tests.access.scene import Scene
@@ -147,14 +151,73 @@ async def test_many_who_ask_at_once_cost_one_look(world: World) -> None:
     assert len(looks) == 2
 
 
-async def test_a_disk_that_is_nearly_full(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(10**12, 10**12 - LEAST_FREE + 1, LEAST_FREE - 1))
+async def test_a_disk_that_is_nearly_full(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of the database only SQLite's lies here; other folders are on other disks."""
+    sqlite = world.context.database.is_sqlite
+    folder = Path(make_url(world.context.database.url).database or "").parent if sqlite else tmp_path
+    monkeypatch.setattr(shutil, "disk_usage", disks(folder))
     if world.context.database.is_sqlite:
         assert "disk of the database is nearly full" in await refused(world)
         with monitor() as one:
-            assert one.value("harmline_disk_free_bytes") == LEAST_FREE - 1
+            assert one.value("harmline_disk_free_bytes", of="database") == LEAST_FREE - 1
     else:
-        assert (await world.client.get("/readyz")).status_code == 200, "its disk is not ours to judge"
+        assert (await world.client.get("/readyz")).json() == {"status": "ready", "problems": []}, "its disk is not ours to judge"
+
+
+@pytest.mark.parametrize("of", ["packets", "backups"])
+async def test_the_disk_of_a_folder_that_is_nearly_full_is_told_and_keeps_no_delivery_out(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, of: str
+) -> None:
+    full = tmp_path / of
+    monkeypatch.setattr(world.context.settings, {"packets": "packet_folder", "backups": "backup_folder"}[of], full / "later")
+    monkeypatch.setattr(shutil, "disk_usage", disks(full))
+    well = {"status": "ready", "problems": []}
+    assert (await world.client.get("/readyz")).json() == well, "not there yet: the disk that it will be on is looked at"
+    full.mkdir()
+    answer = await world.client.get("/readyz")
+    assert answer.status_code == 200, "deliveries need no packet and no backup"
+    assert answer.json() == {"status": "ready", "problems": [f"The disk of the {of} is nearly full."]}
+    with monitor() as one:
+        assert one.value("harmline_disk_free_bytes", of=of) == LEAST_FREE - 1
+        assert one.value("harmline_not_ready", reason="folders") == 1
+        assert one.value("harmline_not_ready", reason="disk") == 0
+    assert (await world.workers.watcher.signs()).everywhere == {"disk"}, "its admins are told"
+
+
+async def test_a_full_folder_hides_no_other_obstacle(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(_tx: Any) -> Obstacle:
+        return Obstacle(KEYS, "The key is away.")
+
+    async def stuck(_tx: Any) -> Obstacle:
+        return Obstacle("input", "A receipt waits.")
+
+    monkeypatch.setattr(health, "_is_full", lambda of, _folder: of != "database")
+    assert (await world.client.get("/readyz")).status_code == 200
+    folders = "The disk of the packets and of the backups is nearly full."
+    world.app.state.readiness = Readiness(world.context, [(KEYS, away)])
+    assert (await world.client.get("/readyz")).json() == {"status": "taking in only", "problems": [folders, "The key is away."]}
+    world.app.state.readiness = Readiness(world.context, [(KEYS, away), ("input", stuck)])
+    assert await refused(world) == f"{folders} The key is away. A receipt waits."
+
+
+async def test_a_folder_that_is_not_ours_to_look_into_stands_in_nobodys_way(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hidden, stat = tmp_path / "hidden" / "backups", os.stat
+
+    def refusing(path: Any, **named: Any) -> os.stat_result:
+        if str(path) == str(hidden):
+            raise PermissionError(13, "Permission denied")
+        return stat(path, **named)
+
+    monkeypatch.setattr(world.context.settings, "backup_folder", hidden)
+    monkeypatch.setattr(os, "stat", refusing)
+    assert (await world.client.get("/readyz")).json() == {"status": "ready", "problems": []}
+
+
+def disks(full: Path) -> Callable[[Path], Usage]:
+    """What there is free: next to nothing in one folder, enough everywhere else."""
+    return lambda path: Usage(10**12, 10**12 - LEAST_FREE + 1, LEAST_FREE - 1) if path == full else Usage(10**12, 0, 10**12)
 
 
 def test_a_small_disk_is_full_earlier_than_a_large_one_is_by_its_share() -> None:

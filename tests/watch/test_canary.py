@@ -11,11 +11,14 @@ import pytest
 from sqlalchemy import func, select
 
 from app.access.roles import Role
+from app.breaches.models import Breach
 from app.incidents.models import Incident
 from app.intake.models import Receipt
 from app.kit import clock
 from app.kit.config import Settings
 from app.ledger.models import LedgerEntry
+from app.linkage import service as linkage
+from app.linkage.models import Link
 from app.members.models import Member
 from app.notices import service, workers
 from app.notices.models import AlarmKind
@@ -27,6 +30,7 @@ from tests.support.scraped import monitor
 from tests.support.world import NOW, World, alert, make_world
 from tests.watch.served import served
 
+TABLES = (Receipt, Incident, Member, Breach, Link, LedgerEntry)
 on_sqlite = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)
 
 
@@ -53,7 +57,7 @@ class Aviary:
         async with context.database.begin(read_only=True) as tx:
             return {str(one.kind) for one in await service.open_alarms(tx, self.world.union.id)}
 
-    async def count(self, table: type[Receipt | Incident | Member | LedgerEntry], *, canarys: bool) -> int:
+    async def count(self, table: type[Receipt | Incident | Member | Breach | Link | LedgerEntry], *, canarys: bool) -> int:
         ours = table.organization_id == ORGANIZATION if canarys else table.organization_id != ORGANIZATION
         async with self.world.context.database.begin(read_only=True) as tx:
             return (await tx.execute(select(func.count()).select_from(table).where(ours))).scalar_one()
@@ -85,7 +89,7 @@ async def test_it_arrives_every_hour_and_is_a_metric(aviary: Aviary) -> None:
 
 
 async def test_no_real_organization_holds_anything_of_it(aviary: Aviary) -> None:
-    before = {table: await aviary.count(table, canarys=False) for table in (Receipt, Incident, Member, LedgerEntry)}
+    before = {table: await aviary.count(table, canarys=False) for table in TABLES}
     await aviary.pass_time()
     await aviary.pass_time(days=40)
     assert await aviary.count(Member, canarys=True) == 2, "a member a month, so that no timeline grows for ever"
@@ -147,6 +151,54 @@ async def test_a_connector_that_is_broken(aviary: Aviary, monkeypatch: pytest.Mo
     with monkeypatch.context() as broken:
         broken.setattr(Standard, "events", {})
         await absent_after(aviary)
+
+
+@on_sqlite
+async def test_an_incident_that_is_linked_to_nothing(aviary: Aviary, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way of an alert ends at its links."""
+    await aviary.pass_time()
+    with monkeypatch.context() as broken:
+        broken.setattr(linkage, "_questions", lambda *_: [])
+        await absent_after(aviary)
+        assert await aviary.count(Incident, canarys=True) > 1, "all but the links is well"
+    await aviary.pass_time(minutes=45)
+    await over(aviary)
+
+
+@on_sqlite
+async def test_a_canary_from_before_it_had_a_breach(aviary: Aviary, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def unknown(*_: object, **__: object) -> str:
+        return "unchanged"
+
+    with monkeypatch.context() as older:
+        older.setattr(canary, "write_breach", unknown)
+        await aviary.pass_time()
+    assert await aviary.count(Breach, canarys=True) == 0
+    await aviary.pass_time(hours=1)
+    assert await aviary.count(Breach, canarys=True) == 1
+    with monitor() as one:
+        assert one.value("harmline_canary_seen_timestamp_seconds") == (NOW + EVERY).timestamp()
+
+
+@on_sqlite
+async def test_a_canary_that_has_no_way_is_absent_too(aviary: Aviary, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where neither its own port nor the origin can be reached by what we send: nobody may think that all was tried."""
+    monkeypatch.setattr(aviary.world.context.settings, "host", "192.0.2.7")
+    await aviary.pass_time(seconds=LATE_AFTER.total_seconds())
+    assert await aviary.alarms() & {AlarmKind.CANARY} == set()
+    await aviary.pass_time(seconds=1)
+    assert AlarmKind.CANARY in await aviary.alarms()
+    assert await aviary.count(Receipt, canarys=True) == 0
+    monkeypatch.setattr(aviary.world.context.settings, "host", "127.0.0.1")
+    await over(aviary)
+
+
+@on_sqlite
+async def test_a_canary_that_is_told_not_to_fly_is_missed_by_nobody(aviary: Aviary, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aviary.world.context.settings, "canary", False)
+    await aviary.pass_time(hours=2)
+    assert await aviary.alarms() & {AlarmKind.CANARY} == set()
+    assert await aviary.count(Receipt, canarys=True) == 0
 
 
 @on_sqlite
