@@ -11,7 +11,9 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
+from uuid import UUID
 
 import structlog
 from sqlalchemy.exc import DBAPIError
@@ -19,6 +21,7 @@ from sqlalchemy.exc import DBAPIError
 from app.intake.receive import Kept, Ready, keep_all, keep_all_at_once
 from app.kit.database import Database
 from app.kit.errors import STORE_AWAY
+from app.kit.logging import RECEIPT
 from app.kit.wakeup import CHANNEL, announce
 
 log = structlog.get_logger(__name__)
@@ -49,6 +52,7 @@ class BrokenOff(ConnectionError):
 
 @dataclass(slots=True)
 class _Waiting:
+    receipt_id: UUID | None
     size: int
     seal: Callable[[], Ready] = field(repr=False)
     answer: asyncio.Future[Kept | None]
@@ -80,10 +84,10 @@ class Desk:
         if len(self._lying) >= self._most_waiting:
             raise Full
         answer: asyncio.Future[Kept | None] = asyncio.get_running_loop().create_future()
-        self._lying.append(_Waiting(size, seal, answer))
+        self._lying.append(_Waiting(RECEIPT.get(), size, seal, answer))
         if self._at_work < HANDS[self._database.is_sqlite]:
             self._at_work += 1
-            hand = asyncio.create_task(self._work())
+            hand = asyncio.create_task(self._work(), context=Context())  # it is about no one receipt
             self._hands.add(hand)
             hand.add_done_callback(self._hands.discard)
         return await answer
@@ -107,7 +111,8 @@ class Desk:
             self._at_work -= 1  # with no await since the desk was seen empty: who comes now finds a free hand
 
     def _break_off(self, batch: Sequence[_Waiting], error: BaseException) -> None:
-        log.error("a batch was broken off", size=len(batch), error=type(error).__name__)
+        receipts = [str(one.receipt_id) for one in batch if one.receipt_id is not None]
+        log.error("a batch was broken off", size=len(batch), receipts=receipts, error=type(error).__name__)
         for one in batch:
             _fail(one.answer, BrokenOff())
         while isinstance(error, _ENDS) and self._lying:
@@ -156,7 +161,8 @@ class Desk:
     async def _failed(self, batch: Sequence[_Sealed], error: Exception) -> None:
         away = isinstance(error, _AWAY) or (isinstance(error, DBAPIError) and error.connection_invalidated)
         if len(batch) > 1 and not away:
-            log.warning("batch refused, going one by one", size=len(batch), error=type(error).__name__)
+            receipts = [str(ready.receipt_id) for ready, _ in batch]
+            log.warning("batch refused, going one by one", receipts=receipts, error=type(error).__name__)
             for one in batch:
                 await self._keep([one])
             return

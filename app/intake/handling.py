@@ -62,7 +62,8 @@ async def handle_all(
         if len(taken) == 1:
             await _set_aside(tx, taken[0][0], error)
             return
-        log.warning("batch failed, going by halves", receipts=len(taken), error=type(error).__name__)
+        named = [str(receipt_id) for _, receipt_id in ids]
+        log.warning("batch failed, going by halves", receipts=named, error=type(error).__name__)
     else:
         return
     middle = len(taken) // 2
@@ -106,7 +107,8 @@ async def _brought(tx: Transaction, new: Sequence[Fresh], bring: Bring) -> Set[U
     except Exception as error:  # whatever it was, the messages' own worker finds out which alert it is about
         if store_is_away(error):
             raise
-        log.warning("alerts go by message", alerts=len(new), error=type(error).__name__)
+        named = list(dict.fromkeys(str(part.receipt.id) for one in new for part in one.parts))
+        log.warning("alerts go by message", alerts=len(new), receipts=named, error=type(error).__name__)
         return frozenset()
 
 

@@ -114,7 +114,7 @@ ACCOUNTS_WHOLE = Gauge(
 CANARY_SENT = Counter("harmline_canary_sent", "Canary deliveries by what came of sending them.", ["outcome"], registry=REGISTRY)
 CANARY_SEEN = Gauge(
     "harmline_canary_seen_timestamp_seconds",
-    "When the newest canary that was seen on its member's timeline came in.",
+    "When the newest canary came in that was seen on its member's timeline, with its link.",
     registry=REGISTRY,
 )
 CANARY_ABSENT = Gauge("harmline_canary_absent", "1 while the canary is overdue, else 0.", registry=REGISTRY)

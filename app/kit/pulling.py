@@ -206,7 +206,13 @@ class Worker:
         async with self._database.begin() as tx:
             messages = await self._messages(tx, 1)
             for message in messages:
-                log.error("message set aside", consumer=self.consumer.name, message=str(message.id), error=_what(error))
+                log.error(
+                    "message set aside",
+                    consumer=self.consumer.name,
+                    message=str(message.id),
+                    error=_what(error),
+                    **about([message]),
+                )
                 tx.add(_failure(self.consumer.name, message.id, 1, error))
                 await self._move(tx, message.position or 0, last=False)
         self._moved(messages)
@@ -228,7 +234,8 @@ class Worker:
         except NOBODYS_FAULT:
             raise
         except Exception as error:  # still failing: wait longer, in the end keep it and alarm
-            log.error("message failed again", consumer=failure.consumer, attempts=failure.attempts, error=_what(error))
+            facts = {"message": str(failure.message_id), "attempts": failure.attempts, "error": _what(error)}
+            log.error("message failed again", consumer=failure.consumer, **facts)
             again = _failure(failure.consumer, failure.message_id, failure.attempts + 1, error)
             async with self._database.begin() as tx:
                 await self._still_ours(tx)

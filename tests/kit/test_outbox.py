@@ -9,11 +9,12 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import Column, Integer, MetaData, Table, insert, select
+from structlog.testing import capture_logs
 
 from app.kit import clock, outbox
 from app.kit.database import Database, Transaction
 from app.kit.ids import uuid7
-from app.kit.outbox import LAST_ATTEMPT, Consumer, Failure, Message, behind, publish, sequence
+from app.kit.outbox import LAST_ATTEMPT, Consumer, Failure, Message, because_of, behind, publish, sequence
 from app.kit.pulling import BATCH, LEASE, Worker
 
 on_postgresql = pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True)  # SQLite has one writer at a time
@@ -155,6 +156,23 @@ async def test_a_poison_message_is_set_aside_and_its_neighbours_are_handled_in_o
     await say(database, 8)
     await drain(database, worker)
     assert (await noted(database))[-1] == 8
+
+
+async def test_the_log_says_which_receipts_a_message_that_fails_comes_from(database: Database) -> None:
+    def refuse(_: Sequence[Message]) -> None:
+        raise ValueError
+
+    worker, receipt = Worker(database, consumer(refuse)), uuid7()
+    async with database.begin() as tx:
+        await publish(tx, "topic", SOMEBODY, number=1, **because_of([str(receipt)]))
+    with capture_logs() as lines:
+        await drain(database, worker)
+        clock.set_to(clock.now() + timedelta(minutes=1))
+        await worker.run()
+    (aside,) = [line for line in lines if line["event"] == "message set aside"]
+    assert aside["receipts"] == [str(receipt)]
+    (again,) = [line for line in lines if line["event"] == "message failed again"]
+    assert again["message"] == aside["message"]
 
 
 async def give_up(database: Database, worker: Worker) -> list[float]:
