@@ -1,4 +1,4 @@
-"""Makes the n-th step of something fail: a call of the database (before or after it was done), or any await at all."""
+"""Makes the n-th step of something fail: a call of the database or of a provider (before or after it was done), or any await."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import Any, TypeVar
 
+import httpx
 import pytest
 from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
@@ -20,11 +21,16 @@ T = TypeVar("T")
 
 
 class Way(StrEnum):
-    """How a step fails. CANCELLED: whoever waits is cancelled there; the others: the store is gone, before or after the call."""
+    """How a step fails. BEFORE, AFTER: the store is gone, before or after the call. CANCELLED: whoever waits is cancelled there.
+
+    UNSENT, UNHEARD: from the n-th request to a provider on its line is gone, before it was sent or before its answer came.
+    """
 
     BEFORE = "before the call"
     AFTER = "after the call"
     CANCELLED = "cancelled"
+    UNSENT = "request not sent"
+    UNHEARD = "answer not heard"
 
 
 class Steps:
@@ -90,6 +96,26 @@ def _failing_at_once(fail: Callable[..., None], way: Way) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(AtOnce, "fetch", failing)
+        yield
+
+
+@contextmanager
+def failing_line(steps: Steps, way: Way) -> Iterator[None]:
+    """Every request to a provider is a step; after the one that fails every other does, too."""
+    ask = httpx.AsyncHTTPTransport.handle_async_request
+
+    async def failing(self: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
+        gone = steps.step() or steps.happened
+        if gone and way is Way.UNSENT:
+            raise httpx.ConnectError("invented", request=request)
+        response = await ask(self, request)
+        if gone:
+            await response.aclose()
+            raise httpx.ReadError("invented", request=request)
+        return response
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(httpx.AsyncHTTPTransport, "handle_async_request", failing)
         yield
 
 
