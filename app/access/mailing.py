@@ -143,11 +143,11 @@ async def address_of(tx: Transaction, context: Context, account_id: UUID, role: 
     return email
 
 
-def mail(context: Context, to: str, subject: str, text: str) -> Send:
-    """What sends one mail."""
+def mail(context: Context, to: str, subject: str, text: str, known_as: UUID | None = None) -> Send:
+    """What sends one mail; see `Mailer.send`."""
 
     async def send() -> None:
-        if not await context.mailer.send(to, subject, text):
+        if not await context.mailer.send(to, subject, text, known_as):
             raise NotSent("there is no mail server")
 
     return send
@@ -184,7 +184,7 @@ def notices(context: Context) -> list[Kind]:
             to = await address_of(tx, context, letter.recipient, Role(letter.payload["role"]))
             if isinstance(to, Dropped):
                 return to
-            return mail(context, to, subject, text.format(link=f"{context.settings.origin}{path}"))
+            return mail(context, to, subject, text.format(link=f"{context.settings.origin}{path}"), letter.id)
 
         return Kind(name, write, _NOTICE_GOOD_FOR, ready=context.mailer.ready)
 

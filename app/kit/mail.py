@@ -5,6 +5,7 @@ from contextlib import suppress
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
 from urllib.parse import unquote, urlsplit
+from uuid import UUID
 
 import aiosmtplib
 import structlog
@@ -18,6 +19,7 @@ log = structlog.get_logger(__name__)
 _SECONDS = 20
 _FAREWELL_SECONDS = 2
 _FOR_GOOD = 500
+_DOMAIN = "harmline"
 
 
 class NotTaken(NotSent, aiosmtplib.SMTPException):
@@ -41,8 +43,10 @@ class Mailer:
         """Whether there is a mail server."""
         return self._url is not None
 
-    async def send(self, to: str, subject: str, text: str) -> bool:
+    async def send(self, to: str, subject: str, text: str, known_as: UUID | None = None) -> bool:
         """Hand one mail to the server; True when it took it, False without a server.
+
+        `known_as`: by it whoever gets the same mail twice can tell; None for a mail that is like no other.
 
         Raises NotTaken when it surely did not; any other SMTPException leaves that open.
         """
@@ -51,7 +55,8 @@ class Mailer:
             return False
         message = EmailMessage()
         message["From"], message["To"], message["Subject"] = self._sender, to, subject
-        message["Date"], message["Message-ID"] = format_datetime(clock.now()), make_msgid(domain="harmline")
+        message["Date"] = format_datetime(clock.now())
+        message["Message-ID"] = f"<{known_as}@{_DOMAIN}>" if known_as else make_msgid(domain=_DOMAIN)
         message.set_content(text)
         client = aiosmtplib.SMTP(
             hostname=self._url.hostname,

@@ -88,7 +88,7 @@ class _AlarmMail:
         row, title = found
         change, link = Change(letter.payload["change"]), f"{self._context.settings.origin}/admin"
         written = alarm_mail(change, AlarmKind(row.kind), title or WHOLE_SERVICE, row.opened_at, row.closed_at, link)
-        return mail(self._context, to, *written)
+        return mail(self._context, to, *written, known_as=letter.id)
 
 
 class _AlarmHook:
@@ -103,7 +103,7 @@ class _AlarmHook:
         if found is None or url is None or secret is None:
             return Dropped("no such alarm" if found is None else "no webhook is set up")
         body = json.dumps(_told(found[0], Change(letter.payload["change"])))
-        # The letter's id is the message's: whoever gets it twice, because an answer was lost, can tell.
+        # The letter's id is the message's, as it is a mail's: whoever gets it twice, because an answer was lost, can tell.
         message_id, signer = str(letter.id), Webhook(secret.get_secret_value())
         address = url.get_secret_value()
 

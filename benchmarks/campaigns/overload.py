@@ -22,6 +22,7 @@ from typing import Any
 from benchmarks.support.child import Child
 from benchmarks.support.machine import facts
 from benchmarks.support.running import REST_SECONDS, Running, books, record, running
+from tests.support.proxy import Weather
 
 RESULTS = Path(__file__).parents[2] / "docs" / "campaigns" / "overload.json"
 COMMAND = "./run campaign overload"
@@ -93,10 +94,10 @@ def broken(found: dict[str, Any], slowest: float, times: float) -> list[str]:
 def main(given: argparse.Namespace) -> int:
     """Run once, record, and say whether every rule held."""
     seconds, name = given.minutes * 60, f"flood-{given.seed}"
-    with running(given.database, MEMBERS, by_line=given.store_delay > 0) as run:
+    with running(given.database, MEMBERS, line_delay=given.store_delay) as run:
         machine = facts(run.filled.folder)
         if run.line is not None:
-            run.line.delay = given.store_delay
+            run.line.become(Weather.SLOW)
         calm_connections = CALM_CONNECTIONS[given.store_delay > 0]
         _, opening = flood(run, f"opening-{given.seed}", calm_connections, CALM_SECONDS, 1)  # a new connection asks much
         calm, first = flood(run, f"calm-{given.seed}", calm_connections, CALM_SECONDS, 1)
@@ -134,11 +135,13 @@ if __name__ == "__main__":
     arguments.add_argument(
         "--times", type=float, default=TIMES, help="over a slow line: the least that is offered, in what it takes"
     )
-    arguments.add_argument("--store-delay", type=float, default=STORE_DELAY, help="seconds to PostgreSQL, and back; 0: none")
+    arguments.add_argument("--store-delay", type=float, help=f"seconds to PostgreSQL, and back: {STORE_DELAY}; 0: none")
     arguments.add_argument("--database", choices=("postgresql", "sqlite"), default="postgresql")
     arguments.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     arguments.add_argument("--results", type=Path, default=RESULTS)
     told = arguments.parse_args()
+    if told.store_delay is None:
+        told.store_delay = STORE_DELAY if told.database == "postgresql" else 0.0
     if told.database == "sqlite" and told.store_delay:
-        arguments.error("SQLite lies in the process: there is no line to be slow; say --store-delay 0")
+        arguments.error("--store-delay: SQLite lies in the process, there is no line to be slow")
     sys.exit(main(told))

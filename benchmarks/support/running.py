@@ -27,7 +27,8 @@ from app.kit.vault import create_key_file
 from benchmarks.support.filling import Filled, drain, found_union
 from benchmarks.support.postgres import bench_folder, durable_postgres
 from benchmarks.support.servers import HARMLINE, Target, start
-from benchmarks.support.slow_line import SlowLine, slow_line
+from benchmarks.support.slow_line import slow_line
+from tests.support.proxy import Proxy
 
 SAMPLE_EVERY = 5.0
 REST_SECONDS = 5.0
@@ -42,7 +43,7 @@ class Running:
     filled: Filled
     web: Target
     worker: Target
-    line: SlowLine | None = None
+    line: Proxy | None = None
     samples: list[dict[str, Any]] = field(default_factory=list)
 
     def processes(self) -> dict[str, Target]:
@@ -78,8 +79,11 @@ class Running:
 
 
 @contextmanager
-def running(database: str, members: int, *, by_line: bool = False) -> Iterator[Running]:
-    """Harmline as it runs in production, on disk, with so many members enrolled. `by_line`: with a line that can be slow."""
+def running(database: str, members: int, *, line_delay: float = 0.0) -> Iterator[Running]:
+    """Harmline as it runs in production, on disk, with so many members enrolled.
+
+    `line_delay`: seconds that a line to PostgreSQL takes once it becomes slow; 0: there is none.
+    """
     folder = Path(tempfile.mkdtemp(prefix="campaign-", dir=bench_folder()))
     folder.chmod(0o755)
     with ExitStack() as stack:
@@ -100,9 +104,9 @@ def running(database: str, members: int, *, by_line: bool = False) -> Iterator[R
         worker.ready()
         web, line = worker, None
         if database == "postgresql":
-            if by_line:
+            if line_delay:
                 port = urlsplit(url).port
-                line = stack.enter_context(slow_line(port))
+                line = stack.enter_context(slow_line(port, line_delay))
                 told = {**told, "HARMLINE_DATABASE_URL": url.replace(f":{port}/", f":{line.port}/")}
             web = start(HARMLINE, folder, told, path=path)
             stack.callback(web.stop)

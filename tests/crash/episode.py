@@ -23,9 +23,9 @@ from tests.crash.checker import Found, check, settled
 from tests.crash.cluster import Cluster
 from tests.crash.deliveries import Script
 from tests.crash.failpoints import WEB, WORK
-from tests.crash.proxy import Proxy, Weather
 from tests.crash.system import Part, System, Zygote
 from tests.support.paged import PagedSandbox, paged_registered
+from tests.support.proxy import Proxy, Weather
 
 POINT_SECONDS = 12.0
 REACHED_BY = 5

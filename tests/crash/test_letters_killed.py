@@ -86,7 +86,7 @@ async def office(filled_database: tuple[str, Filled]) -> AsyncIterator[Office]:
 
 @pytest.mark.parametrize("kind", [ALARM_MAIL, ALARM_HOOK, CONSENT])
 async def test_whoever_sends_letters_may_die_at_any_step(office: Office, forks: Launcher, tmp_path: Path, kind: str) -> None:
-    """An alarm comes again where nobody knows whether it came, under the same id by webhook; what a member is asked does not."""
+    """An alarm comes again where nobody knows whether it came, under the same id; what a member is asked does not."""
     world, met = office.mailed.world, dict[str, set[tuple[str, int]]]()
     rig = Rotating(world, forks, tmp_path, office.address(kind), world.union.connection.connection.id)
     while not rig.codes[0]:
@@ -107,6 +107,8 @@ async def test_whoever_sends_letters_may_die_at_any_step(office: Office, forks: 
         assert office.arrived - before == times
         if kind == ALARM_HOOK:
             assert {headers["webhook-id"] for headers, _ in office.receiver.taken[-times:]} == {str(letter_id)}
+        if kind == ALARM_MAIL:
+            assert {mail["Message-ID"] for _, mail in office.mailed.post.mails[-times:]} == {f"<{letter_id}@harmline>"}
     assert met.keys() >= DEATHS
     assert met[LETTER_SENT] == {(LetterState.SENDING, 1)}, "handed over, and not written down"
     assert rig.codes[KILLED] >= len(DEATHS)

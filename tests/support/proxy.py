@@ -1,13 +1,17 @@
-"""A TCP proxy of our own between any two parts of the rig: it delays, cuts, or goes deaf with every line left open."""
+"""A TCP proxy of our own between any two parts of a rig: it delays, cuts, or goes deaf with every line left open."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from enum import StrEnum
 
 
 class Weather(StrEnum):
-    """How the line is. DEAF: bytes are taken and go nowhere, nobody is told. CUT: every line breaks, new ones too."""
+    """How the line is. SLOW: everything is under way for a while, in order. CUT: every line breaks, new ones too.
+
+    DEAF: bytes are taken and go nowhere, nobody is told.
+    """
 
     FAIR = "fair"
     SLOW = "slow"
@@ -16,7 +20,7 @@ class Weather(StrEnum):
 
 
 class Proxy:
-    """Listens on a port of its own and passes everything on to `port`, as the weather allows."""
+    """Listens on a port of its own and passes everything on to `port`, as the weather allows; `delay`: seconds, when slow."""
 
     def __init__(self, port: int, delay: float = 0.2) -> None:
         self._target, self._delay = port, delay
@@ -57,12 +61,18 @@ class Proxy:
                 line.transport.abort()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        while data := await reader.read(65536):
-            if self._weather is Weather.SLOW:
-                await asyncio.sleep(self._delay)
-            if self._weather is not Weather.DEAF:
+        loop, under_way = asyncio.get_running_loop(), deque[bytes]()
+        while data := await reader.read(1 << 20):
+            if self._weather is Weather.DEAF:
+                continue
+            if self._weather is Weather.SLOW or under_way:
+                under_way.append(data)
+                loop.call_later(self._delay, lambda: writer.write(under_way.popleft()))
+            else:
                 writer.write(data)
                 await writer.drain()
+        if under_way:
+            await asyncio.sleep(self._delay)
         raise ConnectionResetError
 
     async def close(self) -> None:
