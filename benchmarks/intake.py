@@ -4,6 +4,7 @@
 PostgreSQL with every commit flushed. Only receiving is measured: Harmline runs without its workers. Rounds go over the three in
 turn, so that a noisy machine disturbs all alike; ratios are medians of each round's own. What was acknowledged is counted in the
 database at the end. The last line is JSON. `--quick` measures the cells that decide, in under a minute: see docs/benchmarks.md.
+`--route` measures a fourth beside them: Harmline without its gateway, so that FastAPI's route answers.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from typing import Any
 from benchmarks.support.child import Child
 from benchmarks.support.machine import facts
 from benchmarks.support.postgres import WAL_FILES, bench_folder
-from benchmarks.support.servers import BARE, HARMLINE, KINDS, NAIVE, Stage, Target, stage
+from benchmarks.support.servers import BARE, HARMLINE, KINDS, NAIVE, OWN, ROUTE, Stage, Target, stage
 
 DATABASES = ("sqlite", "postgresql")
-FASTEST = {BARE: 10_000, NAIVE: 3_000, HARMLINE: 10_000}
+FASTEST = {BARE: 10_000, NAIVE: 3_000, HARMLINE: 10_000, ROUTE: 5_000}
 """Requests a second for which distinct bodies are prepared; a server that is faster is measured until they run out."""
 WARM_UP = 0.5
 READY = WAL_FILES * 2**24
@@ -67,8 +68,9 @@ Results = dict[tuple[Cell, str], list[dict[str, Any]]]
 class Measuring:
     """One database's measurement."""
 
-    def __init__(self, database: str, place: Stage, sender: Child, seconds: float) -> None:
+    def __init__(self, database: str, place: Stage, sender: Child, seconds: float, kinds: tuple[str, ...] = KINDS) -> None:
         self._database = database
+        self._kinds = kinds
         self._stage = place
         self._sender = sender
         self._seconds = seconds
@@ -102,11 +104,11 @@ class Measuring:
         return result
 
     def measure(self, cells: tuple[Cell, ...], rounds: int) -> None:
-        """Every cell in every round, the three in turn; whoever begins changes from round to round."""
+        """Every cell in every round, the servers in turn; whoever begins changes from round to round."""
         with ExitStack() as stack:
             targets = {}
             for processes in sorted({cell.processes for cell in cells}):
-                for kind in KINDS:
+                for kind in self._kinds:
                     target = targets[kind, processes] = self._stage.start(kind, processes)
                     stack.callback(target.stop)
             for (kind, processes), target in targets.items():
@@ -115,7 +117,8 @@ class Measuring:
             for number in range(rounds):
                 self._begin_round()
                 for cell in cells:
-                    for kind in KINDS[number % 3 :] + KINDS[: number % 3]:
+                    first = number % len(self._kinds)
+                    for kind in self._kinds[first:] + self._kinds[:first]:
                         result = self.once(kind, targets[kind, cell.processes], cell, self._seconds)
                         self.results[cell, kind].append(result)
                         sys.stderr.write(
@@ -136,16 +139,17 @@ class Measuring:
     def amiss(self) -> list[str]:
         """What was acknowledged and is not in the database exactly once; and what was not acknowledged though it should be."""
         found = asyncio.run(self._stage.stored())
+        bodies = {NAIVE: self.books.distinct[NAIVE], HARMLINE: sum(self.books.distinct[kind] for kind in OWN)}
         wrong = [
-            f"{self._database}, {kind}: {found[kind]['rows']} rows for {self.books.distinct[kind]} bodies acknowledged"
-            for kind in (NAIVE, HARMLINE)
-            if found[kind]["rows"] != self.books.distinct[kind]
+            f"{self._database}, {kind}: {found[kind]['rows']} rows for {told} bodies acknowledged"
+            for kind, told in bodies.items()
+            if found[kind]["rows"] != told
         ]
         own = found[HARMLINE]
         if own["in_ledger"] != own["rows"]:
             wrong.append(f"{self._database}: {own['in_ledger']} ledger entries for {own['rows']} receipts")
-        if own["deliveries"] != self.books.acknowledged[HARMLINE]:
-            told = self.books.acknowledged[HARMLINE]
+        told = sum(self.books.acknowledged[kind] for kind in OWN)
+        if own["deliveries"] != told:
             wrong.append(f"{self._database}: {own['deliveries']} deliveries counted, {told} acknowledged")
         return [*wrong, *self.books.refused]
 
@@ -161,7 +165,7 @@ def _ratio(above: list[dict[str, Any]], below: list[dict[str, Any]], names: tupl
 
 
 def ratios(results: Results, processes: int) -> dict[str, float]:
-    """The four numbers that decide, from the 64-connection distinct cells."""
+    """The four numbers that decide, from the 64-connection distinct cells; `vs_route` where that was measured too."""
     at_64, at_256 = Cell(64, "distinct", processes), Cell(256, "distinct", processes)
     own = results[at_64, HARMLINE]
     return {
@@ -170,6 +174,7 @@ def ratios(results: Results, processes: int) -> dict[str, float]:
         "p99_vs_naive_p50": _ratio(own, results[at_64, NAIVE], ("p99_ms", "p50_ms")),
         "at_256_vs_64": _ratio(results[at_256, HARMLINE], own),
         "per_s": round(_median(own, "per_s")),
+        **({"vs_route": _ratio(own, results[at_64, ROUTE])} if (at_64, ROUTE) in results else {}),
     }
 
 
@@ -200,7 +205,7 @@ def main(given: argparse.Namespace) -> int:
             place = folder / database
             place.mkdir()
             with stage(database, place) as made:
-                measuring = Measuring(database, made, sender, given.seconds)
+                measuring = Measuring(database, made, sender, given.seconds, (*KINDS, ROUTE) if given.route else KINDS)
                 measuring.measure(cells, given.rounds)
                 wrong += measuring.amiss()
             print(table(database, measuring.results))
@@ -228,6 +233,9 @@ def main(given: argparse.Namespace) -> int:
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser(description="A bare handler, the naive way and Harmline, receiving, in one run.")
     arguments.add_argument("--quick", action="store_true", help="64 and 256 connections, distinct bodies, one process")
+    arguments.add_argument(
+        "--route", action="store_true", help="measure FastAPI's route too, by the same code without the gateway"
+    )
     arguments.add_argument("--rounds", type=int, help="how often each cell is measured (2 if quick, else 3)")
     arguments.add_argument("--seconds", type=float, help="how long each cell is measured (1.2 if quick, else 2)")
     arguments.add_argument("--database", action="append", choices=DATABASES, help="this one only")

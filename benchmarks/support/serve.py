@@ -1,6 +1,6 @@
-"""One server in a process of its own: `python -m benchmarks.support.serve bare|naive|harmline PORT`.
+"""One server in a process of its own: `python -m benchmarks.support.serve bare|naive|harmline|route PORT`.
 
-All three are started alike, as `harmline serve` starts Harmline: uvicorn with uvloop and httptools, no access log. Several
+All are started alike, as `harmline serve` starts Harmline: uvicorn with uvloop and httptools, no access log. Several
 processes may share the port: the system spreads the connections over them.
 """
 
@@ -17,13 +17,14 @@ from app.kit.limits import Limits
 from app.kit.logging import configure
 from app.kit.serving import server_options
 from benchmarks.support.child import end_with_parent, say
+from benchmarks.support.servers import OWN
 
 PLAIN: dict[str, Any] = {"access_log": False, "log_config": None, "server_header": False}
 
 
 def options(what: str) -> dict[str, Any]:
     """How uvicorn is started: Harmline with the guard of its own, so that what it costs is measured too; the others plainly."""
-    return server_options(Limits()) if what == "harmline" else PLAIN
+    return server_options(Limits()) if what in OWN else PLAIN
 
 
 class Telling(uvicorn.Server):
@@ -52,7 +53,7 @@ def main(what: str, port: int) -> None:
         forwarded_allow_ips="127.0.0.1",
         **options(what),
     )
-    (TellingHarmline if what == "harmline" else Telling)(config).run(sockets=[listener])
+    (TellingHarmline if what in OWN else Telling)(config).run(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -23,8 +23,10 @@ from benchmarks.support.postgres import durable_postgres, make_wal_ready, wal_wr
 from connectors.contract import Sender
 from tests.support.postgres import PostgresServer, free_port
 
-BARE, NAIVE, HARMLINE = "bare", "naive", "harmline"
+BARE, NAIVE, HARMLINE, ROUTE = "bare", "naive", "harmline", "route"
 KINDS = (BARE, NAIVE, HARMLINE)
+OWN = (HARMLINE, ROUTE)
+"""Those that keep what comes in Harmline's database."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +89,13 @@ class Stage:
         return asyncio.run(wal_written(self.server))
 
     def start(self, kind: str, processes: int) -> Target:
-        """One of the three, with so many processes on one port. Wait until it is `ready` before anything is sent."""
+        """One of `KINDS`, or ROUTE, with so many processes on one port. Wait until it is `ready` before anything is sent."""
         environment = {
             "BENCH_SECRET": self.secret,
             "BENCH_DATABASE_URL": self.naive_url,
             **harmline_environment(self.harmline_url, self.folder / "top.key"),
         }
-        return start(kind, self.folder, environment, processes, self.path if kind == HARMLINE else "/")
+        return start(kind, self.folder, environment, processes, self.path if kind in OWN else "/")
 
     async def stored(self) -> dict[str, dict[str, int]]:
         """What stands in the databases: rows, the deliveries they stand for, and ledger entries of receipts."""

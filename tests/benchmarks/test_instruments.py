@@ -188,9 +188,10 @@ def test_a_few_seconds_of_forgeries(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_bench_of_intake_counts_what_it_measured() -> None:
-    done = run("benchmarks.intake", "--quick", "--rounds", "1", "--seconds", "0.5")
+    done = run("benchmarks.intake", "--quick", "--rounds", "1", "--seconds", "0.5", "--route")
     found = last_line(done)
     assert found.keys() == {"sqlite", "postgresql"}
+    assert all(said["vs_route"] > 0 for said in found.values())
     assert found["postgresql"].keys() >= {"vs_naive", "vs_bare", "p99_vs_naive_p50", "at_256_vs_64"}
     assert "Every body that was acknowledged is stored once." in done.stdout
 
