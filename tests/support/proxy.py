@@ -62,14 +62,19 @@ class Proxy:
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         loop, under_way = asyncio.get_running_loop(), deque[bytes]()
+
+        def arrive(most: int = 1) -> None:
+            for _ in range(min(most, len(under_way))):
+                writer.write(under_way.popleft())
+
         while data := await reader.read(1 << 20):
             if self._weather is Weather.DEAF:
                 continue
-            if self._weather is Weather.SLOW or under_way:
-                under_way.append(data)
-                loop.call_later(self._delay, lambda: writer.write(under_way.popleft()))
+            under_way.append(data)
+            if self._weather is Weather.SLOW:
+                loop.call_later(self._delay, arrive)
             else:
-                writer.write(data)
+                arrive(len(under_way))
                 await writer.drain()
         if under_way:
             await asyncio.sleep(self._delay)
