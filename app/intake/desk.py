@@ -162,7 +162,7 @@ class Desk:
         away = isinstance(error, _AWAY) or (isinstance(error, DBAPIError) and error.connection_invalidated)
         if len(batch) > 1 and not away:
             receipts = [str(ready.receipt_id) for ready, _ in batch]
-            log.warning("batch refused, going one by one", receipts=receipts, error=type(error).__name__)
+            log.warning("batch refused, going one by one", size=len(batch), receipts=receipts, error=type(error).__name__)
             for one in batch:
                 await self._keep([one])
             return

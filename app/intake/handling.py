@@ -63,7 +63,7 @@ async def handle_all(
             await _set_aside(tx, taken[0][0], error)
             return
         named = [str(receipt_id) for _, receipt_id in ids]
-        log.warning("batch failed, going by halves", receipts=named, error=type(error).__name__)
+        log.warning("batch failed, going by halves", size=len(taken), receipts=named, error=type(error).__name__)
     else:
         return
     middle = len(taken) // 2

@@ -1,7 +1,7 @@
 """Whether the process lives, and whether it can do its work."""
 
 import asyncio
-import shutil
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,7 @@ from app.kit import clock, metrics
 from app.kit.config import Settings
 from app.kit.context import Context, Ctx
 from app.kit.database import Database, Transaction
+from app.kit.disks import Disks, Usage, nearly_full, usage_of
 from app.kit.errors import Problem, described
 from app.kit.migrate import head
 from app.kit.outbox import LAST_ATTEMPT, Failure, Message
@@ -27,11 +28,6 @@ log = structlog.get_logger(__name__)
 STUCK_AFTER = timedelta(minutes=5)
 LONGEST_LOOK = 5.0
 """Seconds that a look may take: a monitor that waits learns nothing."""
-
-LEAST_FREE = 512 * 1024**2
-ROOMY = 5 * 1024**3
-LEAST_SHARE = 0.1
-"""A disk is nearly full below `LEAST_FREE` bytes, or with less than this share free where that is less than `ROOMY` bytes."""
 
 MOST_OFFSET = timedelta(seconds=60)
 """How far a clock may be off: signatures are good for five minutes."""
@@ -72,6 +68,7 @@ class Readiness:
         self._database, self._settings = context.database, context.settings
         self._checks = [(SCHEMA, _schema), (PARKED, _parked), (OUTBOX, _unsequenced), (CLOCK, _clock), *checks]
         self._reasons = {DATABASE, DISK, FOLDERS, *(reason for reason, _ in self._checks)}
+        self._disks = Disks()
         self._look: asyncio.Task[list[Obstacle]] | None = None
 
     async def obstacles(self) -> list[Obstacle]:
@@ -86,7 +83,8 @@ class Readiness:
     async def _obstacles(self) -> list[Obstacle]:
         found: list[Obstacle] = []
         try:
-            found += [one for one in (_disk(self._database), _folders(self._settings), _jump()) if one]
+            looks = (_disk(self._database), await _folders(self._disks, self._settings), _jump())
+            found += [one for one in looks if one]
             async with asyncio.timeout(LONGEST_LOOK):
                 found += await self._looked()
         except Exception as error:  # whatever it is, the service is not ready, and the answer is the one for that
@@ -153,42 +151,31 @@ def _off(against: str, offset: timedelta) -> Obstacle | None:
     return Obstacle(CLOCK, f"The clock was set {seconds:+.0f} seconds since the start. If it is right now, restart the service.")
 
 
-def nearly_full(free: int, total: int) -> bool:
-    """Whether a disk with this many free bytes should be looked at before it is too late."""
-    return free < LEAST_FREE or (free < ROOMY and free < LEAST_SHARE * total)
-
-
 def _disk(database: Database) -> Obstacle | None:
     """The disk of a SQLite file. PostgreSQL's is on another machine as a rule, and its own monitor must watch it."""
     path = make_url(database.url).database
-    if not database.is_sqlite or not path or not _is_full("database", Path(path).parent):
+    if not database.is_sqlite or not path or not _is_full("database", usage_of(Path(path).parent)):
         return None
     return Obstacle(DISK, "The disk of the database is nearly full.")
 
 
-def _folders(settings: Settings) -> Obstacle | None:
-    """The disks of what else is written on this machine."""
+async def _folders(disks: Disks, settings: Settings) -> Obstacle | None:
+    """The disks of what else is written on this machine, or on one whose folders it has."""
     folders = {"packets": settings.packet_folder, "backups": settings.backup_folder}
-    full = [of for of, folder in folders.items() if _is_full(of, folder)]
-    return Obstacle(FOLDERS, f"The disk of the {' and of the '.join(full)} is nearly full.") if full else None
+    usages = dict(zip(folders, await asyncio.gather(*map(disks.usage, folders.values())), strict=True))
+    full = [of for of, usage in usages.items() if usage is not None and _is_full(of, usage)]
+    unseen = [of for of, usage in usages.items() if usage is None]
+    for of in unseen:
+        metrics.DISK_FREE.labels(of).set(math.nan)
+    says = [f"The disk of the {' and of the '.join(full)} is nearly full."] if full else []
+    says += [f"The folder of the {' and of the '.join(unseen)} cannot be looked at."] if unseen else []
+    return Obstacle(FOLDERS, " ".join(says)) if says else None
 
 
-def _is_full(of: str, folder: Path) -> bool:
-    usage = shutil.disk_usage(_that_is_there(folder))
-    metrics.DISK_FREE.labels(of).set(usage.free)
-    return nearly_full(usage.free, usage.total)
-
-
-def _that_is_there(folder: Path) -> Path:
-    """A folder, or the next one above it where it is still to be made, or another user's."""
-    return next(place for place in (folder, *folder.absolute().parents) if _is_there(place))
-
-
-def _is_there(place: Path) -> bool:
-    try:
-        return place.exists()
-    except OSError:
-        return False
+def _is_full(of: str, usage: Usage) -> bool:
+    free, total = usage
+    metrics.DISK_FREE.labels(of).set(free)
+    return nearly_full(free, total)
 
 
 @router.get("/livez")
@@ -202,7 +189,8 @@ async def readyz(request: Request, context: Ctx) -> Health:
     """The database answers, has the schema of this code, nothing is stuck behind the doors, the disk and the clock are well.
 
     With the top key away and all else well the status is "taking in only", and the answer 200: deliveries are kept. So it is,
-    with the status "ready", where only the disk of packets or of backups is nearly full; `problems` says which.
+    with the status "ready", where only packets or backups are short of room, or their folder cannot be looked at. What it is
+    stands in `problems`.
     """
     readiness: Readiness = getattr(request.app.state, "readiness", None) or Readiness(context)
     found = await readiness.obstacles()

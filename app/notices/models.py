@@ -62,6 +62,7 @@ class AlarmKind(StrEnum):
     DISK = "disk"
     UNWITNESSED = "unwitnessed"
     UNSTAMPED = "unstamped"
+    FOLDERS = "folders"
 
 
 class Alarm(Base):

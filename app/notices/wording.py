@@ -129,9 +129,8 @@ SAID = {
         "Whoever runs the service should set the clock right, and restart the service.",
     ),
     AlarmKind.DISK: Said(
-        "A disk is nearly full. When it is the database's and it is full, nothing can be taken in; when it is the disk of packets"
-        " or of backups, none can be made.",
-        "Whoever runs the service should see at /readyz which disk it is, and make room.",
+        "The disk of the database is nearly full. When it is full, nothing can be taken in.",
+        "Whoever runs the service should make room.",
     ),
     AlarmKind.UNWITNESSED: Said(
         "A witness has not seen the ledger's newest state for more than ten minutes. The ledger goes on.",
@@ -141,6 +140,10 @@ SAID = {
     AlarmKind.UNSTAMPED: Said(
         "A timestamp authority has been due for a day and has not stamped the ledger.",
         "Whoever runs the service should look at the log, and check the authority's address and root certificates.",
+    ),
+    AlarmKind.FOLDERS: Said(
+        "The disk of packets of evidence or of backups is nearly full, or cannot be looked at. Alerts are taken in as always.",
+        "Whoever runs the service should see at /readyz which of the two it is, and make room, before no backup can be made.",
     ),
 }
 

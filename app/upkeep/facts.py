@@ -3,7 +3,6 @@
 import asyncio
 import os
 import resource
-import shutil
 import stat
 import sys
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.kit import clock
 from app.kit.config import Settings
 from app.kit.database import Database, Transaction
+from app.kit.disks import usage_of
 from app.kit.vault import KeyFileError, read_key_file
 from app.upkeep.census import revision
 from app.upkeep.copies import is_unfinished, server_version, sqlite_path
@@ -108,11 +108,7 @@ def _letters(settings: Settings, path: Path) -> int | None:
 def _disk(settings: Settings) -> tuple[int, int] | None:
     if not settings.database_url.startswith("sqlite") or not make_url(settings.database_url).database:
         return None
-    folder = sqlite_path(settings.database_url).absolute().parent
-    while not folder.exists():
-        folder = folder.parent
-    usage = shutil.disk_usage(folder)
-    return usage.free, usage.total
+    return usage_of(sqlite_path(settings.database_url).absolute().parent)
 
 
 def _sqlite_file(settings: Settings) -> Path | None:

@@ -6,7 +6,7 @@ reaches by http://localhost, most of them are silent. `harmline doctor` says the
 
 from collections.abc import Sequence
 
-from app.kit.health import nearly_full
+from app.kit.disks import nearly_full
 from app.upkeep import unsafe
 from app.upkeep.facts import Facts
 from app.upkeep.refusals import REFUSED

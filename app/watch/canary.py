@@ -13,7 +13,7 @@ from standardwebhooks import Webhook
 from app.access.repository import account_of_member
 from app.access.roles import Principal, Role
 from app.breaches.catalogue import BreachSpec
-from app.breaches.service import recompute_and_tell, write_breach
+from app.breaches.service import breaches_of, recompute_and_tell, write_breach
 from app.connections import repository as connection_rows
 from app.connections import service as connections
 from app.connections.models import Connection
@@ -28,6 +28,7 @@ from app.members import repository as member_rows
 from app.members import service as members
 from app.members.roster import EnrollmentEntry, RosterEntry
 from app.timeline.service import incident_detail, timeline_page
+from app.watch.repository import is_newest_linked
 from connectors.contract import Sender
 
 ORGANIZATION = UUID("00000000-0000-7000-8000-00000000ca9a")
@@ -38,6 +39,9 @@ LATE_AFTER = timedelta(minutes=15)
 """How long after it was due a canary must have been seen on its timeline."""
 
 _ON_THIS_MACHINE = frozenset({"127.0.0.1", "localhost", "0.0.0.0", "::", "::1", ""})  # noqa: S104 - compared, not bound
+NO_WAY = "set HARMLINE_CANARY_URL, or HARMLINE_CANARY=false: we may send neither to this process's own port nor to the origin"
+"""What is to be done where `origin` is None."""
+
 _NAME = "Canary"
 _INVENTED = {"mark": "A", "source": "Invented by Harmline for its canary. It is about nobody."}
 _BREACH = BreachSpec.model_validate(
@@ -95,7 +99,9 @@ async def nest(tx: Transaction, keyring: Keyring) -> Nest:
         home = await members.create_organization(tx, keyring, _NAME, ORGANIZATION)
     found = await connection_rows.connections_of(tx, ORGANIZATION)
     connection = found[0] if found else await _connection(tx, keyring)
-    is_new = await write_breach(tx, keyring, ORGANIZATION, _BREACH, focal=True) != "unchanged"
+    is_new = not await breaches_of(tx, ORGANIZATION)
+    if is_new:
+        await write_breach(tx, keyring, ORGANIZATION, _BREACH, focal=True)
     token = await _token(tx, keyring, connection)
     secrets = await connections.open_secrets(tx, keyring, connection)
     reference = f"canary-{clock.now():%Y-%m}"
@@ -168,14 +174,13 @@ async def last_kept(tx: Transaction, connection_id: UUID) -> datetime | None:
 async def last_seen(tx: Transaction, context: Context, where: Nest) -> datetime | None:
     """When the newest canary came in, if it stands on its member's timeline, linked, as the member reads it; None: it does not.
 
-    Writes into the ledger, as for every reader.
+    It is read only once it is linked: what is read is written into the ledger, as for every reader.
     """
-    page = await timeline_page(tx, context, where.caller, None, 1)
-    if not page.items:
+    if where.caller.member_id is None or not await is_newest_linked(tx, where.caller.member_id):
         return None
-    newest = page.items[0]
-    detail = await incident_detail(tx, context, where.caller, newest.id)
-    return newest.first_received_at if detail.links else None
+    page = await timeline_page(tx, context, where.caller, None, 1)
+    detail = await incident_detail(tx, context, where.caller, page.items[0].id)
+    return page.items[0].first_received_at if detail.links else None
 
 
 def is_absent(now: datetime, *, seen: datetime | None, since: datetime) -> bool:

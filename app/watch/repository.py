@@ -8,10 +8,12 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from app.connections.models import Connection
+from app.incidents.models import Incident
 from app.intake.models import Event, EventOutcome, Receipt, ReceiptState
 from app.kit.database import Transaction
 from app.ledger.models import LedgerEntry
 from app.ledger.service import Act
+from app.linkage.models import Link
 from app.members.models import Organization
 
 LATE = timedelta(seconds=2)
@@ -133,6 +135,13 @@ async def _in_ledger(tx: Transaction, organization_id: UUID, receipt_ids: Sequen
         far = entries.where(LedgerEntry.id < moved(last, LATEST), receipt.in_(left))
         noted |= {UUID(found) for found in (await tx.execute(far)).scalars()}
     return noted
+
+
+async def is_newest_linked(tx: Transaction, member_id: UUID) -> bool:
+    """Whether a member's newest incident has a present link; nothing of either is read."""
+    newest = select(Incident.id).where(Incident.member_id == member_id).order_by(Incident.id.desc()).limit(1)
+    present = (Link.member_id == member_id, Link.incident_id == newest.scalar_subquery(), Link.superseded_at.is_(None))
+    return (await tx.execute(select(Link.id).where(*present).limit(1))).first() is not None
 
 
 async def oldest_stored(tx: Transaction) -> datetime | None:

@@ -33,8 +33,8 @@ WHOLE_AGAIN = timedelta(hours=1)
 MOST_COUNTED = 10_000
 _PER_MINUTE = 60
 _LOCAL = "http://127.0.0.1:"
-_ALARMS = {CLOCK: "clock", DISK: "disk", FOLDERS: "disk"}
-"""By the obstacle that it is about. The others have alarms of their own, or nobody who could send one."""
+_ALARMED = frozenset({CLOCK, DISK, FOLDERS})
+"""Obstacles that are an alarm by the same word. The others have alarms of their own, or nobody who could send one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +149,22 @@ class Watcher:
                 self.book.amiss.discard(one)
 
     async def fly(self) -> None:
-        """Send the canary when it is due, and look for it on its timeline. Any number of processes may do so at once."""
-        to, now = canary.origin(self._context.settings), clock.now()
+        """Send the canary when it is due, and look for it on its timeline. Whatever fails on the way, it is missed in time.
+
+        Any number of processes may do so at once. Of two that make its home together one fails, and is well a minute later.
+        """
+        now, since = clock.now(), self._began
         if not self._context.settings.canary:
             return
-        if to is None:
-            log.error("the canary has no way that we may send on", mend="set HARMLINE_CANARY_URL, or HARMLINE_CANARY=false")
-            self._missing(now, self._began)
-            return
+        to = canary.origin(self._context.settings)
+        try:
+            if to is not None:
+                since = max(since, await self._flown(to, now))
+        finally:
+            self._missing(now, since, canary.NO_WAY if to is None else "look at the log of webs and workers")
+
+    async def _flown(self, to: str, now: datetime) -> datetime:
+        """When the canary's home was made."""
         async with self._context.database.begin() as tx:
             nest = await canary.nest(tx, self._context.keyring)
         async with self._context.database.begin(read_only=True) as tx:
@@ -166,10 +174,12 @@ class Watcher:
         elif self._seen is None or self._seen < kept:
             async with self._context.database.begin() as tx:
                 self._seen = await canary.last_seen(tx, self._context, nest) or self._seen
-        self._missing(now, max(nest.made_at, self._began))
+        return nest.made_at
 
-    def _missing(self, now: datetime, since: datetime) -> None:
-        self._absent = canary.is_absent(now, seen=self._seen, since=since)
+    def _missing(self, now: datetime, since: datetime, mend: str) -> None:
+        was_absent, self._absent = self._absent, canary.is_absent(now, seen=self._seen, since=since)
+        if self._absent and not was_absent:
+            log.error("the canary is missing", mend=mend)
         metrics.CANARY_ABSENT.set(self._absent)
         if self._seen is not None:
             metrics.CANARY_SEEN.set(self._seen.timestamp())
@@ -203,9 +213,8 @@ class Watcher:
 
     async def signs(self) -> Signs:
         """What stands in the way of the whole service now."""
-        found = await self._readiness.obstacles()
-        kinds = {_ALARMS[obstacle.reason] for obstacle in found if obstacle.reason in _ALARMS}
-        everywhere = frozenset(kinds | ({"canary"} if self._absent else set()))
+        reasons = {obstacle.reason for obstacle in await self._readiness.obstacles()} & _ALARMED
+        everywhere = frozenset(reasons | ({"canary"} if self._absent else set()))
         return Signs(everywhere, self.book, self._odd, await self._unattested())
 
     async def _unattested(self) -> dict[UUID, frozenset[str]]:

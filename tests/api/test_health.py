@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import math
 import shutil
+import threading
 from collections import namedtuple
 from collections.abc import Callable
 from datetime import timedelta
@@ -16,8 +17,10 @@ from sqlalchemy import select
 from sqlalchemy.engine import make_url
 
 from app.kit import clock, health
+from app.kit import disks as looking
 from app.kit.database import Database
-from app.kit.health import KEYS, LEAST_FREE, MOST_OFFSET, STUCK_AFTER, Obstacle, Readiness, nearly_full
+from app.kit.disks import LEAST_FREE, nearly_full
+from app.kit.health import KEYS, MOST_OFFSET, STUCK_AFTER, Obstacle, Readiness
 from app.kit.outbox import LAST_ATTEMPT, ConsumerState, Failure, Message, publish, sequence
 from app.watch.readiness import INPUT_STUCK_AFTER
 from tests.access.scene import Scene
@@ -181,7 +184,7 @@ async def test_the_disk_of_a_folder_that_is_nearly_full_is_told_and_keeps_no_del
         assert one.value("harmline_disk_free_bytes", of=of) == LEAST_FREE - 1
         assert one.value("harmline_not_ready", reason="folders") == 1
         assert one.value("harmline_not_ready", reason="disk") == 0
-    assert (await world.workers.watcher.signs()).everywhere == {"disk"}, "its admins are told"
+    assert (await world.workers.watcher.signs()).everywhere == {"folders"}, "its admins are told"
 
 
 async def test_a_full_folder_hides_no_other_obstacle(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +194,7 @@ async def test_a_full_folder_hides_no_other_obstacle(world: World, monkeypatch: 
     async def stuck(_tx: Any) -> Obstacle:
         return Obstacle("input", "A receipt waits.")
 
-    monkeypatch.setattr(health, "_is_full", lambda of, _folder: of != "database")
+    monkeypatch.setattr(health, "_is_full", lambda of, _usage: of != "database")
     assert (await world.client.get("/readyz")).status_code == 200
     folders = "The disk of the packets and of the backups is nearly full."
     world.app.state.readiness = Readiness(world.context, [(KEYS, away)])
@@ -203,21 +206,70 @@ async def test_a_full_folder_hides_no_other_obstacle(world: World, monkeypatch: 
 async def test_a_folder_that_is_not_ours_to_look_into_stands_in_nobodys_way(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    hidden, stat = tmp_path / "hidden" / "backups", os.stat
-
-    def refusing(path: Any, **named: Any) -> os.stat_result:
-        if str(path) == str(hidden):
-            raise PermissionError(13, "Permission denied")
-        return stat(path, **named)
-
-    monkeypatch.setattr(world.context.settings, "backup_folder", hidden)
-    monkeypatch.setattr(os, "stat", refusing)
+    refusing(world, monkeypatch, tmp_path / "backups", PermissionError(13, "Permission denied"))
     assert (await world.client.get("/readyz")).json() == {"status": "ready", "problems": []}
 
 
+def refusing(world: World, monkeypatch: pytest.MonkeyPatch, backups: Path, error: OSError) -> None:
+    """Let backups lie in a folder that cannot be looked at."""
+    usage = shutil.disk_usage
+
+    def look(path: Path) -> Any:
+        if path == backups:
+            raise error
+        return usage(path)
+
+    monkeypatch.setattr(world.context.settings, "backup_folder", backups)
+    monkeypatch.setattr(shutil, "disk_usage", look)
+
+
+async def test_a_mount_that_is_dead_is_told_and_is_not_the_database(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    refusing(world, monkeypatch, tmp_path / "backups", OSError(116, "Stale file handle"))
+    answer = await world.client.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ready", "problems": ["The folder of the backups cannot be looked at."]}
+    with monitor() as one:
+        assert math.isnan(one.value("harmline_disk_free_bytes", of="backups")), "no number of another disk's"
+
+
+async def test_a_mount_that_hangs_holds_up_nobody(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither who asks nor who delivers; and it is looked at once until that look has ended."""
+    answers, looks, usage = threading.Event(), [], shutil.disk_usage
+
+    def hang(path: Path) -> Any:
+        if path == tmp_path:
+            looks.append(path)
+            answers.wait(60)
+        return usage(path)
+
+    monkeypatch.setattr(looking, "LONGEST_LOOK", 0.3)
+    monkeypatch.setattr(world.context.settings, "backup_folder", tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", hang)
+    readiness = world.app.state.readiness = Readiness(world.context)
+    try:
+        asked = asyncio.create_task(readiness.obstacles())
+        assert (await world.deliver(alert())).status_code == 202
+        assert not asked.done(), "it was kept while the look went on"
+        for found in (await asked, await readiness.obstacles()):
+            assert [one.says for one in found] == ["The folder of the backups cannot be looked at."]
+        assert len(looks) == 1
+    finally:
+        answers.set()
+    await asyncio.sleep(0.1)
+    assert await readiness.obstacles() == []
+
+
 def disks(full: Path) -> Callable[[Path], Usage]:
-    """What there is free: next to nothing in one folder, enough everywhere else."""
-    return lambda path: Usage(10**12, 10**12 - LEAST_FREE + 1, LEAST_FREE - 1) if path == full else Usage(10**12, 0, 10**12)
+    """What there is free: next to nothing in one folder, enough everywhere else that there is."""
+
+    def usage(path: Path) -> Usage:
+        if not path.exists():
+            raise FileNotFoundError(path)
+        return Usage(10**12, 10**12 - LEAST_FREE + 1, LEAST_FREE - 1) if path == full else Usage(10**12, 0, 10**12)
+
+    return usage
 
 
 def test_a_small_disk_is_full_earlier_than_a_large_one_is_by_its_share() -> None:

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
+from app.intake import gateway
 from benchmarks.campaigns import forgeries, overload, soak
 from benchmarks.pipeline import sustained
+from benchmarks.support import harmline, route
 from benchmarks.support.child import Child
 from benchmarks.support.filling import Cache, at_work
 from benchmarks.support.rough import Rough
@@ -184,6 +187,15 @@ def test_a_few_seconds_of_forgeries(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     (found,) = json.loads(results.read_text())["runs"]
     assert found["forged"]["statuses"].keys() == {"401", "429"}
+
+
+def test_the_route_is_measured_and_not_the_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gateway, "PREFIX", gateway.PREFIX)  # and put back after the test
+    monkeypatch.setattr(harmline, "create_app", FastAPI)
+    delivery = {"type": "http", "method": "POST", "path": "/webhooks/a/b"}
+    assert gateway._addressed(delivery) == ("a", "b")
+    route.create_app()
+    assert gateway._addressed(delivery) is None
 
 
 @pytest.mark.slow

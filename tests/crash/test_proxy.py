@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.proxy import Proxy, Weather
 
-DELAY = 0.2
+DELAY = 0.5
 PATIENCE = 10.0
 BYE = b"goodbye"
 
@@ -67,10 +67,22 @@ async def test_slow_is_a_while_each_way_however_much_is_said_and_over_when_it_is
     line.writer.write(b"late")
     await asyncio.sleep(0.02)
     line.proxy.become(Weather.FAIR)
+    began = time.monotonic()
     line.writer.write(b"soon")
     assert await asyncio.wait_for(line.reader.readexactly(8), PATIENCE) == b"latesoon"
-    await asyncio.sleep(3 * DELAY)
-    assert await line.say(b"again") < 2 * DELAY, "else it is slow still"
+    assert time.monotonic() - began < DELAY, "what was under way has arrived, too"
+
+
+async def test_slow_again_is_slow_for_what_is_said_then(line: Line) -> None:
+    await line.say(b"first")
+    line.proxy.become(Weather.SLOW)
+    line.writer.write(b"a")
+    await asyncio.sleep(DELAY / 2)
+    line.proxy.become(Weather.FAIR)
+    line.writer.write(b"b")
+    assert await asyncio.wait_for(line.reader.readexactly(2), PATIENCE) == b"ab"
+    line.proxy.become(Weather.SLOW)
+    assert await line.say(b"c") >= 2 * DELAY
 
 
 async def test_what_is_under_way_arrives_before_the_line_ends(line: Line) -> None:

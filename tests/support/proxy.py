@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from enum import StrEnum
 
@@ -34,7 +35,10 @@ class Proxy:
         self.port = self._server.sockets[0].getsockname()[1]
 
     def become(self, weather: Weather) -> None:
-        """Change the weather. After DEAF the lines that were open stay dead: what went into them is lost for ever."""
+        """Change the weather. After DEAF the lines that were open stay dead: what went into them is lost for ever.
+
+        From another thread only to SLOW and FAIR.
+        """
         if weather is Weather.CUT or self._weather is Weather.DEAF:
             for line in list(self._lines):
                 line.transport.abort()
@@ -61,20 +65,21 @@ class Proxy:
                 line.transport.abort()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        loop, under_way = asyncio.get_running_loop(), deque[bytes]()
+        loop, under_way = asyncio.get_running_loop(), deque[tuple[float, bytes]]()
 
-        def arrive(most: int = 1) -> None:
-            for _ in range(min(most, len(under_way))):
-                writer.write(under_way.popleft())
+        def arrive(until: float) -> None:
+            while under_way and under_way[0][0] <= until:
+                writer.write(under_way.popleft()[1])
 
         while data := await reader.read(1 << 20):
             if self._weather is Weather.DEAF:
                 continue
-            under_way.append(data)
+            due = loop.time() + self._delay
+            under_way.append((due, data))
             if self._weather is Weather.SLOW:
-                loop.call_later(self._delay, arrive)
+                loop.call_at(due, arrive, due)
             else:
-                arrive(len(under_way))
+                arrive(math.inf)
                 await writer.drain()
         if under_way:
             await asyncio.sleep(self._delay)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -161,7 +161,33 @@ async def test_an_incident_that_is_linked_to_nothing(aviary: Aviary, monkeypatch
         broken.setattr(linkage, "_questions", lambda *_: [])
         await absent_after(aviary)
         assert await aviary.count(Incident, canarys=True) > 1, "all but the links is well"
-    await aviary.pass_time(minutes=45)
+        entries = await aviary.count(LedgerEntry, canarys=True)
+        await aviary.pass_time(minutes=1)
+        assert await aviary.count(LedgerEntry, canarys=True) == entries, "what is not linked is not read again and again"
+    await aviary.pass_time(minutes=44)
+    await over(aviary)
+
+
+@on_sqlite
+@pytest.mark.parametrize("what", ["nest", "last_seen"])
+async def test_whatever_fails_on_the_way_it_is_missed_in_time(aviary: Aviary, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    await aviary.pass_time()
+
+    async def fails(*_: object) -> None:
+        raise RuntimeError
+
+    async def tick(**time: float) -> None:
+        clock.set_to(clock.now() + timedelta(**time))
+        with suppress(RuntimeError):
+            await aviary.world.workers.watcher.fly()
+
+    with monkeypatch.context() as broken:
+        broken.setattr(canary, what, fails)
+        await tick(minutes=60)
+        await tick(minutes=15)
+        assert await aviary.alarms() & {AlarmKind.CANARY} == set()
+        await tick(minutes=1)
+        assert AlarmKind.CANARY in await aviary.alarms()
     await over(aviary)
 
 
