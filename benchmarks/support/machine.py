@@ -55,16 +55,20 @@ def _commit() -> str:
     return done.stdout.strip()
 
 
+def memory() -> int:
+    """The machine's memory in bytes."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 def facts(folder: Path) -> dict[str, Any]:
     """Date, commit, processor, cores, load before, memory, disk, versions. `folder`: where the data lies."""
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
         "processor": _processor(),
         "cores": os.cpu_count(),
         "load_before": round(os.getloadavg()[0], 2),
-        "memory_gb": round(memory / 1024**3),
+        "memory_gb": round(memory() / 1024**3),
         "system": f"{platform.system()} {platform.release()}",
         "disk": filesystem(folder),
         "flush_ms": flush_ms(folder),

@@ -18,7 +18,7 @@ from pathlib import Path
 import asyncpg
 
 from benchmarks.support.child import ROOT, Child, say
-from benchmarks.support.machine import filesystem
+from benchmarks.support.machine import filesystem, memory
 from tests.support.postgres import (
     UNPRIVILEGED,
     PostgresServer,
@@ -29,6 +29,9 @@ from tests.support.postgres import (
     usable_binaries,
 )
 
+SHARED_BUFFERS_MB = min(4096, memory() // 4 // 1024**2)
+"""A quarter of the machine's memory, as PostgreSQL's manual and docs/deploy have it (decision 0067)."""
+
 DURABLE = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -36,7 +39,7 @@ DURABLE = {
     "synchronous_commit": "on",
     "full_page_writes": "on",
     "max_connections": "300",
-    "shared_buffers": "512MB",
+    "shared_buffers": f"{SHARED_BUFFERS_MB}MB",
     "max_wal_size": "4GB",
     "min_wal_size": "1GB",
     "timezone": "UTC",
