@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -40,11 +41,15 @@ _VIEW = (
         MemberEvent.product,
     )
     .join(IncidentAlert, and_(IncidentAlert.member_id == Incident.member_id, IncidentAlert.incident_id == Incident.id))
-    .join(MemberEvent, and_(MemberEvent.member_id == Incident.member_id, MemberEvent.alert_id == IncidentAlert.alert_id))
+    .outerjoin(MemberEvent, and_(MemberEvent.member_id == Incident.member_id, MemberEvent.alert_id == IncidentAlert.alert_id))
     .where(Incident.redirect_to.is_(None))
-    .order_by(Incident.member_id, Incident.id, MemberEvent.received_at, MemberEvent.event_id)
+    .order_by(MemberEvent.received_at, MemberEvent.event_id)
 )
-"""Incidents with what their alerts say. One statement, so that an incident is seen as it is at one moment, without any lock."""
+"""Incidents with what their alerts say. One statement, so that an incident is seen as it is at one moment, without any lock.
+
+The outer join says in which order to look: else SQLite reads all events of the member before it asks which are the incident's.
+It would read all incidents of the member, too, were they to come in their order.
+"""
 
 
 async def incidents_of_members(tx: Transaction, member_ids: Collection[UUID]) -> dict[UUID, list[IncidentView]]:
@@ -68,12 +73,14 @@ def _views(rows: Iterable[Any]) -> dict[UUID, list[IncidentView]]:
     """Of an alert with several versions the last one received counts."""
     incidents: dict[tuple[UUID, UUID], tuple[Interval, datetime, dict[UUID, AlertView]]] = {}
     for member_id, incident_id, earliest, latest, received_at, alert_id, kind, product in rows:
+        if alert_id is None:
+            continue  # an alert of which nothing is said
         place = member_id, incident_id
         if place not in incidents:
             incidents[place] = _interval(earliest, latest), received_at, {}
         incidents[place][2][alert_id] = AlertView(alert_id, AlertKind(kind), AlertKind(product) if product else None)
     found: dict[UUID, list[IncidentView]] = {}
-    for (member_id, incident_id), (claimed, received_at, alerts) in incidents.items():
+    for (member_id, incident_id), (claimed, received_at, alerts) in sorted(incidents.items(), key=itemgetter(0)):
         view = IncidentView(incident_id, tuple(alerts[one] for one in sorted(alerts)), claimed, received_at)
         found.setdefault(member_id, []).append(view)
     return found
