@@ -55,13 +55,16 @@ def _begun(folder: Path) -> asyncio.Future[Usage | None]:
     loop = asyncio.get_running_loop()
     look: asyncio.Future[Usage | None] = loop.create_future()
 
+    def end(found: Usage | None) -> None:
+        if not look.done():
+            look.set_result(found)
+
     def run() -> None:
-        try:
-            found: Usage | None = usage_of(folder)
-        except OSError:
-            found = None
+        found: Usage | None = None
+        with suppress(OSError):
+            found = usage_of(folder)
         with suppress(RuntimeError):  # the loop may have ended meanwhile
-            loop.call_soon_threadsafe(lambda: look.done() or look.set_result(found))
+            loop.call_soon_threadsafe(end, found)
 
     threading.Thread(target=run, daemon=True, name="disk").start()
     return look
