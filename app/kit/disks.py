@@ -1,8 +1,9 @@
-"""How much room is left where this machine writes. A mount that hangs holds up nobody."""
+"""How much room is left where this machine writes."""
 
 import asyncio
 import shutil
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,7 +13,8 @@ LEAST_SHARE = 0.1
 """A disk is nearly full below `LEAST_FREE` bytes, or with less than this share free where that is less than `ROOMY` bytes."""
 
 LONGEST_LOOK = 1.0
-"""Seconds that somebody waits for a look at a folder."""
+HANGS_AFTER = 30.0
+"""Seconds: how long somebody waits for a look at a folder, and after how long one that goes on is no longer merely slow."""
 
 _NOT_OURS = (FileNotFoundError, NotADirectoryError, PermissionError)
 
@@ -35,19 +37,29 @@ def usage_of(folder: Path) -> Usage:
 
 
 class Disks:
-    """Looks at the disks of folders that may lie anywhere: each in a thread of its own, and never in two at once."""
+    """Looks at the disks of folders that may lie anywhere: each in a thread of its own, and never in two at once.
+
+    A mount that hangs holds up nobody, and whoever asks again does not wait for it again.
+    """
 
     def __init__(self) -> None:
         """Nothing is looked at yet."""
-        self._looks: dict[Path, asyncio.Future[Usage | None]] = {}
+        self._looks: dict[Path, tuple[float, asyncio.Future[Usage | None]]] = {}
+        self._known: dict[Path, Usage] = {}
 
     async def usage(self, folder: Path) -> Usage | None:
-        """See `usage_of`; None when the folder cannot be looked at, or only waits. Never raises."""
-        look = self._looks.get(folder)
+        """See `usage_of`; None when the folder cannot be looked at. While a look is merely slow: what was known before it."""
+        now = time.monotonic()
+        began, look = self._looks.get(folder, (now, None))
         if look is None or look.done():
-            look = self._looks[folder] = _begun(folder)
-        await asyncio.wait({look}, timeout=LONGEST_LOOK)
-        return look.result() if look.done() else None
+            began, look = self._looks[folder] = now, _begun(folder)
+        await asyncio.wait({look}, timeout=max(0.0, began + LONGEST_LOOK - now))
+        if not look.done():
+            return self._known.get(folder) if now - began < HANGS_AFTER else None
+        found = look.result()
+        if found is not None:
+            self._known[folder] = found
+        return found
 
 
 def _begun(folder: Path) -> asyncio.Future[Usage | None]:
@@ -61,10 +73,13 @@ def _begun(folder: Path) -> asyncio.Future[Usage | None]:
 
     def run() -> None:
         found: Usage | None = None
-        with suppress(OSError):
+        with suppress(OSError, ValueError):  # no such place, or no name of one
             found = usage_of(folder)
         with suppress(RuntimeError):  # the loop may have ended meanwhile
             loop.call_soon_threadsafe(end, found)
 
-    threading.Thread(target=run, daemon=True, name="disk").start()
+    try:
+        threading.Thread(target=run, daemon=True, name="disk").start()
+    except RuntimeError:  # the machine gives no more threads
+        end(None)
     return look

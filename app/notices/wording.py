@@ -143,7 +143,8 @@ SAID = {
     ),
     AlarmKind.FOLDERS: Said(
         "The disk of packets of evidence or of backups is nearly full, or cannot be looked at. Alerts are taken in as always.",
-        "Whoever runs the service should see at /readyz which of the two it is, and make room: else none of them can be made.",
+        "Whoever runs the service should see at /readyz which of the two it is, and make room, or see that the folder is there:"
+        " else none of them can be made.",
     ),
 }
 

@@ -99,6 +99,7 @@ async def nest(tx: Transaction, keyring: Keyring) -> Nest:
         home = await members.create_organization(tx, keyring, _NAME, ORGANIZATION)
     found = await connection_rows.connections_of(tx, ORGANIZATION)
     connection = found[0] if found else await _connection(tx, keyring)
+    # Written once and never again: of two versions side by side each would make it its own, every minute.
     is_new = not await breaches_of(tx, ORGANIZATION)
     if is_new:
         await write_breach(tx, keyring, ORGANIZATION, _BREACH, focal=True)
@@ -171,12 +172,13 @@ async def last_kept(tx: Transaction, connection_id: UUID) -> datetime | None:
     return (await measures.last_received(tx, [connection_id])).get(connection_id)
 
 
-async def last_seen(tx: Transaction, context: Context, where: Nest) -> datetime | None:
+async def last_seen(tx: Transaction, context: Context, where: Nest, kept: datetime) -> datetime | None:
     """When the newest canary came in, if it stands on its member's timeline, linked, as the member reads it; None: it does not.
 
-    It is read only once it is linked: what is read is written into the ledger, as for every reader.
+    `kept`: when the newest came in. It is read only once that is linked: what is read is written into the ledger, as for
+    every reader.
     """
-    if where.caller.member_id is None or not await is_newest_linked(tx, where.caller.member_id):
+    if where.caller.member_id is None or not await is_newest_linked(tx, where.caller.member_id, kept):
         return None
     page = await timeline_page(tx, context, where.caller, None, 1)
     detail = await incident_detail(tx, context, where.caller, page.items[0].id)

@@ -137,10 +137,14 @@ async def _in_ledger(tx: Transaction, organization_id: UUID, receipt_ids: Sequen
     return noted
 
 
-async def is_newest_linked(tx: Transaction, member_id: UUID) -> bool:
-    """Whether a member's newest incident has a present link; nothing of either is read."""
-    newest = select(Incident.id).where(Incident.member_id == member_id).order_by(Incident.id.desc()).limit(1)
-    present = (Link.member_id == member_id, Link.incident_id == newest.scalar_subquery(), Link.superseded_at.is_(None))
+async def is_newest_linked(tx: Transaction, member_id: UUID, since: datetime) -> bool:
+    """Whether a member's newest incident came in since then and has a present link; nothing of either is read."""
+    its = (Incident.member_id == member_id, Incident.redirect_to.is_(None))
+    query = select(Incident.id, Incident.first_received_at).where(*its)
+    newest = (await tx.execute(query.order_by(Incident.first_received_at.desc(), Incident.id.desc()).limit(1))).first()
+    if newest is None or newest.first_received_at < since:
+        return False
+    present = (Link.member_id == member_id, Link.incident_id == newest.id, Link.superseded_at.is_(None))
     return (await tx.execute(select(Link.id).where(*present).limit(1))).first() is not None
 
 

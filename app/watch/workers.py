@@ -173,7 +173,7 @@ class Watcher:
             await self._send(canary.flight(nest, to, now))
         elif self._seen is None or self._seen < kept:
             async with self._context.database.begin() as tx:
-                self._seen = await canary.last_seen(tx, self._context, nest) or self._seen
+                self._seen = await canary.last_seen(tx, self._context, nest, kept) or self._seen
         return nest.made_at
 
     def _missing(self, now: datetime, since: datetime, mend: str) -> None:

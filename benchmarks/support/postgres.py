@@ -30,7 +30,7 @@ from tests.support.postgres import (
 )
 
 SHARED_BUFFERS_MB = min(4096, memory() // 4 // 1024**2)
-"""A quarter of the machine's memory, as PostgreSQL's manual and docs/deploy have it (decision 0067)."""
+"""A quarter of the machine's memory, as PostgreSQL's manual and docs/deploy have it, and 4 GB at the most (decision 0067)."""
 
 DURABLE = {
     "listen_addresses": "127.0.0.1",

@@ -234,31 +234,66 @@ async def test_a_mount_that_is_dead_is_told_and_is_not_the_database(
         assert math.isnan(one.value("harmline_disk_free_bytes", of="backups")), "no number of another disk's"
 
 
-async def test_a_mount_that_hangs_holds_up_nobody(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither who asks nor who delivers; and it is looked at once until that look has ended."""
-    answers, looks, usage = threading.Event(), [], shutil.disk_usage
+class Mount:
+    """A folder for backups whose disk answers when it is let, and has room; it counts how often it was looked at."""
 
-    def hang(path: Path) -> Any:
-        if path == tmp_path:
-            looks.append(path)
-            answers.wait(60)
-        return usage(path)
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self.answers, self.looks = threading.Event(), 0
+        self._folder = folder
+        monkeypatch.setattr(world.context.settings, "backup_folder", folder)
+        monkeypatch.setattr(shutil, "disk_usage", self._look)
+        self.readiness = Readiness(world.context)
 
-    monkeypatch.setattr(looking, "LONGEST_LOOK", 0.3)
-    monkeypatch.setattr(world.context.settings, "backup_folder", tmp_path)
-    monkeypatch.setattr(shutil, "disk_usage", hang)
-    readiness = world.app.state.readiness = Readiness(world.context)
-    try:
-        asked = asyncio.create_task(readiness.obstacles())
-        assert (await world.deliver(alert())).status_code == 202
-        assert not asked.done(), "it was kept while the look went on"
-        for found in (await asked, await readiness.obstacles()):
-            assert [one.says for one in found] == ["The folder of the backups cannot be looked at."]
-        assert len(looks) == 1
-    finally:
-        answers.set()
-    await asyncio.sleep(0.1)
-    assert await readiness.obstacles() == []
+    def _look(self, path: Path) -> Usage:
+        if path == self._folder:
+            self.looks += 1
+            self.answers.wait(60)
+        return Usage(10**12, 0, 10**12)
+
+    async def says(self) -> list[str]:
+        return [one.says for one in await self.readiness.obstacles()]
+
+
+UNSEEN = ["The folder of the backups cannot be looked at."]
+
+
+async def test_a_mount_that_hangs_holds_up_no_delivery(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    mount = Mount(world, monkeypatch, tmp_path)
+    monkeypatch.setattr(looking, "LONGEST_LOOK", 60)
+    asked = asyncio.create_task(mount.says())
+    assert (await world.deliver(alert())).status_code == 202
+    assert not asked.done(), "it was kept while the look went on"
+    mount.answers.set()
+    assert await asked == []
+
+
+async def test_a_mount_that_hangs_is_told_and_is_looked_at_once_until_that_look_has_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    mount = Mount(world, monkeypatch, tmp_path)
+    monkeypatch.setattr(looking, "LONGEST_LOOK", 0.05)
+    assert [await mount.says(), await mount.says()] == [UNSEEN, UNSEEN]
+    assert mount.looks == 1
+    monkeypatch.setattr(looking, "LONGEST_LOOK", 60)
+    mount.answers.set()
+    assert await mount.says() == []
+
+
+async def test_one_slow_look_is_no_alarm(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    mount = Mount(world, monkeypatch, tmp_path)
+    mount.answers.set()
+    assert await mount.says() == []
+    mount.answers.clear()
+    monkeypatch.setattr(looking, "LONGEST_LOOK", 0.05)
+    assert await mount.says() == [], "what was known before holds"
+    monkeypatch.setattr(looking, "HANGS_AFTER", 0)
+    assert await mount.says() == UNSEEN
+    mount.answers.set()
+
+
+async def test_what_is_no_place_at_all_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world.context.settings, "backup_folder", Path("no\0name"))
+    assert [one.says for one in await Readiness(world.context).obstacles()] == UNSEEN
 
 
 def disks(full: Path) -> Callable[[Path], Usage]:

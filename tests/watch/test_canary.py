@@ -151,6 +151,9 @@ async def test_a_connector_that_is_broken(aviary: Aviary, monkeypatch: pytest.Mo
     with monkeypatch.context() as broken:
         broken.setattr(Standard, "events", {})
         await absent_after(aviary)
+        entries = await aviary.count(LedgerEntry, canarys=True)
+        await aviary.pass_time(minutes=1)
+        assert await aviary.count(LedgerEntry, canarys=True) == entries, "the one before it is not read again and again"
 
 
 @on_sqlite
