@@ -13,7 +13,7 @@ from app.ledger import models, sequencing
 from app.ledger.reading_back import read_back
 from app.ledger.verifying import verify
 from tests.crash.failing import Way
-from tests.crash.test_every_await import every_way, until_nothing_fails
+from tests.crash.test_every_await import without_provider, until_nothing_fails
 from tests.ledger.test_sequencing import count_of, lengthen, noted
 from tests.support.world import World
 
@@ -28,7 +28,7 @@ async def whole_leaves(world: World, organization_id: UUID) -> int:
     return report.leaves
 
 
-@every_way
+@without_provider
 async def test_the_sequencer(world: World, way: Way, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two batches of a log: it is as it was before each, or as it is after."""
     monkeypatch.setattr(sequencing, "BATCH", 1)
