@@ -13,7 +13,7 @@ from app.ledger import models, sequencing
 from app.ledger.reading_back import read_back
 from app.ledger.verifying import verify
 from tests.crash.failing import Way
-from tests.crash.test_every_await import without_provider, until_nothing_fails
+from tests.crash.test_every_await import until_nothing_fails, without_provider
 from tests.ledger.test_sequencing import count_of, lengthen, noted
 from tests.support.world import World
 
