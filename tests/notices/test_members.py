@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, select
@@ -151,15 +152,15 @@ async def test_a_crash_between_sending_and_noting_sends_no_second_notice(mailed:
     await world.workers.tick()
     real, sent = world.context.mailer.send, asyncio.Event()
 
-    async def send_and_die(to: str, subject: str, text: str) -> bool:
-        await real(to, subject, text)
+    async def send_and_die(*mail: Any) -> bool:
+        await real(*mail)
         sent.set()
         await asyncio.Event().wait()
         return True
 
     monkeypatch.setattr(world.context.mailer, "send", send_and_die)
     dying = asyncio.create_task(world.workers.send_letters())
-    await sent.wait()
+    await asyncio.wait_for(sent.wait(), 60)
     dying.cancel()
     with suppress(asyncio.CancelledError):
         await dying

@@ -100,3 +100,9 @@ async def picture(page: Page, name: str, **options: Any) -> None:
     """Write a picture of the page into the documents, only when HARMLINE_SCREENS=1: a test run leaves the tree as it was."""
     if os.environ.get("HARMLINE_SCREENS") == "1":
         await page.screenshot(path=SCREENS / f"{name}.png", **options)
+
+
+async def fits(page: Page) -> bool:
+    """Whether a page, once it is there, is no wider than the window: right after a press there may be nothing of it yet."""
+    await page.wait_for_load_state()
+    return bool(await page.locator("html").evaluate("html => html.scrollWidth <= html.clientWidth"))

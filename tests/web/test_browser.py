@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 from playwright.async_api import Error as PlaywrightError
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Route, expect
 
 from app.access.roles import Role
 from connectors.vocabulary import AlertKind
 from tests.access.entering import link
 from tests.statistics.synthetic import population
 from tests.support.world import World, alert
-from tests.web.browsing import DESK, PHONE, Site, picture, site
+from tests.web.browsing import DESK, PHONE, Site, fits, picture, site
 from tests.web.fill import answer, fill, publish
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)]
@@ -84,10 +84,6 @@ PAYLOADS = (
 async def served(world: World, chromium: str) -> AsyncIterator[Site]:
     async with site(world, chromium) as opened:
         yield opened
-
-
-async def fits(page: Page) -> bool:
-    return bool(await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
 
 async def test_a_member_signs_in_answers_enters_a_loss_and_reads_why(served: Site) -> None:

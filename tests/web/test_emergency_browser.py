@@ -9,8 +9,7 @@ from playwright.async_api import expect
 
 from app.access.roles import Role
 from tests.support.world import World, alert
-from tests.web.browsing import Site, picture, site
-from tests.web.test_ways_in_browser import fits
+from tests.web.browsing import Site, fits, picture, site
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)]
 

@@ -17,8 +17,8 @@ from app.kit.edge import LARGEST_UPLOAD
 from tests.intake.exports import connected
 from tests.intake.test_handing_in import timelines
 from tests.support.world import World
-from tests.web.browsing import PHONE, Site, picture, site
-from tests.web.test_office_browser import NARROW, fits
+from tests.web.browsing import PHONE, Site, fits, picture, site
+from tests.web.test_office_browser import NARROW
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)]
 

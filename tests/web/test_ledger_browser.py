@@ -16,8 +16,8 @@ from tests.ledger.attested import attesting, grow, trust
 from tests.ledger.authority import authority
 from tests.ledger.small_witness import small_witness
 from tests.support.world import World
-from tests.web.browsing import Site, picture, site
-from tests.web.test_office_browser import NARROW, fits
+from tests.web.browsing import Site, fits, picture, site
+from tests.web.test_office_browser import NARROW
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)]
 

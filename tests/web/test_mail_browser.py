@@ -10,8 +10,7 @@ from playwright.async_api import Page, expect
 from app.access.roles import Role
 from tests.support.world import World
 from tests.timeline.mails import STRANGE, Mailed, mail, mailed_world, question
-from tests.web.browsing import DESK, Site, picture, site
-from tests.web.test_ways_in_browser import fits
+from tests.web.browsing import DESK, Site, fits, picture, site
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)]
 

@@ -18,7 +18,7 @@ from tests.intake.looked_up import looked_up_world
 from tests.intake.polled import polled_world
 from tests.support.paged import Paged
 from tests.support.world import NOW, World, alert
-from tests.web.browsing import DESK, PHONE, Site, picture, site
+from tests.web.browsing import DESK, PHONE, Site, fits, picture, site
 from tests.web.test_queue_pages import newcomer
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)]
@@ -30,10 +30,6 @@ NARROW = {"width": 320, "height": 640}
 async def served(world: World, chromium: str) -> AsyncIterator[Site]:
     async with site(world, chromium) as opened:
         yield opened
-
-
-async def fits(page: Page) -> bool:
-    return bool(await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
 
 async def tab_to(page: Page, name: str, most: int = 60) -> None:

@@ -11,7 +11,7 @@ from app.access.roles import Role
 from app.kit import clock
 from tests.access.fake_provider import CLIENT, SECRET, serving, wanted
 from tests.access.real_provider import running
-from tests.web.browsing import DESK, Site, picture
+from tests.web.browsing import DESK, Site, fits, picture
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)]
 
@@ -21,10 +21,6 @@ def served(addressed: Site) -> Site:
     """At the time that the provider's clock says."""
     clock.set_to(datetime.now(UTC))
     return addressed
-
-
-async def fits(page: Page) -> bool:
-    return bool(await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
 
 async def press(page: Page, name: str) -> None:

@@ -15,8 +15,8 @@ from app.main import Workers
 from tests.evidence.ordered import busy, unpacked
 from tests.evidence.test_packets import proven
 from tests.support.world import NOW
-from tests.web.browsing import DESK, PHONE, Site, picture
-from tests.web.test_ways_in_browser import fits, open_link, press, with_authenticator
+from tests.web.browsing import DESK, PHONE, Site, fits, picture
+from tests.web.test_ways_in_browser import open_link, press, with_authenticator
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)]
 

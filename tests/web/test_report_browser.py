@@ -13,8 +13,8 @@ from app.access.roles import Role
 from app.timeline.wording import DETAILS
 from tests.incidents.reports import PDF, hinted, reported
 from tests.support.world import World
-from tests.web.browsing import DESK, Site, picture, site
-from tests.web.test_browser import PAYLOADS, fits
+from tests.web.browsing import DESK, Site, fits, picture, site
+from tests.web.test_browser import PAYLOADS
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)]
 PHOTO = b"\xff\xd8\xff\xe0\x00\x10JFIF an invented photo"

@@ -13,7 +13,7 @@ from app.access.roles import Role
 from app.kit import clock
 from tests.access.entering import PASSWORD, code_of, link
 from tests.support.world import NOW
-from tests.web.browsing import Site, picture
+from tests.web.browsing import Site, fits, picture
 
 pytestmark = [pytest.mark.browser, pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True)]
 
@@ -32,10 +32,6 @@ async def with_authenticator(page: Page, transport: str = "internal") -> str:
     }
     made = await session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
     return str(made["authenticatorId"])
-
-
-async def fits(page: Page) -> bool:
-    return bool(await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
 
 async def press(page: Page, name: str) -> None:
