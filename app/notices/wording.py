@@ -142,9 +142,10 @@ SAID = {
         "Whoever runs the service should look at the log, and check the authority's address and root certificates.",
     ),
     AlarmKind.FOLDERS: Said(
-        "The disk of packets of evidence or of backups is nearly full, or cannot be looked at. Alerts are taken in as always.",
-        "Whoever runs the service should see at /readyz which of the two it is, and make room, or see that the folder is there:"
-        " else none of them can be made.",
+        "The disk of packets of evidence or of backups is nearly full, or cannot be looked at. Taking alerts in needs neither,"
+        " unless the database lies on the same disk.",
+        "Whoever runs the service should see at /readyz which of the two it is, and make room, or see that the folder is there."
+        " Without it no packet, or no backup, can be made.",
     ),
 }
 

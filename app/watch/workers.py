@@ -164,7 +164,7 @@ class Watcher:
             self._missing(now, since, canary.NO_WAY if to is None else "look at the log of webs and workers")
 
     async def _flown(self, to: str, now: datetime) -> datetime:
-        """When the canary's home was made."""
+        """Send it, or look for the one that was kept; since when there is a home that it can fly from."""
         async with self._context.database.begin() as tx:
             nest = await canary.nest(tx, self._context.keyring)
         async with self._context.database.begin(read_only=True) as tx:
